@@ -1,0 +1,213 @@
+//! What agents and control say to each other, over the internal listener under `/agent/v1`.
+//!
+//! Agents dial out. `POST /agent/v1/register` trades the single-use bootstrap token for a node identity;
+//! `GET /agent/v1/assignment?after=<version>` is a long poll (25 s); `POST /agent/v1/report` goes up at each change
+//! and at least each 5 s. All but `register` carry `Authorization: Bearer <node token>`.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize, Serializer};
+use updraft_model::{AgentPhase, ClusterId, Generation, NodeId, NodeRole, ServiceName, ServiceStatus, Step};
+
+/// What an agent is started with: a file (mode 0600) named on its command line.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Bootstrap {
+    /// `http://127.0.0.1:7702`
+    pub control_url: String,
+    pub node: NodeId,
+    #[serde(serialize_with = "expose")]
+    pub token: SecretString,
+    /// The node's own directory; the agent writes nowhere else.
+    pub node_dir: String,
+    /// The node's own address, as the provider gave it.
+    pub address: String,
+    /// The system user services run as; none: the agent's own (no root).
+    pub service_user: Option<String>,
+    /// A directory shared by the nodes of this cluster on this machine, for the pre-imported parent's socket.
+    pub shared_dir: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Register {
+    pub node: NodeId,
+    #[serde(serialize_with = "expose")]
+    pub bootstrap_token: SecretString,
+    pub agent_version: String,
+    pub protocol: u32,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Registered {
+    #[serde(serialize_with = "expose")]
+    pub node_token: SecretString,
+    /// Cluster CA, this node's certificate (SAN = `<role>.<cluster>.updraft.internal`) and key, PEM.
+    pub ca_pem: String,
+    pub cert_pem: String,
+    #[serde(serialize_with = "expose")]
+    pub key_pem: SecretString,
+}
+
+/// All that a node is to be. Kept on the node's disk (0600) so that it survives control's absence.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Assignment {
+    /// Grows with every change; the long poll's `after`.
+    pub version: i64,
+    pub cluster: ClusterId,
+    pub node: NodeId,
+    pub role: NodeRole,
+    pub generation: Generation,
+    pub power: NodePower,
+    /// Directory of the ready environment (a Python venv) on this machine.
+    pub environment_dir: String,
+    /// Environment of the pre-imported parent: no DSN, no Fernet key.
+    pub parent_env: BTreeMap<String, String>,
+    /// In start order.
+    pub services: Vec<ServiceAssignment>,
+    /// Files to write before services start, relative to `node_dir`, mode 0600, owned by the service user.
+    pub files: Vec<FileAssignment>,
+    pub dags: DagDelivery,
+    pub relays: Vec<RelayAssignment>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodePower {
+    Run,
+    /// Stop services in reverse order (workers drain), then report `stopped`.
+    Stop,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub struct ServiceAssignment {
+    pub name: ServiceName,
+    pub argv: Vec<String>,
+    /// The whole environment of the process; may hold secrets.
+    pub env: BTreeMap<String, String>,
+    /// Fork it from the pre-imported parent.
+    pub prefork: bool,
+    /// Services of this node that must be healthy first.
+    pub after: Vec<ServiceName>,
+    pub health: HealthCheck,
+    pub stop: StopPolicy,
+    /// Grows when a restart was asked for; the agent restarts the service once per increase.
+    pub restart_nonce: i64,
+    /// Stopped on request, until started again.
+    pub enabled: bool,
+    /// Changes when argv, env or files change in a way that needs a restart.
+    pub digest: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopPolicy {
+    /// `TERM`, `INT`, `QUIT`
+    pub signal: String,
+    /// Seconds until KILL.
+    pub grace_s: u32,
+}
+
+/// How an agent learns that a service works. Addresses are the node's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum HealthCheck {
+    /// Some 2xx answer.
+    HttpStatus { url: String },
+    /// A 2xx answer whose JSON has `expect` at each of the dotted paths.
+    HttpJson { url: String, paths: Vec<String>, expect: String },
+    /// PING → PONG with the password in this file (relative to `node_dir`).
+    Redis { address: String, password_file: String },
+    /// A Celery worker that consumes from the broker: asked of the broker, never by `celery inspect` (3.2 CPU s).
+    CeleryWorker { broker: String, password_file: String, hostname: String },
+    /// The process writes its heartbeat to the database; web nodes answer `/monitor/health` through the relay.
+    MonitorHealth { url: String, component: String },
+    /// The process runs.
+    Process,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub struct FileAssignment {
+    pub path: String,
+    pub content: String,
+}
+
+/// Where the node's DAGs come from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DagDelivery {
+    pub endpoint: String,
+    pub bucket: String,
+    /// Source objects: `dags/`.
+    pub source_prefix: String,
+    /// Published versions: `updraft/dag-versions/` (`current`, `<digest>.tar.zst`).
+    pub versions_prefix: String,
+    pub access_key: String,
+    #[serde(serialize_with = "expose")]
+    pub secret_key: SecretString,
+    /// Exactly one node resolves the source into versions; the others fetch them.
+    pub resolver: bool,
+}
+
+/// Services talk to `listen` on their own node; the agent carries it, over mTLS, to `target` wherever it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayAssignment {
+    /// Port on the node's own address.
+    pub listen_port: u16,
+    pub role: NodeRole,
+    /// Port on the target node's own address.
+    pub target_port: u16,
+    /// The target agent's relay endpoint `127.x.y.z:7443`; none while there is no such node: connections wait.
+    pub target: Option<String>,
+}
+
+/// The port on which each agent's relay accepts mTLS connections of its cluster's nodes. The first line a relay
+/// client sends is the target port in decimal and `\n`; the agent refuses ports its own services do not offer.
+pub const RELAY_PORT: u16 = 7443;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Report {
+    pub node: NodeId,
+    /// The assignment this is about.
+    pub assignment_version: Option<i64>,
+    pub generation: Option<Generation>,
+    pub phase: AgentPhase,
+    pub services: Vec<ServiceStatus>,
+    /// Preparation and start steps of this assignment, for the operation timeline.
+    pub steps: Vec<Step>,
+    pub events: Vec<AgentEvent>,
+    pub dag_version: Option<String>,
+    pub cpu_percent: Option<f32>,
+    pub memory_bytes: Option<u64>,
+    pub agent_version: String,
+}
+
+/// Something that happened; `sequence` grows, so that a report sent twice is counted once.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AgentEvent {
+    pub sequence: u64,
+    pub at: DateTime<Utc>,
+    pub service: Option<ServiceName>,
+    /// `service_restarted`, `service_cannot_start`, `service_unhealthy`, `dag_sync_failed`, …
+    pub kind: String,
+    pub severity: crate::rest::Severity,
+    /// At most 500 characters.
+    pub message: String,
+}
+
+fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    use secrecy::ExposeSecret as _;
+    serializer.serialize_str(secret.expose_secret())
+}
+
+// Environments and files hold secrets: they are never printed.
+
+impl std::fmt::Debug for ServiceAssignment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServiceAssignment").field("name", &self.name).field("digest", &self.digest).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for FileAssignment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileAssignment").field("path", &self.path).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,63 @@
+//! What edges and control say to each other, over the internal listener under `/edge/v1`.
+//!
+//! `GET /edge/v1/snapshot?after=<version>` is a long poll (25 s) for the whole [`Snapshot`], which the edge keeps on
+//! disk (0600) and works from while control is gone. `POST /edge/v1/handover` redeems a hand-over code. Both carry
+//! `Authorization: Bearer <edge token>`.
+
+use serde::{Deserialize, Serialize};
+use updraft_authz::{Policy, PublicKey, SigningKey};
+use updraft_model::{ClusterId, ClusterName, Failure, TenantId};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Snapshot {
+    pub version: i64,
+    pub routes: Vec<Route>,
+    pub policy: Policy,
+    /// Signs what the edge tells Airflow.
+    pub airflow_key: SigningKey,
+    /// Verify session cookies.
+    pub session_keys: Vec<PublicKey>,
+    /// `http://localhost:7700`
+    pub console_url: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    pub cluster: ClusterId,
+    pub tenant: TenantId,
+    pub name: ClusterName,
+    /// The authority people use: `127.0.0.1:7701`. A request for the cluster under any other is not found.
+    pub host: String,
+    /// Names the static assets.
+    pub runtime: String,
+    pub state: RouteState,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum RouteState {
+    /// `upstream` (`127.65.0.3:8080`) comes from the provider, never from a report.
+    Up { upstream: String },
+    Starting { waiting_for: Option<String> },
+    Stopped,
+    Stopping,
+    Failed { reason: Failure },
+}
+
+/// Redeems a hand-over code: single use, 60 s, bound to browser and host.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RedeemHandover {
+    pub code: String,
+    /// The authority the browser came to.
+    pub host: String,
+    /// What the edge put into the browser's binding cookie; control compares its SHA-256.
+    pub binding: String,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub struct HandoverRedeemed {
+    /// The session token, for the edge's cookie.
+    pub session_token: String,
+    /// Unix seconds.
+    pub expires_at: i64,
+}

@@ -1,0 +1,247 @@
+//! The public REST API's bodies, under `/api/v1`.
+
+use chrono::{DateTime, Utc};
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use updraft_model::{
+    AgentPhase, ClusterId, ClusterName, ClusterRole, ClusterSpec, DagSource, EventId, Failure, Generation, NodeId,
+    NodeRole, OperationId, OperationKind, OperationState, Phase, Power, ServiceName, ServiceStatus, SessionId, Step,
+    TenantId, TenantRole, UserId,
+};
+use utoipa::ToSchema;
+
+/// One page of a list. `next` goes into `?cursor=` for the following page.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    pub next: Option<String>,
+}
+
+// --- sign-in ---
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SignIn {
+    pub email: String,
+    #[schema(format = Password)]
+    pub password: String,
+}
+
+/// `POST /sessions`. The token is shown once: use it as `Authorization: Bearer`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SignedIn {
+    pub token: String,
+    pub expires_at: DateTime<Utc>,
+    pub me: Me,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Me {
+    pub user: UserId,
+    pub email: String,
+    pub name: String,
+    pub tenant: TenantId,
+    pub tenant_name: String,
+    pub tenant_role: TenantRole,
+    pub session: SessionId,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangePassword {
+    #[schema(format = Password)]
+    pub current: String,
+    /// 12 to 128 characters.
+    #[schema(format = Password)]
+    pub new: String,
+}
+
+// --- people and grants ---
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewPerson {
+    pub email: String,
+    pub name: String,
+    pub tenant_role: TenantRole,
+    /// 12 to 128 characters.
+    #[schema(format = Password)]
+    pub password: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Person {
+    pub user: UserId,
+    pub email: String,
+    pub name: String,
+    pub tenant_role: TenantRole,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PutGrant {
+    pub role: ClusterRole,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct GrantView {
+    pub user: UserId,
+    pub email: String,
+    pub role: ClusterRole,
+}
+
+// --- clusters ---
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewCluster {
+    pub name: ClusterName,
+    /// Default: the newest runtime.
+    #[serde(default)]
+    pub runtime: Option<String>,
+    #[serde(default)]
+    pub workers: Option<u32>,
+    #[serde(default)]
+    pub worker_concurrency: Option<u32>,
+    #[serde(default)]
+    pub dag_source: Option<DagSource>,
+    #[serde(default)]
+    pub config: IndexMap<String, String>,
+    /// Whether to start it at once. Default: true.
+    #[serde(default)]
+    pub start: Option<bool>,
+}
+
+/// `PATCH /clusters/{id}` with `If-Match`: what is absent stays as it is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateCluster {
+    #[serde(default)]
+    pub workers: Option<u32>,
+    #[serde(default)]
+    pub worker_concurrency: Option<u32>,
+    /// Replaces all overrides.
+    #[serde(default)]
+    pub config: Option<IndexMap<String, String>>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ClusterView {
+    pub id: ClusterId,
+    pub name: ClusterName,
+    pub spec: ClusterSpec,
+    pub generation: Generation,
+    /// What was asked for.
+    pub power: Power,
+    /// What is.
+    pub phase: Phase,
+    /// The caller's role.
+    pub role: ClusterRole,
+    pub airflow_url: String,
+    pub nodes_ready: u32,
+    pub nodes_wanted: u32,
+    /// Where to put DAGs.
+    pub dag_location: String,
+    pub dag_version: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    /// The operation under way, if any.
+    pub operation: Option<OperationId>,
+}
+
+/// What a change answers with: `202 Accepted`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Accepted {
+    pub cluster: ClusterView,
+    pub operation: OperationView,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct OperationView {
+    pub id: OperationId,
+    pub cluster: ClusterId,
+    pub kind: OperationKind,
+    pub state: OperationState,
+    pub generation: Generation,
+    pub steps: Vec<Step>,
+    pub failure: Option<Failure>,
+    pub requested_by: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct NodeView {
+    pub id: NodeId,
+    pub role: NodeRole,
+    /// `worker-2`
+    pub label: String,
+    pub address: Option<String>,
+    /// What its agent last said; `null` before the first report.
+    pub phase: Option<AgentPhase>,
+    pub generation: Generation,
+    pub dag_version: Option<String>,
+    pub services: Vec<ServiceStatus>,
+    pub created_at: DateTime<Utc>,
+    pub last_report_at: Option<DateTime<Utc>>,
+    pub cpu_percent: Option<f32>,
+    pub memory_bytes: Option<u64>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ServiceView {
+    pub node: NodeId,
+    pub node_label: String,
+    #[serde(flatten)]
+    pub status: ServiceStatus,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceVerb {
+    Start,
+    Stop,
+    Restart,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    Info,
+    Warning,
+    Error,
+}
+
+/// One line of the event log; also the `data:` of `GET /events` (SSE), whose `id:` is `id`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct EventView {
+    pub id: EventId,
+    pub at: DateTime<Utc>,
+    pub cluster: Option<ClusterId>,
+    pub node: Option<NodeId>,
+    pub node_label: Option<String>,
+    pub service: Option<ServiceName>,
+    /// Stable: `phase_changed`, `service_cannot_start`, `node_lost`, …
+    pub kind: String,
+    pub severity: Severity,
+    pub message: String,
+}
+
+/// One Airflow option of a runtime, as the configuration page and validation know it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ConfigOptionView {
+    /// `section.key`
+    pub key: String,
+    pub default: Option<String>,
+    pub description: Option<String>,
+    /// Set by Updraft; cannot be overridden.
+    pub managed: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Health {
+    /// `ok` or `degraded`
+    pub status: String,
+    pub version: String,
+    pub database: bool,
+}

@@ -1,0 +1,17 @@
+//! Who may do what, and why; and the signed tokens that carry it. Pure: time and keys come in as parameters.
+//!
+//! Control decides with [`tenant_allows`] and [`cluster_role`]; the edge decides with the same functions over the
+//! [`Policy`] that control pushed to it, so the two can never disagree.
+
+mod keys;
+mod policy;
+mod roles;
+mod tokens;
+
+pub use keys::{KeyError, PublicKey, SigningKey};
+pub use policy::{ClusterPolicy, Policy};
+pub use roles::{Actor, ClusterAction, Grant, TenantAction, Why, cluster_allows, cluster_role, tenant_allows};
+pub use tokens::{
+    AIRFLOW_ISSUER, AirflowClaims, SESSION_AUDIENCE, SESSION_ISSUER, SessionClaims, TokenError, airflow_audience,
+    mint_airflow_token, mint_session_token, verify_session_token,
+};

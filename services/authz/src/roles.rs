@@ -1,0 +1,76 @@
+//! The one place where rights are decided.
+
+use serde::{Deserialize, Serialize};
+use updraft_model::{ClusterId, ClusterRole, SessionId, TenantId, TenantRole, UserId};
+
+/// A signed-in person acting in one tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    pub user: UserId,
+    pub tenant: TenantId,
+    pub tenant_role: TenantRole,
+    pub session: SessionId,
+    pub email: String,
+    pub name: String,
+}
+
+/// A role on one cluster, given to one person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    pub cluster: ClusterId,
+    pub user: UserId,
+    pub role: ClusterRole,
+}
+
+/// Why a person has a role, for "why may she?".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// Owners of the tenant are admin of each of its clusters.
+    TenantOwner,
+    /// The role was granted to this person.
+    Granted,
+}
+
+/// What is done to the tenant as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TenantAction {
+    CreateCluster,
+    ManagePeople,
+}
+
+/// What is done to one cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClusterAction {
+    /// See it, its nodes, services, operations and events; open its Airflow.
+    View,
+    /// Start, stop, restart it or one of its services.
+    Operate,
+    /// Change its spec, delete it, grant roles on it.
+    Change,
+}
+
+/// The role of a person on a cluster of their own tenant. The caller has made sure that the tenants are the same.
+#[must_use]
+pub fn cluster_role(tenant_role: TenantRole, granted: Option<ClusterRole>) -> Option<(ClusterRole, Why)> {
+    match (tenant_role, granted) {
+        (TenantRole::Owner, _) => Some((ClusterRole::Admin, Why::TenantOwner)),
+        (TenantRole::Member, Some(role)) => Some((role, Why::Granted)),
+        (TenantRole::Member, None) => None,
+    }
+}
+
+#[must_use]
+pub fn cluster_allows(role: ClusterRole, action: ClusterAction) -> bool {
+    match action {
+        ClusterAction::View => true,
+        ClusterAction::Operate | ClusterAction::Change => role == ClusterRole::Admin,
+    }
+}
+
+#[must_use]
+pub fn tenant_allows(role: TenantRole, action: TenantAction) -> bool {
+    match action {
+        TenantAction::CreateCluster | TenantAction::ManagePeople => role == TenantRole::Owner,
+    }
+}

@@ -1,0 +1,17 @@
+//! The words of Updraft's domain: ids, names, specs, phases. No IO, no async, no clock.
+//!
+//! Everything here is plain data that every other crate agrees on; decisions live in `planner` and `authz`.
+
+mod cluster;
+mod id;
+mod name;
+mod node;
+mod operation;
+mod phase;
+
+pub use cluster::{ClusterRole, ClusterSpec, DagSource, NodeCounts, Power, TenantRole};
+pub use id::{ClusterId, EventId, Generation, NodeId, OperationId, SessionId, TenantId, UserId};
+pub use name::{ClusterName, InvalidName};
+pub use node::{AgentPhase, NodeRole, ServiceName, ServiceState, ServiceStatus, UnknownWord};
+pub use operation::{OperationKind, OperationState, Step, StepState};
+pub use phase::{Failure, Phase};
