@@ -67,6 +67,9 @@ pub struct Assignment {
     pub services: Vec<ServiceAssignment>,
     /// Files to write before services start, relative to `node_dir`, mode 0600, owned by the service user.
     pub files: Vec<FileAssignment>,
+    /// Directories to make before that, relative to `node_dir`, mode 0700, owned by the service user.
+    #[serde(default)]
+    pub directories: Vec<String>,
     pub dags: DagDelivery,
     pub relays: Vec<RelayAssignment>,
 }
@@ -90,6 +93,18 @@ pub struct ServiceAssignment {
     /// Services of this node that must be healthy first.
     pub after: Vec<ServiceName>,
     pub health: HealthCheck,
+    /// Asked once, one after the other, before the service is first called healthy; any HTTP answer counts.
+    #[serde(default)]
+    pub warm: Vec<String>,
+    /// Seconds between checks once it is healthy.
+    #[serde(default = "five")]
+    pub interval_s: u32,
+    /// Seconds after which a start that is still not healthy becomes a `service_cannot_start` event and a restart.
+    #[serde(default = "two_minutes")]
+    pub start_within_s: u32,
+    /// Ports on the node's own address that this service offers; the relay's server side forwards to no others.
+    #[serde(default)]
+    pub ports: Vec<u16>,
     pub stop: StopPolicy,
     /// Grows when a restart was asked for; the agent restarts the service once per increase.
     pub restart_nonce: i64,
@@ -117,16 +132,21 @@ pub enum HealthCheck {
     HttpJson { url: String, paths: Vec<String>, expect: String },
     /// PING → PONG with the password in this file (relative to `node_dir`).
     Redis { address: String, password_file: String },
-    /// A Celery worker that consumes from the broker: asked of the broker, never by `celery inspect` (3.2 CPU s).
-    CeleryWorker { broker: String, password_file: String, hostname: String },
+    /// A Celery worker that consumes from the broker: its heartbeats are read there, never by `celery inspect`
+    /// (3.2 CPU s). A message on `channel` is JSON whose `body` is base64 of JSON with `hostname` and `pid`.
+    CeleryWorker { broker: String, password_file: String, channel: String, hostname: String, within_s: u32 },
     /// The process writes its heartbeat to the database; web nodes answer `/monitor/health` through the relay.
-    MonitorHealth { url: String, component: String },
+    /// Healthy when `<component>.status` is `healthy` and the time at `<component>.<heartbeat>` is later than this
+    /// process's start.
+    MonitorHealth { url: String, component: String, heartbeat: String },
     /// The process runs.
     Process,
 }
 
+/// A file for the services, mode 0600.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct FileAssignment {
+    /// Relative to `node_dir`.
     pub path: String,
     pub content: String,
 }
@@ -191,6 +211,14 @@ pub struct AgentEvent {
     pub severity: crate::rest::Severity,
     /// At most 500 characters.
     pub message: String,
+}
+
+fn five() -> u32 {
+    5
+}
+
+fn two_minutes() -> u32 {
+    120
 }
 
 fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
