@@ -1,0 +1,329 @@
+"""Runs a runtime's services the way the agent does: from runtime.toml, on loopback addresses of their own.
+
+It has no opinion on Airflow: what is started, and how, is read from the runtime's directory.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import itertools
+import json
+import os
+import pwd
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import tomllib
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.algorithms import OKPAlgorithm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+RUNTIME = Path(__file__).resolve().parents[3] / "infra" / "runtimes" / "airflow-3.3.2"
+PACKAGE = Path(__file__).resolve().parents[1] / "updraft_airflow"
+_VARIABLE = re.compile(r"\{([a-z0-9_]+)\}")
+
+
+# === The environment under test ===
+
+
+def environment() -> Path:
+    """The virtual environment named by UPDRAFT_TEST_ENV, with our package as it is in this tree."""
+    named = os.environ.get("UPDRAFT_TEST_ENV")
+    if not named:
+        raise RuntimeError("UPDRAFT_TEST_ENV must name the virtual environment of the runtime under test")
+    env = Path(named)
+    site = next(env.glob("lib/python3.*/site-packages"))
+    target = site / "updraft_airflow"
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(PACKAGE, target, ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run([env / "bin/python", "-m", "compileall", "-q", target], check=True)
+    return env
+
+
+def program(env: Path, name: str) -> str:
+    """The environment's own program, or one of the machine (valkey-server)."""
+    own = env / "bin" / name
+    if own.exists():
+        return str(own)
+    for extra in os.environ.get("UPDRAFT_TEST_TOOLS", "").split(":"):
+        if extra and (Path(extra) / name).exists():
+            return str(Path(extra) / name)
+    found = shutil.which(name) or (shutil.which("redis-server") if name == "valkey-server" else None)
+    if not found:
+        raise RuntimeError(f"{name} is neither in the environment, in UPDRAFT_TEST_TOOLS, nor on this machine")
+    return found
+
+
+def free_port(address: str = "127.0.0.1") -> int:
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(what: str, condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} did not happen within {seconds:.0f} s")
+        time.sleep(0.05)
+
+
+# === Postgres ===
+
+
+@dataclass
+class Postgres:
+    """A server of our own on a free port. It refuses to run as root, so it gets another user then."""
+
+    directory: Path
+    port: int = 0
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        binaries = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
+        if binaries is None:
+            raise RuntimeError("PostgreSQL's server is not installed below /usr/lib/postgresql")
+        self.directory.mkdir(parents=True)
+        as_user: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            nobody = pwd.getpwnam("nobody")
+            os.chown(self.directory, nobody.pw_uid, nobody.pw_gid)
+            as_user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        data = self.directory / "data"
+        initdb = [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8"]
+        subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd="/", **as_user)
+        self.port = free_port()
+        options = ["-D", data, "-p", str(self.port), "-h", "127.0.0.1", "-k", "", "-c", "fsync=off", "-c", "max_connections=200"]
+        with (self.directory / "log").open("wb") as log:
+            command = [str(part) for part in [binaries / "postgres", *options]]
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **as_user)
+
+        def answers() -> bool:
+            probe = subprocess.run(["psql", self.dsn("postgres"), "-c", "select 1"], capture_output=True, check=False)
+            return probe.returncode == 0
+
+        wait_for("Postgres to start", answers, 30)
+
+    def dsn(self, database: str) -> str:
+        return f"postgresql://postgres:secret-of-database@127.0.0.1:{self.port}/{database}"
+
+    def sql(self, statement: str, database: str = "postgres") -> str:
+        command = ["psql", self.dsn(database), "-XtAc", statement]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def stop(self) -> None:
+        if self.process:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(20)
+
+
+# === The edge's key ===
+
+
+@dataclass
+class Edge:
+    """Mints what the edge mints."""
+
+    audience: str
+    key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
+    kid: str = "edge-1"
+
+    def write_keys(self, path: Path) -> None:
+        jwk = OKPAlgorithm.to_jwk(self.key.public_key(), as_dict=True) | {"kid": self.kid, "alg": "EdDSA", "use": "sig"}
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps({"keys": [jwk]}))
+        fresh.replace(path)
+
+    def token(self, role: str = "admin", *, headers: dict[str, Any] | None = None, **claims: Any) -> str:
+        now = int(time.time())
+        body = {
+            "iss": "updraft-edge", "aud": self.audience, "sub": f"{role}-1", "email": f"{role}@example.com",
+            "name": role.title(), "role": role, "iat": now, "exp": now + 60,
+        } | claims  # fmt: skip
+        body = {name: value for name, value in body.items() if value is not None}
+        return jwt.encode(body, self.key, algorithm="EdDSA", headers={"kid": self.kid} | (headers or {}))
+
+
+# === runtime.toml ===
+
+
+class Runtime:
+    """A runtime's directory, rendered as the agent renders it."""
+
+    def __init__(self, directory: Path = RUNTIME) -> None:
+        self.toml = tomllib.loads((directory / "runtime.toml").read_text())
+
+    def service(self, name: str) -> dict[str, Any]:
+        return next(service for service in self.toml["service"] if service["name"] == name)
+
+    def render(self, template: str, variables: dict[str, str], granted: list[str]) -> str | None:
+        """None if the template names a variable of a secret that is not granted."""
+        withheld = {v for name, unlocks in self.toml["secrets"].items() if name not in granted for v in unlocks}
+        named = set(_VARIABLE.findall(template))
+        if named & withheld:
+            return None
+        return _VARIABLE.sub(lambda match: variables[match[1]], template)
+
+    def env(self, variables: dict[str, str], service: dict[str, Any] | None, overrides: dict[str, str]) -> dict[str, str]:
+        granted = service["secrets"] if service else []
+        templates: dict[str, str] = dict(self.toml["env"])
+        for table in (self.toml["defaults"], self.toml["managed"]):
+            for section, keys in table.items():
+                for key, value in keys.items():
+                    templates[f"AIRFLOW__{section.upper()}__{key.upper()}"] = value
+        templates |= (service or {}).get("env", {})
+        rendered = {name: self.render(value, variables, granted) for name, value in templates.items()}
+        return {name: value for name, value in rendered.items() if value is not None} | overrides
+
+
+# === A node ===
+
+
+@dataclass
+class Node:
+    """One node of a cluster: an address, a work directory and its services."""
+
+    env_dir: Path
+    runtime: Runtime
+    address: str
+    directory: Path
+    variables: dict[str, str]
+    overrides: dict[str, str] = field(default_factory=dict)
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        work = self.directory / "work"
+        logs = self.directory / "logs"
+        for path in (work, logs, *(work / name for name in self.runtime.toml["directories"]["paths"])):
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.variables = self.variables | {
+            "address": self.address, "work_dir": str(work), "logs_dir": str(logs), "prefork_socket": str(work / "prefork.sock"),
+        }  # fmt: skip
+        for file in self.runtime.toml["file"]:
+            self._write(file, [])
+
+    def _write(self, file: dict[str, str], granted: list[str]) -> None:
+        path, content = (self.runtime.render(file[key], self.variables, granted) for key in ("path", "content"))
+        if path is None or content is None:
+            raise AssertionError(f"{file['path']} needs a secret that is not granted")
+        target = Path(path)
+        target.touch(mode=0o600)
+        target.write_text(content)
+
+    def command(self, name: str) -> tuple[list[str], dict[str, str], Path]:
+        """argv, complete environment, and log of a service, its files written."""
+        service = self.runtime.service(name)
+        for file in service.get("file", []):
+            self._write(file, service["secrets"])
+        argv = [self.runtime.render(part, self.variables, []) or "" for part in service["argv"]]
+        argv[0] = program(self.env_dir, argv[0])
+        return argv, self.environ(service), self.directory / "logs" / f"{name}.log"
+
+    def environ(self, service: dict[str, Any] | None) -> dict[str, str]:
+        path = f"{self.env_dir / 'bin'}:/usr/local/bin:/usr/bin:/bin"
+        own = self.runtime.env(self.variables, service, self.overrides) if service is None or service["airflow"] else {}
+        return {"PATH": path} | own
+
+    def start(self, name: str) -> subprocess.Popen[bytes]:
+        argv, env, log = self.command(name)
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                argv, env=env, cwd=self.variables["work_dir"], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                start_new_session=True,
+            )  # fmt: skip
+        self.processes[name] = process
+        return process
+
+    def url(self, template: str) -> str:
+        return self.runtime.render(template, self.variables, []) or ""
+
+    def stop(self) -> None:
+        for process in self.processes.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+        for process in self.processes.values():
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait(10)
+
+
+def get(url: str, token: str | None = None, method: str = "GET", body: Any = None) -> tuple[int, str]:
+    """Status and body, whatever they are; 0 while nothing listens. Redirects are not followed."""
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, method=method, headers=headers)
+    opener = urllib.request.build_opener(_NoRedirect)
+    try:
+        with opener.open(request, timeout=60) as response:
+            return response.status, response.read().decode(errors="replace")
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode(errors="replace")
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return 0, ""
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+_numbers: Iterator[int] = itertools.count(1)
+
+
+def cluster_variables(directory: Path, dsn: str, address: str, cluster_id: str = "77") -> dict[str, str]:
+    """What control and the agent would fill in. The broker's relay is left out: one address for all nodes."""
+    return {
+        "cluster_id": cluster_id,
+        "prefix": f"/airflow-webserver-{cluster_id}",
+        "base_url": f"http://{address}:8080/airflow-webserver-{cluster_id}/",
+        "dsn": dsn,
+        "fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        "jwt_secret": secrets.token_hex(32),
+        "broker_password": "secret-of-broker",
+        "dags_dir": str(directory / "dags"),
+        "jwks_file": str(directory / "jwks.json"),
+        "log_bucket": "logs",
+        "log_prefix": "cluster-77",
+        "s3_endpoint": "http://127.0.0.1:1",
+        "s3_access_key": "access",
+        "s3_secret_key": "secret",
+        "worker_concurrency": "2",
+    }
+
+
+def publish_dags(root: Path, digest: str, files: dict[str, str]) -> None:
+    """Delivers a DAG version as the agent does: complete directory first, then `current` by rename."""
+    (root / "wanted").mkdir(parents=True, exist_ok=True)
+    target = root / "versions" / digest
+    staging = root / f"staging-{next(_numbers)}"
+    for name, text in files.items():
+        path = staging / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    if not target.exists():
+        target.parent.mkdir(exist_ok=True)
+        staging.rename(target)
+    current = root / "current.new"
+    current.write_text(digest)
+    current.rename(root / "current")
