@@ -1,0 +1,277 @@
+//! From a runtime's data to what one node runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use indexmap::IndexMap;
+use sha2::{Digest as _, Sha256};
+use updraft_model::{NodeRole, ServiceName};
+
+use crate::catalogue::Runtime;
+use crate::data::{FileTemplate, Health, Relay, Service};
+use crate::template::{MissingVariable, Variables, names};
+
+/// All that one node runs. Holds secrets: not printable.
+pub struct RenderedNode {
+    pub services: Vec<RenderedService>,
+    pub directories: Vec<String>,
+    pub files: Vec<RenderedFile>,
+    /// Environment of the pre-imported parent: no secret at all.
+    pub parent_env: BTreeMap<String, String>,
+    pub relays: Vec<Relay>,
+}
+
+pub struct RenderedService {
+    pub name: ServiceName,
+    pub argv: Vec<String>,
+    pub env: BTreeMap<String, String>,
+    pub prefork: bool,
+    pub after: Vec<ServiceName>,
+    pub ports: Vec<u16>,
+    pub health: Health,
+    pub warm: Vec<String>,
+    pub start_within_seconds: u32,
+    pub stop_signal: String,
+    pub stop_grace_seconds: u32,
+    /// Changes when command, environment or files change: the service must be restarted then.
+    pub digest: String,
+}
+
+#[derive(Clone)]
+pub struct RenderedFile {
+    /// Absolute.
+    pub path: String,
+    pub content: String,
+}
+
+// === impl Runtime ===
+
+impl Runtime {
+    /// What a node of this role runs. `overrides` were checked before.
+    ///
+    /// # Errors
+    /// When a template names a variable that `variables` lacks.
+    pub fn render(
+        &self,
+        role: NodeRole,
+        variables: &Variables,
+        overrides: &IndexMap<String, String>,
+    ) -> Result<RenderedNode, MissingVariable> {
+        let mut files = self.files(&self.data.files, &BTreeSet::new(), variables)?;
+        let mut services = Vec::new();
+        for service in self.data.services.iter().filter(|service| service.role == role) {
+            let (rendered, own_files) = self.service(service, variables, overrides)?;
+            services.push(rendered);
+            files.extend(own_files);
+        }
+        Ok(RenderedNode {
+            services,
+            files,
+            directories: self.data.directories.paths.clone(),
+            parent_env: self.parent_env(variables, overrides)?,
+            relays: self
+                .data
+                .relays
+                .iter()
+                .filter(|relay| relay.on.contains(&role))
+                .cloned()
+                .collect(),
+        })
+    }
+
+    /// The role whose nodes run this service.
+    #[must_use]
+    pub fn role_of(&self, service: ServiceName) -> Option<NodeRole> {
+        self.data
+            .services
+            .iter()
+            .find(|s| s.name == service)
+            .map(|s| s.role)
+    }
+
+    /// The environment of the command that migrates a template database at `dsn` (among the variables).
+    ///
+    /// # Errors
+    /// When a template names a variable that `variables` lacks.
+    pub fn migrate_env(&self, variables: &Variables) -> Result<BTreeMap<String, String>, MissingVariable> {
+        let granted = self.unlocked(&["dsn".to_owned()]);
+        self.airflow_env(&granted, variables, &IndexMap::new())
+    }
+
+    fn service(
+        &self,
+        service: &Service,
+        variables: &Variables,
+        overrides: &IndexMap<String, String>,
+    ) -> Result<(RenderedService, Vec<RenderedFile>), MissingVariable> {
+        let granted = self.unlocked(&service.secrets);
+        let fill = |text: &String| variables.fill(text);
+        let mut env = BTreeMap::new();
+        if service.airflow {
+            env = self.airflow_env(&granted, variables, overrides)?;
+        }
+        for (key, template) in &service.env {
+            env.insert(key.clone(), variables.fill(template)?);
+        }
+        let argv = service.argv.iter().map(fill).collect::<Result<Vec<_>, _>>()?;
+        let files = self.files(&service.files, &granted, variables)?;
+        let rendered = RenderedService {
+            digest: digest(&argv, &env, &files),
+            name: service.name,
+            prefork: service.prefork,
+            after: service.after.clone(),
+            ports: service.ports.clone(),
+            health: service.health.fill(variables)?,
+            warm: service.warm.iter().map(fill).collect::<Result<Vec<_>, _>>()?,
+            start_within_seconds: service.start_within_seconds,
+            stop_signal: service.stop_signal.clone(),
+            stop_grace_seconds: service.stop_grace_seconds,
+            argv,
+            env,
+        };
+        Ok((rendered, files))
+    }
+
+    fn parent_env(
+        &self,
+        variables: &Variables,
+        overrides: &IndexMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, MissingVariable> {
+        let mut env = self.airflow_env(&BTreeSet::new(), variables, overrides)?;
+        for (key, template) in &self.data.prefork.env {
+            env.insert(key.clone(), variables.fill(template)?);
+        }
+        Ok(env)
+    }
+
+    /// `[env]`, then defaults, then the tenant's overrides, then managed keys: later ones win.
+    fn airflow_env(
+        &self,
+        granted: &BTreeSet<&str>,
+        variables: &Variables,
+        overrides: &IndexMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, MissingVariable> {
+        let mut env = BTreeMap::new();
+        for (key, template) in &self.data.env {
+            if self.may_see(template, granted) {
+                env.insert(key.clone(), variables.fill(template)?);
+            }
+        }
+        for (section, key, template) in flat(&self.data.defaults) {
+            env.insert(variable(section, key), variables.fill(template)?);
+        }
+        for (key, value) in overrides {
+            if let Some((section, key)) = key.split_once('.') {
+                env.insert(variable(section, key), value.clone());
+            }
+        }
+        for (section, key, template) in flat(&self.data.managed) {
+            if self.may_see(template, granted) {
+                env.insert(variable(section, key), variables.fill(template)?);
+            }
+        }
+        Ok(env)
+    }
+
+    fn files(
+        &self,
+        templates: &[FileTemplate],
+        granted: &BTreeSet<&str>,
+        variables: &Variables,
+    ) -> Result<Vec<RenderedFile>, MissingVariable> {
+        templates
+            .iter()
+            .filter(|file| self.may_see(&file.content, granted))
+            .map(|file| {
+                Ok(RenderedFile {
+                    path: variables.fill(&file.path)?,
+                    content: variables.fill(&file.content)?,
+                })
+            })
+            .collect()
+    }
+
+    fn unlocked(&self, secrets: &[String]) -> BTreeSet<&str> {
+        secrets
+            .iter()
+            .filter_map(|secret| self.data.secrets.get(secret))
+            .flatten()
+            .map(String::as_str)
+            .collect()
+    }
+
+    /// Whether every secret variable the template names is granted.
+    fn may_see(&self, template: &str, granted: &BTreeSet<&str>) -> bool {
+        let secret = |name: &str| {
+            self.data
+                .secrets
+                .values()
+                .flatten()
+                .any(|variable| variable == name)
+        };
+        names(template)
+            .into_iter()
+            .all(|name| granted.contains(name) || !secret(name))
+    }
+}
+
+// === impl Health ===
+
+impl Health {
+    fn fill(&self, variables: &Variables) -> Result<Self, MissingVariable> {
+        let mut filled = self.clone();
+        match &mut filled {
+            Self::RedisPing { address, .. } => *address = variables.fill(address)?,
+            Self::HttpStatus { url, .. } | Self::HttpJson { url, .. } | Self::MonitorHealth { url, .. } => {
+                *url = variables.fill(url)?;
+            }
+            Self::Celery {
+                address, hostname, ..
+            } => {
+                *address = variables.fill(address)?;
+                *hostname = variables.fill(hostname)?;
+            }
+        }
+        Ok(filled)
+    }
+
+    #[must_use]
+    pub fn interval_seconds(&self) -> u32 {
+        match self {
+            Self::RedisPing { interval_seconds, .. }
+            | Self::HttpStatus { interval_seconds, .. }
+            | Self::HttpJson { interval_seconds, .. }
+            | Self::MonitorHealth { interval_seconds, .. }
+            | Self::Celery { interval_seconds, .. } => *interval_seconds,
+        }
+    }
+}
+
+fn variable(section: &str, key: &str) -> String {
+    format!("AIRFLOW__{}__{}", section.to_uppercase(), key.to_uppercase())
+}
+
+fn flat(
+    table: &IndexMap<String, IndexMap<String, String>>,
+) -> impl Iterator<Item = (&String, &String, &String)> {
+    table
+        .iter()
+        .flat_map(|(section, keys)| keys.iter().map(move |(key, value)| (section, key, value)))
+}
+
+fn digest(argv: &[String], env: &BTreeMap<String, String>, files: &[RenderedFile]) -> String {
+    let mut hash = Sha256::new();
+    let mut add = |text: &str| {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text);
+    };
+    argv.iter().for_each(|arg| add(arg));
+    env.iter().for_each(|(key, value)| {
+        add(key);
+        add(value);
+    });
+    files.iter().for_each(|file| {
+        add(&file.path);
+        add(&file.content);
+    });
+    hex::encode(hash.finalize())
+}

@@ -1,0 +1,158 @@
+//! The embedded runtime's data, rendered for each role.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+use updraft_model::{NodeRole, ServiceName};
+use updraft_runtimes::{Catalogue, ConfigError, RenderedNode, Variables};
+
+const SECRETS: &[(&str, &str)] = &[
+    ("dsn", "DSN-SECRET"),
+    ("fernet_key", "FERNET-SECRET"),
+    ("jwt_secret", "JWT-SECRET"),
+    ("broker_password", "BROKER-SECRET"),
+    ("s3_access_key", "S3-ACCESS"),
+    ("s3_secret_key", "S3-SECRET"),
+];
+
+fn variables() -> Variables {
+    let plain = [
+        "address",
+        "base_url",
+        "cluster_id",
+        "prefix",
+        "dags_dir",
+        "logs_dir",
+        "work_dir",
+        "jwks_file",
+        "log_bucket",
+        "log_prefix",
+        "s3_endpoint",
+        "worker_concurrency",
+        "prefork_socket",
+    ];
+    let variables = plain.iter().fold(Variables::default(), |vars, name| {
+        vars.with(name, format!("<{name}>"))
+    });
+    SECRETS
+        .iter()
+        .fold(variables, |vars, (name, value)| vars.with(name, *value))
+}
+
+fn node(role: NodeRole, overrides: &[(&str, &str)]) -> RenderedNode {
+    let catalogue = Catalogue::embedded().unwrap();
+    let overrides = overrides
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect();
+    catalogue
+        .get("airflow-3.3.2")
+        .unwrap()
+        .render(role, &variables(), &overrides)
+        .unwrap()
+}
+
+fn text(env: &BTreeMap<String, String>) -> String {
+    format!("{env:?}")
+}
+
+#[test]
+fn a_worker_gets_neither_dsn_nor_fernet_key_nor_signing_secret() {
+    let worker = node(NodeRole::Worker, &[]);
+    assert_eq!(
+        worker.services.iter().map(|s| s.name).collect::<Vec<_>>(),
+        [ServiceName::Worker]
+    );
+    let env = text(&worker.services[0].env);
+    for secret in ["DSN-SECRET", "FERNET-SECRET", "JWT-SECRET"] {
+        assert!(!env.contains(secret), "{secret} in {env}");
+    }
+    assert!(env.contains("BROKER-SECRET"), "positive control");
+}
+
+#[test]
+fn the_pre_imported_parent_knows_no_secret() {
+    for role in NodeRole::ALL {
+        let env = text(&node(*role, &[]).parent_env);
+        for (_, secret) in SECRETS {
+            assert!(!env.contains(secret), "{secret} in {env}");
+        }
+    }
+}
+
+#[test]
+fn no_secret_is_on_a_command_line() {
+    for role in NodeRole::ALL {
+        for service in node(*role, &[]).services {
+            for (_, secret) in SECRETS {
+                assert!(
+                    !service.argv.join(" ").contains(secret),
+                    "{} shows {secret}",
+                    service.name
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_role_has_its_services() {
+    let names = |role| {
+        node(role, &[])
+            .services
+            .iter()
+            .map(|s| s.name)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        names(NodeRole::Scheduler),
+        [
+            ServiceName::Broker,
+            ServiceName::Scheduler,
+            ServiceName::DagProcessor,
+            ServiceName::Triggerer
+        ]
+    );
+    assert_eq!(names(NodeRole::Web), [ServiceName::ApiServer]);
+}
+
+#[test]
+fn overrides_reach_services_and_change_their_digest_but_never_managed_keys() {
+    let before = node(NodeRole::Scheduler, &[]);
+    let after = node(
+        NodeRole::Scheduler,
+        &[("core.parallelism", "7"), ("core.executor", "LocalExecutor")],
+    );
+    assert_eq!(after.services[1].env["AIRFLOW__CORE__PARALLELISM"], "7");
+    assert_eq!(after.services[1].env["AIRFLOW__CORE__EXECUTOR"], "CeleryExecutor");
+    assert_ne!(before.services[1].digest, after.services[1].digest);
+    assert_eq!(
+        before.services[0].digest, after.services[0].digest,
+        "the broker need not restart"
+    );
+}
+
+#[test]
+fn bad_overrides_are_refused_by_name() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let runtime = catalogue.get("airflow-3.3.2").unwrap();
+    let check = |key: &str, value: &str| {
+        runtime.check_overrides(&IndexMap::from([(key.to_owned(), value.to_owned())]))
+    };
+    assert!(check("core.parallelism", "64").is_ok());
+    assert!(matches!(
+        check("core.executor", "x"),
+        Err(ConfigError::Managed { .. })
+    ));
+    assert!(matches!(
+        check("celery.pool", "solo"),
+        Err(ConfigError::Managed { .. })
+    ));
+    assert!(matches!(
+        check("core.parallelism", "many"),
+        Err(ConfigError::BadValue { .. })
+    ));
+    let near = check("core.paralelism", "3").unwrap_err().to_string();
+    assert!(near.contains("did you mean `core.parallelism`"), "{near}");
+    assert!(matches!(check("nonsense", "x"), Err(ConfigError::Unknown { .. })));
+}
