@@ -1,5 +1,6 @@
 //! The embedded runtime's data, rendered for each role.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
