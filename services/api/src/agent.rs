@@ -50,6 +50,9 @@ pub struct Registered {
 }
 
 /// All that a node is to be. Kept on the node's disk (0600) so that it survives control's absence.
+///
+/// Fixed places below `node_dir`, for those who render paths: `work/` (a service's working directory and home),
+/// `logs/` (`<service>.log`), `dags/` (`current`, `versions/`, `wanted/`).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Assignment {
     /// Grows with every change; the long poll's `after`.
@@ -180,7 +183,8 @@ pub struct RelayAssignment {
 }
 
 /// The port on which each agent's relay accepts mTLS connections of its cluster's nodes. The first line a relay
-/// client sends is the target port in decimal and `\n`; the agent refuses ports its own services do not offer.
+/// client sends is the target port in decimal and `\n`; the agent refuses ports its own services do not offer. It
+/// answers `+\n` once it is connected to the service, or `-<reason>\n` and closes.
 pub const RELAY_PORT: u16 = 7443;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
