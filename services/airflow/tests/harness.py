@@ -327,3 +327,64 @@ def publish_dags(root: Path, digest: str, files: dict[str, str]) -> None:
     current = root / "current.new"
     current.write_text(digest)
     current.rename(root / "current")
+
+
+# === The pre-imported parent ===
+
+
+@dataclass
+class Parent:
+    """The parent, and the agent's side of its socket."""
+
+    env_dir: Path
+    runtime: Runtime
+    directory: Path
+    variables: dict[str, str]
+    overrides: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    def __post_init__(self) -> None:
+        self.node = Node(self.env_dir, self.runtime, "127.0.0.1", self.directory, self.variables, self.overrides)
+        self.socket = Path(self.node.variables["prefork_socket"])
+        self.log = self.directory / "logs" / "prefork.log"
+
+    def start(self) -> None:
+        prefork = self.runtime.toml["prefork"]
+        argv = [self.node.url(part) for part in prefork["argv"]]
+        argv[0] = program(self.env_dir, argv[0])
+        env = self.node.environ(None) | {name: self.node.url(value) for name, value in prefork["env"].items()}
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                argv, env=env, cwd=self.node.variables["work_dir"], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                start_new_session=True,
+            )  # fmt: skip
+
+    def ready(self) -> bool:
+        if self.process and self.process.poll() is not None:
+            raise RuntimeError(f"the parent ended:\n{self.log.read_text()}")
+        return self.socket.exists() and self.ask({"ping": True}) == {"ready": True}
+
+    def ask(self, request: dict[str, Any] | bytes) -> dict[str, Any]:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            try:
+                connection.connect(str(self.socket))
+            except ConnectionRefusedError:
+                return {}
+            connection.sendall(request if isinstance(request, bytes) else json.dumps(request).encode() + b"\n")
+            reply: dict[str, Any] = json.loads(connection.makefile("rb").readline() or b"{}")
+            return reply
+
+    def fork(self, node: Node, name: str) -> int:
+        """Starts a node's service from this parent; its pid."""
+        argv, env, log = node.command(name)
+        status = node.directory / "logs" / f"{name}.status"
+        request = {"argv": ["airflow", *argv[1:]], "env": env, "cwd": node.variables["work_dir"], "output": str(log), "status": str(status)}
+        reply = self.ask(request)
+        if "pid" not in reply:
+            raise RuntimeError(f"{name} was not forked: {reply}")
+        return int(reply["pid"])
+
+    def stop(self) -> None:
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(10)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -113,10 +114,21 @@ class User(BaseUser):
 class UpdraftAuthManager(BaseAuthManager[User]):
     """Airflow's `core.auth_manager` in every Updraft cluster."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._keys = KeyFile(Path(_required("UPDRAFT_JWKS_FILE")))
-        self._audience = _required("UPDRAFT_AUDIENCE")
+    # Read at first use: the manager may have been made before the service's environment was known (see `prefork`).
+    @cached_property
+    def _keys(self) -> KeyFile:
+        return KeyFile(Path(_required("UPDRAFT_JWKS_FILE")))
+
+    @cached_property
+    def _audience(self) -> str:
+        return _required("UPDRAFT_AUDIENCE")
+
+    def init(self) -> None:
+        """Refuses to start an api-server that could verify nobody."""
+        super().init()
+        if os.environ.get("AIRFLOW__API__SECRET_KEY"):
+            _required("UPDRAFT_JWKS_FILE")
+            _required("UPDRAFT_AUDIENCE")
 
     # === Identity ===
 

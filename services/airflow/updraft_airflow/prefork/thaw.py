@@ -1,0 +1,169 @@
+"""Turns a fork of the parent into a service of its own environment.
+
+Most of Airflow asks its configuration each time. What was computed at import is listed here and computed anew; the
+tests fork with a different value for everything that may differ and look for the parent's in the result.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from updraft_airflow.prefork.wire import Fork
+
+# Copied by `from … import …` into modules all over Airflow.
+_COPIED = ("AIRFLOW_HOME", "AIRFLOW_CONFIG", "DAGS_FOLDER", "PLUGINS_FOLDER", "SQL_ALCHEMY_CONN", "SQL_ALCHEMY_CONN_ASYNC")
+_LOCAL_SETTINGS = "airflow.config_templates.airflow_local_settings"
+
+
+@dataclass(frozen=True)
+class Constants:
+    """What module-level names of Airflow hold."""
+
+    values: dict[str, Any]
+
+    @classmethod
+    def now(cls) -> Constants:
+        from airflow import configuration, settings
+
+        holders = (settings, configuration)
+        return cls({name: next((vars(h)[name] for h in holders if name in vars(h)), None) for name in _COPIED})
+
+
+def run(request: Fork, parent: Constants) -> int:
+    """Never returns into the parent's code; the return value is the exit code."""
+    _become_a_process(request)
+    _reconfigure(parent)
+    _rename(request.argv)
+
+    from airflow.__main__ import main
+
+    main()
+    return 0
+
+
+def _become_a_process(request: Fork) -> None:
+    os.setsid()
+    os.chdir(request.cwd)
+    _redirect(request.output)
+    os.environ.clear()
+    os.environ.update(request.env)
+    signal.set_wakeup_fd(-1)
+    signal.pthread_sigmask(signal.SIG_SETMASK, set())
+    for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    tempfile.tempdir = None
+
+
+def _redirect(output: str) -> None:
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    log = os.open(output, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+    os.dup2(nothing, 0)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2:  # noqa: PLR2004
+            try:
+                os.close(int(name))
+            except OSError:
+                # The listing's own.
+                continue
+
+
+def _reconfigure(parent: Constants) -> None:
+    from airflow import configuration, settings
+    from airflow.configuration import conf
+
+    home = configuration.get_airflow_home()
+    configuration.AIRFLOW_HOME = home
+    configuration.AIRFLOW_CONFIG = configuration.get_airflow_config(home)
+    settings.AIRFLOW_HOME = home
+    settings.configure_vars()
+    _replace_copies(parent, Constants.now())
+    _replace_paths(parent)
+
+    settings.dispose_orm(do_log=False)
+    settings.configure_orm()
+    _configure_logging()
+    conf.mask_secrets()
+    _configure_bundles()
+    _configure_celery()
+    _configure_apps()
+
+
+def _replace_copies(parent: Constants, own: Constants) -> None:
+    for module in list(sys.modules.values()):
+        names = vars(module) if module is not None else {}
+        for name, old in parent.values.items():
+            if name in names and names[name] == old:
+                setattr(module, name, own.values[name])
+
+
+def _replace_paths(parent: Constants) -> None:
+    """Airflow puts its home's `config` and `plugins` on sys.path."""
+    from airflow import settings
+
+    stale = {str(Path(parent.values["AIRFLOW_HOME"]) / "config"), parent.values["PLUGINS_FOLDER"]}
+    sys.path[:] = [entry for entry in sys.path if entry not in stale]
+    settings.prepare_syspath_for_config_and_plugins()
+
+
+def _configure_logging() -> None:
+    from airflow import logging_config, settings
+
+    # This module reads the log folders when it is imported.
+    sys.modules.pop(_LOCAL_SETTINGS, None)
+    active = getattr(logging_config, "_ActiveLoggingConfig", None)
+    if active is not None:
+        active.logging_config_loaded = False
+    settings.configure_logging()
+
+
+def _configure_bundles() -> None:
+    from airflow.dag_processing.bundles import base
+
+    base.STALE_BUNDLE_TRACKING_FOLDER = base.get_bundle_storage_root_path() / "_tracking"
+
+
+def _configure_celery() -> None:
+    """The Celery app of the module keeps the dictionary it was made with."""
+    from airflow.providers.celery.executors import celery_executor_utils, default_celery
+    from celery.signals import worker_ready
+
+    default_celery.DEFAULT_CELERY_CONFIG.clear()
+    default_celery.DEFAULT_CELERY_CONFIG.update(default_celery.get_default_celery_config(default_celery.conf))
+    if celery_executor_utils.app.configured:
+        raise RuntimeError("Celery's configuration was read in the parent")
+    # It unfreezes what the parent froze, and the next collection then copies every shared page.
+    unfreeze = getattr(celery_executor_utils, "on_celery_worker_ready", None)
+    if unfreeze is not None:
+        worker_ready.disconnect(unfreeze)
+
+
+def _configure_apps() -> None:
+    from airflow.api_fastapi import app as apps
+    from airflow.api_fastapi.auth.tokens import get_signing_key
+    from airflow.configuration import conf
+
+    if os.environ.get("AIRFLOW__API__SECRET_KEY"):
+        app = apps.cached_app(apps="all")
+        app.state.secret_key = get_signing_key("api", "secret_key")
+    plugins = Path(conf.get("core", "plugins_folder"))
+    if plugins.is_dir() and any(plugins.iterdir()):
+        # They add routes and pages: the app is built again, with them.
+        apps.purge_cached_app()
+
+
+def _rename(argv: list[str]) -> None:
+    """What `ps` shows. The parent's own command line holds no secret, nor does any service's."""
+    from setproctitle import setproctitle
+
+    sys.argv = list(argv)
+    setproctitle(" ".join(argv))
