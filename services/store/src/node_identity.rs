@@ -1,0 +1,100 @@
+//! Who an agent is, and which version of its assignment it was given.
+
+use sqlx::PgConnection;
+use updraft_model::{ClusterId, NodeId, NodeRole};
+use uuid::Uuid;
+
+use crate::StoreError;
+use crate::error::one_row;
+
+/// A node that proved itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeIdentity {
+    pub node: NodeId,
+    pub cluster: ClusterId,
+    pub role: NodeRole,
+}
+
+/// Trades a bootstrap token for an identity, once: the token's hash is cleared in the same statement.
+///
+/// # Errors
+/// [`StoreError::Missing`] when the node is gone or the token is wrong, used or expired.
+pub async fn redeem_bootstrap(
+    connection: &mut PgConnection,
+    node: NodeId,
+    bootstrap_hash: &[u8],
+    identity_hash: &[u8],
+) -> Result<NodeIdentity, StoreError> {
+    let row = sqlx::query!(
+        "update nodes set identity_hash = $3, bootstrap_hash = null
+         where id = $1 and bootstrap_hash = $2 and bootstrap_expires_at > now() and state in ('intended', 'launched')
+         returning id, cluster_id, role",
+        node.0,
+        bootstrap_hash,
+        identity_hash,
+    )
+    .fetch_optional(connection)
+    .await?
+    .ok_or(StoreError::Missing { what: "bootstrap token" })?;
+    identity(row.id, row.cluster_id, &row.role)
+}
+
+/// The node with this identity token, unless it is gone.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn by_identity(
+    connection: &mut PgConnection,
+    identity_hash: &[u8],
+) -> Result<Option<NodeIdentity>, StoreError> {
+    let row = sqlx::query!(
+        "select id, cluster_id, role from nodes where identity_hash = $1 and state <> 'gone'",
+        identity_hash,
+    )
+    .fetch_optional(connection)
+    .await?;
+    row.map(|row| identity(row.id, row.cluster_id, &row.role)).transpose()
+}
+
+/// The number of the assignment with this digest: as before when it is the one handed out last, else the next.
+///
+/// # Errors
+/// [`StoreError::Missing`] when the node's row is gone.
+pub async fn assignment_version(
+    connection: &mut PgConnection,
+    node: NodeId,
+    digest: &[u8],
+) -> Result<i64, StoreError> {
+    let version = sqlx::query_scalar!(
+        "update nodes
+         set assignment_version = assignment_version + (assignment_digest is distinct from $2)::int,
+             assignment_digest = $2
+         where id = $1
+         returning assignment_version",
+        node.0,
+        digest,
+    )
+    .fetch_optional(connection)
+    .await?;
+    version.ok_or(StoreError::Missing { what: "node" })
+}
+
+/// Counts an agent's event once: true when it was not yet seen.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn count_event(connection: &mut PgConnection, node: NodeId, sequence: i64) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "update nodes set last_event_sequence = $2 where id = $1 and last_event_sequence < $2",
+        node.0,
+        sequence,
+    )
+    .execute(connection)
+    .await?;
+    Ok(one_row("event", done.rows_affected()).is_ok())
+}
+
+fn identity(node: Uuid, cluster: i64, role: &str) -> Result<NodeIdentity, StoreError> {
+    let role = role.parse().map_err(|_| StoreError::Corrupt { what: "node role" })?;
+    Ok(NodeIdentity { node: NodeId(node), cluster: ClusterId(cluster), role })
+}

@@ -1,0 +1,80 @@
+//! What edges route and decide by, across all tenants: read as one consistent picture.
+
+use sqlx::PgConnection;
+use updraft_model::{ClusterId, ClusterName, ClusterRole, Phase, SessionId, TenantId, TenantRole, UserId};
+
+use crate::StoreError;
+use crate::error::word;
+
+/// One live cluster, as an edge needs it.
+#[derive(Clone, Debug)]
+pub struct RoutedCluster {
+    pub cluster: ClusterId,
+    pub tenant: TenantId,
+    pub name: ClusterName,
+    pub runtime: String,
+    pub phase: Phase,
+    /// Addresses of its live web nodes, as the provider gave them.
+    pub web_addresses: Vec<String>,
+}
+
+/// # Errors
+/// When the database cannot be asked or holds what this version does not write.
+pub async fn clusters(connection: &mut PgConnection) -> Result<Vec<RoutedCluster>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select c.id, c.tenant_id, c.name, c.spec ->> 'runtime' as "runtime!", c.phase,
+                  coalesce(array_agg(n.address order by n.ordinal) filter (where n.address is not null), '{}')
+                      as "web_addresses!"
+           from clusters c
+           left join nodes n on n.cluster_id = c.id and n.role = 'web' and n.state = 'launched' and n.power = 'run'
+           where c.deleted_at is null
+           group by c.id
+           order by c.id"#
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(RoutedCluster {
+                cluster: ClusterId(row.id),
+                tenant: TenantId(row.tenant_id),
+                name: row.name.parse().map_err(|_| StoreError::Corrupt { what: "cluster name" })?,
+                runtime: row.runtime,
+                phase: serde_json::from_value(row.phase)
+                    .map_err(|_| StoreError::Corrupt { what: "cluster phase" })?,
+                web_addresses: row.web_addresses,
+            })
+        })
+        .collect()
+}
+
+/// # Errors
+/// When the database cannot be asked.
+pub async fn members(connection: &mut PgConnection) -> Result<Vec<(TenantId, UserId, TenantRole)>, StoreError> {
+    let rows = sqlx::query!("select tenant_id, user_id, role from memberships").fetch_all(connection).await?;
+    rows.into_iter()
+        .map(|row| Ok((TenantId(row.tenant_id), UserId(row.user_id), word("tenant role", &row.role)?)))
+        .collect()
+}
+
+/// # Errors
+/// When the database cannot be asked.
+pub async fn grants(
+    connection: &mut PgConnection,
+) -> Result<Vec<(ClusterId, UserId, ClusterRole)>, StoreError> {
+    let rows = sqlx::query!("select cluster_id, user_id, role from cluster_grants").fetch_all(connection).await?;
+    rows.into_iter()
+        .map(|row| Ok((ClusterId(row.cluster_id), UserId(row.user_id), word("cluster role", &row.role)?)))
+        .collect()
+}
+
+/// Sessions ended before their expiry.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn revoked_sessions(connection: &mut PgConnection) -> Result<Vec<SessionId>, StoreError> {
+    let ids = sqlx::query_scalar!("select id from sessions where revoked_at is not null and expires_at > now()")
+        .fetch_all(connection)
+        .await?;
+    Ok(ids.into_iter().map(SessionId).collect())
+}
