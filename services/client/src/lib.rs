@@ -1,1 +1,18 @@
-//! client
+#![doc = include_str!("../README.md")]
+
+mod call;
+mod client;
+mod clusters;
+mod error;
+mod events;
+mod people;
+mod retry;
+mod server;
+mod sessions;
+mod sse;
+
+pub use call::IdempotencyKey;
+pub use client::Client;
+pub use error::ClientError;
+pub use events::EventFilter;
+pub use retry::MAX_ATTEMPTS;

@@ -1,0 +1,41 @@
+//! The tenant's people and their roles on clusters.
+
+use reqwest::Method;
+use updraft_api::rest::{GrantView, NewPerson, Person, PutGrant};
+use updraft_model::{ClusterId, ClusterRole, UserId};
+
+use crate::call::Call;
+use crate::{Client, ClientError};
+
+impl Client {
+    /// `GET /people`, all pages.
+    pub async fn people(&self) -> Result<Vec<Person>, ClientError> {
+        self.all(|cursor| Call::get("people").query("cursor", cursor)).await
+    }
+
+    /// `POST /people`
+    pub async fn add_person(&self, person: &NewPerson) -> Result<Person, ClientError> {
+        self.fetch(Call::post("people").json(person)).await
+    }
+
+    /// `DELETE /people/{user}`: their sessions end with it.
+    pub async fn remove_person(&self, user: UserId) -> Result<(), ClientError> {
+        self.perform(Call::new(Method::DELETE, format!("people/{user}"))).await
+    }
+
+    /// `GET /clusters/{id}/grants`, all pages.
+    pub async fn grants(&self, cluster: ClusterId) -> Result<Vec<GrantView>, ClientError> {
+        self.all(|cursor| Call::get(format!("clusters/{cluster}/grants")).query("cursor", cursor)).await
+    }
+
+    /// `PUT /clusters/{id}/grants/{user}`
+    pub async fn grant(&self, cluster: ClusterId, user: UserId, role: ClusterRole) -> Result<(), ClientError> {
+        let path = format!("clusters/{cluster}/grants/{user}");
+        self.perform(Call::new(Method::PUT, path).json(&PutGrant { role })).await
+    }
+
+    /// `DELETE /clusters/{id}/grants/{user}`
+    pub async fn revoke(&self, cluster: ClusterId, user: UserId) -> Result<(), ClientError> {
+        self.perform(Call::new(Method::DELETE, format!("clusters/{cluster}/grants/{user}"))).await
+    }
+}

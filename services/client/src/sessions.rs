@@ -1,0 +1,33 @@
+//! Signing in and out, and who one is.
+
+use reqwest::Method;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
+use updraft_api::rest::{Me, SignedIn};
+
+use crate::call::Call;
+use crate::{Client, ClientError};
+
+impl Client {
+    /// `POST /sessions`. Not repeated: a second try would count against the rate limit.
+    pub async fn sign_in(&self, email: &str, password: &SecretString) -> Result<SignedIn, ClientError> {
+        let body = json!({"email": email, "password": password.expose_secret()});
+        self.fetch(Call::post("sessions").keyed(None).json(&body)).await
+    }
+
+    /// `DELETE /sessions/current`: ends the session this token belongs to, everywhere.
+    pub async fn sign_out(&self) -> Result<(), ClientError> {
+        self.perform(Call::new(Method::DELETE, "sessions/current")).await
+    }
+
+    /// `GET /me`
+    pub async fn me(&self) -> Result<Me, ClientError> {
+        self.fetch(Call::get("me")).await
+    }
+
+    /// `PUT /me/password`
+    pub async fn change_password(&self, current: &SecretString, new: &SecretString) -> Result<(), ClientError> {
+        let body = json!({"current": current.expose_secret(), "new": new.expose_secret()});
+        self.perform(Call::new(Method::PUT, "me/password").json(&body)).await
+    }
+}
