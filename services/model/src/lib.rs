@@ -8,6 +8,7 @@ mod name;
 mod node;
 mod operation;
 mod phase;
+mod wishes;
 
 pub use cluster::{ClusterRole, ClusterSpec, DagSource, NodeCounts, Power, TenantRole};
 pub use id::{ClusterId, EventId, Generation, NodeId, OperationId, SessionId, TenantId, UserId};
@@ -15,3 +16,4 @@ pub use name::{ClusterName, InvalidName};
 pub use node::{AgentPhase, NodeRole, ServiceName, ServiceState, ServiceStatus, UnknownWord};
 pub use operation::{OperationKind, OperationState, Step, StepState};
 pub use phase::{Failure, Phase};
+pub use wishes::{ServiceWishes, Wish};

@@ -1,1 +1,30 @@
-//! store
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod pool;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub mod clusters;
+pub mod event_log;
+pub mod events;
+pub mod grants;
+pub mod handover_codes;
+pub mod idempotency_keys;
+pub mod leases;
+pub mod metadata;
+pub mod node_identity;
+pub mod node_list;
+pub mod nodes;
+pub mod operation_steps;
+pub mod operations;
+pub mod people;
+pub mod routes;
+pub mod secrets;
+pub mod sessions;
+pub mod template;
+pub mod tenants;
+
+pub use error::StoreError;
+pub use pool::{Announcements, Channel, Store, Tx};
+pub use sqlx::PgConnection;

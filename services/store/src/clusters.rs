@@ -1,0 +1,314 @@
+//! Clusters as people ask for them. What the reconciler writes of them (phase, leases) is in `leases`.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use sqlx::types::Json;
+use updraft_model::{
+    ClusterId, ClusterName, ClusterRole, ClusterSpec, Generation, OperationId, Phase, Power, ServiceWishes,
+    TenantId, UserId,
+};
+
+use crate::StoreError;
+use crate::error::{one_row, text, word};
+
+/// A cluster as one person sees it.
+#[derive(Clone, Debug)]
+pub struct ClusterRecord {
+    pub id: ClusterId,
+    pub name: ClusterName,
+    pub spec: ClusterSpec,
+    pub generation: Generation,
+    pub power: Power,
+    pub service_wishes: ServiceWishes,
+    pub phase: Phase,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    /// The role granted to the person who asks.
+    pub granted: Option<ClusterRole>,
+    pub nodes_ready: u32,
+    /// As the scheduler node reported it.
+    pub dag_version: Option<String>,
+    /// The operation under way.
+    pub operation: Option<OperationId>,
+}
+
+/// What clusters of a tenant count towards its quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    pub clusters: u32,
+    /// Nodes of clusters that are asked to run.
+    pub nodes: u32,
+}
+
+struct Row {
+    id: i64,
+    name: String,
+    spec: Json<ClusterSpec>,
+    generation: i64,
+    power: String,
+    service_wishes: Json<ServiceWishes>,
+    phase: Json<Phase>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    granted: Option<String>,
+    nodes_ready: i64,
+    dag_version: Option<String>,
+    operation: Option<uuid::Uuid>,
+}
+
+/// # Errors
+/// [`StoreError::Conflict`] on `clusters_name` when the tenant has a cluster of that name.
+pub async fn insert(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    name: &ClusterName,
+    spec: &ClusterSpec,
+    power: Power,
+) -> Result<ClusterId, StoreError> {
+    let id = sqlx::query_scalar!(
+        "insert into clusters (tenant_id, name, spec, power) values ($1, $2, $3, $4) returning id",
+        tenant.0,
+        name.as_str(),
+        Json(spec) as _,
+        text("power", &power)?,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(ClusterId(id))
+}
+
+/// A cluster that is not deleted, as `viewer` sees it.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn find(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    viewer: UserId,
+    cluster: ClusterId,
+) -> Result<Option<ClusterRecord>, StoreError> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"select c.id, c.name, c.spec as "spec: Json<ClusterSpec>", c.generation, c.power,
+                  c.service_wishes as "service_wishes: Json<ServiceWishes>", c.phase as "phase: Json<Phase>",
+                  c.created_at, c.updated_at, g.role as "granted?",
+                  (select count(*) from nodes n where n.cluster_id = c.id and n.state = 'launched'
+                      and n.power = 'run' and n.report ->> 'phase' = 'running') as "nodes_ready!",
+                  (select n.report ->> 'dag_version' from nodes n where n.cluster_id = c.id
+                      and n.role = 'scheduler' and n.state <> 'gone') as dag_version,
+                  (select o.id from operations o
+                      where o.cluster_id = c.id and o.state = 'running') as "operation?"
+           from clusters c
+           left join cluster_grants g on g.cluster_id = c.id and g.user_id = $3
+           where c.tenant_id = $1 and c.id = $2 and c.deleted_at is null"#,
+        tenant.0,
+        cluster.0,
+        viewer.0,
+    )
+    .fetch_optional(connection)
+    .await?;
+    row.map(ClusterRecord::try_from).transpose()
+}
+
+/// Locks a cluster until the transaction ends; false when it is not there.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn lock(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    cluster: ClusterId,
+) -> Result<bool, StoreError> {
+    let found = sqlx::query_scalar!(
+        "select id from clusters where tenant_id = $1 and id = $2 and deleted_at is null for update",
+        tenant.0,
+        cluster.0,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(found.is_some())
+}
+
+/// The tenant's clusters by id, those after `after` first. Without `all` only those granted to `viewer`.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn list(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    viewer: UserId,
+    all: bool,
+    after: Option<ClusterId>,
+    limit: i64,
+) -> Result<Vec<ClusterRecord>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select c.id, c.name, c.spec as "spec: Json<ClusterSpec>", c.generation, c.power,
+                  c.service_wishes as "service_wishes: Json<ServiceWishes>", c.phase as "phase: Json<Phase>",
+                  c.created_at, c.updated_at, g.role as "granted?",
+                  (select count(*) from nodes n where n.cluster_id = c.id and n.state = 'launched'
+                      and n.power = 'run' and n.report ->> 'phase' = 'running') as "nodes_ready!",
+                  (select n.report ->> 'dag_version' from nodes n where n.cluster_id = c.id
+                      and n.role = 'scheduler' and n.state <> 'gone') as dag_version,
+                  (select o.id from operations o
+                      where o.cluster_id = c.id and o.state = 'running') as "operation?"
+           from clusters c
+           left join cluster_grants g on g.cluster_id = c.id and g.user_id = $2
+           where c.tenant_id = $1 and c.deleted_at is null
+             and ($3 or g.role is not null) and ($4::bigint is null or c.id > $4)
+           order by c.id
+           limit $5"#,
+        tenant.0,
+        viewer.0,
+        all,
+        after.map(|id| id.0),
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(ClusterRecord::try_from).collect()
+}
+
+/// The role granted to a person on a cluster of the tenant, deleted or not; the outer `None` when there is no such
+/// cluster.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn granted_role(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    viewer: UserId,
+    cluster: ClusterId,
+) -> Result<Option<Option<ClusterRole>>, StoreError> {
+    let row = sqlx::query!(
+        r#"select g.role as "role?"
+           from clusters c left join cluster_grants g on g.cluster_id = c.id and g.user_id = $3
+           where c.tenant_id = $1 and c.id = $2"#,
+        tenant.0,
+        cluster.0,
+        viewer.0,
+    )
+    .fetch_optional(connection)
+    .await?;
+    row.map(|row| row.role.map(|role| word("cluster role", &role)).transpose()).transpose()
+}
+
+/// Counts against the quota. Take [`crate::tenants::lock_quota`] first.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn usage(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    except: Option<ClusterId>,
+) -> Result<Usage, StoreError> {
+    let specs = sqlx::query!(
+        r#"select c.power, c.spec as "spec: Json<ClusterSpec>"
+           from clusters c
+           where c.tenant_id = $1 and c.deleted_at is null and ($2::bigint is null or c.id <> $2)"#,
+        tenant.0,
+        except.map(|id| id.0),
+    )
+    .fetch_all(connection)
+    .await?;
+    let running = specs.iter().filter(|row| row.power == "running");
+    let nodes = running.map(|row| row.spec.0.node_counts().total()).sum();
+    Ok(Usage { clusters: u32::try_from(specs.len()).unwrap_or(u32::MAX), nodes })
+}
+
+/// Writes a changed spec as a new generation.
+///
+/// # Errors
+/// [`StoreError::Missing`] when the cluster is no longer at `from`.
+pub async fn set_spec(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    cluster: ClusterId,
+    from: Generation,
+    spec: &ClusterSpec,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "update clusters
+         set spec = $4, generation = generation + 1, updated_at = now(), wake_at = now()
+         where tenant_id = $1 and id = $2 and generation = $3 and deleted_at is null",
+        tenant.0,
+        cluster.0,
+        from.0,
+        Json(spec) as _,
+    )
+    .execute(connection)
+    .await?;
+    one_row("generation of this cluster", done.rows_affected())
+}
+
+/// Asks for a power as a new generation; `restart` also asks for a restart of all that runs.
+///
+/// # Errors
+/// [`StoreError::Missing`] when there is no such cluster.
+pub async fn set_power(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    cluster: ClusterId,
+    power: Power,
+    restart: bool,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "update clusters
+         set power = $3, restart_nonce = restart_nonce + case when $4 then 1 else 0 end,
+             generation = generation + 1, updated_at = now(), wake_at = now()
+         where tenant_id = $1 and id = $2 and deleted_at is null",
+        tenant.0,
+        cluster.0,
+        text("power", &power)?,
+        restart,
+    )
+    .execute(connection)
+    .await?;
+    one_row("cluster", done.rows_affected())
+}
+
+/// Writes what was asked of single services. No new generation: the spec stays what it was.
+///
+/// # Errors
+/// [`StoreError::Missing`] when there is no such cluster.
+pub async fn set_service_wishes(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    cluster: ClusterId,
+    wishes: &ServiceWishes,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "update clusters set service_wishes = $3, updated_at = now(), wake_at = now()
+         where tenant_id = $1 and id = $2 and deleted_at is null",
+        tenant.0,
+        cluster.0,
+        Json(wishes) as _,
+    )
+    .execute(connection)
+    .await?;
+    one_row("cluster", done.rows_affected())
+}
+
+// === impl ClusterRecord ===
+
+impl TryFrom<Row> for ClusterRecord {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: ClusterId(row.id),
+            name: row.name.parse().map_err(|_| StoreError::Corrupt { what: "cluster name" })?,
+            spec: row.spec.0,
+            generation: Generation(row.generation),
+            power: word("power", &row.power)?,
+            service_wishes: row.service_wishes.0,
+            phase: row.phase.0,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            granted: row.granted.map(|role| word("cluster role", &role)).transpose()?,
+            nodes_ready: u32::try_from(row.nodes_ready).unwrap_or(u32::MAX),
+            dag_version: row.dag_version,
+            operation: row.operation.map(OperationId),
+        })
+    }
+}
