@@ -49,11 +49,21 @@ impl Call {
 
     /// Every POST carries a key of its own.
     pub(crate) fn post(path: impl Into<String>) -> Self {
-        Self { key: Some(IdempotencyKey::random()), ..Self::new(Method::POST, path) }
+        Self {
+            key: Some(IdempotencyKey::random()),
+            ..Self::new(Method::POST, path)
+        }
     }
 
     pub(crate) fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), query: Vec::new(), body: None, key: None, if_match: None }
+        Self {
+            method,
+            path: path.into(),
+            query: Vec::new(),
+            body: None,
+            key: None,
+            if_match: None,
+        }
     }
 
     pub(crate) fn query(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
@@ -78,7 +88,11 @@ impl Call {
 
     pub(crate) fn repeat(&self) -> Repeat {
         let idempotent = self.method.is_idempotent() || self.key.is_some();
-        if idempotent && self.if_match.is_none() { Repeat::Safe } else { Repeat::OnlyUnsent }
+        if idempotent && self.if_match.is_none() {
+            Repeat::Safe
+        } else {
+            Repeat::OnlyUnsent
+        }
     }
 }
 

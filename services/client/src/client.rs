@@ -37,7 +37,11 @@ impl Client {
             .user_agent(concat!("updraft/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(ClientError::Setup)?;
-        Ok(Self { http, base: api_base(server)?, token: None })
+        Ok(Self {
+            http,
+            base: api_base(server)?,
+            token: None,
+        })
     }
 
     #[must_use]
@@ -56,7 +60,10 @@ impl Client {
     pub(crate) async fn fetch<T: DeserializeOwned>(&self, call: Call) -> Result<T, ClientError> {
         let response = self.send(&call).await?;
         let (url, status) = (response.url().clone(), response.status());
-        let body = response.bytes().await.map_err(|e| ClientError::from_transport(&url, e))?;
+        let body = response
+            .bytes()
+            .await
+            .map_err(|e| ClientError::from_transport(&url, e))?;
         serde_json::from_slice(&body).map_err(|error| not_updraft(&url, status, &error.to_string()))
     }
 
@@ -75,7 +82,12 @@ impl Client {
             let Some(pause) = retry::pause(call.repeat(), &error, attempt, retry_after, jitter()) else {
                 return Err(error);
             };
-            tracing::debug!(attempt, pause_ms = pause.as_millis(), path = call.path, "calling the server again");
+            tracing::debug!(
+                attempt,
+                pause_ms = pause.as_millis(),
+                path = call.path,
+                "calling the server again"
+            );
             tokio::time::sleep(pause).await;
             attempt += 1;
         }
@@ -83,8 +95,14 @@ impl Client {
 
     async fn send_once(&self, call: &Call) -> Result<Response, (ClientError, Option<Duration>)> {
         let url = self.url(call).map_err(|e| (e, None))?;
-        let request = self.request(call, url.clone()).map_err(|e| (e, None))?.timeout(ANSWER_TIMEOUT);
-        let response = request.send().await.map_err(|e| (ClientError::from_transport(&url, e), None))?;
+        let request = self
+            .request(call, &url)
+            .map_err(|e| (e, None))?
+            .timeout(ANSWER_TIMEOUT);
+        let response = request
+            .send()
+            .await
+            .map_err(|e| (ClientError::from_transport(&url, e), None))?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -93,28 +111,39 @@ impl Client {
     }
 
     /// A call whose answer is read as it comes, with no limit on its length. Not retried here.
-    pub(crate) async fn open(&self, call: &Call, last_event: Option<String>) -> Result<Response, ClientError> {
+    pub(crate) async fn open(
+        &self,
+        call: &Call,
+        last_event: Option<String>,
+    ) -> Result<Response, ClientError> {
         let url = self.url(call)?;
-        let mut request = self.request(call, url.clone())?.header(ACCEPT, "text/event-stream");
+        let mut request = self.request(call, &url)?.header(ACCEPT, "text/event-stream");
         if let Some(id) = last_event {
             request = request.header("last-event-id", id);
         }
-        let response = request.send().await.map_err(|e| ClientError::from_transport(&url, e))?;
-        if response.status().is_success() { Ok(response) } else { Err(refusal(response).await) }
+        let response = request
+            .send()
+            .await
+            .map_err(|e| ClientError::from_transport(&url, e))?;
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(refusal(response).await)
+        }
     }
 
     fn url(&self, call: &Call) -> Result<Url, ClientError> {
-        let mut url = self
-            .base
-            .join(&call.path)
-            .map_err(|e| ClientError::BadAddress { given: call.path.clone(), reason: e.to_string() })?;
+        let mut url = self.base.join(&call.path).map_err(|e| ClientError::BadAddress {
+            given: call.path.clone(),
+            reason: e.to_string(),
+        })?;
         if !call.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&call.query);
         }
         Ok(url)
     }
 
-    fn request(&self, call: &Call, url: Url) -> Result<RequestBuilder, ClientError> {
+    fn request(&self, call: &Call, url: &Url) -> Result<RequestBuilder, ClientError> {
         let mut request = self.http.request(call.method.clone(), url.clone());
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose_secret());
@@ -127,23 +156,31 @@ impl Client {
         }
         match &call.body {
             None => Ok(request),
-            Some(Ok(body)) => Ok(request.header(CONTENT_TYPE, "application/json").body(body.clone())),
-            Some(Err(error)) => {
-                Err(ClientError::BadAddress { given: url.path().to_owned(), reason: error.to_string() })
-            }
+            Some(Ok(body)) => Ok(request
+                .header(CONTENT_TYPE, "application/json")
+                .body(body.clone())),
+            Some(Err(error)) => Err(ClientError::BadAddress {
+                given: url.path().to_owned(),
+                reason: error.to_string(),
+            }),
         }
     }
 }
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("base", &self.base.as_str()).finish_non_exhaustive()
+        f.debug_struct("Client")
+            .field("base", &self.base.as_str())
+            .finish_non_exhaustive()
     }
 }
 
 /// `http://host:port` or the same with a path; the API hangs below it.
 fn api_base(server: &str) -> Result<Url, ClientError> {
-    let refuse = |reason: &str| ClientError::BadAddress { given: server.to_owned(), reason: reason.to_owned() };
+    let refuse = |reason: &str| ClientError::BadAddress {
+        given: server.to_owned(),
+        reason: reason.to_owned(),
+    };
     let url = Url::parse(server.trim()).map_err(|e| refuse(&e.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
         return Err(refuse("it must begin with http:// or https:// and name a host"));
@@ -197,8 +234,14 @@ mod tests {
     fn the_api_hangs_below_the_servers_address() {
         for (given, base) in [
             ("http://localhost:7700", "http://localhost:7700/api/v1/"),
-            ("https://updraft.example.com/", "https://updraft.example.com/api/v1/"),
-            ("https://example.com/updraft/?x=1#y", "https://example.com/updraft/api/v1/"),
+            (
+                "https://updraft.example.com/",
+                "https://updraft.example.com/api/v1/",
+            ),
+            (
+                "https://example.com/updraft/?x=1#y",
+                "https://example.com/updraft/api/v1/",
+            ),
         ] {
             assert_eq!(api_base(given).unwrap().as_str(), base);
         }

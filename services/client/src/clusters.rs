@@ -12,7 +12,8 @@ use crate::{Client, ClientError};
 impl Client {
     /// `GET /clusters`, all pages.
     pub async fn clusters(&self) -> Result<Vec<ClusterView>, ClientError> {
-        self.all(|cursor| Call::get("clusters").query("cursor", cursor)).await
+        self.all(|cursor| Call::get("clusters").query("cursor", cursor))
+            .await
     }
 
     /// `GET /clusters/{id}`
@@ -21,8 +22,13 @@ impl Client {
     }
 
     /// `POST /clusters`. With a key of the caller's own it may be called again after a crash.
-    pub async fn create_cluster(&self, new: &NewCluster, key: IdempotencyKey) -> Result<Accepted, ClientError> {
-        self.fetch(Call::post("clusters").keyed(Some(key)).json(new)).await
+    pub async fn create_cluster(
+        &self,
+        new: &NewCluster,
+        key: IdempotencyKey,
+    ) -> Result<Accepted, ClientError> {
+        self.fetch(Call::post("clusters").keyed(Some(key)).json(new))
+            .await
     }
 
     /// `PATCH /clusters/{id}`: refused (412) unless the cluster still is at `seen`.
@@ -32,7 +38,12 @@ impl Client {
         seen: Generation,
         change: &UpdateCluster,
     ) -> Result<Accepted, ClientError> {
-        self.fetch(Call::new(Method::PATCH, format!("clusters/{id}")).if_match(seen).json(change)).await
+        self.fetch(
+            Call::new(Method::PATCH, format!("clusters/{id}"))
+                .if_match(seen)
+                .json(change),
+        )
+        .await
     }
 
     /// `POST /clusters/{id}/start`
@@ -52,17 +63,20 @@ impl Client {
 
     /// `DELETE /clusters/{id}`: its database, DAGs and logs go too.
     pub async fn delete_cluster(&self, id: ClusterId) -> Result<Accepted, ClientError> {
-        self.fetch(Call::new(Method::DELETE, format!("clusters/{id}"))).await
+        self.fetch(Call::new(Method::DELETE, format!("clusters/{id}")))
+            .await
     }
 
     /// `GET /clusters/{id}/nodes`
     pub async fn nodes(&self, id: ClusterId) -> Result<Vec<NodeView>, ClientError> {
-        self.all(|cursor| Call::get(format!("clusters/{id}/nodes")).query("cursor", cursor)).await
+        self.all(|cursor| Call::get(format!("clusters/{id}/nodes")).query("cursor", cursor))
+            .await
     }
 
     /// `GET /clusters/{id}/services`
     pub async fn services(&self, id: ClusterId) -> Result<Vec<ServiceView>, ClientError> {
-        self.all(|cursor| Call::get(format!("clusters/{id}/services")).query("cursor", cursor)).await
+        self.all(|cursor| Call::get(format!("clusters/{id}/services")).query("cursor", cursor))
+            .await
     }
 
     /// `POST /clusters/{id}/services/{service}/{start|stop|restart}`, on one node or on all that have it.
@@ -78,12 +92,14 @@ impl Client {
             ServiceVerb::Stop => "stop",
             ServiceVerb::Restart => "restart",
         };
-        self.fetch(Call::post(format!("clusters/{id}/services/{service}/{verb}")).query("node", node)).await
+        self.fetch(Call::post(format!("clusters/{id}/services/{service}/{verb}")).query("node", node))
+            .await
     }
 
     /// `GET /clusters/{id}/operations`: newest first, all pages.
     pub async fn operations(&self, id: ClusterId) -> Result<Vec<OperationView>, ClientError> {
-        self.all(|cursor| Call::get(format!("clusters/{id}/operations")).query("cursor", cursor)).await
+        self.all(|cursor| Call::get(format!("clusters/{id}/operations")).query("cursor", cursor))
+            .await
     }
 
     /// `GET /operations/{id}`

@@ -31,7 +31,11 @@ pub enum ClientError {
     },
     /// Something answered, but not an Updraft server of this version.
     #[error("{url} answered with something that is no Updraft response (HTTP {status}): {reason}")]
-    NotUpdraft { url: String, status: u16, reason: String },
+    NotUpdraft {
+        url: String,
+        status: u16,
+        reason: String,
+    },
     #[error("`{given}` is no server address: {reason}")]
     BadAddress { given: String, reason: String },
     #[error("the HTTP client could not be set up")]

@@ -40,11 +40,16 @@ impl Client {
     /// `GET /clusters/{id}/events`: newest first, at most `limit`.
     pub async fn past_events(&self, cluster: ClusterId, limit: u32) -> Result<Vec<EventView>, ClientError> {
         let call = Call::get(format!("clusters/{cluster}/events")).query("limit", Some(limit));
-        self.fetch::<updraft_api::rest::Page<EventView>>(call).await.map(|page| page.items)
+        self.fetch::<updraft_api::rest::Page<EventView>>(call)
+            .await
+            .map(|page| page.items)
     }
 
     /// `GET /events` as it happens. Reconnects for ever; ends only with an error that no waiting can mend.
-    pub fn events(&self, filter: EventFilter) -> impl Stream<Item = Result<EventView, ClientError>> + Send + use<> {
+    pub fn events(
+        &self,
+        filter: EventFilter,
+    ) -> impl Stream<Item = Result<EventView, ClientError>> + Send + use<> {
         let follower = Follower {
             client: self.clone(),
             filter,
@@ -90,7 +95,10 @@ impl Follower {
                 Ok(())
             }
             Err(error) if error.is_transient() => {
-                tracing::debug!(pause_ms = self.pause.as_millis(), "the event stream is away; trying again");
+                tracing::debug!(
+                    pause_ms = self.pause.as_millis(),
+                    "the event stream is away; trying again"
+                );
                 sleep(self.pause).await;
                 self.pause = (self.pause * 2).min(LONGEST_PAUSE);
                 Ok(())
@@ -113,5 +121,7 @@ impl Follower {
 
 /// A kind of event that this version does not know is passed over.
 fn parse(event: &SseEvent) -> Option<EventView> {
-    serde_json::from_str(&event.data).inspect_err(|error| tracing::debug!(%error, "not an event of ours")).ok()
+    serde_json::from_str(&event.data)
+        .inspect_err(|error| tracing::debug!(%error, "not an event of ours"))
+        .ok()
 }

@@ -10,7 +10,8 @@ use crate::{Client, ClientError};
 impl Client {
     /// `GET /people`, all pages.
     pub async fn people(&self) -> Result<Vec<Person>, ClientError> {
-        self.all(|cursor| Call::get("people").query("cursor", cursor)).await
+        self.all(|cursor| Call::get("people").query("cursor", cursor))
+            .await
     }
 
     /// `POST /people`
@@ -20,22 +21,34 @@ impl Client {
 
     /// `DELETE /people/{user}`: their sessions end with it.
     pub async fn remove_person(&self, user: UserId) -> Result<(), ClientError> {
-        self.perform(Call::new(Method::DELETE, format!("people/{user}"))).await
+        self.perform(Call::new(Method::DELETE, format!("people/{user}")))
+            .await
     }
 
     /// `GET /clusters/{id}/grants`, all pages.
     pub async fn grants(&self, cluster: ClusterId) -> Result<Vec<GrantView>, ClientError> {
-        self.all(|cursor| Call::get(format!("clusters/{cluster}/grants")).query("cursor", cursor)).await
+        self.all(|cursor| Call::get(format!("clusters/{cluster}/grants")).query("cursor", cursor))
+            .await
     }
 
     /// `PUT /clusters/{id}/grants/{user}`
-    pub async fn grant(&self, cluster: ClusterId, user: UserId, role: ClusterRole) -> Result<(), ClientError> {
+    pub async fn grant(
+        &self,
+        cluster: ClusterId,
+        user: UserId,
+        role: ClusterRole,
+    ) -> Result<(), ClientError> {
         let path = format!("clusters/{cluster}/grants/{user}");
-        self.perform(Call::new(Method::PUT, path).json(&PutGrant { role })).await
+        self.perform(Call::new(Method::PUT, path).json(&PutGrant { role }))
+            .await
     }
 
     /// `DELETE /clusters/{id}/grants/{user}`
     pub async fn revoke(&self, cluster: ClusterId, user: UserId) -> Result<(), ClientError> {
-        self.perform(Call::new(Method::DELETE, format!("clusters/{cluster}/grants/{user}"))).await
+        self.perform(Call::new(
+            Method::DELETE,
+            format!("clusters/{cluster}/grants/{user}"),
+        ))
+        .await
     }
 }

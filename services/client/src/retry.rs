@@ -58,7 +58,9 @@ mod tests {
 
     #[test]
     fn an_unavailable_server_is_asked_again_with_growing_pauses() {
-        let pauses: Vec<_> = (1..=MAX_ATTEMPTS).map(|n| pause(Repeat::Safe, &answered(503), n, None, 0.5)).collect();
+        let pauses: Vec<_> = (1..=MAX_ATTEMPTS)
+            .map(|n| pause(Repeat::Safe, &answered(503), n, None, 0.5))
+            .collect();
         let expected = [Some(200), Some(600), Some(1800), None];
         assert_eq!(pauses, expected.map(|ms| ms.map(Duration::from_millis)));
     }
@@ -66,7 +68,11 @@ mod tests {
     #[test]
     fn a_refusal_is_final() {
         for status in [400, 401, 403, 404, 409, 412, 422, 500] {
-            assert_eq!(pause(Repeat::Safe, &answered(status), 1, None, 0.5), None, "{status}");
+            assert_eq!(
+                pause(Repeat::Safe, &answered(status), 1, None, 0.5),
+                None,
+                "{status}"
+            );
         }
     }
 
@@ -77,7 +83,15 @@ mod tests {
 
     #[test]
     fn a_server_that_names_a_pause_is_believed_unless_it_is_long() {
-        let asked = |seconds| pause(Repeat::Safe, &answered(429), 1, Some(Duration::from_secs(seconds)), 0.5);
+        let asked = |seconds| {
+            pause(
+                Repeat::Safe,
+                &answered(429),
+                1,
+                Some(Duration::from_secs(seconds)),
+                0.5,
+            )
+        };
         assert_eq!(asked(2), Some(Duration::from_secs(2)));
         assert_eq!(asked(3600), None);
     }

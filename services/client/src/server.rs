@@ -14,7 +14,8 @@ impl Client {
     /// `GET /runtimes/{name}/config-options`, all pages.
     pub async fn config_options(&self, runtime: &str) -> Result<Vec<ConfigOptionView>, ClientError> {
         let path = format!("runtimes/{}/config-options", segment(runtime));
-        self.all(|cursor| Call::get(path.clone()).query("cursor", cursor)).await
+        self.all(|cursor| Call::get(path.clone()).query("cursor", cursor))
+            .await
     }
 
     /// Follows `next` to the end of a list.
@@ -39,7 +40,9 @@ impl Client {
 /// One path segment, whatever it holds.
 pub(crate) fn segment(text: &str) -> String {
     // The form encoding differs from a path's only in its `+`.
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+    url::form_urlencoded::byte_serialize(text.as_bytes())
+        .collect::<String>()
+        .replace('+', "%20")
 }
 
 #[cfg(test)]

@@ -26,8 +26,13 @@ impl Client {
     }
 
     /// `PUT /me/password`
-    pub async fn change_password(&self, current: &SecretString, new: &SecretString) -> Result<(), ClientError> {
+    pub async fn change_password(
+        &self,
+        current: &SecretString,
+        new: &SecretString,
+    ) -> Result<(), ClientError> {
         let body = json!({"current": current.expose_secret(), "new": new.expose_secret()});
-        self.perform(Call::new(Method::PUT, "me/password").json(&body)).await
+        self.perform(Call::new(Method::PUT, "me/password").json(&body))
+            .await
     }
 }

@@ -71,7 +71,8 @@ impl SseParser {
 mod tests {
     use super::*;
 
-    const STREAM: &str = ": hello\n\nid: 7\nevent: event\ndata: {\"a\":\ndata: 1}\n\nid: 8\r\ndata:x\r\n\r\ndata\n\nid: 9\n\n";
+    const STREAM: &str =
+        ": hello\n\nid: 7\nevent: event\ndata: {\"a\":\ndata: 1}\n\nid: 8\r\ndata:x\r\n\r\ndata\n\nid: 9\n\n";
 
     fn expected() -> Vec<SseEvent> {
         let event = |id: Option<&str>, name: Option<&str>, data: &str| SseEvent {
@@ -79,14 +80,22 @@ mod tests {
             name: name.map(str::to_owned),
             data: data.to_owned(),
         };
-        vec![event(Some("7"), Some("event"), "{\"a\":\n1}"), event(Some("8"), None, "x"), event(None, None, "")]
+        vec![
+            event(Some("7"), Some("event"), "{\"a\":\n1}"),
+            event(Some("8"), None, "x"),
+            event(None, None, ""),
+        ]
     }
 
     #[test]
     fn events_survive_any_cut() {
         for size in 1..=STREAM.len() {
             let mut parser = SseParser::default();
-            let events: Vec<_> = STREAM.as_bytes().chunks(size).flat_map(|chunk| parser.push(chunk)).collect();
+            let events: Vec<_> = STREAM
+                .as_bytes()
+                .chunks(size)
+                .flat_map(|chunk| parser.push(chunk))
+                .collect();
             assert_eq!(events, expected(), "cut every {size} bytes");
         }
     }

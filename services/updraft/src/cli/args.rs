@@ -1,0 +1,134 @@
+//! Arguments shared by verbs, and those of the local ones.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Address of the Updraft server [default: the one signed in to, else http://localhost:7700]
+    #[arg(
+        long,
+        global = true,
+        env = "UPDRAFT_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    pub(crate) url: Option<String>,
+    /// How to print results; progress goes to standard error
+    #[arg(long, short, global = true, value_enum, default_value_t = Format::Table)]
+    pub(crate) output: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Table,
+    /// For programs: the REST API's own bodies
+    Json,
+}
+
+/// Whether a verb returns at once or when its operation has ended.
+#[derive(Args, Debug)]
+pub(crate) struct Waiting {
+    /// Show progress and return when the operation has ended
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Longest time to wait, for example 90s, 10m or 1h; the operation goes on after it
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_duration, requires = "wait")]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct UpArgs {
+    /// Where everything is installed and kept [default: $XDG_DATA_HOME/updraft or ~/.local/share/updraft]
+    #[arg(long, value_name = "DIR", env = "UPDRAFT_DATA_DIR", hide_env_values = true)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// First of the ports in use: console on this one, Airflow on the next, then internal ones
+    #[arg(long, value_name = "PORT", default_value_t = 7700)]
+    pub(crate) port_base: u16,
+    /// Address template of Airflows; {host} is a loopback address per cluster, {cluster} its id
+    #[arg(long, value_name = "TEMPLATE")]
+    pub(crate) airflow_url: Option<String>,
+    /// Do not create the cluster `demo` at the first start
+    #[arg(long)]
+    pub(crate) no_demo: bool,
+    /// Answer yes to questions, such as whether to repair a damaged data directory
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DownArgs {
+    /// The data directory given to `updraft up`
+    #[arg(long, value_name = "DIR", env = "UPDRAFT_DATA_DIR", hide_env_values = true)]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ServerArgs {
+    /// Configuration file; `updraft up` writes one for each of its processes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AgentArgs {
+    /// What this node needs to introduce itself to control, once
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bootstrap: PathBuf,
+}
+
+/// `90s`, `10m`, `1h`, or plain seconds.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let seconds_per = match unit {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err("write it as 90s, 10m or 1h".to_owned()),
+    };
+    let number: u64 = number
+        .parse()
+        .map_err(|_| "it begins with no number".to_owned())?;
+    number
+        .checked_mul(seconds_per)
+        .map(Duration::from_secs)
+        .ok_or_else(|| "it is too long".to_owned())
+}
+
+/// `section.key=value`
+pub(crate) fn parse_option(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if key.contains('.') => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write it as section.key=value, for example core.parallelism=16".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_with_their_unit() {
+        let seconds = |text| parse_duration(text).map(|time| time.as_secs());
+        assert_eq!(
+            [seconds("90s"), seconds("10m"), seconds("1h"), seconds("5")],
+            [90, 600, 3600, 5].map(Ok)
+        );
+        for bad in ["", "m", "1d", "-1s", "1.5h", "99999999999999999999h"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_option_has_a_section_and_may_hold_equal_signs() {
+        assert_eq!(
+            parse_option("core.x=a=b"),
+            Ok(("core.x".to_owned(), "a=b".to_owned()))
+        );
+        assert!(parse_option("core=1").is_err() && parse_option("core.x").is_err());
+    }
+}

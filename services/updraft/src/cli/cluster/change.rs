@@ -1,0 +1,115 @@
+//! Verbs that change a cluster as a whole.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+
+use clap::Args;
+use updraft_api::rest::{ClusterView, UpdateCluster};
+use updraft_client::Client;
+
+use super::Changed;
+use crate::cli::args::{Global, Waiting, parse_option};
+use crate::cli::error::{CliError, Exit};
+use crate::cli::{resolve, wait};
+
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
+pub(crate) struct UpdateArgs {
+    /// Name or id
+    cluster: String,
+    /// Worker nodes, 0 to 20
+    #[arg(long, value_name = "N", group = "change")]
+    workers: Option<u32>,
+    /// Tasks that one worker node runs at once, 1 to 64
+    #[arg(long, value_name = "N", group = "change")]
+    worker_concurrency: Option<u32>,
+    /// An Airflow option; may be given several times. Together they replace all that were set
+    #[arg(long, value_name = "SECTION.KEY=VALUE", value_parser = parse_option, group = "change")]
+    config: Vec<(String, String)>,
+    /// Go back to the runtime's own options
+    #[arg(long, conflicts_with = "config", group = "change")]
+    no_config: bool,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DeleteArgs {
+    /// Name or id
+    cluster: String,
+    /// Do not ask for the cluster's name
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+pub(super) async fn update(client: &Client, args: UpdateArgs, global: &Global) -> Result<(), CliError> {
+    let cluster = resolve::cluster(client, &args.cluster).await?;
+    let replaces_config = args.no_config || !args.config.is_empty();
+    let change = UpdateCluster {
+        workers: args.workers,
+        worker_concurrency: args.worker_concurrency,
+        config: replaces_config.then(|| args.config.into_iter().collect()),
+    };
+    let accepted = client
+        .update_cluster(cluster.id, cluster.generation, &change)
+        .await?;
+    wait::conclude(client, accepted, &args.waiting, global).await
+}
+
+pub(super) async fn start(client: &Client, args: &Changed, global: &Global) -> Result<(), CliError> {
+    let id = resolve::cluster(client, &args.cluster).await?.id;
+    wait::conclude(client, client.start_cluster(id).await?, &args.waiting, global).await
+}
+
+pub(super) async fn stop(client: &Client, args: &Changed, global: &Global) -> Result<(), CliError> {
+    let id = resolve::cluster(client, &args.cluster).await?.id;
+    wait::conclude(client, client.stop_cluster(id).await?, &args.waiting, global).await
+}
+
+pub(super) async fn restart(client: &Client, args: &Changed, global: &Global) -> Result<(), CliError> {
+    let id = resolve::cluster(client, &args.cluster).await?.id;
+    wait::conclude(client, client.restart_cluster(id).await?, &args.waiting, global).await
+}
+
+pub(super) async fn delete(client: &Client, args: &DeleteArgs, global: &Global) -> Result<(), CliError> {
+    let cluster = resolve::cluster(client, &args.cluster).await?;
+    if !args.yes {
+        confirm(&cluster)?;
+    }
+    wait::conclude(
+        client,
+        client.delete_cluster(cluster.id).await?,
+        &args.waiting,
+        global,
+    )
+    .await
+}
+
+fn confirm(cluster: &ClusterView) -> Result<(), CliError> {
+    let name = &cluster.name;
+    if !io::stdin().is_terminal() {
+        return Err(
+            CliError::new(Exit::Usage, format!("deleting `{name}` needs a confirmation"))
+                .why("there is no terminal to ask on")
+                .next("add --yes"),
+        );
+    }
+    let ask = || -> io::Result<String> {
+        let lost = "its database, DAGs and logs will be lost for good";
+        write!(
+            io::stderr(),
+            "Deleting `{name}` (id {}): {lost}.\nType its name to go on: ",
+            cluster.id
+        )?;
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line)?;
+        Ok(line)
+    };
+    let typed = ask().map_err(|error| CliError::io("no confirmation could be read", &error))?;
+    if typed.trim() == name.as_str() {
+        Ok(())
+    } else {
+        Err(CliError::new(Exit::Failure, format!("`{name}` was not deleted")).why("the name did not match"))
+    }
+}

@@ -1,0 +1,48 @@
+//! `updraft cluster create`
+
+use clap::Args;
+use indexmap::IndexMap;
+use updraft_api::rest::NewCluster;
+use updraft_client::{Client, IdempotencyKey};
+use updraft_model::ClusterName;
+
+use crate::cli::args::{Global, Waiting, parse_option};
+use crate::cli::error::CliError;
+use crate::cli::wait;
+
+#[derive(Args, Debug)]
+pub(crate) struct CreateArgs {
+    /// 1 to 40 of a-z, 0-9 and `-`, beginning with a letter
+    name: ClusterName,
+    /// Airflow release, for example airflow-3.3.2 [default: the newest]
+    #[arg(long)]
+    runtime: Option<String>,
+    /// Worker nodes, 0 to 20 [default: 1]
+    #[arg(long, value_name = "N")]
+    workers: Option<u32>,
+    /// Tasks that one worker node runs at once, 1 to 64 [default: 2]
+    #[arg(long, value_name = "N")]
+    worker_concurrency: Option<u32>,
+    /// An Airflow option; may be given several times
+    #[arg(long, value_name = "SECTION.KEY=VALUE", value_parser = parse_option)]
+    config: Vec<(String, String)>,
+    /// Create it stopped
+    #[arg(long)]
+    no_start: bool,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+pub(super) async fn create(client: &Client, args: CreateArgs, global: &Global) -> Result<(), CliError> {
+    let new = NewCluster {
+        name: args.name,
+        runtime: args.runtime,
+        workers: args.workers,
+        worker_concurrency: args.worker_concurrency,
+        dag_source: None,
+        config: args.config.into_iter().collect::<IndexMap<_, _>>(),
+        start: Some(!args.no_start),
+    };
+    let accepted = client.create_cluster(&new, IdempotencyKey::random()).await?;
+    wait::conclude(client, accepted, &args.waiting, global).await
+}

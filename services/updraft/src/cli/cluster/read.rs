@@ -1,0 +1,199 @@
+//! Verbs that look at a cluster.
+
+use chrono::{DateTime, Utc};
+use clap::Args;
+use serde_json::json;
+use updraft_api::rest::{ClusterView, NodeView, OperationView};
+use updraft_client::Client;
+use updraft_model::{Phase, StepState};
+
+use super::Named;
+use crate::cli::args::{Format, Global};
+use crate::cli::error::CliError;
+use crate::cli::output::{self, Table, age, or_dash};
+use crate::cli::{open as browser, resolve};
+
+#[derive(Args, Debug)]
+pub(crate) struct OpenArgs {
+    /// Name or id
+    cluster: String,
+    /// Only print the address
+    #[arg(long)]
+    print: bool,
+}
+
+pub(super) async fn list(client: &Client, global: &Global) -> Result<(), CliError> {
+    let clusters = client.clusters().await?;
+    match global.output {
+        Format::Json => output::json(&clusters),
+        Format::Table => output::print(&table(&clusters)),
+    }
+}
+
+pub(super) async fn show(client: &Client, args: &Named, global: &Global) -> Result<(), CliError> {
+    let cluster = resolve::cluster(client, &args.cluster).await?;
+    match global.output {
+        Format::Json => output::json(&cluster),
+        Format::Table => output::print(&details(&cluster, Utc::now())),
+    }
+}
+
+pub(super) async fn open(client: &Client, args: &OpenArgs, global: &Global) -> Result<(), CliError> {
+    let cluster = resolve::cluster(client, &args.cluster).await?;
+    if !args.print {
+        browser::in_browser(&cluster.airflow_url);
+    }
+    match global.output {
+        Format::Json => output::json(&json!({"airflow_url": cluster.airflow_url})),
+        Format::Table => output::print(&cluster.airflow_url),
+    }
+}
+
+pub(super) async fn nodes(client: &Client, args: &Named, global: &Global) -> Result<(), CliError> {
+    let cluster = resolve::cluster(client, &args.cluster).await?;
+    let nodes = client.nodes(cluster.id).await?;
+    match global.output {
+        Format::Json => output::json(&nodes),
+        Format::Table => output::print(&node_table(&nodes, Utc::now())),
+    }
+}
+
+pub(super) async fn operations(client: &Client, args: &Named, global: &Global) -> Result<(), CliError> {
+    let cluster = resolve::cluster(client, &args.cluster).await?;
+    let operations = client.operations(cluster.id).await?;
+    match global.output {
+        Format::Json => output::json(&operations),
+        Format::Table => output::print(&operation_table(&operations, Utc::now())),
+    }
+}
+
+pub(in crate::cli) fn table(clusters: &[ClusterView]) -> String {
+    if clusters.is_empty() {
+        return "No cluster yet: `updraft cluster create NAME --wait` makes one.".to_owned();
+    }
+    let mut table = Table::new(["NAME", "ID", "PHASE", "RUNTIME", "NODES", "AIRFLOW"]);
+    for cluster in clusters {
+        table.row([
+            cluster.name.to_string(),
+            cluster.id.to_string(),
+            cluster.phase.to_string(),
+            cluster.spec.runtime.clone(),
+            format!("{}/{}", cluster.nodes_ready, cluster.nodes_wanted),
+            cluster.airflow_url.clone(),
+        ]);
+    }
+    table.render()
+}
+
+fn details(cluster: &ClusterView, now: DateTime<Utc>) -> String {
+    let mut lines = vec![
+        format!("Name       {} (id {})", cluster.name, cluster.id),
+        format!("Phase      {}", phase(&cluster.phase)),
+        format!("Airflow    {}", cluster.airflow_url),
+        format!("Runtime    {}", cluster.spec.runtime),
+        format!(
+            "Workers    {} × {} tasks at once",
+            cluster.spec.workers, cluster.spec.worker_concurrency
+        ),
+        format!(
+            "Nodes      {} of {} ready",
+            cluster.nodes_ready, cluster.nodes_wanted
+        ),
+        format!(
+            "DAGs       {} (version {})",
+            cluster.dag_location,
+            or_dash(cluster.dag_version.as_ref())
+        ),
+        format!(
+            "Changed    {} ago, generation {}",
+            age(now, cluster.updated_at),
+            cluster.generation
+        ),
+    ];
+    lines.extend(cluster.operation.map(|id| format!("Operation  {id}")));
+    lines.extend(
+        cluster
+            .spec
+            .config
+            .iter()
+            .map(|(key, value)| format!("Option     {key} = {value}")),
+    );
+    lines.join("\n")
+}
+
+fn phase(phase: &Phase) -> String {
+    match phase {
+        Phase::Starting {
+            waiting_for: Some(what),
+        } => format!("{phase}: {what}"),
+        Phase::Degraded { reasons } if !reasons.is_empty() => format!("{phase}: {}", reasons.join("; ")),
+        Phase::Failed { reason } => format!("{phase}: {}. {}", reason.message, reason.remedy),
+        Phase::Stopped
+        | Phase::Starting { .. }
+        | Phase::Running
+        | Phase::Degraded { .. }
+        | Phase::Stopping
+        | Phase::Deleting => phase.to_string(),
+    }
+}
+
+fn node_table(nodes: &[NodeView], now: DateTime<Utc>) -> String {
+    let mut table = Table::new([
+        "NODE",
+        "PHASE",
+        "ADDRESS",
+        "SERVICES",
+        "CPU",
+        "MEMORY",
+        "LAST REPORT",
+    ]);
+    for node in nodes {
+        let healthy = node
+            .services
+            .iter()
+            .filter(|service| service.state.as_str() == "healthy")
+            .count();
+        table.row([
+            node.label.clone(),
+            or_dash(node.phase),
+            or_dash(node.address.as_ref()),
+            format!("{healthy}/{} healthy", node.services.len()),
+            or_dash(node.cpu_percent.map(|percent| format!("{percent:.0} %"))),
+            or_dash(
+                node.memory_bytes
+                    .map(|bytes| format!("{} MiB", bytes / (1 << 20))),
+            ),
+            or_dash(node.last_report_at.map(|at| format!("{} ago", age(now, at)))),
+        ]);
+    }
+    table.render()
+}
+
+fn operation_table(operations: &[OperationView], now: DateTime<Utc>) -> String {
+    let mut table = Table::new(["OPERATION", "KIND", "STATE", "STEPS", "TOOK", "BEGUN", "BY"]);
+    for operation in operations {
+        let done = operation
+            .steps
+            .iter()
+            .filter(|step| step.state == StepState::Done)
+            .count();
+        table.row([
+            operation.id.to_string(),
+            word(&operation.kind),
+            word(&operation.state),
+            format!("{done}/{}", operation.steps.len()),
+            age(operation.finished_at.unwrap_or(now), operation.created_at),
+            format!("{} ago", age(now, operation.created_at)),
+            or_dash(operation.requested_by.as_ref()),
+        ]);
+    }
+    table.render()
+}
+
+/// An enum's wire spelling.
+fn word<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_value(value)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}

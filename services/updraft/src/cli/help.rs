@@ -1,0 +1,151 @@
+//! Examples and notes shown below each command's help.
+
+pub(super) const TOP: &str = "\
+Examples:
+  updraft up                          a whole Updraft on this machine
+  updraft login                       sign in to http://localhost:7700
+  updraft cluster create reports --wait
+  updraft cluster open reports
+
+Environment:
+  UPDRAFT_URL     server address, as --url
+  UPDRAFT_TOKEN   token to use instead of the stored sign-in
+
+Exit codes:
+  0 done   1 failed   2 wrong usage   3 not found   4 refused by the server
+  5 the operation failed   6 time is up (the operation goes on)";
+
+pub(super) const UP: &str = "\
+Examples:
+  updraft up
+  updraft up --data-dir /srv/updraft --port-base 8800
+  updraft up --no-demo
+
+Afterwards:
+  updraft login       with the address and password that were printed
+  updraft down        stops everything, from another terminal";
+
+pub(super) const DOWN: &str = "\
+Examples:
+  updraft down
+  updraft down --data-dir /srv/updraft
+
+Clusters keep their database, DAGs, logs and URL; `updraft up` brings them back.";
+
+pub(super) const CONTROL: &str = "\
+Example:
+  updraft control --config /srv/updraft/control/control.json";
+
+pub(super) const EDGE: &str = "\
+Example:
+  updraft edge --config /srv/updraft/edge/edge.json";
+
+pub(super) const AGENT: &str = "\
+Example:
+  updraft agent --bootstrap /srv/updraft/nodes/scheduler-1/bootstrap.json
+
+The provider starts agents; nobody needs to do so by hand.";
+
+pub(super) const LOGIN: &str = "\
+Examples:
+  updraft login
+  updraft login https://updraft.example.com --email ada@example.com
+  pass updraft | updraft login --email ada@example.com --password-stdin
+
+The password is never taken from the command line. The token is stored in
+$XDG_CONFIG_HOME/updraft/credentials.json, readable by you alone.";
+
+pub(super) const LOGOUT: &str = "\
+Example:
+  updraft logout
+
+The session ends on the server too: the stored token is worth nothing afterwards.";
+
+pub(super) const STATUS: &str = "\
+Examples:
+  updraft status
+  updraft status --output json";
+
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  updraft completions bash > ~/.local/share/bash-completion/completions/updraft
+  updraft completions zsh > ~/.zfunc/_updraft
+  updraft completions fish > ~/.config/fish/completions/updraft.fish";
+
+pub(super) const CREATE: &str = "\
+Examples:
+  updraft cluster create reports --wait
+  updraft cluster create reports --workers 3 --worker-concurrency 8
+  updraft cluster create reports --config core.parallelism=64 --no-start";
+
+pub(super) const UPDATE: &str = "\
+Examples:
+  updraft cluster update reports --workers 3 --wait
+  updraft cluster update reports --config core.parallelism=64 --config core.load_examples=False
+  updraft cluster update reports --no-config";
+
+pub(super) const LIST: &str = "\
+Examples:
+  updraft cluster list
+  updraft cluster list --output json | jq -r '.[].airflow_url'";
+
+pub(super) const SHOW: &str = "\
+Examples:
+  updraft cluster show demo
+  updraft cluster show 1 --output json";
+
+pub(super) const START: &str = "\
+Examples:
+  updraft cluster start demo
+  updraft cluster start demo --wait --timeout 5m";
+
+pub(super) const STOP: &str = "\
+Example:
+  updraft cluster stop demo --wait
+
+Running tasks are given time to finish. Database, DAGs, logs and URL stay.";
+
+pub(super) const RESTART: &str = "\
+Example:
+  updraft cluster restart demo --wait";
+
+pub(super) const DELETE: &str = "\
+Examples:
+  updraft cluster delete demo
+  updraft cluster delete demo --yes --wait
+
+Its database, DAGs and logs are lost for good.";
+
+pub(super) const OPEN: &str = "\
+Examples:
+  updraft cluster open demo
+  updraft cluster open demo --print";
+
+pub(super) const EVENTS: &str = "\
+Examples:
+  updraft cluster events demo
+  updraft cluster events demo --follow
+  updraft cluster events demo --limit 200 --output json";
+
+pub(super) const NODES: &str = "\
+Example:
+  updraft cluster nodes demo";
+
+pub(super) const OPERATIONS: &str = "\
+Examples:
+  updraft cluster operations demo
+  updraft cluster operations demo --output json";
+
+pub(super) const SERVICES: &str = "\
+Examples:
+  updraft cluster services demo
+  updraft cluster services restart demo worker --wait
+  updraft cluster services stop demo triggerer
+  updraft cluster services restart demo worker --node worker-2";
+
+pub(super) const SERVICE_VERB: &str = "\
+Examples:
+  updraft cluster services restart demo scheduler --wait
+  updraft cluster services restart demo worker --node worker-2
+
+Services: broker, scheduler, dag-processor, triggerer, api-server, worker, flower";

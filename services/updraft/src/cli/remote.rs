@@ -1,0 +1,43 @@
+//! Verbs that call a server, and nothing else of Updraft.
+
+use clap::{Args, Subcommand};
+
+use super::args::Global;
+use super::cluster::ClusterCommand;
+use super::error::CliError;
+use super::{completions, help, session, status};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RemoteCommand {
+    /// Sign in to a server and remember it
+    #[command(after_help = help::LOGIN)]
+    Login(session::LoginArgs),
+    /// End the session and forget its token
+    #[command(after_help = help::LOGOUT)]
+    Logout,
+    /// Show the server, who is signed in, and the clusters
+    #[command(after_help = help::STATUS)]
+    Status,
+    /// Create, see and change clusters
+    Cluster(ClusterArgs),
+    /// Print a completion script for a shell
+    #[command(after_help = help::COMPLETIONS)]
+    Completions(completions::CompletionsArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ClusterArgs {
+    #[command(subcommand)]
+    command: ClusterCommand,
+}
+
+/// Carries out one verb; what it has to show is on standard output already.
+pub(crate) async fn run(command: RemoteCommand, global: &Global) -> Result<(), CliError> {
+    match command {
+        RemoteCommand::Login(args) => session::login(&args, global).await,
+        RemoteCommand::Logout => session::logout(global).await,
+        RemoteCommand::Status => status::status(global).await,
+        RemoteCommand::Cluster(args) => args.command.run(global).await,
+        RemoteCommand::Completions(args) => completions::completions(&args),
+    }
+}

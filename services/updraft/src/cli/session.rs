@@ -1,0 +1,151 @@
+//! Signing in and out, and the client that every other verb uses.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+
+use clap::Args;
+use secrecy::SecretString;
+use updraft_client::Client;
+
+use super::args::{Format, Global};
+use super::credentials::{CredentialsFile, SignIn};
+use super::error::{CliError, Exit};
+use super::output;
+
+const DEFAULT_SERVER: &str = "http://localhost:7700";
+
+#[derive(Args, Debug)]
+pub(crate) struct LoginArgs {
+    /// Address of the server [default: --url, UPDRAFT_URL, the last one, or http://localhost:7700]
+    server: Option<String>,
+    /// Your e-mail address; asked for when missing
+    #[arg(long)]
+    email: Option<String>,
+    /// Read the password from standard input, its first line
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+pub(super) async fn login(args: &LoginArgs, global: &Global) -> Result<(), CliError> {
+    let file = CredentialsFile::of_user()?;
+    let mut credentials = file.read()?;
+    let given = args
+        .server
+        .clone()
+        .or_else(|| global.url.clone())
+        .or_else(|| credentials.current.clone());
+    let client = Client::new(given.as_deref().unwrap_or(DEFAULT_SERVER))?;
+    let email = email(args)?;
+    let signed_in = client.sign_in(&email, &password(args, &email)?).await?;
+    let server = client.server();
+    let sign_in = SignIn {
+        email: email.clone(),
+        token: SecretString::from(signed_in.token),
+        expires_at: signed_in.expires_at,
+    };
+    credentials.servers.insert(server.clone(), sign_in);
+    credentials.current = Some(server.clone());
+    file.write(&credentials)?;
+    let me = signed_in.me;
+    match global.output {
+        Format::Json => output::json(&me),
+        Format::Table => output::print(&format!(
+            "Signed in to {server} as {} ({}).",
+            me.email, me.tenant_name
+        )),
+    }
+}
+
+pub(super) async fn logout(global: &Global) -> Result<(), CliError> {
+    let file = CredentialsFile::of_user()?;
+    let mut credentials = file.read()?;
+    let server = server(global, credentials.current.as_deref())?;
+    let Some(sign_in) = credentials.servers.remove(&server) else {
+        return Err(CliError::new(
+            Exit::NotFound,
+            format!("you are not signed in to {server}"),
+        ));
+    };
+    let ended = Client::new(&server)?.with_token(sign_in.token).sign_out().await;
+    if credentials.current.as_ref() == Some(&server) {
+        credentials.current = None;
+    }
+    file.write(&credentials)?;
+    match ended {
+        // Already over is what was wanted.
+        Ok(()) => output::print(&format!("Signed out of {server}.")),
+        Err(error) if error.status() == Some(401) => output::print(&format!("Signed out of {server}.")),
+        Err(error) => Err(CliError::from(error).next(format!(
+            "the token is forgotten here, but lives on at {server} until it expires"
+        ))),
+    }
+}
+
+/// A client with the caller's token.
+pub(super) fn connect(global: &Global) -> Result<Client, CliError> {
+    if let Some(token) = std::env::var("UPDRAFT_TOKEN")
+        .ok()
+        .filter(|token| !token.is_empty())
+    {
+        let server = server(global, None)?;
+        return Ok(Client::new(&server)?.with_token(SecretString::from(token)));
+    }
+    let mut credentials = CredentialsFile::of_user()?.read()?;
+    let server = server(global, credentials.current.as_deref())?;
+    match credentials.servers.remove(&server) {
+        Some(sign_in) => Ok(Client::new(&server)?.with_token(sign_in.token)),
+        None => Err(
+            CliError::new(Exit::Refused, format!("you are not signed in to {server}"))
+                .next("sign in with `updraft login`, or set UPDRAFT_TOKEN"),
+        ),
+    }
+}
+
+/// A client without a token, for what needs none.
+pub(super) fn connect_unsigned(global: &Global) -> Result<Client, CliError> {
+    let current = CredentialsFile::of_user()
+        .and_then(|file| file.read())
+        .ok()
+        .and_then(|known| known.current);
+    Ok(Client::new(&server(global, current.as_deref())?)?)
+}
+
+/// In the one spelling that credentials are kept under.
+fn server(global: &Global, current: Option<&str>) -> Result<String, CliError> {
+    let given = global.url.as_deref().or(current).unwrap_or(DEFAULT_SERVER);
+    Ok(Client::new(given)?.server())
+}
+
+fn email(args: &LoginArgs) -> Result<String, CliError> {
+    if let Some(email) = &args.email {
+        return Ok(email.clone());
+    }
+    if args.password_stdin || !io::stdin().is_terminal() {
+        return Err(CliError::new(Exit::Usage, "no e-mail address was given").next("add --email ADDRESS"));
+    }
+    let ask = || -> io::Result<String> {
+        write!(io::stderr(), "E-mail: ")?;
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line)?;
+        Ok(line.trim().to_owned())
+    };
+    ask().map_err(|error| CliError::io("no e-mail address could be read", &error))
+}
+
+fn password(args: &LoginArgs, email: &str) -> Result<SecretString, CliError> {
+    let read = if args.password_stdin {
+        let mut line = String::new();
+        io::stdin()
+            .lock()
+            .read_line(&mut line)
+            .map(|_| line.trim_end_matches(['\r', '\n']).to_owned())
+    } else {
+        rpassword::prompt_password(format!("Password of {email}: "))
+    };
+    let password = read.map_err(|error| {
+        CliError::io("no password could be read", &error).next("without a terminal use --password-stdin")
+    })?;
+    if password.is_empty() {
+        return Err(CliError::new(Exit::Usage, "the password is empty"));
+    }
+    Ok(SecretString::from(password))
+}
