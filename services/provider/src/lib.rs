@@ -1,1 +1,52 @@
-//! provider
+#![doc = include_str!("../README.md")]
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use updraft_model::ClusterId;
+
+pub mod contract;
+mod error;
+mod node;
+pub mod simulated;
+mod storage;
+
+pub use error::ProviderError;
+pub use node::{BootSecret, ClientToken, LaunchRequest, Launched, ListedNode, NodeStatus, NodeWanted, ProviderId};
+pub use storage::{ClusterStorage, StorageAccess};
+
+/// Where nodes come from. An instance serves one installation of Updraft: it tags what it makes and lists nothing else.
+#[async_trait]
+pub trait NodeProvider: Send + Sync {
+    /// `local`, `ec2`
+    fn name(&self) -> &'static str;
+
+    /// How long after a launch [`NodeProvider::list`] may still lack the node.
+    fn listing_lag(&self) -> Duration;
+
+    /// The exact request for a node, decided once and kept: a change of settings never changes a node under way.
+    fn prepare(&self, wanted: &NodeWanted) -> Result<LaunchRequest, ProviderError>;
+
+    /// Launches a node. The same token gives the same node however often it is sent, also after that node's end; with
+    /// another request it is refused.
+    async fn launch(
+        &self,
+        request: &LaunchRequest,
+        token: &ClientToken,
+        boot: &BootSecret,
+    ) -> Result<Launched, ProviderError>;
+
+    /// Starts a stopped node again, as the same node at the same address. A running one is left alone.
+    async fn start(&self, id: &ProviderId, boot: &BootSecret) -> Result<Launched, ProviderError>;
+
+    /// Stops a node so that it can be started again.
+    async fn stop(&self, id: &ProviderId) -> Result<(), ProviderError>;
+
+    /// Ends a node for ever. One that has ended, or never was, is fine.
+    async fn terminate(&self, id: &ProviderId) -> Result<(), ProviderError>;
+
+    /// This installation's nodes that have not gone, of one cluster or of all.
+    async fn list(&self, cluster: Option<ClusterId>) -> Result<Vec<ListedNode>, ProviderError>;
+
+    async fn describe(&self, id: &ProviderId) -> Result<NodeStatus, ProviderError>;
+}

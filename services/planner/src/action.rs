@@ -1,0 +1,49 @@
+//! What is to be done. The driver has one arm for each and no choice in any.
+
+use chrono::{DateTime, Utc};
+use updraft_model::{Failure, NodeId, NodeRole, Phase, Step};
+
+use crate::observed::Loss;
+
+/// The whole decision on one cluster at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Independent of each other: they may run at once.
+    pub actions: Vec<Action>,
+    pub phase: Phase,
+    /// The operation's timeline; empty without an operation.
+    pub steps: Vec<Step>,
+    /// Look again then, if nothing wakes the driver before.
+    pub wake_at: DateTime<Utc>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    EnsureSecrets,
+    EnsureDatabase,
+    EnsureStorage,
+    /// Record a node; it is launched by a later plan.
+    IntendNode { role: NodeRole, ordinal: u32 },
+    /// Send the recorded request, again if need be, and record the answer.
+    LaunchNode { node: NodeId },
+    /// Start the same node again.
+    StartNode { node: NodeId },
+    /// Ask its agent to end every service.
+    StopNode { node: NodeId, loss: Option<Loss> },
+    TerminateNode { node: NodeId, loss: Option<Loss> },
+    /// Record that it is gone.
+    ForgetNode { node: NodeId, loss: Option<Loss> },
+    TerminateOrphan { provider_id: String },
+    DropDatabase,
+    RemoveStorage,
+    RemoveSecrets,
+    /// The cluster is no more; ends the operation too.
+    MarkDeleted,
+    FinishOperation { outcome: Outcome },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Succeeded,
+    Failed(Failure),
+}

@@ -1,0 +1,133 @@
+//! Typed failures: what happened, why, what to do. Programs rely on the codes.
+
+use chrono::{DateTime, Utc};
+use updraft_model::{AgentPhase, Failure, ServiceName, ServiceState, ServiceStatus};
+
+use crate::desired::Desired;
+use crate::limits;
+use crate::nodes::places;
+use crate::observed::{LaunchFailure, LaunchFailureKind, Node, NodeState, Observed, Resource};
+
+/// What keeps the cluster from running and will not pass unaided, worst first.
+pub(crate) fn hopeless(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Option<Failure> {
+    let of_nodes = || places(desired, observed).filter_map(|(_, _, node)| node);
+    resource(&observed.database, database_unavailable)
+        .or_else(|| resource(&observed.storage, storage_unavailable))
+        .or_else(|| of_nodes().find_map(launch_failure))
+        .or_else(|| never_reported(desired, observed))
+        .or_else(|| of_nodes().find_map(service_failure))
+        .or_else(|| start_timed_out(desired, now))
+}
+
+/// Whether the service ended again and again. Its agent keeps trying, with growing pauses.
+pub(crate) fn cannot_start(node: &Node) -> impl Iterator<Item = &ServiceStatus> {
+    let report = node.report.as_ref().filter(|r| r.phase == AgentPhase::Degraded);
+    let services = report.map(|r| r.services.as_slice()).unwrap_or_default();
+    services.iter().filter(|s| s.state == ServiceState::BackingOff && s.restarts >= limits::SERVICE_RESTARTS)
+}
+
+/// Whether a cluster does its work without this service.
+pub(crate) fn is_optional(service: ServiceName) -> bool {
+    match service {
+        ServiceName::Flower => true,
+        ServiceName::Broker
+        | ServiceName::Scheduler
+        | ServiceName::DagProcessor
+        | ServiceName::Triggerer
+        | ServiceName::ApiServer
+        | ServiceName::Worker => false,
+    }
+}
+
+fn resource(resource: &Resource, failure: fn(&str) -> Failure) -> Option<Failure> {
+    match resource {
+        Resource::Intended { attempts, failure: Some(why), .. } if *attempts >= limits::RESOURCE_ATTEMPTS => {
+            Some(failure(why))
+        }
+        Resource::Absent | Resource::Intended { .. } | Resource::Ready { .. } => None,
+    }
+}
+
+fn database_unavailable(why: &str) -> Failure {
+    Failure {
+        code: "database_unavailable".to_owned(),
+        message: format!("The metadata database could not be made ready: {why}"),
+        remedy: "Check that the metadata Postgres server runs and has disk space and free connections; it is tried \
+                 again every minute."
+            .to_owned(),
+    }
+}
+
+fn storage_unavailable(why: &str) -> Failure {
+    Failure {
+        code: "storage_unavailable".to_owned(),
+        message: format!("The cluster's storage could not be made ready: {why}"),
+        remedy: "Check that the S3 endpoint answers and has disk space; it is tried again every minute.".to_owned(),
+    }
+}
+
+fn launch_failure(node: &Node) -> Option<Failure> {
+    let NodeState::Intended { attempts, failure: Some(failure), .. } = &node.state else { return None };
+    (*attempts >= limits::launch_attempts(failure.kind)).then(|| node_launch_failed(node, failure))
+}
+
+fn node_launch_failed(node: &Node, failure: &LaunchFailure) -> Failure {
+    let remedy = match failure.kind {
+        LaunchFailureKind::Quota => "Raise the account's quota or stop other nodes; it is tried again every minute.",
+        LaunchFailureKind::Capacity => {
+            "Wait, or choose another instance type or subnet; it is tried again every minute."
+        }
+        LaunchFailureKind::Refused => "Correct what the message names in the cluster's settings, then start again.",
+        LaunchFailureKind::Throttled | LaunchFailureKind::Unclear => {
+            "Check that the provider is reachable; it is tried again every minute."
+        }
+    };
+    Failure {
+        code: "node_launch_failed".to_owned(),
+        message: format!("{} could not be launched: {}", node.label(), failure.message),
+        remedy: remedy.to_owned(),
+    }
+}
+
+fn never_reported(desired: &Desired, observed: &Observed) -> Option<Failure> {
+    let history = places(desired, observed).find_map(|(role, ordinal, node)| {
+        let unheard = node.is_none_or(|n| n.report.is_none());
+        observed.losses.iter().find(|h| {
+            unheard && h.role == role && h.ordinal == ordinal && h.never_reported >= limits::UNREPORTED_NODES
+        })
+    })?;
+    Some(Failure {
+        code: "node_never_reported".to_owned(),
+        message: format!(
+            "{}-{} was launched {} times, but its agent never reached control.",
+            history.role, history.ordinal, history.never_reported
+        ),
+        remedy: "Check that nodes can reach control's address, and look at the agent's log on the node.".to_owned(),
+    })
+}
+
+fn service_failure(node: &Node) -> Option<Failure> {
+    cannot_start(node).find(|service| !is_optional(service.name)).map(|service| Failure {
+        code: "service_cannot_start".to_owned(),
+        message: format!("{} cannot start on {}{}", service.name, node.label(), because(service)),
+        remedy: format!(
+            "Look at the log of {} on {}; correct the configuration or environment it names. It is started again \
+             by itself.",
+            service.name,
+            node.label()
+        ),
+    })
+}
+
+pub(crate) fn because(service: &ServiceStatus) -> String {
+    service.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default()
+}
+
+fn start_timed_out(desired: &Desired, now: DateTime<Utc>) -> Option<Failure> {
+    let operation = desired.operation.as_ref()?;
+    (operation.created_at + limits::START <= now).then(|| Failure {
+        code: "start_timed_out".to_owned(),
+        message: format!("The cluster was not running {} minutes after that was asked for.", limits::START.num_minutes()),
+        remedy: "See in the timeline what it still waits for, and that service's log. It goes on trying.".to_owned(),
+    })
+}

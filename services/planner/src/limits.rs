@@ -1,0 +1,58 @@
+//! How long the planner waits for what. One place, so that the figures can be judged together.
+
+use chrono::TimeDelta;
+
+use crate::observed::LaunchFailureKind;
+
+/// A launched node's agent reports within this time, or the node is replaced.
+pub const FIRST_REPORT: TimeDelta = TimeDelta::seconds(300);
+/// Agents report each 5 s; after this long without a word people are told.
+pub const QUIET: TimeDelta = TimeDelta::seconds(20);
+/// After this long the node is given up. Providers restart a dead agent within seconds, so it is no mere crash.
+pub const SILENT: TimeDelta = TimeDelta::seconds(90);
+/// The same where not one node of the cluster is heard: then control's own ears are the likelier cause.
+pub const SILENT_ALL: TimeDelta = TimeDelta::minutes(10);
+/// A node asked to stop that says nothing for this long is terminated.
+pub const SILENT_STOP: TimeDelta = TimeDelta::seconds(30);
+/// The longest drain. Agents end services by their own, shorter, limits.
+pub const DRAIN: TimeDelta = TimeDelta::hours(2);
+/// The same where the cluster is being deleted.
+pub const DRAIN_FOR_DELETION: TimeDelta = TimeDelta::seconds(60);
+/// A start that takes longer has failed.
+pub const START: TimeDelta = TimeDelta::minutes(30);
+/// Failed attempts at a database or storage before the operation fails; attempts go on.
+pub const RESOURCE_ATTEMPTS: u32 = 5;
+/// Nodes in a row that never reported before the operation fails.
+pub const UNREPORTED_NODES: u32 = 2;
+/// Unasked-for restarts after which a service that ended again cannot start.
+pub const SERVICE_RESTARTS: u32 = 3;
+
+/// Pause between looks while something is changing at the provider; reports wake the driver at once.
+pub const LOOK_CHANGING: TimeDelta = TimeDelta::seconds(1);
+/// Pause between looks at a cluster that is as it should be.
+pub const LOOK_STEADY: TimeDelta = TimeDelta::seconds(10);
+/// The same without nodes.
+pub const LOOK_EMPTY: TimeDelta = TimeDelta::seconds(60);
+
+/// Failed launches of one node before the operation fails; attempts go on.
+pub(crate) fn launch_attempts(kind: LaunchFailureKind) -> u32 {
+    match kind {
+        LaunchFailureKind::Refused => 1,
+        LaunchFailureKind::Quota => 2,
+        LaunchFailureKind::Capacity => 5,
+        LaunchFailureKind::Throttled | LaunchFailureKind::Unclear => 8,
+    }
+}
+
+/// 1, 2, 4 … 60 s.
+pub(crate) fn pause_after(attempts: u32) -> TimeDelta {
+    TimeDelta::seconds((1_i64 << attempts.saturating_sub(1).min(6)).min(60))
+}
+
+/// How long a place stays empty after that many losses within half an hour: 0, 10, 20 … 300 s.
+pub(crate) fn pause_after_losses(losses: u32) -> TimeDelta {
+    match losses {
+        0 | 1 => TimeDelta::zero(),
+        more => TimeDelta::seconds((10_i64 << (more - 2).min(5)).min(300)),
+    }
+}

@@ -1,0 +1,224 @@
+//! What happens to each node, and which places need one.
+//!
+//! A place (role and ordinal) is taken until its node's record is `gone`, and that is written only when the provider
+//! surely has no such node: two live nodes in one place cannot come about.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use updraft_model::{NodeRole, Power};
+
+use crate::action::Action;
+use crate::desired::Desired;
+use crate::limits;
+use crate::observed::{LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed, ProviderView};
+
+/// Roles in the order in which a start's steps are told.
+pub(crate) const ROLES: [NodeRole; 3] = [NodeRole::Scheduler, NodeRole::Web, NodeRole::Worker];
+
+/// One node's situation.
+struct Case<'a> {
+    desired: &'a Desired,
+    observed: &'a Observed,
+    node: &'a Node,
+    now: DateTime<Utc>,
+}
+
+pub(crate) fn actions(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Vec<Action> {
+    let of_nodes = observed.nodes.iter().filter_map(|node| Case { desired, observed, node, now }.action());
+    let orphans = observed.orphans.iter().filter(|orphan| orphan.recorded || desired.terminate_unrecorded);
+    of_nodes
+        .chain(intents(desired, observed, now))
+        .chain(orphans.map(|orphan| Action::TerminateOrphan { provider_id: orphan.provider_id.clone() }))
+        .collect()
+}
+
+/// Whether the node's place is one the tenant wants filled.
+pub(crate) fn is_wanted(desired: &Desired, node: &Node) -> bool {
+    desired.power == Power::Running && (1..=desired.nodes.of(node.role)).contains(&node.ordinal)
+}
+
+/// Wanted, and not given up or asked to stop: the node this place is served by.
+pub(crate) fn is_kept(desired: &Desired, node: &Node) -> bool {
+    is_wanted(desired, node)
+        && node.stop_asked_at.is_none()
+        && node.loss.is_none()
+        && !matches!(node.state, NodeState::Terminating { .. })
+}
+
+/// Every wanted place with the node that serves it, if there is one.
+pub(crate) fn places<'a>(
+    desired: &'a Desired,
+    observed: &'a Observed,
+) -> impl Iterator<Item = (NodeRole, u32, Option<&'a Node>)> {
+    let wanted = move |role| if desired.power == Power::Running { desired.nodes.of(role) } else { 0 };
+    ROLES.into_iter().flat_map(move |role| (1..=wanted(role)).map(move |ordinal| (role, ordinal))).map(
+        move |(role, ordinal)| {
+            let here = observed.nodes.iter().find(|n| n.role == role && n.ordinal == ordinal);
+            (role, ordinal, here.filter(|node| is_kept(desired, node)))
+        },
+    )
+}
+
+/// Places nobody's record holds get an intent, after a pause where nodes were lost again and again.
+fn intents<'a>(desired: &'a Desired, observed: &'a Observed, now: DateTime<Utc>) -> impl Iterator<Item = Action> + 'a {
+    places(desired, observed)
+        .filter(|(role, ordinal, _)| !observed.nodes.iter().any(|n| n.role == *role && n.ordinal == *ordinal))
+        .filter(move |(role, ordinal, _)| may_fill(observed, *role, *ordinal, now))
+        .map(|(role, ordinal, _)| Action::IntendNode { role, ordinal })
+}
+
+fn may_fill(observed: &Observed, role: NodeRole, ordinal: u32, now: DateTime<Utc>) -> bool {
+    let history = observed.losses.iter().find(|h| h.role == role && h.ordinal == ordinal);
+    history.is_none_or(|h| h.last_lost_at + limits::pause_after_losses(h.losses) <= now)
+}
+
+// === impl Case ===
+
+impl Case<'_> {
+    fn action(&self) -> Option<Action> {
+        match &self.node.state {
+            NodeState::Intended { attempts, attempted_at, failure } => {
+                self.of_intended(*attempts, *attempted_at, failure.as_ref())
+            }
+            NodeState::Launched { at } if self.node.stop_asked_at.is_some() => self.of_stopping(*at),
+            NodeState::Launched { at } => self.of_launched(*at),
+            NodeState::Terminating { launched_at } => self.of_terminating(*launched_at),
+        }
+    }
+
+    fn of_intended(
+        &self,
+        attempts: u32,
+        attempted_at: Option<DateTime<Utc>>,
+        failure: Option<&LaunchFailure>,
+    ) -> Option<Action> {
+        let node = self.node.id;
+        let refused_for_good = failure.is_some_and(|f| f.kind == LaunchFailureKind::Refused)
+            && self.desired.generation > self.node.generation;
+        if is_wanted(self.desired, self.node) && !refused_for_good {
+            let due = match (failure, attempted_at) {
+                (Some(_), Some(at)) => at + limits::pause_after(attempts) <= self.now,
+                _ => true,
+            };
+            return due.then_some(Action::LaunchNode { node });
+        }
+        if self.node.provider.is_there() {
+            return Some(Action::TerminateNode { node, loss: None });
+        }
+        self.never_existed(attempted_at, failure).then_some(Action::ForgetNode { node, loss: None })
+    }
+
+    /// Whether no launch of this node can have taken effect.
+    fn never_existed(&self, attempted_at: Option<DateTime<Utc>>, failure: Option<&LaunchFailure>) -> bool {
+        match (attempted_at, failure.map(|f| f.kind)) {
+            (None, _) => true,
+            (Some(_), Some(kind)) if kind != LaunchFailureKind::Unclear => true,
+            (Some(at), _) => self.is_surely_absent(Some(at)),
+        }
+    }
+
+    fn of_launched(&self, launched_at: DateTime<Utc>) -> Option<Action> {
+        let node = self.node.id;
+        if is_wanted(self.desired, self.node) {
+            return match self.loss(launched_at) {
+                Some(loss @ Loss::Silent) => Some(Action::StopNode { node, loss: Some(loss) }),
+                Some(loss) if self.is_surely_absent(Some(launched_at)) => {
+                    Some(Action::ForgetNode { node, loss: Some(loss) })
+                }
+                Some(loss) => Some(Action::TerminateNode { node, loss: Some(loss) }),
+                None if self.node.provider == ProviderView::Stopped => Some(Action::StartNode { node }),
+                None => None,
+            };
+        }
+        if !self.may_stop() {
+            return None;
+        }
+        if self.has_nothing_to_drain(launched_at) {
+            return Some(self.end(launched_at));
+        }
+        Some(Action::StopNode { node, loss: None })
+    }
+
+    fn of_stopping(&self, launched_at: DateTime<Utc>) -> Option<Action> {
+        let over = self.has_nothing_to_drain(launched_at) || self.node.has_stopped() || self.waited_enough();
+        over.then(|| self.end(launched_at))
+    }
+
+    fn of_terminating(&self, launched_at: Option<DateTime<Utc>>) -> Option<Action> {
+        let (node, loss) = (self.node.id, self.node.loss);
+        match self.node.provider {
+            ProviderView::Unknown | ProviderView::Ending => None,
+            ProviderView::Pending | ProviderView::Running | ProviderView::Stopped => {
+                Some(Action::TerminateNode { node, loss })
+            }
+            ProviderView::Gone | ProviderView::Unlisted => {
+                self.is_surely_absent(launched_at).then_some(Action::ForgetNode { node, loss })
+            }
+        }
+    }
+
+    fn end(&self, launched_at: DateTime<Utc>) -> Action {
+        let (node, loss) = (self.node.id, self.node.loss);
+        if self.is_surely_absent(Some(launched_at)) {
+            Action::ForgetNode { node, loss }
+        } else {
+            Action::TerminateNode { node, loss }
+        }
+    }
+
+    /// Why this wanted node has to be replaced, if it has to.
+    fn loss(&self, launched_at: DateTime<Utc>) -> Option<Loss> {
+        let silent_for = |limit| self.node.silence >= limit;
+        match self.node.provider {
+            ProviderView::Gone | ProviderView::Ending => Some(Loss::Vanished),
+            ProviderView::Unlisted => self.is_surely_absent(Some(launched_at)).then_some(Loss::Vanished),
+            ProviderView::Unknown | ProviderView::Stopped => None,
+            ProviderView::Pending | ProviderView::Running if self.node.report.is_none() => {
+                silent_for(limits::FIRST_REPORT).then_some(Loss::NeverReported)
+            }
+            ProviderView::Pending => None,
+            ProviderView::Running => silent_for(self.silence_limit()).then_some(Loss::Silent),
+        }
+    }
+
+    fn silence_limit(&self) -> TimeDelta {
+        let heard = |other: &Node| other.report.is_some() && other.silence < limits::QUIET;
+        if self.observed.nodes.iter().any(heard) { limits::SILENT } else { limits::SILENT_ALL }
+    }
+
+    /// Whether the provider has no such node and none can turn up late.
+    fn is_surely_absent(&self, asked_at: Option<DateTime<Utc>>) -> bool {
+        match self.node.provider {
+            ProviderView::Gone => true,
+            ProviderView::Unlisted => asked_at.is_none_or(|at| at + self.observed.listing_lag <= self.now),
+            ProviderView::Unknown
+            | ProviderView::Pending
+            | ProviderView::Running
+            | ProviderView::Stopped
+            | ProviderView::Ending => false,
+        }
+    }
+
+    fn has_nothing_to_drain(&self, launched_at: DateTime<Utc>) -> bool {
+        self.node.report.is_none()
+            || matches!(self.node.provider, ProviderView::Stopped | ProviderView::Ending)
+            || self.is_surely_absent(Some(launched_at))
+    }
+
+    /// Workers drain while the nodes they need still work; a deletion waits for nobody.
+    fn may_stop(&self) -> bool {
+        let waits_for_workers = self.node.role != NodeRole::Worker && self.desired.power == Power::Stopped;
+        !waits_for_workers
+            || !self.observed.nodes.iter().any(|n| n.role == NodeRole::Worker && n.is_launched() && !n.has_stopped())
+    }
+
+    /// Whether the agent was given its time to stop.
+    fn waited_enough(&self) -> bool {
+        let Some(asked_at) = self.node.stop_asked_at else { return false };
+        let drain = match self.desired.power {
+            Power::Deleted => limits::DRAIN_FOR_DELETION,
+            Power::Running | Power::Stopped => limits::DRAIN,
+        };
+        let unheard = self.node.silence >= limits::SILENT_STOP && asked_at + limits::SILENT_STOP <= self.now;
+        unheard || asked_at + drain <= self.now
+    }
+}

@@ -1,0 +1,208 @@
+//! What is known of a cluster: its records, what the provider says, what agents reported.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use updraft_model::{AgentPhase, Generation, NodeId, NodeRole, Phase, ServiceStatus, Step};
+
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// As last recorded.
+    pub phase: Phase,
+    pub secrets: Resource,
+    pub database: Resource,
+    pub storage: Resource,
+    /// Every node whose record is not `gone`.
+    pub nodes: Vec<Node>,
+    /// Places whose nodes were lost lately.
+    pub losses: Vec<PlaceHistory>,
+    /// What the provider lists for this cluster beyond its nodes.
+    pub orphans: Vec<Orphan>,
+    /// How long after a launch the provider's list may still lack the node.
+    pub listing_lag: TimeDelta,
+}
+
+/// Something of the cluster's own outside its nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resource {
+    Absent,
+    /// It may exist in part: making it was begun.
+    Intended { attempts: u32, failure: Option<String>, attempted_at: DateTime<Utc> },
+    Ready { since: DateTime<Utc> },
+}
+
+/// One node's record with what is known of it now.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub id: NodeId,
+    pub role: NodeRole,
+    pub ordinal: u32,
+    pub generation: Generation,
+    pub state: NodeState,
+    /// When it was last asked to stop, if it was.
+    pub stop_asked_at: Option<DateTime<Utc>>,
+    /// Why it was given up, if it was.
+    pub loss: Option<Loss>,
+    pub created_at: DateTime<Utc>,
+    pub provider: ProviderView,
+    /// The assignment it should have taken up.
+    pub assignment_version: i64,
+    /// What its agent last said since the node was last started.
+    pub report: Option<Report>,
+    /// For how long nothing was heard of it while control was listening.
+    pub silence: TimeDelta,
+}
+
+/// How far the node's record is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeState {
+    /// Recorded; the provider may or may not have been asked.
+    Intended { attempts: u32, attempted_at: Option<DateTime<Utc>>, failure: Option<LaunchFailure> },
+    Launched { at: DateTime<Utc> },
+    /// The provider was, or is about to be, asked to end it.
+    Terminating { launched_at: Option<DateTime<Utc>> },
+}
+
+/// What the provider says of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProviderView {
+    /// The provider could not be asked. Nothing is concluded from that.
+    Unknown,
+    /// It does not list the node, which proves nothing before the listing lag is over.
+    Unlisted,
+    Pending,
+    Running,
+    /// It stands still and can be started again as the same node.
+    Stopped,
+    /// It is ending.
+    Ending,
+    Gone,
+}
+
+/// Why the provider did not launch a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaunchFailure {
+    pub kind: LaunchFailureKind,
+    /// The provider's words.
+    pub message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LaunchFailureKind {
+    /// An account's limit is reached.
+    Quota,
+    /// The provider has no machine to give just now.
+    Capacity,
+    Throttled,
+    /// The request itself is wrong.
+    Refused,
+    /// No clear answer: the node may exist.
+    Unclear,
+}
+
+/// What an agent said, reduced to what decisions need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    pub phase: AgentPhase,
+    pub assignment_version: Option<i64>,
+    pub generation: Option<Generation>,
+    pub services: Vec<ServiceStatus>,
+    pub steps: Vec<Step>,
+}
+
+/// Why a node counts as lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The provider no longer has it.
+    Vanished,
+    /// Its agent fell silent although the provider says that it runs.
+    Silent,
+    /// Its agent was never heard of.
+    NeverReported,
+}
+
+/// Nodes lost in one place during the last half hour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlaceHistory {
+    pub role: NodeRole,
+    pub ordinal: u32,
+    pub losses: u32,
+    /// Of these, in a row up to the last, those whose agent was never heard of.
+    pub never_reported: u32,
+    pub last_lost_at: DateTime<Utc>,
+}
+
+/// A node at the provider that is no live record's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orphan {
+    pub provider_id: String,
+    /// Whether there is (or was) a record of it.
+    pub recorded: bool,
+}
+
+// === impl Node ===
+
+impl Node {
+    /// `worker-2`
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{}-{}", self.role, self.ordinal)
+    }
+
+    /// Whether its agent works on the newest assignment.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.report.as_ref().is_some_and(|r| r.assignment_version >= Some(self.assignment_version))
+    }
+
+    /// Whether its agent said, of the newest assignment, that every service has ended.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.is_settled() && self.report.as_ref().is_some_and(|r| r.phase == AgentPhase::Stopped)
+    }
+
+    pub(crate) fn is_launched(&self) -> bool {
+        matches!(self.state, NodeState::Launched { .. })
+    }
+}
+
+// === impl ProviderView ===
+
+impl ProviderView {
+    /// Whether the provider surely has this node, ending or not.
+    pub(crate) fn is_there(self) -> bool {
+        matches!(self, Self::Pending | Self::Running | Self::Stopped | Self::Ending)
+    }
+}
+
+// === impl Resource ===
+
+impl Resource {
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        matches!(self, Self::Ready { .. })
+    }
+}
+
+// === impl Loss ===
+
+impl Loss {
+    pub const ALL: [Self; 3] = [Self::Vanished, Self::Silent, Self::NeverReported];
+
+    /// Stable, for records.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Vanished => "vanished",
+            Self::Silent => "silent",
+            Self::NeverReported => "never_reported",
+        }
+    }
+
+    /// For people: `worker-2 <words>`.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Vanished => "ended unasked",
+            Self::Silent => "stopped answering",
+            Self::NeverReported => "never reported after its launch",
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What the cluster is. Decided here alone.
+
+use chrono::{DateTime, Utc};
+use updraft_model::{AgentPhase, NodeRole, OperationKind, Phase, Power, ServiceState};
+
+use crate::desired::Desired;
+use crate::failure::{because, cannot_start, hopeless, is_optional};
+use crate::limits;
+use crate::nodes::places;
+use crate::observed::{Node, NodeState, Observed, ProviderView, Resource};
+
+pub(crate) fn phase(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Phase {
+    match desired.power {
+        Power::Deleted => Phase::Deleting,
+        Power::Stopped if observed.nodes.is_empty() => Phase::Stopped,
+        Power::Stopped => Phase::Stopping,
+        Power::Running => running_phase(desired, observed, now),
+    }
+}
+
+/// Whether everything asked for works, optional services aside.
+pub(crate) fn is_complete(desired: &Desired, observed: &Observed) -> bool {
+    desired.power == Power::Running
+        && observed.secrets.is_ready()
+        && observed.database.is_ready()
+        && observed.storage.is_ready()
+        && places(desired, observed).all(|(_, _, node)| node.is_some_and(is_ready))
+}
+
+/// Whether the node runs what its newest assignment says. A service that cannot start is no bar if the cluster does its
+/// work without it.
+pub(crate) fn is_ready(node: &Node) -> bool {
+    let there = matches!(node.provider, ProviderView::Running | ProviderView::Unknown);
+    let works = node.report.as_ref().is_some_and(|report| match report.phase {
+        AgentPhase::Running => true,
+        AgentPhase::Degraded => report.services.iter().all(|service| {
+            is_optional(service.name) || matches!(service.state, ServiceState::Healthy | ServiceState::Stopped)
+        }),
+        AgentPhase::Preparing | AgentPhase::Starting | AgentPhase::Stopping | AgentPhase::Stopped => false,
+    });
+    node.is_launched() && there && node.is_settled() && works && node.silence < limits::SILENT
+}
+
+fn running_phase(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Phase {
+    if is_complete(desired, observed) {
+        let reasons = blemishes(desired, observed);
+        return if reasons.is_empty() { Phase::Running } else { Phase::Degraded { reasons } };
+    }
+    let failure = hopeless(desired, observed, now);
+    let serves = places(desired, observed).any(|(_, _, node)| node.is_some_and(is_ready));
+    let was_up = matches!(observed.phase, Phase::Running | Phase::Degraded { .. });
+    let waiting_for = missing(desired, observed).into_iter().next();
+    match failure {
+        Some(reason) if !(was_up && serves) => Phase::Failed { reason },
+        Some(reason) => degraded(reason.message, desired, observed),
+        None if is_change_in_place(desired) && was_up && serves => Phase::Running,
+        None if was_up && serves && !is_start(desired) => Phase::Degraded { reasons: reasons(desired, observed) },
+        None => Phase::Starting { waiting_for },
+    }
+}
+
+fn degraded(first: String, desired: &Desired, observed: &Observed) -> Phase {
+    let others = reasons(desired, observed).into_iter().filter(|reason| *reason != first);
+    Phase::Degraded { reasons: std::iter::once(first.clone()).chain(others).collect() }
+}
+
+/// A change that people asked for and that goes on beside what runs is no degradation.
+fn is_change_in_place(desired: &Desired) -> bool {
+    desired
+        .operation
+        .as_ref()
+        .is_some_and(|op| matches!(op.kind, OperationKind::Update | OperationKind::Service))
+}
+
+fn is_start(desired: &Desired) -> bool {
+    desired
+        .operation
+        .as_ref()
+        .is_some_and(|op| matches!(op.kind, OperationKind::Create | OperationKind::Start | OperationKind::Restart))
+}
+
+fn reasons(desired: &Desired, observed: &Observed) -> Vec<String> {
+    missing(desired, observed).into_iter().chain(blemishes(desired, observed)).collect()
+}
+
+/// What still lacks, in the words that follow `waiting for`.
+fn missing(desired: &Desired, observed: &Observed) -> Vec<String> {
+    let resource = |resource: &Resource, name: &str| match resource {
+        Resource::Ready { .. } => None,
+        Resource::Intended { failure: Some(why), .. } => Some(format!("{name}: {why}")),
+        Resource::Absent | Resource::Intended { .. } => Some(name.to_owned()),
+    };
+    let resources = [resource(&observed.database, "the database"), resource(&observed.storage, "the storage")];
+    let nodes = places(desired, observed).filter_map(|(role, ordinal, node)| {
+        let place = place_words(desired, role, ordinal);
+        match node {
+            None => Some(format!("{place} to be launched")),
+            Some(node) => lacking(node, &place),
+        }
+    });
+    resources.into_iter().flatten().chain(nodes).collect()
+}
+
+fn lacking(node: &Node, place: &str) -> Option<String> {
+    if is_ready(node) {
+        return None;
+    }
+    Some(match (&node.state, &node.report) {
+        (NodeState::Intended { failure: Some(failure), .. }, _) => format!("{place} to be launched: {}", failure.message),
+        (NodeState::Intended { .. } | NodeState::Terminating { .. }, _) => format!("{place} to be launched"),
+        (NodeState::Launched { .. }, None) => format!("{place} to report"),
+        (NodeState::Launched { .. }, Some(_)) if node.silence >= limits::QUIET => {
+            format!("{place} to answer (silent for {} s)", node.silence.num_seconds())
+        }
+        (NodeState::Launched { .. }, Some(report)) => {
+            let unhealthy = report.services.iter().find(|s| {
+                !is_optional(s.name) && !matches!(s.state, ServiceState::Healthy | ServiceState::Stopped)
+            });
+            match (report.phase, unhealthy) {
+                (AgentPhase::Preparing, _) => format!("{place} to prepare its environment"),
+                (_, Some(service)) => format!("{} on {place}{}", service.name, because(service)),
+                (_, None) => format!("{place} to take up its assignment"),
+            }
+        }
+    })
+}
+
+/// What is wrong although the cluster does its work.
+fn blemishes(desired: &Desired, observed: &Observed) -> Vec<String> {
+    places(desired, observed)
+        .filter_map(|(_, _, node)| node)
+        .flat_map(|node| {
+            let optional = cannot_start(node)
+                .filter(|service| is_optional(service.name))
+                .map(|service| format!("{} cannot start on {}{}", service.name, node.label(), because(service)));
+            let quiet = (node.report.is_some() && node.silence >= limits::QUIET)
+                .then(|| format!("{} has not reported for {} s", node.label(), node.silence.num_seconds()));
+            optional.chain(quiet.filter(|_| is_ready(node))).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// `worker 2 of 2`, `the scheduler`
+fn place_words(desired: &Desired, role: NodeRole, ordinal: u32) -> String {
+    match desired.nodes.of(role) {
+        0 | 1 => format!("the {role} node"),
+        count => format!("{role} {ordinal} of {count}"),
+    }
+}

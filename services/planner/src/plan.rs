@@ -1,0 +1,107 @@
+//! The decision itself, put together from its parts.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use updraft_model::{Phase, Power};
+
+use crate::action::{Action, Outcome, Plan};
+use crate::desired::Desired;
+use crate::failure::hopeless;
+use crate::observed::{Observed, Resource};
+use crate::phase::{is_complete, phase};
+use crate::{limits, nodes, steps};
+
+/// What to do about one cluster now. Pure and total: the same arguments give the same plan, and every combination of
+/// wish and observation has one.
+#[must_use]
+pub fn plan(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Plan {
+    let mut actions = resource_actions(desired, observed, now);
+    actions.extend(nodes::actions(desired, observed, now));
+    actions.extend(end(desired, observed, now));
+    let phase = phase(desired, observed, now);
+    let steps = steps::compose(desired, observed, now);
+    let wake_at = now + pause(desired, observed, &phase);
+    Plan { actions, phase, steps, wake_at }
+}
+
+fn resource_actions(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Vec<Action> {
+    match desired.power {
+        Power::Running => [
+            (&observed.secrets, Action::EnsureSecrets),
+            (&observed.database, Action::EnsureDatabase),
+            (&observed.storage, Action::EnsureStorage),
+        ]
+        .into_iter()
+        .filter(|(resource, _)| is_due(resource, now))
+        .map(|(_, action)| action)
+        .collect(),
+        Power::Stopped => Vec::new(),
+        Power::Deleted if !observed.nodes.is_empty() => Vec::new(),
+        Power::Deleted => removals(observed, now),
+    }
+}
+
+/// Secrets go last: they are what the others are removed with.
+fn removals(observed: &Observed, now: DateTime<Utc>) -> Vec<Action> {
+    let outer = [(&observed.database, Action::DropDatabase), (&observed.storage, Action::RemoveStorage)];
+    if outer.iter().all(|(resource, _)| **resource == Resource::Absent) {
+        let left = observed.secrets != Resource::Absent;
+        return left.then_some(Action::RemoveSecrets).into_iter().collect();
+    }
+    outer
+        .into_iter()
+        .filter(|(resource, _)| **resource != Resource::Absent && (resource.is_ready() || is_due(resource, now)))
+        .map(|(_, action)| action)
+        .collect()
+}
+
+fn is_due(resource: &Resource, now: DateTime<Utc>) -> bool {
+    match resource {
+        Resource::Absent | Resource::Intended { failure: None, .. } => true,
+        Resource::Intended { attempts, attempted_at, failure: Some(_) } => {
+            *attempted_at + limits::pause_after(*attempts) <= now
+        }
+        Resource::Ready { .. } => false,
+    }
+}
+
+/// What ends the operation, or the cluster.
+fn end(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Option<Action> {
+    let empty = observed.nodes.is_empty();
+    if desired.power == Power::Deleted {
+        let resources = [&observed.secrets, &observed.database, &observed.storage];
+        let bare = empty && resources.iter().all(|resource| **resource == Resource::Absent);
+        return bare.then_some(Action::MarkDeleted);
+    }
+    desired.operation.as_ref()?;
+    let reached = match desired.power {
+        Power::Running => is_complete(desired, observed) && !has_surplus(desired, observed),
+        Power::Stopped | Power::Deleted => empty,
+    };
+    let outcome = match desired.power {
+        _ if reached => Some(Outcome::Succeeded),
+        Power::Running => hopeless(desired, observed, now)
+            .filter(|_| !is_complete(desired, observed))
+            .map(Outcome::Failed),
+        Power::Stopped | Power::Deleted => None,
+    };
+    outcome.map(|outcome| Action::FinishOperation { outcome })
+}
+
+fn has_surplus(desired: &Desired, observed: &Observed) -> bool {
+    observed.nodes.iter().any(|node| !nodes::is_kept(desired, node))
+}
+
+fn pause(desired: &Desired, observed: &Observed, phase: &Phase) -> TimeDelta {
+    let steady = desired.operation.is_none() && !has_surplus(desired, observed) && observed.orphans.is_empty();
+    match phase {
+        Phase::Stopped if steady => limits::LOOK_EMPTY,
+        Phase::Running if steady => limits::LOOK_STEADY,
+        Phase::Stopped
+        | Phase::Running
+        | Phase::Starting { .. }
+        | Phase::Degraded { .. }
+        | Phase::Stopping
+        | Phase::Deleting
+        | Phase::Failed { .. } => limits::LOOK_CHANGING,
+    }
+}

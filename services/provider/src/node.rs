@@ -1,0 +1,83 @@
+//! What is said to and heard from a provider.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use updraft_model::{ClusterId, NodeId, NodeRole};
+
+/// A node as control wants it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeWanted {
+    pub cluster: ClusterId,
+    pub node: NodeId,
+    pub role: NodeRole,
+    pub ordinal: u32,
+}
+
+/// The exact request for one node, as kept in its record and sent again after a crash. Holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LaunchRequest(pub Value);
+
+/// Makes a launch idempotent: the same token never makes a second node.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClientToken(pub String);
+
+/// The provider's own name of a node: an instance id, or locally the node's id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ProviderId(pub String);
+
+/// The secret part of a launch: a JSON object with what the agent is started with, less what only the provider knows
+/// (`node_dir`, `address`, `service_user`, `shared_dir`). The same bytes for the same node, always; never recorded.
+#[derive(Clone, Debug)]
+pub struct BootSecret(pub SecretString);
+
+/// The answer to a launch or start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Launched {
+    pub id: ProviderId,
+    pub address: IpAddr,
+}
+
+/// One of this installation's nodes in the provider's list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedNode {
+    pub id: ProviderId,
+    pub cluster: ClusterId,
+    pub node: NodeId,
+    pub address: IpAddr,
+    pub status: NodeStatus,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeStatus {
+    Pending,
+    Running,
+    /// Stands still and can be started again as the same node.
+    Stopped,
+    Ending,
+    Gone,
+    /// The provider knows no such node, or not yet.
+    Unknown,
+}
+
+// === impl ClientToken ===
+
+impl ClientToken {
+    /// The token of a node: a node is launched once, a replacement is another node.
+    #[must_use]
+    pub fn of(node: NodeId) -> Self {
+        Self(format!("updraft-{node}"))
+    }
+}
+
+impl fmt::Display for ProviderId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

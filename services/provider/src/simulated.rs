@@ -1,0 +1,321 @@
+//! A provider in memory that answers late, twice, wrongly or not at all, and does so again for the same seed.
+//!
+//! It keeps every node it ever made, so that a test can ask what was leaked.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use updraft_model::{ClusterId, NodeId, NodeRole};
+
+use crate::{
+    BootSecret, ClientToken, LaunchRequest, Launched, ListedNode, NodeProvider, NodeStatus, NodeWanted, ProviderError,
+    ProviderId,
+};
+
+/// A provider whose time passes in ticks, one per [`SimulatedProvider::tick`].
+pub struct SimulatedProvider {
+    world: Mutex<World>,
+    listing_lag: Duration,
+}
+
+/// How often, of 100 calls, something goes wrong.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults {
+    pub throttled: u8,
+    pub capacity: u8,
+    pub quota: u8,
+    /// The call takes effect, its answer is lost.
+    pub answer_lost: u8,
+    /// Ticks until a new node is listed.
+    pub listed_after: u64,
+    /// Ticks until a new node runs, and until an ending one is gone.
+    pub slow: u64,
+}
+
+/// One node as the simulation knows it.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    pub id: ProviderId,
+    pub cluster: ClusterId,
+    pub node: NodeId,
+    pub role: NodeRole,
+    pub ordinal: u32,
+    pub address: IpAddr,
+    pub status: NodeStatus,
+    made_at: u64,
+    listed_at: u64,
+    changes_at: u64,
+}
+
+struct World {
+    now: u64,
+    seed: u64,
+    faults: Faults,
+    machines: BTreeMap<ProviderId, Machine>,
+    tokens: HashMap<ClientToken, (Value, ProviderId)>,
+    scripted: Vec<ProviderError>,
+}
+
+// === impl SimulatedProvider ===
+
+impl SimulatedProvider {
+    #[must_use]
+    pub fn new(seed: u64, faults: Faults, listing_lag: Duration) -> Self {
+        let world = World {
+            now: 0,
+            seed,
+            faults,
+            machines: BTreeMap::new(),
+            tokens: HashMap::new(),
+            scripted: Vec::new(),
+        };
+        Self { world: Mutex::new(world), listing_lag }
+    }
+
+    /// One that does all at once and never errs.
+    #[must_use]
+    pub fn perfect() -> Self {
+        Self::new(0, Faults::default(), Duration::ZERO)
+    }
+
+    pub fn set_faults(&self, faults: Faults) {
+        self.world().faults = faults;
+    }
+
+    /// The next launches fail like this, last first.
+    pub fn fail_launches(&self, errors: Vec<ProviderError>) {
+        self.world().scripted = errors;
+    }
+
+    /// Time passes: pending nodes come up, ending ones go.
+    pub fn tick(&self) {
+        let mut world = self.world();
+        world.now += 1;
+        let now = world.now;
+        for machine in world.machines.values_mut().filter(|m| m.changes_at <= now) {
+            machine.status = match machine.status {
+                NodeStatus::Pending => NodeStatus::Running,
+                NodeStatus::Ending => NodeStatus::Gone,
+                other => other,
+            };
+        }
+    }
+
+    /// The node ends by itself, as spot instances and hardware do.
+    pub fn lose(&self, id: &ProviderId) {
+        self.set(id, NodeStatus::Gone);
+    }
+
+    /// The machine was switched off.
+    pub fn switch_off(&self, id: &ProviderId) {
+        self.set(id, NodeStatus::Stopped);
+    }
+
+    /// Every node ever made.
+    #[must_use]
+    pub fn machines(&self) -> Vec<Machine> {
+        self.world().machines.values().cloned().collect()
+    }
+
+    /// Nodes that exist, running or not.
+    #[must_use]
+    pub fn live(&self) -> Vec<Machine> {
+        self.machines().into_iter().filter(|m| m.status != NodeStatus::Gone).collect()
+    }
+
+    fn set(&self, id: &ProviderId, status: NodeStatus) {
+        if let Some(machine) = self.world().machines.get_mut(id) {
+            machine.status = status;
+        }
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl NodeProvider for SimulatedProvider {
+    fn name(&self) -> &'static str {
+        "simulated"
+    }
+
+    fn listing_lag(&self) -> Duration {
+        self.listing_lag
+    }
+
+    fn prepare(&self, wanted: &NodeWanted) -> Result<LaunchRequest, ProviderError> {
+        serde_json::to_value(wanted)
+            .map(|value| LaunchRequest(json!({ "kind": "simulated", "wanted": value })))
+            .map_err(|error| ProviderError::Refused(error.to_string()))
+    }
+
+    async fn launch(
+        &self,
+        request: &LaunchRequest,
+        token: &ClientToken,
+        _boot: &BootSecret,
+    ) -> Result<Launched, ProviderError> {
+        let mut world = self.world();
+        if let Some(error) = world.scripted.pop() {
+            return Err(error);
+        }
+        world.may_err()?;
+        if let Some((known, id)) = world.tokens.get(token).cloned() {
+            if known != request.0 {
+                return Err(ProviderError::Refused("the token was used with another request".to_owned()));
+            }
+            return world.launched(&id);
+        }
+        let faults = world.faults;
+        if world.happens(faults.capacity) {
+            return Err(ProviderError::Capacity("no machine of this kind just now".to_owned()));
+        }
+        if world.happens(faults.quota) {
+            return Err(ProviderError::Quota("no more machines".to_owned()));
+        }
+        let id = world.make(request, token)?;
+        world.may_lose_answer()?;
+        world.launched(&id)
+    }
+
+    async fn start(&self, id: &ProviderId, _boot: &BootSecret) -> Result<Launched, ProviderError> {
+        let mut world = self.world();
+        world.may_err()?;
+        let slow = world.faults.slow;
+        let changes_at = world.now + slow;
+        match world.machines.get_mut(id) {
+            Some(machine) if machine.status == NodeStatus::Stopped => {
+                machine.status = if slow == 0 { NodeStatus::Running } else { NodeStatus::Pending };
+                machine.changes_at = changes_at;
+            }
+            Some(machine) if matches!(machine.status, NodeStatus::Gone | NodeStatus::Ending) => {
+                return Err(ProviderError::Refused("the node has ended".to_owned()));
+            }
+            _ => {}
+        }
+        world.may_lose_answer()?;
+        world.launched(id)
+    }
+
+    async fn stop(&self, id: &ProviderId) -> Result<(), ProviderError> {
+        let mut world = self.world();
+        world.may_err()?;
+        if let Some(machine) = world.machines.get_mut(id).filter(|m| m.status == NodeStatus::Running) {
+            machine.status = NodeStatus::Stopped;
+        }
+        world.may_lose_answer()
+    }
+
+    async fn terminate(&self, id: &ProviderId) -> Result<(), ProviderError> {
+        let mut world = self.world();
+        world.may_err()?;
+        let (now, slow) = (world.now, world.faults.slow);
+        if let Some(machine) = world.machines.get_mut(id) {
+            if machine.listed_at > now {
+                return Err(ProviderError::Unclear("the node is not known here yet".to_owned()));
+            }
+            if !matches!(machine.status, NodeStatus::Gone | NodeStatus::Ending) {
+                machine.status = if slow == 0 { NodeStatus::Gone } else { NodeStatus::Ending };
+                machine.changes_at = now + slow;
+            }
+        }
+        world.may_lose_answer()
+    }
+
+    async fn list(&self, cluster: Option<ClusterId>) -> Result<Vec<ListedNode>, ProviderError> {
+        let mut world = self.world();
+        world.may_err()?;
+        let now = world.now;
+        let of_cluster = |machine: &&Machine| cluster.is_none_or(|id| machine.cluster == id);
+        let listed = |machine: &&Machine| machine.listed_at <= now && machine.status != NodeStatus::Gone;
+        Ok(world.machines.values().filter(of_cluster).filter(listed).map(Machine::listing).collect())
+    }
+
+    async fn describe(&self, id: &ProviderId) -> Result<NodeStatus, ProviderError> {
+        let mut world = self.world();
+        world.may_err()?;
+        let now = world.now;
+        let machine = world.machines.get(id).filter(|machine| machine.listed_at <= now);
+        Ok(machine.map_or(NodeStatus::Unknown, |machine| machine.status))
+    }
+}
+
+// === impl World ===
+
+impl World {
+    fn make(&mut self, request: &LaunchRequest, token: &ClientToken) -> Result<ProviderId, ProviderError> {
+        let wanted: NodeWanted = serde_json::from_value(request.0["wanted"].clone())
+            .map_err(|error| ProviderError::Refused(error.to_string()))?;
+        let number = self.machines.len() + 1;
+        let id = ProviderId(format!("sim-{number:06}"));
+        let low = u32::try_from(number).map_err(|_| ProviderError::Quota("too many nodes".to_owned()))?;
+        let slow = self.faults.slow;
+        let machine = Machine {
+            id: id.clone(),
+            cluster: wanted.cluster,
+            node: wanted.node,
+            role: wanted.role,
+            ordinal: wanted.ordinal,
+            address: IpAddr::V4(Ipv4Addr::from(0x0A00_0000 + low)),
+            status: if slow == 0 { NodeStatus::Running } else { NodeStatus::Pending },
+            made_at: self.now,
+            listed_at: self.now + self.faults.listed_after,
+            changes_at: self.now + slow,
+        };
+        self.tokens.insert(token.clone(), (request.0.clone(), id.clone()));
+        self.machines.insert(id.clone(), machine);
+        Ok(id)
+    }
+
+    fn launched(&self, id: &ProviderId) -> Result<Launched, ProviderError> {
+        let machine = self.machines.get(id);
+        machine
+            .map(|machine| Launched { id: id.clone(), address: machine.address })
+            .ok_or_else(|| ProviderError::Refused("no such node".to_owned()))
+    }
+
+    fn may_err(&mut self) -> Result<(), ProviderError> {
+        if self.happens(self.faults.throttled) { Err(ProviderError::Throttled) } else { Ok(()) }
+    }
+
+    fn may_lose_answer(&mut self) -> Result<(), ProviderError> {
+        if self.happens(self.faults.answer_lost) {
+            Err(ProviderError::Unclear("the connection was cut".to_owned()))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// splitmix64: the same seed gives the same run.
+    fn happens(&mut self, percent: u8) -> bool {
+        self.seed = self.seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.seed ^ (self.seed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % 100 < u64::from(percent)
+    }
+}
+
+// === impl Machine ===
+
+impl Machine {
+    /// The tick it was made in.
+    #[must_use]
+    pub fn made_at(&self) -> u64 {
+        self.made_at
+    }
+
+    fn listing(&self) -> ListedNode {
+        ListedNode {
+            id: self.id.clone(),
+            cluster: self.cluster,
+            node: self.node,
+            address: self.address,
+            status: self.status,
+        }
+    }
+}
