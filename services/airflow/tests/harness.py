@@ -388,3 +388,44 @@ class Parent:
         if self.process and self.process.poll() is None:
             self.process.terminate()
             self.process.wait(10)
+
+
+# === Addresses and processes ===
+
+
+def free_address() -> str:
+    """A loopback address nobody serves Airflow's ports on."""
+    for number in range(1, 250):
+        address = f"127.{78 + os.getpid() % 100}.{os.getpid() // 100 % 250}.{number}"
+        if not any(listens(address, port) for port in (6379, 8080, 8974)):
+            return address
+    raise RuntimeError("no loopback address is free")
+
+
+def listens(address: str, port: int) -> bool:
+    try:
+        with socket.create_connection((address, port), 1):
+            return True
+    except OSError:
+        return False
+
+
+def alive(pid: int) -> bool:
+    """Whether this process runs. One that ended, but was not waited for, does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def kill_group(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, number)
+
+
+def end_group(pid: int, seconds: float = 20.0) -> None:
+    """Waits for a group that was told to end, and kills what is left of it."""
+    try:
+        wait_for(f"process {pid} to end", lambda: not alive(pid), seconds)
+    except TimeoutError:
+        kill_group(pid, signal.SIGKILL)

@@ -1,7 +1,8 @@
-"""The parent's loop: answer the agent, fork, reap.
+"""The parent's loop: fork for each request, reap.
 
-It is one thread and keeps nothing but the children it has to reap. It ends on SIGTERM and leaves its children running:
-they are the agents', which hold on to them by pid and start time.
+A request carries a service's secrets, so the parent never reads one: it forks first, and the fork reads. It is one
+thread and keeps nothing but where to write how its children ended. It ends on SIGTERM and leaves them running: they are
+the agents', which hold on to them by pid and start time.
 """
 
 from __future__ import annotations
@@ -14,80 +15,108 @@ import signal
 import socket
 import struct
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from updraft_airflow.prefork import warm, wire
 
 _REQUEST_SECONDS = 10.0
+# A request that begins so is answered by the parent itself.
+_PING = b'{"ping"'
 
 
-class _Server:
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._status_files: dict[int, str] = {}
-        self._stopping = False
+@dataclass(frozen=True)
+class Forked:
+    """A connection with an unread request, in the fork that is to become the service."""
 
-    def run(self) -> wire.Fork | None:
-        """Returns None in the parent when it was told to stop, and the request in each fork."""
-        wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, self._stop)
-        signal.signal(signal.SIGINT, self._stop)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        with _listen(self._path) as listener, selectors.DefaultSelector() as selector:
-            selector.register(listener, selectors.EVENT_READ)
-            selector.register(wake_read, selectors.EVENT_READ)
-            while not self._stopping:
-                for ready, _ in selector.select():
-                    if ready.fileobj is listener:
-                        forked = self._accept(listener)
-                        if forked is not None:
-                            return forked
-                    else:
-                        os.read(wake_read, 4096)
-                self._reap()
-        self._path.unlink(missing_ok=True)
-        return None
+    connection: socket.socket
+    to_parent: int
 
-    def _stop(self, *_: object) -> None:
-        self._stopping = True
-
-    def _accept(self, listener: socket.socket) -> wire.Fork | None:
-        """The request, in the fork it made; None in the parent."""
-        connection, _ = listener.accept()
-        with connection:
-            connection.settimeout(_REQUEST_SECONDS)
-            try:
-                _refuse_strangers(connection)
-                request = wire.parse(_read_line(connection))
-                if isinstance(request, wire.Ping):
-                    reply: dict[str, object] = {"ready": True}
-                else:
-                    pid = self._fork(request)
-                    if pid == 0:
-                        return request
-                    reply = {"pid": pid, "start_time": _start_time(pid)}
-            except (wire.BadRequest, warm.NotSingleThreaded, OSError) as problem:
-                reply = {"error": str(problem)}
-            with contextlib.suppress(OSError):
-                connection.sendall(wire.line(reply))
-        return None
-
-    def _fork(self, request: wire.Fork) -> int:
-        warm.ensure_single_threaded()
-        # Checked before, so that the agent hears of it: a fork has nobody to tell.
+    def read(self) -> wire.Fork:
+        """The request. Raises `wire.BadRequest`."""
+        request = wire.parse(_read_line(self.connection))
         if not Path(request.cwd).is_dir():
             raise wire.BadRequest(f"{request.cwd} is no directory")
         for path in (request.output, request.status):
             if not Path(path).parent.is_dir():
                 raise wire.BadRequest(f"{Path(path).parent} is no directory")
         Path(request.status).unlink(missing_ok=True)
+        os.write(self.to_parent, request.status.encode())
+        return request
+
+    def accept(self) -> None:
+        self._answer({"pid": os.getpid(), "start_time": _start_time()})
+
+    def refuse(self, problem: Exception) -> None:
+        self._answer({"error": str(problem)})
+
+    def _answer(self, reply: dict[str, object]) -> None:
+        with contextlib.suppress(OSError), self.connection:
+            self.connection.sendall(wire.line(reply))
+
+
+class _Server:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._status_files: dict[int, Path] = {}
+        self._stopping = False
+
+    def run(self) -> Forked | None:
+        """Returns None in the parent when it was told to stop, and in each fork what it is to become."""
+        wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        listener = _listen(self._path)
+        selector = selectors.DefaultSelector()
+        selector.register(listener, selectors.EVENT_READ)
+        selector.register(wake_read, selectors.EVENT_READ)
+        while not self._stopping:
+            for ready, _ in selector.select():
+                if ready.fileobj is wake_read:
+                    os.read(wake_read, 4096)
+                    continue
+                forked = self._accept(listener)
+                if forked is not None:
+                    return forked
+            self._reap()
+        self._path.unlink(missing_ok=True)
+        return None
+
+    def _stop(self, *_: object) -> None:
+        self._stopping = True
+
+    def _accept(self, listener: socket.socket) -> Forked | None:
+        connection, _ = listener.accept()
+        connection.settimeout(_REQUEST_SECONDS)
+        reply: dict[str, object] = {"ready": True}
+        try:
+            _refuse_strangers(connection)
+            if connection.recv(len(_PING), socket.MSG_PEEK) != _PING:
+                return self._fork(connection)
+        except (wire.BadRequest, warm.NotSingleThreaded, OSError) as problem:
+            reply = {"error": str(problem)}
+        with contextlib.suppress(OSError), connection:
+            connection.sendall(wire.line(reply))
+        return None
+
+    def _fork(self, connection: socket.socket) -> Forked | None:
+        warm.ensure_single_threaded()
+        from_child, to_parent = os.pipe2(os.O_CLOEXEC)
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()
-        if pid:
-            self._status_files[pid] = request.status
-        return pid
+        if pid == 0:
+            return Forked(connection, to_parent)
+        connection.close()
+        os.close(to_parent)
+        # The fork says where its end is to be written, once it has read its request.
+        with os.fdopen(from_child, "rb") as answer:
+            status = answer.read()
+        if status:
+            self._status_files[pid] = Path(os.fsdecode(status))
+        return None
 
     def _reap(self) -> None:
         while True:
@@ -100,11 +129,11 @@ class _Server:
             path = self._status_files.pop(pid, None)
             if path is not None:
                 with contextlib.suppress(OSError):
-                    _write_status(Path(path), status)
+                    _write_status(path, status)
 
 
-def serve(path: Path) -> wire.Fork | None:
-    """Serves until SIGTERM. Returns twice for each fork: see `_Server.run`."""
+def serve(path: Path) -> Forked | None:
+    """Serves until SIGTERM. Returns once more for each fork: see `_Server.run`."""
     return _Server(path).run()
 
 
@@ -140,9 +169,9 @@ def _read_line(connection: socket.socket) -> bytes:
     return received
 
 
-def _start_time(pid: int) -> int:
-    """Clock ticks from boot to the process' start: with its pid, its name for good (proc(5), `stat`, field 22)."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+def _start_time() -> int:
+    """Clock ticks from boot to this process' start: with its pid, its name for good (proc(5), `stat`, field 22)."""
+    return int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
 
 
 def _write_status(path: Path, status: int) -> None:

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from updraft_airflow.prefork import wire
+
 if TYPE_CHECKING:
-    from updraft_airflow.prefork.wire import Fork
+    from updraft_airflow.prefork.serve import Forked
 
 # Copied by `from … import …` into modules all over Airflow.
 _COPIED = ("AIRFLOW_HOME", "AIRFLOW_CONFIG", "DAGS_FOLDER", "PLUGINS_FOLDER", "SQL_ALCHEMY_CONN", "SQL_ALCHEMY_CONN_ASYNC")
@@ -36,9 +38,15 @@ class Constants:
         return cls({name: next((vars(h)[name] for h in holders if name in vars(h)), None) for name in _COPIED})
 
 
-def run(request: Fork, parent: Constants) -> int:
+def run(forked: Forked, parent: Constants) -> int:
     """Never returns into the parent's code; the return value is the exit code."""
-    _become_a_process(request)
+    try:
+        request = forked.read()
+        _become_a_process(request, keep=forked.connection.fileno())
+    except (wire.BadRequest, OSError) as problem:
+        forked.refuse(problem)
+        return 1
+    forked.accept()
     _reconfigure(parent)
     _rename(request.argv)
 
@@ -48,10 +56,10 @@ def run(request: Fork, parent: Constants) -> int:
     return 0
 
 
-def _become_a_process(request: Fork) -> None:
+def _become_a_process(request: wire.Fork, keep: int) -> None:
     os.setsid()
     os.chdir(request.cwd)
-    _redirect(request.output)
+    _redirect(request.output, keep)
     os.environ.clear()
     os.environ.update(request.env)
     signal.set_wakeup_fd(-1)
@@ -62,14 +70,14 @@ def _become_a_process(request: Fork) -> None:
     tempfile.tempdir = None
 
 
-def _redirect(output: str) -> None:
+def _redirect(output: str, keep: int) -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     log = os.open(output, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
     os.dup2(nothing, 0)
     os.dup2(log, 1)
     os.dup2(log, 2)
     for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2:  # noqa: PLR2004
+        if int(name) > 2 and int(name) != keep:  # noqa: PLR2004
             try:
                 os.close(int(name))
             except OSError:

@@ -67,6 +67,20 @@ _MODULES = (
 )
 
 
+# Their cached answers depend on the node: its plugins, its keys.
+_FORGETFUL = (
+    "airflow.api_fastapi.core_api.datamodels.dags",
+    "airflow.listeners.listener",
+    "airflow.models.crypto",
+    "airflow.plugins_manager",
+    "airflow.sdk.crypto",
+    "airflow.sdk.listener",
+    "airflow.sdk.plugins_manager",
+    "airflow.utils.log.log_reader",
+    "airflow.utils.net",
+)
+
+
 class NotSingleThreaded(Exception):
     """Some import started a thread: nothing can be forked from this process."""
 
@@ -80,6 +94,7 @@ def import_everything() -> None:
             sys.stderr.write(f"prefork: {name} is not imported in advance: {problem}\n")
     _load_providers()
     _build_apps()
+    _forget_answers()
     ensure_single_threaded()
 
 
@@ -110,3 +125,11 @@ def _build_apps() -> None:
         if isinstance(route, Mount) and isinstance(route.app, Cadwyn):
             # Cadwyn does this at the first request, on the event loop.
             route.app._cadwyn_initialize()  # noqa: SLF001
+
+
+def _forget_answers() -> None:
+    for name in _FORGETFUL:
+        for function in vars(sys.modules.get(name, sys)).values():
+            forget = getattr(function, "cache_clear", None)
+            if forget is not None:
+                forget()

@@ -14,11 +14,6 @@ class BadRequest(Exception):
 
 
 @dataclass(frozen=True)
-class Ping:
-    """Is the parent ready? It listens only once it is."""
-
-
-@dataclass(frozen=True)
 class Fork:
     """Start a service. `env` is its whole environment; `status` is written by the parent when the service ends."""
 
@@ -29,18 +24,16 @@ class Fork:
     status: str
 
 
-def parse(line: bytes) -> Ping | Fork:
+def parse(line: bytes) -> Fork:
     try:
         request: Any = json.loads(line)
     except ValueError as problem:
         raise BadRequest(f"not JSON: {problem}") from problem
     if not isinstance(request, dict):
         raise BadRequest("not a JSON object")
-    if request.get("ping") is True:
-        return Ping()
     unknown = request.keys() - {"argv", "env", "cwd", "output", "status"}
     if unknown:
-        raise BadRequest(f"unknown field {sorted(unknown)[0]}")
+        raise BadRequest(f"unknown field {min(unknown)}")
     argv, env = request.get("argv"), request.get("env")
     if not isinstance(argv, list) or not argv or not all(isinstance(part, str) for part in argv):
         raise BadRequest("argv must be a list of strings")
