@@ -1,0 +1,30 @@
+//! One at a time, across tasks and processes.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::{Error, Result};
+
+/// Waits for its turn and has it until the file is dropped. The file itself stays: removing it would let two in at once.
+pub(crate) async fn take(path: &Path) -> Result<File> {
+    let path = path.to_owned();
+    let taken = tokio::task::spawn_blocking(move || {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path);
+        let file = file.map_err(Error::io("lock", &path))?;
+        match flock(&file, FlockOperation::LockExclusive) {
+            Ok(()) => Ok(file),
+            Err(errno) => Err(Error::io("lock", &path)(errno.into())),
+        }
+    });
+    taken
+        .await
+        .unwrap_or_else(|join| std::panic::resume_unwind(join.into_panic()))
+}

@@ -1,0 +1,234 @@
+//! One process of ours: started in a group of its own, known by pid, start time and boot, found again by the next `up`.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::time::timeout;
+
+use crate::supervise::{Service, StopStage};
+use crate::{Error, Layout, Result, logs};
+
+/// What a start leaves in `run/`, for whoever comes next.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Record {
+    service: String,
+    pid: i32,
+    /// Clock ticks after boot (proc(5), `stat` field 22): with the boot's id, no other process ever has the same.
+    start_ticks: u64,
+    boot_id: String,
+    /// Of program, arguments and environment: a service asked for differently is started anew.
+    fingerprint: String,
+    stop: Vec<StopStage>,
+}
+
+/// A live process, watched through its pidfd: no signal can reach a stranger that got its number.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pid: i32,
+    pidfd: AsyncFd<OwnedFd>,
+    /// Ours to reap; an adopted one is not our child.
+    child: Option<Child>,
+}
+
+// === impl Record ===
+
+impl Record {
+    fn path(run: &Path, service: &str) -> PathBuf {
+        run.join(format!("{service}.json"))
+    }
+
+    fn read(path: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(path).ok()?).ok()
+    }
+
+    fn write(&self, run: &Path) -> Result<()> {
+        let path = Self::path(run, &self.service);
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        crate::secret::write(&path, &json, None)
+    }
+
+    /// The process it speaks of, if that one still lives.
+    fn find(&self) -> Option<Process> {
+        let process = Process::open(self.pid, None).ok()?;
+        // Read after the pidfd was taken: it names the process that was looked at.
+        let alive = start_ticks(self.pid) == Some(self.start_ticks) && self.boot_id == boot_id();
+        alive.then_some(process)
+    }
+}
+
+// === impl Process ===
+
+impl Process {
+    fn open(pid: i32, child: Option<Child>) -> io::Result<Self> {
+        let id = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidInput)?;
+        let pidfd = pidfd_open(id, PidfdFlags::empty())?;
+        #[expect(
+            deprecated,
+            reason = "an `OwnedFd` stays open and the same: its successor is for types that promise less"
+        )]
+        let pidfd = AsyncFd::with_interest(pidfd, Interest::READABLE)?;
+        Ok(Self { pid, pidfd, child })
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Starts the service and records it. Its group is its own, so the terminal's Ctrl-C is not for it.
+    pub(crate) fn spawn(service: &Service, run: &Path) -> Result<Self> {
+        for port in &service.ports {
+            crate::ports::ensure_free(*port, &service.name)?;
+        }
+        let log = logs::open(&service.log).map_err(Error::io("open", &service.log))?;
+        let log_too = log.try_clone().map_err(Error::io("open", &service.log))?;
+        let mut command = Command::new(&service.program);
+        command
+            .args(&service.args)
+            .env_clear()
+            .envs(service.env.iter().map(|(key, value)| (key, value)));
+        command.current_dir(&service.directory).process_group(0);
+        command.stdin(Stdio::null()).stdout(log).stderr(log_too);
+        if service.account.switch {
+            command.uid(service.account.uid).gid(service.account.gid);
+        }
+        let missing = |source| Error::ToolMissing {
+            program: service.program.clone(),
+            source,
+        };
+        let child = command.spawn().map_err(missing)?;
+        let pid = child.id().cast_signed();
+        let process = Self::open(pid, Some(child)).map_err(Error::io("watch", &service.program))?;
+        let record = Record {
+            service: service.name.clone(),
+            pid,
+            start_ticks: start_ticks(pid).unwrap_or_default(),
+            boot_id: boot_id(),
+            fingerprint: fingerprint(service),
+            stop: service.stop.clone(),
+        };
+        record.write(run)?;
+        tracing::info!(service.name = %service.name, service.pid = pid, "service started");
+        Ok(process)
+    }
+
+    /// The process an earlier `up` started for this very service. One started for a different form of it is stopped.
+    pub(crate) async fn adopt(service: &Service, run: &Path) -> Result<Option<Self>> {
+        let Some(record) = Record::read(&Record::path(run, &service.name)) else {
+            return Ok(None);
+        };
+        let Some(mut process) = record.find() else {
+            return Ok(None);
+        };
+        if record.fingerprint == fingerprint(service) {
+            tracing::info!(service.name = %service.name, service.pid = process.pid, "service adopted");
+            return Ok(Some(process));
+        }
+        process.stop(&service.name, &record.stop).await?;
+        Ok(None)
+    }
+
+    /// Waits until it has exited; tells how, if it was our child.
+    pub(crate) async fn exited(&mut self) -> String {
+        let _readable_on_exit = self.pidfd.readable().await;
+        match self.child.as_mut().map(Child::wait) {
+            Some(Ok(status)) => status.to_string(),
+            _ => "it exited".to_owned(),
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
+        Ok(pidfd_send_signal(self.pidfd.get_ref().as_fd(), signal)?)
+    }
+
+    /// Asks ever more firmly until it is gone.
+    pub(crate) async fn stop(&mut self, name: &str, stages: &[StopStage]) -> Result<()> {
+        let last = StopStage {
+            signal: Signal::KILL.as_raw(),
+            seconds: 5.0,
+        };
+        for stage in stages.iter().chain([&last]) {
+            let Some(signal) = Signal::from_named_raw(stage.signal) else {
+                continue;
+            };
+            if self.signal(signal).is_err() {
+                break;
+            }
+            if timeout(Duration::from_secs_f32(stage.seconds), self.exited())
+                .await
+                .is_ok()
+            {
+                tracing::info!(service.name = %name, service.pid = self.pid, "service stopped");
+                return Ok(());
+            }
+        }
+        match timeout(Duration::from_millis(10), self.exited()).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Error::ServiceStuck {
+                service: name.to_owned(),
+                pid: self.pid,
+            }),
+        }
+    }
+}
+
+/// Stops what an `up` that was killed has left running. The last started goes first.
+///
+/// # Errors
+/// [`Error::ServiceStuck`] for a process that even SIGKILL does not end.
+pub async fn stop_leftovers(layout: &Layout) -> Result<Vec<String>> {
+    let entries = fs::read_dir(layout.run()).map_err(Error::io("read", &layout.run()))?;
+    let mut records: Vec<Record> = entries
+        .flatten()
+        .filter_map(|entry| Record::read(&entry.path()))
+        .collect();
+    records.sort_by_key(|record| std::cmp::Reverse(record.start_ticks));
+    let mut stopped = Vec::new();
+    for record in records {
+        if let Some(mut process) = record.find() {
+            process.stop(&record.service, &record.stop).await?;
+            stopped.push(record.service);
+        }
+    }
+    Ok(stopped)
+}
+
+/// The start time of a live process; none for one that is gone or waits to be reaped.
+pub(crate) fn start_ticks(pid: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command's name may hold anything, also parentheses and spaces: fields are counted from its end.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace();
+    let state = fields.next()?;
+    if state == "Z" || state == "X" {
+        None
+    } else {
+        fields.nth(18)?.parse().ok()
+    }
+}
+
+fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}
+
+fn fingerprint(service: &Service) -> String {
+    let mut digest = Sha256::new();
+    let asked = format!(
+        "{:?}",
+        (&service.program, &service.args, &service.env, service.account.uid)
+    );
+    digest.update(asked.as_bytes());
+    hex::encode(&digest.finalize()[..8])
+}
