@@ -1,1 +1,11 @@
-//! sso
+#![doc = include_str!("../README.md")]
+
+mod identity;
+mod limits;
+mod password;
+mod token;
+
+pub use identity::{EmailPassword, IdentityProvider, PasswordIdentity, SignInError};
+pub use limits::{SignInLimits, SignInQuota};
+pub use password::{MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH, PasswordError, Passwords};
+pub use token::{SessionToken, random_code, sha256};
