@@ -96,16 +96,19 @@ impl Accounts {
         if let Self::Shared(account) = self {
             return Ok(account.clone());
         }
+        if let Some(account) = Account::existing(name)? {
+            return Ok(account);
+        }
+        let _turn = lock::take(Path::new(TURN)).await?;
         let mut detail = String::new();
         for _ in 0..TRIES {
             if let Some(account) = Account::existing(name)? {
                 return Ok(account);
             }
             detail = useradd(name).await;
-            if detail.is_empty() {
-                continue;
+            if !detail.is_empty() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         Err(Error::Account {
             name: name.into(),

@@ -594,7 +594,7 @@ async fn users_are_made_once_by_any_number_of_callers() {
         assert_eq!(accounts.ensure_user("anyone").await.unwrap().uid, nix_uid());
         return;
     }
-    let name = "updraft-race";
+    let name = &format!("updraft-race-{}", std::process::id());
     let (a, b, c) = tokio::join!(
         accounts.ensure_user(name),
         accounts.ensure_user(name),
