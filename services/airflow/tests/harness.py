@@ -313,7 +313,7 @@ def cluster_variables(directory: Path, dsn: str, address: str, cluster_id: str =
 
 
 def publish_dags(root: Path, digest: str, files: dict[str, str]) -> None:
-    """Delivers a DAG version as the agent does: complete directory first, then `current` by rename."""
+    """Delivers a DAG version as the agent does: complete directory, modified now, then `current` by rename."""
     (root / "wanted").mkdir(parents=True, exist_ok=True)
     target = root / "versions" / digest
     staging = root / f"staging-{next(_numbers)}"
@@ -324,6 +324,9 @@ def publish_dags(root: Path, digest: str, files: dict[str, str]) -> None:
     if not target.exists():
         target.parent.mkdir(exist_ok=True)
         staging.rename(target)
+    # Airflow parses at once what was modified since it parsed it last; a version may be an older one that comes back.
+    for path in target.rglob("*"):
+        os.utime(path)
     current = root / "current.new"
     current.write_text(digest)
     current.rename(root / "current")

@@ -18,7 +18,7 @@ def _search(needles: list[str]) -> list[str]:
     seen: set[int] = set()
 
     def look(path: str, value: Any, depth: int) -> None:
-        if type(value) in (str, bytes) or isinstance(value, Path):
+        if type(value) in (str, bytes) or issubclass(type(value), Path):
             if any(needle in str(value) for needle in needles):
                 found.append(f"{path} = {str(value)[:120]}")
             return
@@ -44,5 +44,12 @@ def _search(needles: list[str]) -> list[str]:
     return found
 
 
+def _report() -> list[str]:
+    try:
+        return _search(json.loads(os.environ["PROBE_NEEDLES"]))
+    except Exception as problem:  # noqa: BLE001 - Airflow swallows what a plugin raises
+        return [f"the probe failed: {problem!r}"]
+
+
 if "PROBE_REPORT" in os.environ:
-    Path(os.environ["PROBE_REPORT"]).write_text(json.dumps(_search(json.loads(os.environ["PROBE_NEEDLES"]))))
+    Path(os.environ["PROBE_REPORT"]).write_text(json.dumps(_report()))

@@ -68,6 +68,9 @@ def _become_a_process(request: wire.Fork, keep: int) -> None:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     tempfile.tempdir = None
+    for name in ("multiprocessing.process", "billiard.process"):
+        if name in sys.modules:
+            vars(sys.modules[name])["ORIGINAL_DIR"] = request.cwd
 
 
 def _redirect(output: str, keep: int) -> None:
