@@ -138,8 +138,8 @@ fn explain(doing: String, complaint: &str, output: &str, status: &str) -> Error 
     const CHANGED: [&str; 3] = ["hash mismatch", "do not match the hashes", "hashes are required"];
     const OFFLINE: [&str; 10] = [
         "name resolution",
-        "dns error",
         "name or service not known",
+        "dns error",
         "network is unreachable",
         "connection refused",
         "failed to establish a new connection",
@@ -153,11 +153,10 @@ fn explain(doing: String, complaint: &str, output: &str, status: &str) -> Error 
     } else {
         complaint
     };
-    let find = |words: &[&str]| {
-        text.lines().find(|line| {
-            let line = line.to_lowercase();
-            words.iter().any(|word| line.contains(word))
-        })
+    let find = |words: &[&'static str]| {
+        words
+            .iter()
+            .find_map(|word| text.lines().find_map(|line| from_clause(line, word)))
     };
     if find(&FULL).is_some() {
         return Error::DiskFull { doing };
@@ -179,6 +178,14 @@ fn explain(doing: String, complaint: &str, output: &str, status: &str) -> Error 
         doing,
         detail: last.map_or_else(|| status.to_owned(), shorten),
     }
+}
+
+/// The rest of a line from the clause that has the word: tools wrap the cause in what they were doing.
+fn from_clause<'l>(line: &'l str, word: &str) -> Option<&'l str> {
+    let at = line.to_lowercase().find(word)?;
+    let before = line.get(..at)?;
+    let start = before.rfind(": ").map_or(0, |colon| colon + 2);
+    line.get(start..)
 }
 
 /// One line without the tool's own decoration.
@@ -211,6 +218,12 @@ mod tests {
     async fn complaint_becomes_a_reason() {
         let offline = complain("  Caused by: dns error: failed to lookup address information").await;
         assert!(matches!(offline, Error::Offline { .. }), "{offline}");
+        let wrapped =
+            complain("WARNING: Retrying after broken <0x7f>: Temporary failure in name resolution").await;
+        let Error::Offline { detail, .. } = wrapped else {
+            panic!("{wrapped}")
+        };
+        assert_eq!(detail, "Temporary failure in name resolution");
         let full = complain("OSError: [Errno 28] No space left on device").await;
         assert!(matches!(full, Error::DiskFull { .. }), "{full}");
         let changed = complain("error: Hash mismatch for `uv==1`").await;

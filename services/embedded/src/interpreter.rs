@@ -1,5 +1,6 @@
 //! Finds the Python that Airflow will run on.
 
+use std::collections::HashSet;
 use std::env;
 use std::path::{Path, PathBuf};
 
@@ -42,7 +43,6 @@ pub async fn find_interpreter() -> Result<Interpreter> {
     for candidate in candidates() {
         match ask(&candidate, as_root).await {
             Ok(interpreter) => return Ok(interpreter),
-            Err(reason) if rejected.contains(&reason) => {}
             Err(reason) => rejected.push(reason),
         }
     }
@@ -54,11 +54,13 @@ pub async fn find_interpreter() -> Result<Interpreter> {
     Err(Error::NoPython { found })
 }
 
+/// Each Python once, however many names and links lead to it.
 fn candidates() -> Vec<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let directories = [PathBuf::from("/usr/bin"), PathBuf::from("/usr/local/bin")]
         .into_iter()
         .chain(env::split_paths(&path).filter(|directory| directory.is_absolute()));
+    let mut seen = HashSet::new();
     let mut found = Vec::new();
     for directory in directories {
         let versions = (OLDEST.1..=NEWEST.1)
@@ -66,7 +68,7 @@ fn candidates() -> Vec<PathBuf> {
             .map(|minor| format!("python3.{minor}"));
         for name in std::iter::once("python3".to_owned()).chain(versions) {
             let candidate = directory.join(name);
-            if candidate.exists() && !found.contains(&candidate) {
+            if candidate.canonicalize().is_ok_and(|real| seen.insert(real)) {
                 found.push(candidate);
             }
         }

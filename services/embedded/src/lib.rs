@@ -16,6 +16,7 @@ mod process;
 mod progress;
 mod s3;
 mod secret;
+mod service;
 mod supervise;
 
 pub use accounts::{Account, Accounts};
@@ -29,7 +30,8 @@ pub use postgres::{Postgres, PostgresSettings};
 pub use process::stop_leftovers;
 pub use progress::{Progress, Silent};
 pub use s3::{Credentials, S3, S3Ports};
-pub use supervise::{Ready, Service, Status, StopStage, Supervised};
+pub use service::{Ready, Service, StopStage};
+pub use supervise::{Status, Supervised};
 
 /// What this crate's fallible functions return.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -13,7 +13,8 @@ use tokio::sync::watch;
 use crate::command::Tool;
 use crate::process::start_ticks;
 use crate::progress::{Progress, Step};
-use crate::supervise::{Ready, Service, Status, StopStage, Supervised};
+use crate::service::{Ready, Service, StopStage};
+use crate::supervise::{Status, Supervised};
 use crate::{Account, Error, Layout, Parts, Result, parts, secret};
 
 /// The major version that the locked parts bring.

@@ -15,7 +15,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::timeout;
 
-use crate::supervise::{Service, StopStage};
+use crate::service::{Service, StopStage};
 use crate::{Error, Layout, Result, logs};
 
 /// What a start leaves in `run/`, for whoever comes next.

@@ -1,19 +1,16 @@
 //! Keeps one process running: adopt or start, wait until it is ready, restart with back-off, stop in its own way.
 
-use std::ffi::OsString;
-use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::process::Process;
-use crate::{Account, Error, Result, logs};
+use crate::service::Service;
+use crate::{Error, Result, logs};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -23,46 +20,6 @@ const PROVEN: Duration = Duration::from_secs(60);
 
 const POLL: Duration = Duration::from_millis(10);
 const LOG_CHECK: Duration = Duration::from_secs(30);
-
-/// What to run and how to treat it.
-#[derive(Clone)]
-pub struct Service {
-    /// Known by this name in `run/`, in messages and in its log.
-    pub name: String,
-    pub program: PathBuf,
-    /// Everyone on the machine may read these: no secrets.
-    pub args: Vec<OsString>,
-    /// The whole environment it gets.
-    pub env: Vec<(OsString, OsString)>,
-    pub directory: PathBuf,
-    pub account: Account,
-    pub log: PathBuf,
-    /// On 127.0.0.1; checked before each start.
-    pub ports: Vec<u16>,
-    pub ready: Ready,
-    /// How long the first start may take.
-    pub patience: Duration,
-    /// Signals in order, each with the time it is given; SIGKILL comes last without being named.
-    pub stop: Vec<StopStage>,
-    /// Run before each start, such as to clear away what a crash left.
-    pub prepare: Option<Arc<dyn Fn() -> Result<()> + Send + Sync>>,
-}
-
-/// One signal and how many seconds it is given to work.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StopStage {
-    pub signal: i32,
-    pub seconds: f32,
-}
-
-/// When a service counts as started.
-#[derive(Clone)]
-pub enum Ready {
-    /// All of these ports of 127.0.0.1 accept connections.
-    Ports(Vec<u16>),
-    /// This says so, given the pid.
-    Says(Arc<dyn Fn(i32) -> bool + Send + Sync>),
-}
 
 /// How a supervised service is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,48 +58,6 @@ struct Keeper {
     run: PathBuf,
     status: watch::Sender<Status>,
     restarts: u32,
-}
-
-// === impl StopStage ===
-
-impl StopStage {
-    /// SIGTERM, then this many seconds.
-    pub fn terminate(seconds: f32) -> Self {
-        Self {
-            signal: Signal::TERM.as_raw(),
-            seconds,
-        }
-    }
-}
-
-// === impl Ready ===
-
-impl Ready {
-    async fn is(&self, pid: i32) -> bool {
-        match self {
-            Self::Ports(ports) => {
-                for port in ports {
-                    if tokio::net::TcpStream::connect(("127.0.0.1", *port))
-                        .await
-                        .is_err()
-                    {
-                        return false;
-                    }
-                }
-                true
-            }
-            Self::Says(says) => says(pid),
-        }
-    }
-}
-
-impl fmt::Debug for Service {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Service")
-            .field("name", &self.name)
-            .field("program", &self.program)
-            .finish_non_exhaustive()
-    }
 }
 
 // === impl Supervised ===

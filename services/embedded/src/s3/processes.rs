@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{S3Ports, identities};
-use crate::supervise::{Ready, Service, StopStage};
+use crate::service::{Ready, Service, StopStage};
 use crate::{Account, Error, Layout, Parts, Result};
 
 /// Volumes fill up to this before another is begun. Small, so that a deleted cluster's space comes back soon.
