@@ -16,6 +16,8 @@ pub struct RoutedCluster {
     pub phase: Phase,
     /// Addresses of its live web nodes, as the provider gave them.
     pub web_addresses: Vec<String>,
+    /// Whether the agent of one of them says that all its services are healthy.
+    pub web_running: bool,
 }
 
 /// # Errors
@@ -24,7 +26,8 @@ pub async fn clusters(connection: &mut PgConnection) -> Result<Vec<RoutedCluster
     let rows = sqlx::query!(
         r#"select c.id, c.tenant_id, c.name, c.spec ->> 'runtime' as "runtime!", c.phase,
                   coalesce(array_agg(n.address order by n.ordinal) filter (where n.address is not null), '{}')
-                      as "web_addresses!"
+                      as "web_addresses!",
+                  coalesce(bool_or(n.report ->> 'phase' = 'running'), false) as "web_running!"
            from clusters c
            left join nodes n on n.cluster_id = c.id and n.role = 'web' and n.state = 'launched' and n.power = 'run'
            where c.deleted_at is null
@@ -43,6 +46,7 @@ pub async fn clusters(connection: &mut PgConnection) -> Result<Vec<RoutedCluster
                 phase: serde_json::from_value(row.phase)
                     .map_err(|_| StoreError::Corrupt { what: "cluster phase" })?,
                 web_addresses: row.web_addresses,
+                web_running: row.web_running,
             })
         })
         .collect()

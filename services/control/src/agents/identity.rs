@@ -1,0 +1,29 @@
+//! Who is asking: a node is known by its token alone.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::Response;
+use sha2::{Digest as _, Sha256};
+use updraft_store::node_identity;
+
+use super::AgentsState;
+use crate::internal::{bearer, unavailable};
+
+/// Puts the [`node_identity::NodeIdentity`] into the request, or refuses it with 401; 410 would tell a guesser that a
+/// token was once good.
+pub(super) async fn require_node(
+    State(state): State<Arc<AgentsState>>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, StatusCode> {
+    let token = bearer(request.headers()).ok_or(StatusCode::UNAUTHORIZED)?;
+    let hash = Sha256::digest(token);
+    let mut connection = state.store.connection().await.map_err(unavailable)?;
+    let identity = node_identity::by_identity(&mut connection, &hash).await.map_err(unavailable)?;
+    drop(connection);
+    request.extensions_mut().insert(identity.ok_or(StatusCode::UNAUTHORIZED)?);
+    Ok(next.run(request).await)
+}

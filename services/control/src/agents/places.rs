@@ -1,0 +1,21 @@
+//! Where a node's files are, which depends on where nodes come from.
+
+use updraft_model::{ClusterId, NodeId};
+
+/// Known by whoever composes control with its provider.
+pub trait Places: Send + Sync {
+    /// The node's own directory.
+    fn node_dir(&self, node: NodeId) -> String;
+
+    /// Shared by the cluster's nodes on one machine.
+    fn shared_dir(&self, cluster: ClusterId) -> String;
+
+    /// The runtime's environment on the node, if it is ready there.
+    fn environment_dir(&self, runtime: &str) -> Option<String>;
+
+    /// `valkey-server`
+    fn broker_binary(&self) -> String;
+
+    /// The bucket's address as nodes reach it, and the cluster's access to it.
+    fn storage(&self, cluster: ClusterId) -> updraft_provider::StorageAccess;
+}

@@ -1,0 +1,61 @@
+//! `POST /agent/v1/register`: the single-use bootstrap token for a node's identity and certificate.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use secrecy::ExposeSecret as _;
+use sha2::{Digest as _, Sha256};
+use updraft_api::agent::{Register, Registered};
+use updraft_store::node_identity::{self, NodeIdentity};
+use updraft_store::{StoreError, secrets};
+
+use super::AgentsState;
+use super::certificate::{ClusterCa, NodeCertificate};
+use crate::internal::unavailable;
+use crate::reconciler::secret_names;
+
+pub(super) async fn post(
+    State(state): State<Arc<AgentsState>>,
+    Json(request): Json<Register>,
+) -> Result<Json<Registered>, StatusCode> {
+    let node_token = secrets::random_token();
+    let bootstrap_hash = Sha256::digest(request.bootstrap_token.expose_secret());
+    let identity_hash = Sha256::digest(node_token.expose_secret());
+    let mut transaction = state.store.begin().await.map_err(unavailable)?;
+    let identity =
+        node_identity::redeem_bootstrap(&mut transaction, request.node, &bootstrap_hash, &identity_hash)
+            .await
+            .map_err(refuse)?;
+    let ca = cluster_ca(&state, &mut transaction, &identity).await?;
+    let NodeCertificate { cert_pem, key_pem } =
+        ca.issue(identity.cluster, identity.role).map_err(unavailable)?;
+    transaction.commit().await.map_err(unavailable)?;
+    tracing::info!(node.id = %identity.node, cluster.id = %identity.cluster, role = %identity.role, "node registered");
+    Ok(Json(Registered { node_token, ca_pem: ca.cert_pem, cert_pem, key_pem }))
+}
+
+async fn cluster_ca(
+    state: &AgentsState,
+    connection: &mut updraft_store::PgConnection,
+    identity: &NodeIdentity,
+) -> Result<ClusterCa, StatusCode> {
+    let mut read = async |name: &str| {
+        secrets::get(connection, &state.master_key, identity.cluster, name)
+            .await
+            .map_err(unavailable)?
+            .ok_or(StatusCode::SERVICE_UNAVAILABLE)
+    };
+    let cert_pem = read(secret_names::CA_CERTIFICATE).await?.expose_secret().to_owned();
+    let key_pem = read(secret_names::CA_KEY).await?;
+    Ok(ClusterCa { cert_pem, key_pem })
+}
+
+/// A wrong, used or expired token: the same answer for all three.
+fn refuse(error: StoreError) -> StatusCode {
+    match error {
+        StoreError::Missing { .. } => StatusCode::UNAUTHORIZED,
+        other => unavailable(other),
+    }
+}

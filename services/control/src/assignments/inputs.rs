@@ -1,0 +1,55 @@
+//! All that one node's assignment is made of.
+
+use secrecy::SecretString;
+use updraft_authz::PublicKey;
+use updraft_model::{ClusterId, ClusterSpec, Generation, NodeId, NodeRole, ServiceName};
+use updraft_provider::StorageAccess;
+
+/// Parameters of [`super::render`].
+pub struct AssignmentInputs<'a> {
+    pub cluster: ClusterId,
+    pub generation: Generation,
+    pub spec: &'a ClusterSpec,
+    pub node: NodeId,
+    pub role: NodeRole,
+    /// Whether the node is to run, or to stop its services before it is terminated.
+    pub run: bool,
+    pub place: NodePlace,
+    /// Nodes of this cluster that have an address, this one too.
+    pub peers: &'a [Peer],
+    pub secrets: &'a ClusterSecrets,
+    pub storage: &'a StorageAccess,
+    /// Verify what the edge says of a person.
+    pub airflow_keys: &'a [PublicKey],
+    /// `http://127.0.0.1:7701/airflow-webserver-1/`
+    pub base_url: String,
+    /// Asked-for restarts of the service so far, the cluster's own included.
+    pub restart_nonce: &'a dyn Fn(ServiceName) -> i64,
+    /// False while the service is stopped on request.
+    pub enabled: &'a dyn Fn(ServiceName) -> bool,
+}
+
+/// Where a node keeps its things.
+pub struct NodePlace {
+    /// The node's own address.
+    pub address: String,
+    pub node_dir: String,
+    /// Shared by the cluster's nodes on this machine.
+    pub shared_dir: String,
+    pub environment_dir: String,
+    /// `valkey-server`, absolute.
+    pub broker_binary: String,
+}
+
+pub struct Peer {
+    pub role: NodeRole,
+    pub address: String,
+}
+
+/// One cluster's secrets, decrypted for as long as one rendering takes.
+pub struct ClusterSecrets {
+    pub dsn: SecretString,
+    pub fernet_key: SecretString,
+    pub jwt_secret: SecretString,
+    pub broker_password: SecretString,
+}

@@ -1,0 +1,178 @@
+//! Pure: inputs → assignment.
+
+use secrecy::ExposeSecret as _;
+use thiserror::Error;
+use updraft_api::agent::{
+    Assignment, DagDelivery, FileAssignment, HealthCheck, NodePower, RELAY_PORT, RelayAssignment, ServiceAssignment,
+    StopPolicy,
+};
+use updraft_authz::PublicKey;
+use updraft_model::{DagSource, NodeRole};
+use updraft_runtimes::{Health, MissingVariable, Relay, RenderedService, Runtime, Variables};
+
+use super::AssignmentInputs;
+
+/// Where things lie below the node's directory.
+const WORK: &str = "work";
+const LOGS: &str = "logs";
+const DAGS: &str = "dags";
+const JWKS: &str = "work/jwks.json";
+const BROKER_PASSWORD: &str = "work/broker-password";
+
+#[derive(Debug, Error)]
+pub enum RenderError {
+    #[error("the runtime's templates do not fit")]
+    Template(#[from] MissingVariable),
+    #[error("the runtime relays to a service that none of its roles runs")]
+    RelayTarget,
+}
+
+/// The assignment of one node, with version 0: the caller numbers it.
+///
+/// # Errors
+/// When the runtime's data does not fit what is rendered here.
+pub fn render(runtime: &Runtime, inputs: &AssignmentInputs<'_>) -> Result<Assignment, RenderError> {
+    let node = runtime.render(inputs.role, &variables(inputs), &inputs.spec.config)?;
+    let relays =
+        node.relays.iter().map(|relay| relay_assignment(runtime, relay, inputs)).collect::<Result<_, _>>()?;
+    let mut files: Vec<_> = node
+        .files
+        .into_iter()
+        .map(|file| FileAssignment { path: relative(&file.path, &inputs.place.node_dir), content: file.content })
+        .collect();
+    files.extend(own_files(inputs));
+    Ok(Assignment {
+        version: 0,
+        cluster: inputs.cluster,
+        node: inputs.node,
+        role: inputs.role,
+        generation: inputs.generation,
+        power: if inputs.run { NodePower::Run } else { NodePower::Stop },
+        environment_dir: inputs.place.environment_dir.clone(),
+        parent_env: node.parent_env,
+        services: node.services.into_iter().map(|service| service_assignment(service, inputs)).collect(),
+        files,
+        directories: node.directories.iter().map(|path| format!("{WORK}/{path}")).collect(),
+        dags: dag_delivery(inputs),
+        relays,
+    })
+}
+
+fn variables(inputs: &AssignmentInputs<'_>) -> Variables {
+    let place = &inputs.place;
+    let below = |part: &str| format!("{}/{part}", place.node_dir);
+    Variables::default()
+        .with("address", &place.address)
+        .with("base_url", &inputs.base_url)
+        .with("cluster_id", inputs.cluster.to_string())
+        .with("prefix", inputs.cluster.path_prefix())
+        .with("work_dir", below(WORK))
+        .with("logs_dir", below(LOGS))
+        .with("dags_dir", below(DAGS))
+        .with("jwks_file", below(JWKS))
+        .with("log_bucket", &inputs.storage.bucket)
+        .with("log_prefix", "logs")
+        .with("s3_endpoint", &inputs.storage.endpoint)
+        .with("worker_concurrency", inputs.spec.worker_concurrency.to_string())
+        .with("prefork_socket", format!("{}/prefork.sock", place.shared_dir))
+        .with("s3_access_key", &inputs.storage.access_key)
+        .with("s3_secret_key", inputs.storage.secret_key.expose_secret())
+        .with("dsn", inputs.secrets.dsn.expose_secret())
+        .with("fernet_key", inputs.secrets.fernet_key.expose_secret())
+        .with("jwt_secret", inputs.secrets.jwt_secret.expose_secret())
+        .with("broker_password", inputs.secrets.broker_password.expose_secret())
+}
+
+fn service_assignment(service: RenderedService, inputs: &AssignmentInputs<'_>) -> ServiceAssignment {
+    let mut argv = service.argv;
+    if let Some(program) = argv.first_mut() {
+        *program = match program.as_str() {
+            "valkey-server" => inputs.place.broker_binary.clone(),
+            name => format!("{}/bin/{name}", inputs.place.environment_dir),
+        };
+    }
+    ServiceAssignment {
+        name: service.name,
+        argv,
+        env: service.env,
+        prefork: service.prefork,
+        after: service.after,
+        interval_s: service.health.interval_seconds(),
+        health: health_check(service.health),
+        warm: service.warm,
+        start_within_s: service.start_within_seconds,
+        ports: service.ports,
+        stop: StopPolicy { signal: service.stop_signal, grace_s: service.stop_grace_seconds },
+        restart_nonce: (inputs.restart_nonce)(service.name),
+        enabled: (inputs.enabled)(service.name),
+        digest: service.digest,
+    }
+}
+
+fn health_check(health: Health) -> HealthCheck {
+    let password_file = BROKER_PASSWORD.to_owned();
+    match health {
+        Health::RedisPing { address, .. } => HealthCheck::Redis { address, password_file },
+        Health::HttpStatus { url, .. } => HealthCheck::HttpStatus { url },
+        Health::HttpJson { url, healthy, .. } => {
+            HealthCheck::HttpJson { url, paths: healthy, expect: "healthy".to_owned() }
+        }
+        Health::MonitorHealth { url, component, heartbeat, .. } => {
+            HealthCheck::MonitorHealth { url, component, heartbeat }
+        }
+        Health::Celery { address, channel, hostname, within_seconds, .. } => HealthCheck::CeleryWorker {
+            broker: address,
+            password_file,
+            channel,
+            hostname,
+            within_s: within_seconds,
+        },
+    }
+}
+
+fn own_files(inputs: &AssignmentInputs<'_>) -> Vec<FileAssignment> {
+    let password = FileAssignment {
+        path: BROKER_PASSWORD.to_owned(),
+        content: inputs.secrets.broker_password.expose_secret().to_owned(),
+    };
+    let keys = FileAssignment {
+        path: JWKS.to_owned(),
+        content: PublicKey::jwks(inputs.airflow_keys).to_string(),
+    };
+    match inputs.role {
+        NodeRole::Web => vec![keys],
+        NodeRole::Scheduler | NodeRole::Worker => vec![password],
+    }
+}
+
+fn dag_delivery(inputs: &AssignmentInputs<'_>) -> DagDelivery {
+    let DagSource::ClusterBucket { prefix } = &inputs.spec.dag_source;
+    DagDelivery {
+        endpoint: inputs.storage.endpoint.clone(),
+        bucket: inputs.storage.bucket.clone(),
+        source_prefix: prefix.clone(),
+        versions_prefix: "updraft/dag-versions/".to_owned(),
+        access_key: inputs.storage.access_key.clone(),
+        secret_key: inputs.storage.secret_key.clone(),
+        resolver: inputs.role == NodeRole::Scheduler,
+    }
+}
+
+fn relay_assignment(
+    runtime: &Runtime,
+    relay: &Relay,
+    inputs: &AssignmentInputs<'_>,
+) -> Result<RelayAssignment, RenderError> {
+    let role = runtime.role_of(relay.service).ok_or(RenderError::RelayTarget)?;
+    let peer = inputs.peers.iter().find(|peer| peer.role == role);
+    Ok(RelayAssignment {
+        listen_port: relay.port,
+        role,
+        target_port: relay.port,
+        target: peer.map(|peer| format!("{}:{RELAY_PORT}", peer.address)),
+    })
+}
+
+fn relative(path: &str, node_dir: &str) -> String {
+    path.strip_prefix(node_dir).unwrap_or(path).trim_start_matches('/').to_owned()
+}

@@ -1,0 +1,54 @@
+//! What edges ask of control, on the internal listener under `/edge/v1`.
+
+mod handover;
+mod snapshot;
+mod table;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{get, post};
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
+use updraft_api::edge::Snapshot;
+use updraft_app::App;
+
+pub use table::{SnapshotSettings, keep_current};
+
+use crate::internal::bearer;
+
+/// What the endpoints share.
+pub struct EdgesState {
+    pub app: App,
+    /// The installation's edges prove themselves by it.
+    pub edge_token: SecretString,
+    pub snapshot: watch::Receiver<Option<Arc<Snapshot>>>,
+}
+
+pub fn router(state: EdgesState) -> Router {
+    let state = Arc::new(state);
+    Router::new()
+        .route("/edge/v1/snapshot", get(snapshot::get))
+        .route("/edge/v1/handover", post(handover::redeem))
+        .layer(middleware::from_fn_with_state(state.clone(), require_edge))
+        .with_state(state)
+}
+
+async fn require_edge(
+    State(state): State<Arc<EdgesState>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, StatusCode> {
+    let given = bearer(request.headers()).ok_or(StatusCode::UNAUTHORIZED)?;
+    // Digests are compared, so that the time taken says nothing of the token.
+    if Sha256::digest(given) == Sha256::digest(state.edge_token.expose_secret()) {
+        Ok(next.run(request).await)
+    } else {
+        Err(StatusCode::UNAUTHORIZED)
+    }
+}

@@ -1,0 +1,154 @@
+//! Keeps the snapshot for edges current: read anew whenever the database announces a change, and each 10 s.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use updraft_api::edge::{Route, RouteState, Snapshot};
+use updraft_authz::{ClusterPolicy, Policy, PublicKey, SigningKey};
+use updraft_model::{ClusterId, Phase};
+use updraft_store::routes::{self, RoutedCluster};
+use updraft_store::{Channel, Store, StoreError};
+
+const AT_LEAST_EACH: Duration = Duration::from_secs(10);
+const AFTER_AN_ERROR: Duration = Duration::from_secs(1);
+/// Announcements come in bursts: one picture for all of a burst.
+const BURST: Duration = Duration::from_millis(20);
+/// The port of a web node's Airflow.
+const AIRFLOW_PORT: u16 = 8080;
+
+/// What does not come from the database.
+pub struct SnapshotSettings {
+    pub airflow_key: SigningKey,
+    pub session_keys: Vec<PublicKey>,
+    pub console_url: String,
+    /// The authority at which people reach a cluster.
+    pub host_of: Box<dyn Fn(ClusterId) -> String + Send + Sync>,
+}
+
+/// Runs until shut down; a database that is away only delays news.
+pub async fn keep_current(
+    store: Store,
+    settings: SnapshotSettings,
+    sender: watch::Sender<Option<Arc<Snapshot>>>,
+    shutdown: CancellationToken,
+) {
+    while !shutdown.is_cancelled() {
+        let followed = follow(&store, &settings, &sender);
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            outcome = followed => {
+                if let Err(error) = outcome {
+                    tracing::warn!(%error, "routes could not be read; edges go on with what they have");
+                }
+                sleep(AFTER_AN_ERROR).await;
+            }
+        }
+    }
+}
+
+async fn follow(
+    store: &Store,
+    settings: &SnapshotSettings,
+    sender: &watch::Sender<Option<Arc<Snapshot>>>,
+) -> Result<(), StoreError> {
+    let mut announcements = store.listen(&[Channel::Policy]).await?;
+    loop {
+        let snapshot = read(store, settings).await?;
+        sender.send_if_modified(|current| {
+            let changed = current.as_ref().is_none_or(|current| current.version != snapshot.version);
+            if changed {
+                *current = Some(Arc::new(snapshot));
+            }
+            changed
+        });
+        if let Ok(announced) = timeout(AT_LEAST_EACH, announcements.next()).await {
+            announced?;
+            sleep(BURST).await;
+        }
+    }
+}
+
+async fn read(store: &Store, settings: &SnapshotSettings) -> Result<Snapshot, StoreError> {
+    let mut transaction = store.begin().await?;
+    let clusters = routes::clusters(&mut transaction).await?;
+    let members = routes::members(&mut transaction).await?;
+    let grants = routes::grants(&mut transaction).await?;
+    let revoked_sessions = routes::revoked_sessions(&mut transaction).await?;
+    transaction.commit().await?;
+
+    let mut policy = Policy { revoked_sessions: revoked_sessions.into_iter().collect(), ..Policy::default() };
+    for (tenant, user, role) in members {
+        policy.members.entry(tenant).or_default().insert(user, role);
+    }
+    for cluster in &clusters {
+        let entry = ClusterPolicy { tenant: cluster.tenant, grants: HashMap::new() };
+        policy.clusters.insert(cluster.cluster, entry);
+    }
+    for (cluster, user, role) in grants {
+        if let Some(entry) = policy.clusters.get_mut(&cluster) {
+            entry.grants.insert(user, role);
+        }
+    }
+    let routes = clusters.into_iter().map(|cluster| route(cluster, &settings.host_of)).collect();
+    Ok(numbered(Snapshot {
+        version: 0,
+        routes,
+        policy,
+        airflow_key: settings.airflow_key.clone(),
+        session_keys: settings.session_keys.clone(),
+        console_url: settings.console_url.clone(),
+    }))
+}
+
+fn route(cluster: RoutedCluster, host_of: &dyn Fn(ClusterId) -> String) -> Route {
+    let host = host_of(cluster.cluster);
+    Route {
+        cluster: cluster.cluster,
+        tenant: cluster.tenant,
+        state: route_state(&cluster),
+        name: cluster.name,
+        host,
+        runtime: cluster.runtime,
+    }
+}
+
+fn route_state(cluster: &RoutedCluster) -> RouteState {
+    let up = || cluster.web_addresses.first().map(|address| format!("{address}:{AIRFLOW_PORT}"));
+    let replaced = || RouteState::Starting { waiting_for: Some("its web node to be replaced".to_owned()) };
+    match &cluster.phase {
+        Phase::Running | Phase::Degraded { .. } => {
+            up().map_or_else(replaced, |upstream| RouteState::Up { upstream })
+        }
+        // Airflow's pages are there before the last worker is.
+        Phase::Starting { waiting_for } => match up() {
+            Some(upstream) if cluster.web_running => RouteState::Up { upstream },
+            _ => RouteState::Starting { waiting_for: waiting_for.clone() },
+        },
+        Phase::Stopped => RouteState::Stopped,
+        Phase::Stopping | Phase::Deleting => RouteState::Stopping,
+        Phase::Failed { reason } => RouteState::Failed { reason: reason.clone() },
+    }
+}
+
+/// The version is a digest of the content: every control process gives the same picture the same number.
+fn numbered(mut snapshot: Snapshot) -> Snapshot {
+    let digest = Sha256::digest(canonical(&snapshot));
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    snapshot.version = i64::from_be_bytes(first) & i64::MAX;
+    snapshot
+}
+
+/// `serde_json::Value` sorts the keys of its objects; the one set is sorted here.
+fn canonical(snapshot: &Snapshot) -> String {
+    let mut revoked: Vec<_> = snapshot.policy.revoked_sessions.iter().collect();
+    revoked.sort();
+    let mut value = serde_json::to_value(snapshot).unwrap_or_default();
+    value["policy"]["revoked_sessions"] = serde_json::json!(revoked);
+    value.to_string()
+}

@@ -1,0 +1,96 @@
+//! Buckets and identities, asked of the `up` process, which owns the embedded storage.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use async_trait::async_trait;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixStream;
+use updraft_model::ClusterId;
+use updraft_provider::{ClusterStorage, ProviderError, StorageAccess};
+
+/// One line to the storage socket. Not `Debug`: it holds a secret.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StorageRequest {
+    /// The bucket is there, and this identity reaches it and nothing else.
+    Ensure { bucket: String, access_key: String, secret_key: String },
+    /// Neither is there any more.
+    Remove { bucket: String },
+}
+
+/// The line that comes back.
+#[derive(Serialize, Deserialize)]
+pub struct StorageAnswer {
+    pub error: Option<String>,
+}
+
+async fn ask(socket: &Path, request: &StorageRequest) -> anyhow::Result<()> {
+    let stream = UnixStream::connect(socket).await.context("storage is not there: is `updraft up` running?")?;
+    let mut stream = BufReader::new(stream);
+    let mut text = serde_json::to_vec(request)?;
+    text.push(b'\n');
+    stream.get_mut().write_all(&text).await?;
+    let mut line = String::new();
+    stream.read_line(&mut line).await?;
+    let answer: StorageAnswer = serde_json::from_str(&line).context("storage did not answer")?;
+    match answer.error {
+        None => Ok(()),
+        Some(error) => bail!("storage refused: {error}"),
+    }
+}
+
+/// The access key and secret of one cluster's bucket. Derived, so that asking twice gives the same: new ones would
+/// restart every service.
+#[must_use]
+pub fn storage_credentials(master_key: &SecretString, cluster: ClusterId) -> (String, SecretString) {
+    let derive = |what: &str| {
+        // The key has a fixed length and comes first, and the digest is never extended by anyone else.
+        let text = format!("{}/{what}/{cluster}", master_key.expose_secret());
+        hex::encode(Sha256::digest(Sha256::digest(text)))
+    };
+    let access = derive("storage access key")[..20].to_uppercase();
+    (access, derive("storage secret key").into())
+}
+
+/// One bucket per cluster in the embedded storage.
+pub struct EmbeddedStorage {
+    pub socket: PathBuf,
+    pub endpoint: String,
+    pub master_key: SecretString,
+}
+
+// === impl EmbeddedStorage ===
+
+impl EmbeddedStorage {
+    fn bucket(cluster: ClusterId) -> String {
+        format!("updraft-cluster-{cluster}")
+    }
+}
+
+#[async_trait]
+impl ClusterStorage for EmbeddedStorage {
+    async fn ensure(&self, cluster: ClusterId) -> Result<StorageAccess, ProviderError> {
+        let (access_key, secret_key) = storage_credentials(&self.master_key, cluster);
+        let bucket = Self::bucket(cluster);
+        let request = StorageRequest::Ensure {
+            bucket: bucket.clone(),
+            access_key: access_key.clone(),
+            secret_key: secret_key.expose_secret().to_owned(),
+        };
+        ask(&self.socket, &request).await.map_err(unavailable)?;
+        Ok(StorageAccess { endpoint: self.endpoint.clone(), bucket, access_key, secret_key })
+    }
+
+    async fn remove(&self, cluster: ClusterId) -> Result<(), ProviderError> {
+        ask(&self.socket, &StorageRequest::Remove { bucket: Self::bucket(cluster) }).await.map_err(unavailable)
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it maps an error")]
+fn unavailable(error: anyhow::Error) -> ProviderError {
+    ProviderError::Unclear(format!("{error:#}"))
+}

@@ -1,0 +1,57 @@
+//! What `up` stands on: a data directory of its own, free ports, accounts.
+
+use std::path::PathBuf;
+
+use updraft_embedded::{Accounts, DataDir, Layout, ports as sockets};
+
+use crate::cli::UpArgs;
+use crate::config::{self, Ports};
+
+pub struct Ground {
+    data_dir: DataDir,
+    pub accounts: Accounts,
+    pub ports: Ports,
+}
+
+// === impl Ground ===
+
+impl Ground {
+    /// # Errors
+    /// When the directory is another's, too full or in use, or when a port is taken by something that is not ours.
+    pub fn take(args: &UpArgs) -> anyhow::Result<Self> {
+        let data_dir = DataDir::open(&args.data_dir.clone().unwrap_or_else(Layout::default_dir))?;
+        let base = args.port_base;
+        anyhow::ensure!(
+            base >= 1024 && base <= u16::MAX - Ports::COUNT,
+            "--port-base {base} leaves no room: choose one from 1024 to {}",
+            u16::MAX - Ports::COUNT
+        );
+        let ports = Ports::from_base(base);
+        // The ports of databases and storage are checked where they start: what runs there may be ours, to adopt.
+        if !data_dir.layout().run().join("control.process").exists() {
+            sockets::ensure_free(ports.console, "the console")?;
+            sockets::ensure_free(ports.edge, "the edge")?;
+        }
+        Ok(Self { data_dir, accounts: Accounts::detect(), ports })
+    }
+
+    pub fn layout(&self) -> &Layout {
+        self.data_dir.layout()
+    }
+
+    /// The file of a secret, made unless it is there.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn secret(&self, name: &str, bytes: usize) -> anyhow::Result<PathBuf> {
+        let path = self.layout().secrets().join(name);
+        config::ensure_secret(&path, bytes)?;
+        Ok(path)
+    }
+
+    /// # Errors
+    /// When the file is not there.
+    pub fn secret_value(&self, name: &str) -> anyhow::Result<secrecy::SecretString> {
+        config::read_secret(&self.layout().secrets().join(name))
+    }
+}

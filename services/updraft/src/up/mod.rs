@@ -1,0 +1,156 @@
+//! `updraft up`: everything on this machine, from nothing to a real Airflow, and back down in order.
+//!
+//! What it starts outlives its own sudden death: databases, storage, control, edge and nodes are adopted by the next
+//! `up`. Ctrl-C stops them, the last started first.
+
+mod demo;
+mod ground;
+mod processes;
+mod seed;
+mod servers;
+mod storage_socket;
+mod summary;
+mod template;
+mod terminal;
+mod visitor;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use updraft_embedded::{EnvDir, EnvironmentSpec, Layout, Parts, install_environment, install_installer, install_parts};
+use updraft_runtimes::{Catalogue, Runtime};
+
+use crate::cli::UpArgs;
+use crate::config::{self, ControlFile, EdgeFile, Ports, ReadyRuntime};
+
+use ground::Ground;
+use processes::Processes;
+use servers::Servers;
+use terminal::Terminal;
+
+/// # Errors
+/// The first step that failed, with its remedy. What was started is left running for the next try.
+pub async fn run(args: &UpArgs) -> anyhow::Result<()> {
+    let terminal = Arc::new(Terminal::new());
+    let ground = Ground::take(args)?;
+    terminal.say(&format!("Updraft in {}", ground.layout().root().display()));
+    let catalogue = Catalogue::embedded()?;
+    let runtime = catalogue.newest().context("this binary was built without a runtime")?;
+
+    let (parts, environment) = install(ground.layout(), runtime, &terminal).await?;
+    let account = ground.accounts.ensure_user("updraft").await?;
+    let servers = Servers::start(ground.layout(), &parts, &account, &ground.ports, &terminal).await?;
+    let outcome = bring_up(args, &ground, runtime, &parts, &environment, &servers, &terminal).await;
+    match outcome {
+        Ok(processes) => {
+            wait_for_stop().await?;
+            stop(&ground, processes, servers, &terminal).await
+        }
+        Err(error) => {
+            terminal.say("Stopping what was started …");
+            let _ = servers.stop().await;
+            Err(error)
+        }
+    }
+}
+
+async fn install(layout: &Layout, runtime: &Runtime, terminal: &Terminal) -> anyhow::Result<(Parts, EnvDir)> {
+    let installer = install_installer(layout, terminal).await?;
+    let package = runtime.python_package();
+    let files: Vec<_> = package
+        .iter()
+        .map(|file| updraft_embedded::PackageFile { path: &file.path, contents: file.content })
+        .collect();
+    let spec = EnvironmentSpec { name: runtime.name(), lock: runtime.lock(), files: &files };
+    let (parts, environment) =
+        tokio::join!(install_parts(layout, &installer, terminal), install_environment(layout, &installer, spec, terminal));
+    Ok((parts?, environment?))
+}
+
+#[expect(clippy::too_many_arguments, reason = "the composition root hands on what it made")]
+async fn bring_up(
+    args: &UpArgs,
+    ground: &Ground,
+    runtime: &Runtime,
+    parts: &Parts,
+    environment: &EnvDir,
+    servers: &Servers,
+    terminal: &Terminal,
+) -> anyhow::Result<Processes> {
+    let layout = ground.layout();
+    let metadata = servers.metadata.superuser_dsn();
+    let assets = layout.root().join("assets");
+    let (template_database, seeded, _assets) = tokio::try_join!(
+        terminal.step("Database template", template::ensure(&metadata, runtime, environment, layout.root())),
+        terminal.step("Control's database", seed::ensure(&servers.control.superuser_dsn(), layout)),
+        terminal.step("Static files", prepare_assets(&environment.site_packages, &assets, runtime.name())),
+    )?;
+    let control = ControlFile {
+        data_dir: layout.root().to_owned(),
+        port_base: args.port_base,
+        console_url: ground.ports.console_url(),
+        airflow_url: args.airflow_url.clone().unwrap_or_else(|| ground.ports.airflow_url()),
+        database_url: seeded.database_url.clone(),
+        metadata_url: metadata,
+        master_key_file: ground.secret("master-key", 32)?,
+        edge_token_file: ground.secret("edge-token", 32)?,
+        storage_socket: layout.run().join("storage.sock"),
+        broker_binary: parts.valkey_server.clone(),
+        runtimes: [(
+            runtime.name().to_owned(),
+            ReadyRuntime { environment_dir: environment.path.clone(), template_database },
+        )]
+        .into(),
+    };
+    let edge = EdgeFile {
+        state_dir: layout.root().join("edge"),
+        asset_dir: assets,
+        control_url: ground.ports.internal_url(),
+        console_url: control.console_url.clone(),
+        edge_token_file: control.edge_token_file.clone(),
+        port: ground.ports.edge,
+    };
+    config::write(&layout.run().join("control.json"), &control)?;
+    config::write(&layout.run().join("edge.json"), &edge)?;
+    let storage = storage_socket::serve(&control.storage_socket, servers.s3.clone())?;
+    let processes = Processes::start(layout, &ground.ports, storage, terminal).await?;
+    let demo = demo::ensure(!args.no_demo, ground, &seeded, servers, terminal).await?;
+    summary::print(&ground.ports, &seeded, demo.as_ref(), terminal);
+    seeded.forget_password();
+    Ok(processes)
+}
+
+async fn prepare_assets(site_packages: &Path, assets: &Path, runtime: &str) -> anyhow::Result<()> {
+    let (from, to) = (site_packages.to_owned(), assets.join(runtime));
+    tokio::task::spawn_blocking(move || updraft_edge::assets::build(&from, &to)).await??;
+    Ok(())
+}
+
+async fn wait_for_stop() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    tokio::select! {
+        done = tokio::signal::ctrl_c() => done?,
+        _ = terminate.recv() => {}
+        _ = hang_up.recv() => {}
+    }
+    Ok(())
+}
+
+/// Control first, so that it does not heal what is being stopped; then nodes, which finish their tasks; then the rest.
+async fn stop(ground: &Ground, processes: Processes, servers: Servers, terminal: &Terminal) -> anyhow::Result<()> {
+    terminal.say("\nStopping in order; Ctrl-C again leaves the rest to the next `updraft up` or `updraft down`.");
+    let in_order = async {
+        terminal.step("Stop control", processes.stop_control()).await?;
+        terminal.step("Stop nodes", crate::compose::stop_nodes(ground.layout(), Duration::from_secs(120))).await?;
+        terminal.step("Stop edge", processes.stop_edge()).await?;
+        terminal.step("Stop storage and databases", servers.stop()).await
+    };
+    tokio::select! {
+        done = in_order => done,
+        _ = tokio::signal::ctrl_c() => anyhow::bail!("stopped half-way: `updraft down` stops the rest"),
+    }
+}
