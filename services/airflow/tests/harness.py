@@ -151,12 +151,13 @@ class Edge:
         fresh.write_text(json.dumps({"keys": [jwk]}))
         fresh.replace(path)
 
-    def token(self, role: str = "admin", *, headers: dict[str, Any] | None = None, **claims: Any) -> str:
+    def token(self, role: str = "admin", *, headers: dict[str, Any] | None = None, changed: dict[str, Any] | None = None) -> str:
+        """A token of this role; `changed` replaces claims, or leaves them out where it says None."""
         now = int(time.time())
         body = {
             "iss": "updraft-edge", "aud": self.audience, "sub": f"{role}-1", "email": f"{role}@example.com",
-            "name": role.title(), "role": role, "iat": now, "exp": now + 60,
-        } | claims  # fmt: skip
+            "name": role.capitalize(), "role": role, "iat": now, "exp": now + 60,
+        } | (changed or {})  # fmt: skip
         body = {name: value for name, value in body.items() if value is not None}
         return jwt.encode(body, self.key, algorithm="EdDSA", headers={"kid": self.kid} | (headers or {}))
 

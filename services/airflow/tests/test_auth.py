@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import re
+import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +16,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from conftest import Cluster
 
 # Answered without anybody signed in, by Airflow's design.
@@ -31,11 +31,12 @@ ALSO_ADMIN_ONLY = {
     ("DELETE", "/api/v2/dags/{dag_id}"): "wipes a DAG's history",
     ("GET", "/api/v2/eventLogs"): "tells of connections and variables too",
     ("POST", "/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/xcomEntries"): "data of a run",
-    ("PATCH", "/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/xcomEntries/{xcom_key}"): "data of a run",
-    ("DELETE", "/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/xcomEntries/{xcom_key}"): "data of a run",
-    ("POST", "/ui/auth/token"): "Airflow mints no identity here",
+    ("PATCH", "/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/xcomEntries/{xcom_key:path}"): "data of a run",
+    ("DELETE", "/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/xcomEntries/{xcom_key:path}"): "data of a run",
+    ("GET", "/api/v2/eventLogs/{event_log_id}"): "the first event belongs to no DAG",
+    ("PUT", "/api/v2/assets/{asset_id}/state-store/{key:path}"): "data of an asset",
 }
-# Refused to admins as well.
+# Refused to admins as well: Airflow mints no identity here, there are no teams, no connection is tested in the web node.
 NOBODYS = {("POST", "/ui/auth/token"), ("GET", "/ui/teams"), ("POST", "/api/v2/connections/test"), ("POST", "/api/v2/connections/enqueue-test")}
 BULK: dict[str, Any] = {
     "/api/v2/connections": {"actions": [{"action": "delete", "entities": ["none"], "action_on_non_existence": "skip"}]},
@@ -65,17 +66,30 @@ def ids(cluster: Cluster) -> dict[str, str]:
     }  # fmt: skip
 
 
-def routes(cluster: Cluster) -> Iterator[tuple[str, str]]:
-    code, text = cluster.call("/openapi.json", None)
-    assert code == 200
-    for path, operations in json.loads(text)["paths"].items():
-        for method in operations:
-            if method in ("get", "post", "put", "patch", "delete"):
-                yield method.upper(), path
+ROUTES = """
+import json
+from fastapi.routing import APIRoute
+from airflow.api_fastapi.core_api.routes.public import public_router
+from airflow.api_fastapi.core_api.routes.ui import ui_router
+found = [(m, r.path) for t in (public_router, ui_router) for r in t.routes if isinstance(r, APIRoute) for m in sorted(r.methods)]
+print(json.dumps(found))
+"""
+
+
+@functools.cache
+def _routes(python: str, home: str) -> list[tuple[str, str]]:
+    env = {"AIRFLOW_HOME": home, "PATH": "/usr/bin:/bin"}
+    done = subprocess.run([python, "-c", ROUTES], env=env, capture_output=True, text=True, check=True)
+    return [(method, path) for method, path in json.loads(done.stdout.splitlines()[-1]) if method != "HEAD"]
+
+
+def routes(cluster: Cluster) -> list[tuple[str, str]]:
+    """Every route of Airflow's REST API and of its pages, from its own routers: a new one can't be forgotten."""
+    return _routes(str(cluster.env_dir / "bin/python"), str(cluster.directory))
 
 
 def filled(path: str, ids: dict[str, str]) -> str:
-    return re.sub(r"\{(\w+)\}", lambda match: ids.get(match[1], "1"), path)
+    return re.sub(r"\{(\w+)(?::path)?\}", lambda match: ids.get(match[1], "1"), path)
 
 
 def body(method: str, path: str) -> Any:
@@ -85,7 +99,8 @@ def body(method: str, path: str) -> Any:
 def test_the_routes_include_every_admin_area(cluster: Cluster) -> None:
     found = {match[1] for _, path in routes(cluster) if (match := ADMIN_ONLY.match(path))}
     assert found >= {"connections", "variables", "pools", "plugins", "providers", "config"}
-    assert len(list(routes(cluster))) > 150
+    assert {path.split("/")[1] for _, path in routes(cluster)} == {"api", "ui"}
+    assert len(routes(cluster)) > 140
 
 
 def test_nobody_is_refused_on_every_route(cluster: Cluster, ids: dict[str, str]) -> None:
@@ -132,10 +147,11 @@ def test_an_admin_is_let_in_everywhere(cluster: Cluster, ids: dict[str, str]) ->
 @pytest.mark.parametrize("area", ["connections", "variables", "pools", "providers", "plugins", "configs"])
 def test_the_admin_pages_themselves_are_refused_to_a_user(cluster: Cluster, area: str) -> None:
     for path in (f"/{area}", f"/{area}/", f"/{area}/x"):
-        assert cluster.call(path, "user")[0] == 403
-        assert cluster.call(path, None)[0] == 403
-        code, text = cluster.call(path, "admin")
-        assert (code, "<div id=\"root\">" in text) == (200, True)
+        code, text = cluster.call(path, "user")
+        assert (code, "This page is for cluster admins" in text) == (403, True)
+        for role in ("admin", None):
+            code, text = cluster.call(path, role)
+            assert (code, '<div id="root"' in text) == (200, True), "a stranger's page sends them to sign in"
 
 
 def test_menus_follow_the_role(cluster: Cluster) -> None:
@@ -153,9 +169,10 @@ def test_the_config_page_holds_no_secret(cluster: Cluster) -> None:
     assert not [secret for secret in secrets if secret in text]
 
 
-def test_a_user_triggers_clears_and_pauses(cluster: Cluster, ids: dict[str, str]) -> None:
-    run = ids["dag_run_id"]
-    assert cluster.call("/api/v2/dags/demo/dagRuns", "user", "POST", {"logical_date": None})[0] == 200
+def test_a_user_triggers_clears_and_pauses(cluster: Cluster) -> None:
+    code, text = cluster.call("/api/v2/dags/demo/dagRuns", "user", "POST", {"logical_date": None})
+    assert code == 200
+    run = json.loads(text)["dag_run_id"]
     assert cluster.call(f"/api/v2/dags/demo/dagRuns/{run}/clear", "user", "POST", {"dry_run": True})[0] == 200
     assert cluster.call("/api/v2/dags/demo", "user", "PATCH", {"is_paused": False})[0] == 200
 
@@ -167,8 +184,7 @@ def test_the_name_of_the_person_is_shown(cluster: Cluster) -> None:
 # === Forged tokens ===
 
 
-def attempt(cluster: Cluster, token: str, headers: dict[str, str] | None = None) -> int:
-    del headers
+def attempt(cluster: Cluster, token: str) -> int:
     return harness.get(cluster.url + "/ui/auth/me", token)[0]
 
 
@@ -208,7 +224,7 @@ def test_the_edges_token_is_believed(cluster: Cluster) -> None:
     ],
 )
 def test_a_token_with_other_claims_is_refused(cluster: Cluster, claims: dict[str, Any], code: int) -> None:
-    assert attempt(cluster, cluster.edge.token(**claims)) == code
+    assert attempt(cluster, cluster.edge.token("admin", changed=claims)) == code
 
 
 def test_a_token_signed_otherwise_is_refused(cluster: Cluster) -> None:
@@ -219,7 +235,6 @@ def test_a_token_signed_otherwise_is_refused(cluster: Cluster) -> None:
     forged = {
         "unsigned": unsigned(cluster),
         "HS256 with the public key": symmetric(cluster, public),
-        "HS256 with the key file": symmetric(cluster, jwks),
         "HS256 with Airflow's own secret": symmetric(cluster, secret),
         "another key of the same id": stranger.token(),
         "unknown key id": cluster.edge.token(headers={"kid": "edge-2"}),

@@ -21,7 +21,7 @@ from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.common.types import MenuItem
 from fastapi import HTTPException, status
 
-from updraft_airflow.admin_pages import RefuseAdminPages
+from updraft_airflow.admin_area import RefuseAdminArea
 from updraft_airflow.keys import KeyFile
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class UpdraftAuthManager(BaseAuthManager[User]):
 
     def get_fastapi_middlewares(self) -> list[tuple[Any, dict[str, Any]]]:
         """Refuses the Admin pages themselves, not only what they load."""
-        return [(RefuseAdminPages, {"verify": self.verify})]
+        return [(RefuseAdminArea, {"verify": self.verify})]
 
     # === Admin pages ===
 
