@@ -5,6 +5,7 @@ mod pool;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub mod assignments;
 pub mod clusters;
 pub mod event_log;
 pub mod events;
@@ -19,6 +20,7 @@ pub mod nodes;
 pub mod operation_steps;
 pub mod operations;
 pub mod people;
+pub mod resources;
 pub mod routes;
 pub mod secrets;
 pub mod sessions;

@@ -1,1 +1,382 @@
-//! (to be filled)
+//! The lives of nodes: intended → launched → terminating → gone, each step a statement that states what it expects.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use sqlx::types::Json;
+use updraft_model::{ClusterId, Generation, NodeId, NodeRole, TenantId};
+
+use crate::StoreError;
+use crate::error::{one_row, word};
+
+/// A node that is not gone.
+#[derive(Clone, Debug)]
+pub struct NodeRecord {
+    pub id: NodeId,
+    pub role: NodeRole,
+    pub ordinal: u32,
+    pub generation: Generation,
+    pub state: RecordState,
+    pub request: serde_json::Value,
+    pub client_token: String,
+    pub provider_id: Option<String>,
+    pub address: Option<String>,
+    pub launch_attempts: u32,
+    pub launch_attempted_at: Option<DateTime<Utc>>,
+    pub launch_failure: Option<LaunchFailureRecord>,
+    pub stop_asked_at: Option<DateTime<Utc>>,
+    pub loss: Option<String>,
+    pub assignment_version: i64,
+    pub report: Option<serde_json::Value>,
+    pub created_at: DateTime<Utc>,
+    pub launched_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordState {
+    Intended,
+    Launched,
+    Terminating,
+    Gone,
+}
+
+/// How the last launch failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaunchFailureRecord {
+    pub kind: String,
+    pub message: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct NewNode {
+    pub id: NodeId,
+    pub cluster: ClusterId,
+    pub role: NodeRole,
+    pub ordinal: u32,
+    pub generation: Generation,
+    pub request: serde_json::Value,
+    pub client_token: String,
+}
+
+/// A node given up and gone.
+#[derive(Clone, Debug)]
+pub struct LostNode {
+    pub role: NodeRole,
+    pub ordinal: u32,
+    pub loss: String,
+    pub gone_at: DateTime<Utc>,
+}
+
+struct Row {
+    id: uuid::Uuid,
+    role: String,
+    ordinal: i32,
+    generation: i64,
+    state: String,
+    request: serde_json::Value,
+    client_token: String,
+    provider_id: Option<String>,
+    address: Option<String>,
+    launch_attempts: i32,
+    launch_attempted_at: Option<DateTime<Utc>>,
+    launch_failure: Option<Json<LaunchFailureRecord>>,
+    stop_asked_at: Option<DateTime<Utc>>,
+    loss: Option<String>,
+    assignment_version: i64,
+    report: Option<serde_json::Value>,
+    created_at: DateTime<Utc>,
+    launched_at: Option<DateTime<Utc>>,
+}
+
+/// The cluster's nodes that are not gone.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn live(connection: &mut PgConnection, cluster: ClusterId) -> Result<Vec<NodeRecord>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select id, role, ordinal, generation, state, request, client_token, provider_id, address,
+                  launch_attempts, launch_attempted_at,
+                  launch_failure as "launch_failure: Json<LaunchFailureRecord>",
+                  stop_asked_at, loss, assignment_version, report, created_at, launched_at
+           from nodes where cluster_id = $1 and state <> 'gone'
+           order by array_position(array['scheduler', 'web', 'worker'], role), ordinal"#,
+        cluster.0,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(NodeRecord::try_from).collect()
+}
+
+/// Which of these nodes were ever recorded, gone or not.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn recorded(connection: &mut PgConnection, nodes: &[NodeId]) -> Result<Vec<NodeId>, StoreError> {
+    let ids: Vec<_> = nodes.iter().map(|node| node.0).collect();
+    let found =
+        sqlx::query_scalar!("select id from nodes where id = any($1)", &ids).fetch_all(connection).await?;
+    Ok(found.into_iter().map(NodeId).collect())
+}
+
+/// Records a node before the provider is asked for it.
+///
+/// # Errors
+/// [`StoreError::Conflict`] on `nodes_one_per_place` when its place is taken.
+pub async fn intend(connection: &mut PgConnection, node: &NewNode) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into nodes (id, cluster_id, role, ordinal, generation, state, request, client_token)
+         values ($1, $2, $3, $4, $5, 'intended', $6, $7)",
+        node.id.0,
+        node.cluster.0,
+        node.role.as_str(),
+        ordinal(node.ordinal)?,
+        node.generation.0,
+        node.request,
+        node.client_token,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Records that the provider is about to be asked. The bootstrap token is good from now on, unless it was used.
+///
+/// # Errors
+/// [`StoreError::Missing`] when the node is no longer only intended.
+pub async fn begin_launch(
+    connection: &mut PgConnection,
+    node: NodeId,
+    bootstrap_hash: &[u8],
+    expires_at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "update nodes
+         set launch_attempts = launch_attempts + 1, launch_attempted_at = now(), launch_failure = null,
+             bootstrap_hash = case when identity_hash is null then $2::bytea end, bootstrap_expires_at = $3
+         where id = $1 and state = 'intended'",
+        node.0,
+        bootstrap_hash,
+        expires_at,
+    )
+    .execute(connection)
+    .await?;
+    one_row("intended node", done.rows_affected())
+}
+
+/// # Errors
+/// [`StoreError::Missing`] when the node is no longer only intended.
+pub async fn record_launched(
+    connection: &mut PgConnection,
+    node: NodeId,
+    provider_id: &str,
+    address: &str,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "update nodes set state = 'launched', provider_id = $2, address = $3, launched_at = now()
+         where id = $1 and state = 'intended'",
+        node.0,
+        provider_id,
+        address,
+    )
+    .execute(connection)
+    .await?;
+    one_row("intended node", done.rows_affected())
+}
+
+/// # Errors
+/// [`StoreError::Missing`] when the node is no longer only intended.
+pub async fn record_launch_failure(
+    connection: &mut PgConnection,
+    node: NodeId,
+    failure: &LaunchFailureRecord,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "update nodes set launch_failure = $2 where id = $1 and state = 'intended'",
+        node.0,
+        Json(failure) as _,
+    )
+    .execute(connection)
+    .await?;
+    one_row("intended node", done.rows_affected())
+}
+
+/// Records that a stopped node was started again: what it reported before is void.
+///
+/// # Errors
+/// [`StoreError::Missing`] when the node is not launched.
+pub async fn record_started(connection: &mut PgConnection, node: NodeId, address: &str) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "update nodes set address = $2, launched_at = now(), report = null, reported_at = null
+         where id = $1 and state = 'launched'",
+        node.0,
+        address,
+    )
+    .execute(connection)
+    .await?;
+    one_row("launched node", done.rows_affected())
+}
+
+/// # Errors
+/// [`StoreError::Missing`] when the node is not launched.
+pub async fn ask_stop(connection: &mut PgConnection, node: NodeId, loss: Option<&str>) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "update nodes
+         set power = 'stop', stop_asked_at = coalesce(stop_asked_at, now()), loss = coalesce(loss, $2)
+         where id = $1 and state = 'launched'",
+        node.0,
+        loss,
+    )
+    .execute(connection)
+    .await?;
+    one_row("launched node", done.rows_affected())
+}
+
+/// Records that the provider is about to be asked to end it, under the id it is known by there.
+///
+/// # Errors
+/// [`StoreError::Missing`] when the node is gone.
+pub async fn begin_termination(
+    connection: &mut PgConnection,
+    node: NodeId,
+    loss: Option<&str>,
+    provider_id: Option<&str>,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "update nodes
+         set state = 'terminating', power = 'stop', loss = coalesce(loss, $2),
+             provider_id = coalesce(provider_id, $3), bootstrap_hash = null
+         where id = $1 and state <> 'gone'",
+        node.0,
+        loss,
+        provider_id,
+    )
+    .execute(connection)
+    .await?;
+    one_row("node", done.rows_affected())
+}
+
+/// Records that the provider has it no more; its identity is void.
+///
+/// # Errors
+/// [`StoreError::Missing`] when the node is gone already.
+pub async fn forget(connection: &mut PgConnection, node: NodeId, loss: Option<&str>) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "update nodes
+         set state = 'gone', gone_at = now(), loss = coalesce(loss, $2), bootstrap_hash = null, identity_hash = null
+         where id = $1 and state <> 'gone'",
+        node.0,
+        loss,
+    )
+    .execute(connection)
+    .await?;
+    one_row("node", done.rows_affected())
+}
+
+/// Nodes lost since then, oldest first.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn lost_since(
+    connection: &mut PgConnection,
+    cluster: ClusterId,
+    since: DateTime<Utc>,
+) -> Result<Vec<LostNode>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select role, ordinal, loss as "loss!", gone_at as "gone_at!" from nodes
+           where cluster_id = $1 and loss is not null and state = 'gone' and gone_at > $2 order by gone_at"#,
+        cluster.0,
+        since,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(LostNode {
+                role: word("node role", &row.role)?,
+                ordinal: row.ordinal.unsigned_abs(),
+                loss: row.loss,
+                gone_at: row.gone_at,
+            })
+        })
+        .collect()
+}
+
+/// Keeps an agent's report whose transitions matter.
+///
+/// # Errors
+/// [`StoreError::Missing`] when the node is not launched.
+pub async fn record_report(
+    connection: &mut PgConnection,
+    node: NodeId,
+    report: &serde_json::Value,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "update nodes set report = $2, reported_at = now() where id = $1 and state in ('intended', 'launched')",
+        node.0,
+        report,
+    )
+    .execute(connection)
+    .await?;
+    one_row("launched node", done.rows_affected())
+}
+
+/// Whose node it is, and its label.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn owner(
+    connection: &mut PgConnection,
+    node: NodeId,
+) -> Result<Option<(TenantId, ClusterId, String)>, StoreError> {
+    let row = sqlx::query!(
+        r#"select c.tenant_id, n.cluster_id, n.role || '-' || n.ordinal as "label!"
+           from nodes n join clusters c on c.id = n.cluster_id where n.id = $1"#,
+        node.0,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| (TenantId(row.tenant_id), ClusterId(row.cluster_id), row.label)))
+}
+
+fn ordinal(ordinal: u32) -> Result<i32, StoreError> {
+    i32::try_from(ordinal).map_err(|_| StoreError::Corrupt { what: "ordinal" })
+}
+
+// === impl NodeRecord ===
+
+impl NodeRecord {
+    /// `worker-2`
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{}-{}", self.role, self.ordinal)
+    }
+}
+
+impl TryFrom<Row> for NodeRecord {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: NodeId(row.id),
+            role: word("node role", &row.role)?,
+            ordinal: row.ordinal.unsigned_abs(),
+            generation: Generation(row.generation),
+            state: word("node state", &row.state)?,
+            request: row.request,
+            client_token: row.client_token,
+            provider_id: row.provider_id,
+            address: row.address,
+            launch_attempts: row.launch_attempts.unsigned_abs(),
+            launch_attempted_at: row.launch_attempted_at,
+            launch_failure: row.launch_failure.map(|failure| failure.0),
+            stop_asked_at: row.stop_asked_at,
+            loss: row.loss,
+            assignment_version: row.assignment_version,
+            report: row.report,
+            created_at: row.created_at,
+            launched_at: row.launched_at,
+        })
+    }
+}

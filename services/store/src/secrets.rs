@@ -1,1 +1,249 @@
-//! (to be filled)
+//! Secrets at rest: AES-256-GCM under one master key, bound to where they belong.
+//!
+//! The additional data of each ciphertext names its cluster and its own name, so that a row copied elsewhere does not
+//! open. Nothing here logs, prints or returns a secret other than as [`SecretString`].
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use aes_gcm::aead::{Aead as _, KeyInit as _, Payload};
+use aes_gcm::{Aes256Gcm, Nonce};
+use hmac::{Hmac, Mac as _};
+use rand::RngCore as _;
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret as _, SecretBox, SecretString};
+use sha2::Sha256;
+use sqlx::PgConnection;
+use thiserror::Error;
+use updraft_model::ClusterId;
+
+use crate::StoreError;
+
+const NONCE: usize = 12;
+
+/// The one key under which this installation's secrets lie.
+pub struct MasterKey(SecretBox<[u8; 32]>);
+
+#[derive(Debug, Error)]
+pub enum MasterKeyError {
+    #[error("the master key file could not be read or written")]
+    Io(#[from] std::io::Error),
+    #[error("the master key file does not hold 32 bytes")]
+    Malformed,
+}
+
+/// A secret that does not open: another master key, or a row that was moved or damaged.
+#[derive(Debug, Error)]
+pub enum SecretError {
+    #[error("the secret `{name}` does not open under this master key")]
+    Sealed { name: String },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// # Errors
+/// When the database cannot be asked, or the secret does not open.
+pub async fn get(
+    connection: &mut PgConnection,
+    key: &MasterKey,
+    cluster: ClusterId,
+    name: &str,
+) -> Result<Option<SecretString>, SecretError> {
+    let sealed = sqlx::query_scalar!(
+        "select ciphertext from cluster_secrets where cluster_id = $1 and name = $2",
+        cluster.0,
+        name,
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::from)?;
+    sealed.map(|sealed| key.open(&cluster_context(cluster, name), name, &sealed)).transpose()
+}
+
+/// Writes a secret, whatever was there.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn put(
+    connection: &mut PgConnection,
+    key: &MasterKey,
+    cluster: ClusterId,
+    name: &str,
+    secret: &SecretString,
+) -> Result<(), SecretError> {
+    let sealed = key.seal(&cluster_context(cluster, name), name, secret)?;
+    sqlx::query!(
+        "insert into cluster_secrets (cluster_id, name, ciphertext) values ($1, $2, $3)
+         on conflict (cluster_id, name) do update set ciphertext = excluded.ciphertext, created_at = now()",
+        cluster.0,
+        name,
+        sealed,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::from)?;
+    Ok(())
+}
+
+/// Writes a secret unless there is one, and gives the one that is there.
+///
+/// # Errors
+/// When the database cannot be asked, or the secret does not open.
+pub async fn ensure(
+    connection: &mut PgConnection,
+    key: &MasterKey,
+    cluster: ClusterId,
+    name: &str,
+    fresh: &SecretString,
+) -> Result<SecretString, SecretError> {
+    let sealed = key.seal(&cluster_context(cluster, name), name, fresh)?;
+    sqlx::query!(
+        "insert into cluster_secrets (cluster_id, name, ciphertext) values ($1, $2, $3) on conflict do nothing",
+        cluster.0,
+        name,
+        sealed,
+    )
+    .execute(&mut *connection)
+    .await
+    .map_err(StoreError::from)?;
+    let kept = get(connection, key, cluster, name).await?;
+    kept.ok_or_else(|| StoreError::Missing { what: "cluster" }.into())
+}
+
+/// # Errors
+/// When the database cannot be asked.
+pub async fn remove_all(connection: &mut PgConnection, cluster: ClusterId) -> Result<(), StoreError> {
+    sqlx::query!("delete from cluster_secrets where cluster_id = $1", cluster.0).execute(connection).await?;
+    Ok(())
+}
+
+/// A key of the installation itself (session signing, edge signing …), made on first use.
+///
+/// # Errors
+/// When the database cannot be asked, or the key does not open.
+pub async fn ensure_control_key(
+    connection: &mut PgConnection,
+    key: &MasterKey,
+    name: &str,
+    fresh: &SecretString,
+) -> Result<SecretString, SecretError> {
+    let context = format!("updraft/control/{name}");
+    let sealed = key.seal(&context, name, fresh)?;
+    sqlx::query!(
+        "insert into control_keys (name, ciphertext) values ($1, $2) on conflict do nothing",
+        name,
+        sealed,
+    )
+    .execute(&mut *connection)
+    .await
+    .map_err(StoreError::from)?;
+    let kept = sqlx::query_scalar!("select ciphertext from control_keys where name = $1", name)
+        .fetch_one(connection)
+        .await
+        .map_err(StoreError::from)?;
+    key.open(&context, name, &kept)
+}
+
+fn cluster_context(cluster: ClusterId, name: &str) -> String {
+    format!("updraft/cluster/{cluster}/{name}")
+}
+
+/// 32 random bytes in unpadded URL-safe base64: 256 bits, fit for URLs, headers and shells.
+#[must_use]
+pub fn random_token() -> SecretString {
+    use base64::Engine as _;
+    let mut bytes = Zeroizing::new([0_u8; 32]);
+    rand::rng().fill_bytes(bytes.as_mut_slice());
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes.as_slice()).into()
+}
+
+/// A Fernet key as Airflow wants it: 32 random bytes in padded URL-safe base64.
+#[must_use]
+pub fn random_fernet_key() -> SecretString {
+    use base64::Engine as _;
+    let mut bytes = Zeroizing::new([0_u8; 32]);
+    rand::rng().fill_bytes(bytes.as_mut_slice());
+    base64::engine::general_purpose::URL_SAFE.encode(bytes.as_slice()).into()
+}
+
+// === impl MasterKey ===
+
+impl MasterKey {
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(SecretBox::new(Box::new(bytes)))
+    }
+
+    /// Reads the key file; makes it (0600) on first use.
+    ///
+    /// # Errors
+    /// When the file cannot be read or made, or is not 32 bytes long.
+    pub fn load_or_create(path: &Path) -> Result<Self, MasterKeyError> {
+        match File::open(path) {
+            Ok(file) => Self::read(file),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Self::create(path),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn read(file: File) -> Result<Self, MasterKeyError> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(33));
+        file.take(33).read_to_end(&mut bytes)?;
+        let key = <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| MasterKeyError::Malformed)?;
+        Ok(Self::from_bytes(key))
+    }
+
+    /// Written beside and linked into place: there is never half a key, and of two makers one wins.
+    fn create(path: &Path) -> Result<Self, MasterKeyError> {
+        let mut bytes = Zeroizing::new([0_u8; 32]);
+        rand::rng().fill_bytes(bytes.as_mut_slice());
+        let draft = path.with_extension(format!("new-{}", std::process::id()));
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+        file.write_all(bytes.as_slice())?;
+        file.sync_all()?;
+        let linked = std::fs::hard_link(&draft, path);
+        std::fs::remove_file(&draft)?;
+        match linked {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error.into()),
+            _ => Self::read(File::open(path)?),
+        }
+    }
+
+    /// A value that only this installation can derive, always the same for the same context: HMAC-SHA256, base64.
+    #[must_use]
+    pub fn derive(&self, context: &str) -> SecretString {
+        use base64::Engine as _;
+        // HMAC takes keys of any length: this cannot fail.
+        let tag = <Hmac<Sha256> as hmac::Mac>::new_from_slice(self.0.expose_secret()).map(|mut mac| {
+            mac.update(b"updraft/derive/");
+            mac.update(context.as_bytes());
+            mac.finalize().into_bytes()
+        });
+        tag.map(|tag| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(tag)).unwrap_or_default().into()
+    }
+
+    fn seal(&self, context: &str, name: &str, secret: &SecretString) -> Result<Vec<u8>, SecretError> {
+        let mut nonce = [0_u8; NONCE];
+        rand::rng().fill_bytes(&mut nonce);
+        let payload = Payload { msg: secret.expose_secret().as_bytes(), aad: context.as_bytes() };
+        let sealed = self
+            .cipher()
+            .encrypt(&Nonce::from(nonce), payload)
+            .map_err(|_| SecretError::Sealed { name: name.to_owned() })?;
+        Ok([nonce.as_slice(), &sealed].concat())
+    }
+
+    fn open(&self, context: &str, name: &str, sealed: &[u8]) -> Result<SecretString, SecretError> {
+        let refused = || SecretError::Sealed { name: name.to_owned() };
+        let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE>().ok_or_else(refused)?;
+        let payload = Payload { msg: ciphertext, aad: context.as_bytes() };
+        let opened = self.cipher().decrypt(&Nonce::from(*nonce), payload).map_err(|_| refused())?;
+        String::from_utf8(opened).map(SecretString::from).map_err(|_| refused())
+    }
+
+    fn cipher(&self) -> Aes256Gcm {
+        Aes256Gcm::new(&(*self.0.expose_secret()).into())
+    }
+}

@@ -24,7 +24,7 @@ const CLUSTER: ClusterId = ClusterId(1);
 
 /// What can happen to a cluster.
 #[derive(Clone, Debug)]
-pub enum Happening {
+pub(crate) enum Happening {
     Start,
     Stop,
     Restart,
@@ -40,8 +40,8 @@ pub enum Happening {
     ControlAway(i64),
 }
 
-pub struct World {
-    pub provider: SimulatedProvider,
+pub(crate) struct World {
+    pub(crate) provider: SimulatedProvider,
     runtime: tokio::runtime::Runtime,
     now: DateTime<Utc>,
     control_since: DateTime<Utc>,
@@ -101,7 +101,7 @@ struct Crash;
 // === impl World ===
 
 impl World {
-    pub fn new(seed: u64, faults: Faults) -> Self {
+    pub(crate) fn new(seed: u64, faults: Faults) -> Self {
         let lag = Duration::from_secs(5 * (faults.listed_after + 1));
         let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         Self {
@@ -124,15 +124,15 @@ impl World {
         }
     }
 
-    pub fn power(&self) -> Power {
+    pub(crate) fn power(&self) -> Power {
         self.power
     }
 
-    pub fn is_deleted(&self) -> bool {
+    pub(crate) fn is_deleted(&self) -> bool {
         self.deleted
     }
 
-    pub fn happen(&mut self, happening: &Happening) {
+    pub(crate) fn happen(&mut self, happening: &Happening) {
         match happening {
             Happening::Start => self.ask(OperationKind::Start, Power::Running),
             Happening::Stop => self.ask(OperationKind::Stop, Power::Stopped),
@@ -181,13 +181,13 @@ impl World {
     }
 
     /// The provider answers well from now on.
-    pub fn calm_down(&mut self) {
+    pub(crate) fn calm_down(&mut self) {
         self.effects_left = None;
         self.provider.set_faults(Faults::default());
     }
 
     /// Time passes, agents report, and the driver looks until it has nothing to do.
-    pub fn tick(&mut self) {
+    pub(crate) fn tick(&mut self) {
         self.pass_time();
         self.agents_report();
         for _ in 0..20 {
@@ -199,7 +199,7 @@ impl World {
         }
     }
 
-    pub fn run_until_settled(&mut self) {
+    pub(crate) fn run_until_settled(&mut self) {
         for _ in 0..2000 {
             if self.is_settled() {
                 return;
@@ -215,7 +215,7 @@ impl World {
         );
     }
 
-    pub fn assert_as_asked(&self) {
+    pub(crate) fn assert_as_asked(&self) {
         let live: Vec<_> = self.provider.live().iter().map(|m| (m.role, m.ordinal)).collect();
         let mut expected = Vec::new();
         if self.power == Power::Running {
