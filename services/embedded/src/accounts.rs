@@ -41,8 +41,16 @@ impl Account {
     /// Whoever this process runs as: for processes of our own, which switch users themselves.
     pub fn current() -> Self {
         let uid = Uid::effective();
-        let name = User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name);
-        Self { name, uid: uid.as_raw(), gid: Gid::effective().as_raw(), switch: false }
+        let name = User::from_uid(uid)
+            .ok()
+            .flatten()
+            .map_or_else(|| uid.to_string(), |user| user.name);
+        Self {
+            name,
+            uid: uid.as_raw(),
+            gid: Gid::effective().as_raw(),
+            switch: false,
+        }
     }
 
     fn existing(name: &str) -> Result<Option<Self>> {

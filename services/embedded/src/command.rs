@@ -188,16 +188,24 @@ fn from_clause<'l>(line: &'l str, word: &str) -> Option<&'l str> {
     line.get(start..)
 }
 
-/// One line without the tool's own decoration.
+/// One line without the tool's own decoration: `ERROR: …`, `[Errno -3] …`, or the rest of a Python `repr`.
 fn shorten(line: &str) -> String {
     const MOST: usize = 240;
     let plain = line
         .trim()
-        .trim_start_matches(|sign: char| !sign.is_alphanumeric());
+        .trim_start_matches(|sign: char| !sign.is_alphanumeric() && sign != '[');
+    let plain = match plain
+        .strip_prefix("[Errno")
+        .and_then(|rest| rest.split_once("] "))
+    {
+        Some((_number, words)) => words,
+        None => plain,
+    };
     let plain = plain
         .strip_prefix("ERROR: ")
         .or_else(|| plain.strip_prefix("error: "))
         .unwrap_or(plain);
+    let plain = plain.split_once("')").map_or(plain, |(words, _repr)| words);
     plain.chars().take(MOST).collect()
 }
 
@@ -206,9 +214,9 @@ mod tests {
     use super::*;
 
     async fn complain(line: &str) -> Error {
-        let script = format!("echo '{line}' >&2; exit 3");
+        let script = "echo \"$0\" >&2; exit 3";
         Tool::new("trying", Path::new("/bin/sh"))
-            .args(["-c", &script])
+            .args(["-c", script, line])
             .run(|_| {})
             .await
             .unwrap_err()
@@ -218,8 +226,10 @@ mod tests {
     async fn complaint_becomes_a_reason() {
         let offline = complain("  Caused by: dns error: failed to lookup address information").await;
         assert!(matches!(offline, Error::Offline { .. }), "{offline}");
-        let wrapped =
-            complain("WARNING: Retrying after broken <0x7f>: Temporary failure in name resolution").await;
+        let wrapped = complain(
+            "WARNING: broken by <0x7f>: [Errno -3] Temporary failure in name resolution'): /simple/",
+        )
+        .await;
         let Error::Offline { detail, .. } = wrapped else {
             panic!("{wrapped}")
         };

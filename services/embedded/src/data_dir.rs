@@ -23,7 +23,7 @@ const RESUME_NEEDS_MIB: u64 = 256;
 #[derive(Debug)]
 pub struct DataDir {
     layout: Layout,
-    _lock: File,
+    lock: File,
 }
 
 // === impl DataDir ===
@@ -52,11 +52,18 @@ impl DataDir {
             fs::write(layout.version_file(), format!("{VERSION}\n"))
                 .map_err(Error::io("write", &layout.version_file()))?;
         }
-        Ok(Self { layout, _lock: lock })
+        Ok(Self { layout, lock })
     }
 
     pub fn layout(&self) -> &Layout {
         &self.layout
+    }
+}
+
+impl Drop for DataDir {
+    /// Closing alone would not do: a child that is just being started still shares the open file until it executes.
+    fn drop(&mut self) {
+        let _closing_anyway = flock(&self.lock, FlockOperation::Unlock);
     }
 }
 

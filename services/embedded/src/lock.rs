@@ -8,8 +8,21 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::{Error, Result};
 
-/// Waits for its turn and has it until the file is dropped. The file itself stays: removing it would let two in at once.
-pub(crate) async fn take(path: &Path) -> Result<File> {
+/// A turn, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn(File);
+
+// === impl Turn ===
+
+impl Drop for Turn {
+    /// Closing alone would not do: a child that is just being started still shares the open file until it executes.
+    fn drop(&mut self) {
+        let _closing_anyway = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+/// Waits for its turn. The file stays afterwards: removing it would let two in at once.
+pub(crate) async fn take(path: &Path) -> Result<Turn> {
     let path = path.to_owned();
     let taken = tokio::task::spawn_blocking(move || {
         let file = OpenOptions::new()
@@ -20,7 +33,7 @@ pub(crate) async fn take(path: &Path) -> Result<File> {
             .open(&path);
         let file = file.map_err(Error::io("lock", &path))?;
         match flock(&file, FlockOperation::LockExclusive) {
-            Ok(()) => Ok(file),
+            Ok(()) => Ok(Turn(file)),
             Err(errno) => Err(Error::io("lock", &path)(errno.into())),
         }
     });
