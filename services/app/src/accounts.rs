@@ -1,0 +1,124 @@
+//! Signing in and out, and one's own account.
+
+use std::net::IpAddr;
+
+use secrecy::SecretString;
+use updraft_api::rest::{ChangePassword, Me, SignIn, SignedIn};
+use updraft_authz::Actor;
+use updraft_model::SessionId;
+use updraft_sso::{EmailPassword, IdentityProvider as _, SessionToken};
+use updraft_store::sessions::{self, LiveSession, NewSession};
+use updraft_store::{people, tenants};
+use uuid::Uuid;
+
+use crate::{App, AppError};
+
+/// RFC 5321, section 4.5.3.1.3.
+const MAX_EMAIL_LENGTH: usize = 254;
+
+impl App {
+    /// # Errors
+    /// [`AppError::WrongCredentials`], or [`AppError::TooManyTries`] for this account or address.
+    pub async fn sign_in(&self, sign_in: SignIn, client_ip: IpAddr) -> Result<SignedIn, AppError> {
+        if sign_in.email.len() > MAX_EMAIL_LENGTH || sign_in.password.len() > 1_024 {
+            return Err(AppError::WrongCredentials);
+        }
+        let proof = EmailPassword { email: sign_in.email, password: SecretString::from(sign_in.password) };
+        let user = self.identity().identify(proof, client_ip).await?;
+
+        let token = SessionToken::random();
+        let expires_at = self.now() + self.config().session_lifetime;
+        let id = SessionId(Uuid::now_v7());
+        let mut tx = self.store().begin().await?;
+        // No membership left: there is nothing to sign in to, and nobody is told that the password was right.
+        let (tenant, member) =
+            people::home_tenant(&mut tx, user).await?.ok_or(AppError::WrongCredentials)?;
+        sessions::insert(&mut tx, &NewSession { id, token_hash: token.hash(), tenant, user, expires_at }).await?;
+        tx.commit().await.map_err(updraft_store::StoreError::from)?;
+
+        let actor = Actor {
+            user,
+            tenant,
+            tenant_role: member.tenant_role,
+            session: id,
+            email: member.email,
+            name: member.name,
+        };
+        Ok(SignedIn { token: token.expose().to_owned(), expires_at, me: self.me(&actor).await? })
+    }
+
+    /// Whose token this is, with the rights they have now.
+    ///
+    /// # Errors
+    /// [`AppError::NotSignedIn`] when it is no token, expired, revoked, or its person was removed.
+    pub async fn authenticate(&self, token: &str) -> Result<Actor, AppError> {
+        let token = SessionToken::parse(token).ok_or(AppError::NotSignedIn)?;
+        let mut connection = self.store().connection().await?;
+        let session = sessions::find_by_token(&mut connection, &token.hash(), self.now()).await?;
+        session.map(actor).ok_or(AppError::NotSignedIn)
+    }
+
+    /// Ends this session; edges are told at once.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn sign_out(&self, actor: &Actor) -> Result<(), AppError> {
+        let mut connection = self.store().connection().await?;
+        Ok(sessions::revoke(&mut connection, actor.session, self.now()).await?)
+    }
+
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn me(&self, actor: &Actor) -> Result<Me, AppError> {
+        let mut connection = self.store().connection().await?;
+        let tenant = tenants::find(&mut connection, actor.tenant).await?.ok_or(AppError::NotSignedIn)?;
+        Ok(Me {
+            user: actor.user,
+            email: actor.email.clone(),
+            name: actor.name.clone(),
+            tenant: actor.tenant,
+            tenant_name: tenant.name,
+            tenant_role: actor.tenant_role,
+            session: actor.session,
+        })
+    }
+
+    /// Changes one's own password and ends one's other sessions.
+    ///
+    /// # Errors
+    /// [`AppError::Invalid`] on `current` or `new`; [`AppError::TooManyTries`].
+    pub async fn change_password(
+        &self,
+        actor: &Actor,
+        change: ChangePassword,
+        client_ip: IpAddr,
+    ) -> Result<(), AppError> {
+        let proof = EmailPassword { email: actor.email.clone(), password: SecretString::from(change.current) };
+        self.identity().identify(proof, client_ip).await.map_err(|error| match AppError::from(error) {
+            AppError::WrongCredentials => AppError::invalid("current", "this is not your current password"),
+            other => other,
+        })?;
+        let hash = self.passwords().hash(&SecretString::from(change.new)).await.map_err(|error| {
+            match AppError::from(error) {
+                AppError::Invalid { why, .. } => AppError::Invalid { field: "new".to_owned(), why },
+                other => other,
+            }
+        })?;
+        let mut tx = self.store().begin().await?;
+        people::set_password_hash(&mut tx, actor.user, &hash).await?;
+        sessions::revoke_others(&mut tx, actor.user, actor.session, self.now()).await?;
+        tx.commit().await.map_err(updraft_store::StoreError::from)?;
+        Ok(())
+    }
+}
+
+pub(crate) fn actor(session: LiveSession) -> Actor {
+    Actor {
+        user: session.user,
+        tenant: session.tenant,
+        tenant_role: session.tenant_role,
+        session: session.id,
+        email: session.email,
+        name: session.name,
+    }
+}

@@ -1,0 +1,78 @@
+//! The value that REST and the console hold.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use updraft_model::ClusterId;
+use updraft_runtimes::Catalogue;
+use updraft_sso::{PasswordIdentity, Passwords, SignInLimits};
+use updraft_store::Store;
+
+use crate::hub::EventHub;
+use crate::{AppConfig, AppError};
+
+/// All use cases. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct App {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    runtimes: Arc<Catalogue>,
+    config: AppConfig,
+    passwords: Passwords,
+    identity: PasswordIdentity,
+    hub: EventHub,
+}
+
+// === impl App ===
+
+impl App {
+    /// # Errors
+    /// When passwords cannot be hashed on this machine.
+    pub fn new(store: Store, runtimes: Arc<Catalogue>, config: AppConfig) -> Result<Self, AppError> {
+        let passwords = Passwords::new()?;
+        let limits = Arc::new(SignInLimits::new(config.sign_in_quota));
+        let identity = PasswordIdentity::new(store.clone(), passwords.clone(), limits);
+        let hub = EventHub::new(store.clone());
+        Ok(Self { inner: Arc::new(Inner { store, runtimes, config, passwords, identity, hub }) })
+    }
+
+    #[must_use]
+    pub fn config(&self) -> &AppConfig {
+        &self.inner.config
+    }
+
+    /// Where people find one cluster's Airflow.
+    #[must_use]
+    pub fn airflow_url(&self, cluster: ClusterId) -> String {
+        self.inner.config.airflow_url(cluster)
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    pub(crate) fn runtimes(&self) -> &Catalogue {
+        &self.inner.runtimes
+    }
+
+    pub(crate) fn passwords(&self) -> &Passwords {
+        &self.inner.passwords
+    }
+
+    pub(crate) fn identity(&self) -> &PasswordIdentity {
+        &self.inner.identity
+    }
+
+    pub(crate) fn hub(&self) -> &EventHub {
+        &self.inner.hub
+    }
+
+    /// The one clock of the use cases.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+}

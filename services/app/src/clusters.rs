@@ -1,0 +1,91 @@
+//! Clusters: list, create, show, update.
+
+use updraft_api::rest::{Accepted, ClusterView, NewCluster, Page, UpdateCluster};
+use updraft_authz::{Actor, ClusterAction, TenantAction};
+use updraft_model::{ClusterId, ClusterRole, Generation, OperationKind, Power};
+use updraft_store::clusters::{self, Usage};
+use updraft_store::{StoreError, tenants};
+
+use crate::page::page;
+use crate::{App, AppError, PageRequest, access, quota, spec, view};
+
+impl App {
+    /// The clusters the actor has a role on, by id.
+    ///
+    /// # Errors
+    /// [`AppError::Invalid`] on `cursor` or `limit`.
+    pub async fn list_clusters(
+        &self,
+        actor: &Actor,
+        request: PageRequest,
+    ) -> Result<Page<ClusterView>, AppError> {
+        let (limit, after) = (request.limit()?, request.position::<ClusterId>()?);
+        let all = access::sees_all(actor);
+        let mut connection = self.store().connection().await?;
+        let records =
+            clusters::list(&mut connection, actor.tenant, actor.user, all, after, limit + 1).await?;
+        let role = |granted: Option<ClusterRole>| {
+            access::allowed(actor.tenant_role, granted, ClusterAction::View).unwrap_or(ClusterRole::User)
+        };
+        let view = |record: clusters::ClusterRecord| {
+            let role = role(record.granted);
+            view::cluster(record, role, self.config())
+        };
+        Ok(page(records, limit, |record| record.id.to_string(), view))
+    }
+
+    /// # Errors
+    /// [`AppError::Forbidden`], [`AppError::Invalid`], [`AppError::ClusterNameTaken`], [`AppError::QuotaExceeded`].
+    pub async fn create_cluster(&self, actor: &Actor, new: NewCluster) -> Result<Accepted, AppError> {
+        access::tenant(actor, TenantAction::CreateCluster)?;
+        let name = new.name.clone();
+        let power = if new.start.unwrap_or(true) { Power::Running } else { Power::Stopped };
+        let spec = spec::new_spec(new, self.runtimes())?;
+        let nodes = if power == Power::Running { spec.node_counts().total() } else { 0 };
+
+        let mut tx = self.store().begin().await?;
+        let allowed = tenants::lock_quota(&mut tx, actor.tenant).await?;
+        let used = clusters::usage(&mut tx, actor.tenant, None).await?;
+        quota::check(allowed, used, Usage { clusters: 1, nodes })?;
+        let taken = |error: StoreError| match error.is_conflict_on("clusters_name") {
+            true => AppError::ClusterNameTaken { name: name.to_string() },
+            false => AppError::Store(error),
+        };
+        let id = clusters::insert(&mut tx, actor.tenant, &name, &spec, power).await.map_err(taken)?;
+        self.accept(tx, actor, id, OperationKind::Create, &format!("created the cluster `{name}`")).await
+    }
+
+    /// # Errors
+    /// [`AppError::NotFound`] also when the actor has no role on it.
+    pub async fn show_cluster(&self, actor: &Actor, id: ClusterId) -> Result<ClusterView, AppError> {
+        let mut connection = self.store().connection().await?;
+        let (record, role) = access::cluster(&mut connection, actor, id, ClusterAction::View).await?;
+        Ok(view::cluster(record, role, self.config()))
+    }
+
+    /// Changes the spec, provided it is still at the generation the actor has seen.
+    ///
+    /// # Errors
+    /// [`AppError::GenerationMismatch`], [`AppError::Forbidden`], [`AppError::Invalid`],
+    /// [`AppError::QuotaExceeded`], [`AppError::ClusterDeleting`].
+    pub async fn update_cluster(
+        &self,
+        actor: &Actor,
+        id: ClusterId,
+        if_match: Generation,
+        update: UpdateCluster,
+    ) -> Result<Accepted, AppError> {
+        let mut change = self.begin_change(actor, id, ClusterAction::Change).await?;
+        change.check_not_deleting()?;
+        let current = change.cluster.generation;
+        if current != if_match {
+            return Err(AppError::GenerationMismatch { current });
+        }
+        let spec = spec::updated_spec(&change.cluster.spec, update, self.runtimes())?;
+        if change.cluster.power == Power::Running {
+            change.check_nodes(actor, spec.node_counts().total()).await?;
+        }
+        clusters::set_spec(&mut change.tx, actor.tenant, id, current, &spec).await?;
+        self.accept(change.tx, actor, id, OperationKind::Update, "changed the cluster").await
+    }
+}

@@ -1,0 +1,259 @@
+//! Everything a use case can refuse, and how clients see it.
+
+use std::time::Duration;
+
+use thiserror::Error;
+use updraft_api::Problem;
+use updraft_model::Generation;
+use updraft_sso::{PasswordError, SignInError};
+use updraft_store::StoreError;
+
+#[derive(Debug, Error)]
+pub enum AppError {
+    #[error("nobody is signed in")]
+    NotSignedIn,
+    #[error("the address or the password is wrong")]
+    WrongCredentials,
+    #[error("too many tries")]
+    TooManyTries { retry_after: Duration },
+    #[error("not allowed to {action}")]
+    Forbidden { action: &'static str },
+    #[error("no such {0}")]
+    NotFound(Resource),
+    /// `field` is a path into the request: `config.core.parallelism`.
+    #[error("`{field}` is wrong: {why}")]
+    Invalid { field: String, why: String },
+    #[error("the tenant has a cluster named `{name}`")]
+    ClusterNameTaken { name: String },
+    #[error("the address `{email}` is taken")]
+    EmailTaken { email: String },
+    #[error("a tenant needs an owner")]
+    LastOwner,
+    #[error("the cluster is being deleted")]
+    ClusterDeleting,
+    #[error("the cluster is stopped")]
+    ClusterStopped,
+    #[error("the tenant may have {limit} {what}, has {used} and asks for {wanted} more")]
+    QuotaExceeded { what: &'static str, limit: u32, used: u32, wanted: u32 },
+    #[error("the cluster is at generation {current}")]
+    GenerationMismatch { current: Generation },
+    #[error("the hand-over code is not good")]
+    HandoverRefused,
+    #[error("the database failed")]
+    Store(#[source] StoreError),
+    #[error("{what} failed")]
+    Internal { what: &'static str },
+}
+
+/// What was not found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    Cluster,
+    Operation,
+    Node,
+    Person,
+    Grant,
+    Runtime,
+}
+
+// === impl AppError ===
+
+impl AppError {
+    pub(crate) fn invalid(field: impl Into<String>, why: impl Into<String>) -> Self {
+        Self::Invalid { field: field.into(), why: why.into() }
+    }
+
+    /// For the `Retry-After` header.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::TooManyTries { retry_after } => Some(*retry_after),
+            _ => None,
+        }
+    }
+
+    /// Whether it is our fault: to be logged with its chain where it is handled.
+    #[must_use]
+    pub fn is_internal(&self) -> bool {
+        matches!(self, Self::Store(_) | Self::Internal { .. })
+    }
+}
+
+impl From<StoreError> for AppError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<SignInError> for AppError {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::WrongCredentials => Self::WrongCredentials,
+            SignInError::TooMany { retry_after } => Self::TooManyTries { retry_after },
+            SignInError::Password(error) => Self::from(error),
+            SignInError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl From<PasswordError> for AppError {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Length => Self::invalid("password", "a password has 12 to 128 characters"),
+            PasswordError::Hashing => Self::Internal { what: "password hashing" },
+        }
+    }
+}
+
+impl From<&AppError> for Problem {
+    fn from(error: &AppError) -> Self {
+        use AppError as E;
+        match error {
+            E::NotSignedIn => problem(
+                401,
+                "not-signed-in",
+                "You are not signed in, or your session has ended.",
+                "Sign in and try again: POST /api/v1/sessions, or `updraft login`.",
+            ),
+            E::WrongCredentials => problem(
+                401,
+                "wrong-credentials",
+                "The e-mail address or the password is wrong.",
+                "Check both and try again; an owner of your organisation can give you a new password.",
+            ),
+            E::TooManyTries { retry_after } => problem(
+                429,
+                "too-many-tries",
+                "There were too many sign-in attempts.",
+                format!("Wait {} seconds and try again.", whole_seconds(*retry_after)),
+            ),
+            E::Forbidden { action } => problem(
+                403,
+                "forbidden",
+                format!("Your role does not let you {action}."),
+                "Ask an owner of your organisation for the role that does.",
+            ),
+            E::NotFound(resource) => not_found(*resource),
+            E::Invalid { field, why } => {
+                let title = format!("`{field}` is not valid.");
+                Self { field: Some(field.clone()), ..problem(422, "invalid-field", title, sentence(why)) }
+            }
+            E::ClusterNameTaken { name } => {
+                let title = format!("Your organisation already has a cluster named `{name}`.");
+                let named = problem(409, "cluster-name-taken", title, "Choose another name.");
+                Self { field: Some("name".into()), ..named }
+            }
+            E::EmailTaken { email } => {
+                let title = format!("The address `{email}` cannot be added: it already belongs to a person.");
+                let named = problem(409, "email-taken", title, "Check the list of people, or use another address.");
+                Self { field: Some("email".into()), ..named }
+            }
+            E::LastOwner => problem(
+                409,
+                "last-owner",
+                "This is your organisation's last owner.",
+                "Make another person owner first.",
+            ),
+            E::ClusterDeleting => problem(
+                409,
+                "cluster-deleting",
+                "The cluster is being deleted and takes no more changes.",
+                "Create another cluster.",
+            ),
+            E::ClusterStopped => problem(
+                409,
+                "cluster-stopped",
+                "The cluster is stopped: nothing runs on it that could be changed.",
+                "Start the cluster first.",
+            ),
+            E::QuotaExceeded { what, limit, used, wanted } => problem(
+                403,
+                "quota-exceeded",
+                format!("Your organisation may have {limit} {what}; it has {used} and this needs {wanted} more."),
+                "Stop or delete what you no longer need, or ask the operator for a larger quota.",
+            ),
+            E::GenerationMismatch { current } => problem(
+                412,
+                "generation-mismatch",
+                format!("The cluster was changed in the meantime: it is at generation {current}."),
+                "Fetch it again, look at what changed, and repeat your change with its new ETag.",
+            ),
+            E::HandoverRefused => problem(
+                403,
+                "handover-refused",
+                "This sign-in link is used up, expired, or made for another browser.",
+                "Open Airflow again from the console.",
+            ),
+            E::Store(_) | E::Internal { .. } => problem(
+                500,
+                "internal",
+                "Something went wrong on our side.",
+                "Try again in a moment; if it stays, ask the operator and quote the request id.",
+            ),
+        }
+    }
+}
+
+fn not_found(resource: Resource) -> Problem {
+    let (kind, title, detail) = match resource {
+        Resource::Cluster => (
+            "cluster-not-found",
+            "There is no such cluster, or you have no role on it.",
+            "Check the id with `updraft cluster list`, or ask a cluster admin for a role.",
+        ),
+        Resource::Operation => (
+            "operation-not-found",
+            "There is no such operation.",
+            "List the cluster's operations to find its id.",
+        ),
+        Resource::Node => {
+            ("node-not-found", "The cluster has no such node.", "List the cluster's nodes: a replaced node has a new id.")
+        }
+        Resource::Person => {
+            ("person-not-found", "Your organisation has no such person.", "Check the id in the list of people.")
+        }
+        Resource::Grant => {
+            ("grant-not-found", "This person has no role of their own on this cluster.", "List the cluster's grants.")
+        }
+        Resource::Runtime => {
+            ("runtime-not-found", "There is no such runtime.", "Check the name, for example `airflow-3.3.2`.")
+        }
+    };
+    problem(404, kind, title, detail)
+}
+
+fn problem(status: u16, kind: &str, title: impl Into<String>, detail: impl Into<String>) -> Problem {
+    Problem {
+        kind: format!("urn:updraft:problem:{kind}"),
+        title: title.into(),
+        status,
+        detail: detail.into(),
+        field: None,
+        request_id: None,
+    }
+}
+
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+/// Begins in upper case, ends in a full stop.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    let stop = if text.ends_with('.') { "" } else { "." };
+    format!("{first}{}{stop}", chars.as_str())
+}
+
+impl std::fmt::Display for Resource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Cluster => "cluster",
+            Self::Operation => "operation",
+            Self::Node => "node",
+            Self::Person => "person",
+            Self::Grant => "grant",
+            Self::Runtime => "runtime",
+        })
+    }
+}

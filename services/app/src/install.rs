@@ -1,0 +1,58 @@
+//! What the installation itself does, on nobody's behalf: the first tenant and its owner, and tidying up.
+
+use chrono::Duration;
+use secrecy::SecretString;
+use updraft_model::{TenantId, TenantRole, UserId};
+use updraft_store::tenants::{self, Quota, Tenant};
+use updraft_store::{StoreError, handover_codes, idempotency_keys, people, sessions};
+use uuid::Uuid;
+
+use crate::people::{checked_email, checked_name};
+use crate::{App, AppError};
+
+impl App {
+    /// Makes a tenant with its first owner. False, and nothing done, when there is a tenant of that name.
+    ///
+    /// # Errors
+    /// [`AppError::Invalid`] on the address, name or password; [`AppError::EmailTaken`].
+    pub async fn install_tenant(
+        &self,
+        tenant_name: &str,
+        quota: Quota,
+        owner_email: &str,
+        owner_name: &str,
+        password: &SecretString,
+    ) -> Result<bool, AppError> {
+        let (email, name) = (checked_email(owner_email)?, checked_name(owner_name)?);
+        let hash = self.passwords().hash(password).await?;
+        let tenant = Tenant { id: TenantId(Uuid::now_v7()), name: checked_name(tenant_name)?, quota };
+        let mut tx = self.store().begin().await?;
+        match tenants::insert(&mut tx, &tenant).await {
+            Err(error) if error.is_conflict_on("tenants_name_key") => return Ok(false),
+            other => other?,
+        }
+        let user = UserId(Uuid::now_v7());
+        people::insert_user(&mut tx, user, &email, &name, Some(&hash)).await.map_err(|error| {
+            match error.is_conflict_on("users_email_key") {
+                true => AppError::EmailTaken { email: email.clone() },
+                false => AppError::Store(error),
+            }
+        })?;
+        people::insert_membership(&mut tx, tenant.id, user, TenantRole::Owner).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(true)
+    }
+
+    /// Forgets what has expired: sessions, hand-over codes, idempotency keys. For a background task.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn tidy(&self) -> Result<(), AppError> {
+        let now = self.now();
+        let mut connection = self.store().connection().await?;
+        handover_codes::delete_expired(&mut connection, now - Duration::minutes(10)).await?;
+        sessions::delete_expired(&mut connection, now - Duration::days(1)).await?;
+        idempotency_keys::delete_older(&mut connection, now - Duration::days(1)).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,166 @@
+//! Start, stop, restart and delete: what is wanted of a cluster as a whole.
+
+use updraft_api::rest::Accepted;
+use updraft_authz::{Actor, ClusterAction};
+use updraft_model::{ClusterId, OperationKind, Power};
+use updraft_store::{clusters, operations};
+
+use crate::changes::Change;
+use crate::{App, AppError, view};
+
+/// What a person asks of a cluster's power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ask {
+    Start,
+    Stop,
+    Restart,
+    Delete,
+}
+
+impl App {
+    /// Starts the cluster, or tries again when it failed; services stopped one by one are started too.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`], [`AppError::Forbidden`], [`AppError::QuotaExceeded`], [`AppError::ClusterDeleting`].
+    pub async fn start_cluster(&self, actor: &Actor, id: ClusterId) -> Result<Accepted, AppError> {
+        self.ask(actor, id, Ask::Start).await
+    }
+
+    /// Stops the cluster; its database, DAGs and URL stay.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`], [`AppError::Forbidden`], [`AppError::ClusterDeleting`].
+    pub async fn stop_cluster(&self, actor: &Actor, id: ClusterId) -> Result<Accepted, AppError> {
+        self.ask(actor, id, Ask::Stop).await
+    }
+
+    /// Restarts every service of a running cluster.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`], [`AppError::Forbidden`], [`AppError::ClusterStopped`], [`AppError::ClusterDeleting`].
+    pub async fn restart_cluster(&self, actor: &Actor, id: ClusterId) -> Result<Accepted, AppError> {
+        self.ask(actor, id, Ask::Restart).await
+    }
+
+    /// Deletes the cluster for good.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`], [`AppError::Forbidden`].
+    pub async fn delete_cluster(&self, actor: &Actor, id: ClusterId) -> Result<Accepted, AppError> {
+        self.ask(actor, id, Ask::Delete).await
+    }
+
+    async fn ask(&self, actor: &Actor, id: ClusterId, ask: Ask) -> Result<Accepted, AppError> {
+        let mut change = self.begin_change(actor, id, ask.action()).await?;
+        if let Some(accepted) = self.under_way(&mut change, actor, ask).await? {
+            return Ok(accepted);
+        }
+        ask.check(change.cluster.power)?;
+        if ask.power() == Power::Running {
+            let nodes = change.cluster.spec.node_counts().total();
+            change.check_nodes(actor, nodes).await?;
+            let mut wishes = change.cluster.service_wishes.clone();
+            wishes.start_all();
+            clusters::set_service_wishes(&mut change.tx, actor.tenant, id, &wishes).await?;
+        }
+        clusters::set_power(&mut change.tx, actor.tenant, id, ask.power(), ask == Ask::Restart).await?;
+        self.accept(change.tx, actor, id, ask.kind(), ask.message()).await
+    }
+
+    /// The running operation, when it is what is asked for anyway: pressed twice is pressed once.
+    async fn under_way(
+        &self,
+        change: &mut Change,
+        actor: &Actor,
+        ask: Ask,
+    ) -> Result<Option<Accepted>, AppError> {
+        let id = change.cluster.id;
+        let running = operations::find_running(&mut change.tx, actor.tenant, id).await?;
+        let same = running.filter(|operation| {
+            ask != Ask::Restart && change.cluster.power == ask.power() && ask.is_done_by(operation.kind)
+        });
+        Ok(same.map(|operation| Accepted {
+            cluster: view::cluster(change.cluster.clone(), change.role, self.config()),
+            operation: view::operation(operation),
+        }))
+    }
+}
+
+// === impl Ask ===
+
+impl Ask {
+    fn action(self) -> ClusterAction {
+        match self {
+            Self::Start | Self::Stop | Self::Restart => ClusterAction::Operate,
+            Self::Delete => ClusterAction::Change,
+        }
+    }
+
+    fn power(self) -> Power {
+        match self {
+            Self::Start | Self::Restart => Power::Running,
+            Self::Stop => Power::Stopped,
+            Self::Delete => Power::Deleted,
+        }
+    }
+
+    fn kind(self) -> OperationKind {
+        match self {
+            Self::Start => OperationKind::Start,
+            Self::Stop => OperationKind::Stop,
+            Self::Restart => OperationKind::Restart,
+            Self::Delete => OperationKind::Delete,
+        }
+    }
+
+    fn message(self) -> &'static str {
+        match self {
+            Self::Start => "started the cluster",
+            Self::Stop => "stopped the cluster",
+            Self::Restart => "restarted the cluster",
+            Self::Delete => "deleted the cluster",
+        }
+    }
+
+    /// Whether an operation of this kind, once done, has done what is asked.
+    fn is_done_by(self, kind: OperationKind) -> bool {
+        match self {
+            Self::Start => matches!(kind, OperationKind::Start | OperationKind::Create),
+            Self::Stop => kind == OperationKind::Stop,
+            Self::Restart => false,
+            Self::Delete => kind == OperationKind::Delete,
+        }
+    }
+
+    fn check(self, power: Power) -> Result<(), AppError> {
+        match (self, power) {
+            (Self::Delete, _)
+            | (Self::Start | Self::Stop, Power::Running | Power::Stopped)
+            | (Self::Restart, Power::Running) => Ok(()),
+            (Self::Restart, Power::Stopped) => Err(AppError::ClusterStopped),
+            (Self::Start | Self::Stop | Self::Restart, Power::Deleted) => Err(AppError::ClusterDeleting),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use updraft_model::Power;
+
+    use super::Ask;
+    use crate::AppError;
+
+    #[test]
+    fn a_cluster_on_its_way_out_only_takes_deletion() {
+        for ask in [Ask::Start, Ask::Stop, Ask::Restart] {
+            assert!(matches!(ask.check(Power::Deleted), Err(AppError::ClusterDeleting)));
+        }
+        assert!(Ask::Delete.check(Power::Deleted).is_ok());
+    }
+
+    #[test]
+    fn only_what_runs_is_restarted() {
+        assert!(matches!(Ask::Restart.check(Power::Stopped), Err(AppError::ClusterStopped)));
+        assert!(Ask::Restart.check(Power::Running).is_ok());
+    }
+}

@@ -1,0 +1,171 @@
+//! A spec out of what a person asked for; refuses by name what is out of bounds. Pure.
+
+use indexmap::IndexMap;
+use updraft_api::rest::{NewCluster, UpdateCluster};
+use updraft_model::{ClusterSpec, DagSource};
+use updraft_runtimes::{Catalogue, Runtime};
+
+use crate::AppError;
+
+const MAX_WORKERS: u32 = 20;
+const MAX_CONCURRENCY: u32 = 64;
+const MAX_OVERRIDES: usize = 200;
+
+/// The spec of a new cluster, with defaults filled in.
+pub(crate) fn new_spec(new: NewCluster, runtimes: &Catalogue) -> Result<ClusterSpec, AppError> {
+    let runtime = chosen_runtime(new.runtime.as_deref(), runtimes)?;
+    let spec = ClusterSpec {
+        runtime: runtime.name().to_owned(),
+        workers: new.workers.unwrap_or(1),
+        worker_concurrency: new.worker_concurrency.unwrap_or(2),
+        dag_source: dag_source(new.dag_source)?,
+        config: new.config,
+    };
+    check(&spec, runtime)?;
+    Ok(spec)
+}
+
+/// The spec after an update; what is absent stays.
+pub(crate) fn updated_spec(
+    spec: &ClusterSpec,
+    update: UpdateCluster,
+    runtimes: &Catalogue,
+) -> Result<ClusterSpec, AppError> {
+    let spec = ClusterSpec {
+        runtime: spec.runtime.clone(),
+        workers: update.workers.unwrap_or(spec.workers),
+        worker_concurrency: update.worker_concurrency.unwrap_or(spec.worker_concurrency),
+        dag_source: spec.dag_source.clone(),
+        config: update.config.unwrap_or_else(|| spec.config.clone()),
+    };
+    check(&spec, chosen_runtime(Some(&spec.runtime), runtimes)?)?;
+    Ok(spec)
+}
+
+fn chosen_runtime<'a>(name: Option<&str>, runtimes: &'a Catalogue) -> Result<&'a Runtime, AppError> {
+    let known = || runtimes.names().collect::<Vec<_>>().join("`, `");
+    let found = name.map_or_else(|| runtimes.newest(), |name| runtimes.get(name));
+    found.ok_or_else(|| AppError::invalid("runtime", format!("choose one of `{}`", known())))
+}
+
+fn check(spec: &ClusterSpec, runtime: &Runtime) -> Result<(), AppError> {
+    if spec.workers > MAX_WORKERS {
+        return Err(AppError::invalid("workers", format!("a cluster has 0 to {MAX_WORKERS} workers")));
+    }
+    if !(1..=MAX_CONCURRENCY).contains(&spec.worker_concurrency) {
+        let why = format!("one worker runs 1 to {MAX_CONCURRENCY} tasks at once");
+        return Err(AppError::invalid("worker_concurrency", why));
+    }
+    check_config(&spec.config, runtime)
+}
+
+fn check_config(config: &IndexMap<String, String>, runtime: &Runtime) -> Result<(), AppError> {
+    if config.len() > MAX_OVERRIDES {
+        return Err(AppError::invalid("config", format!("set at most {MAX_OVERRIDES} options")));
+    }
+    runtime
+        .check_overrides(config)
+        .map_err(|error| AppError::invalid(format!("config.{}", error.key()), error.to_string()))
+}
+
+/// The source asked for, its prefix made to end in `/`.
+fn dag_source(asked: Option<DagSource>) -> Result<DagSource, AppError> {
+    let DagSource::ClusterBucket { prefix } =
+        asked.unwrap_or_else(|| DagSource::ClusterBucket { prefix: "dags/".to_owned() });
+    let prefix = prefix.strip_suffix('/').unwrap_or(&prefix);
+    let fine = |c: char| c.is_ascii_alphanumeric() || "-_.=".contains(c);
+    let well_formed = prefix.len() <= 200
+        && prefix.split('/').all(|part| !part.is_empty() && part != "." && part != ".." && part.chars().all(fine));
+    // Updraft keeps its own objects under `updraft/` of the same bucket.
+    if !well_formed || prefix.split('/').next() == Some("updraft") {
+        let why = "use a key prefix like `dags/`: letters, digits and -_.= between single slashes, not below `updraft/`";
+        return Err(AppError::invalid("dag_source.prefix", why));
+    }
+    Ok(DagSource::ClusterBucket { prefix: format!("{prefix}/") })
+}
+
+#[cfg(test)]
+mod tests {
+    use indexmap::IndexMap;
+    use updraft_api::rest::{NewCluster, UpdateCluster};
+    use updraft_model::DagSource;
+    use updraft_runtimes::Catalogue;
+
+    use super::{new_spec, updated_spec};
+    use crate::AppError;
+
+    fn asked(change: impl FnOnce(&mut NewCluster)) -> NewCluster {
+        let mut new: NewCluster = serde_json::from_str(r#"{"name":"demo"}"#).unwrap();
+        change(&mut new);
+        new
+    }
+
+    fn refused_field(new: NewCluster) -> String {
+        match new_spec(new, &Catalogue::embedded().unwrap()) {
+            Err(AppError::Invalid { field, why }) => {
+                assert!(!why.is_empty());
+                field
+            }
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    fn overrides(key: &str, value: &str) -> IndexMap<String, String> {
+        IndexMap::from([(key.to_owned(), value.to_owned())])
+    }
+
+    fn bucket(prefix: &str) -> Option<DagSource> {
+        Some(DagSource::ClusterBucket { prefix: prefix.to_owned() })
+    }
+
+    #[test]
+    fn a_name_is_enough() {
+        let spec = new_spec(asked(|_| {}), &Catalogue::embedded().unwrap()).unwrap();
+        assert_eq!((spec.runtime.as_str(), spec.workers, spec.worker_concurrency), ("airflow-3.3.2", 1, 2));
+        assert_eq!(spec.dag_source, bucket("dags/").unwrap());
+    }
+
+    #[test]
+    fn what_is_out_of_bounds_is_refused_by_name() {
+        assert_eq!(refused_field(asked(|n| n.workers = Some(21))), "workers");
+        assert_eq!(refused_field(asked(|n| n.worker_concurrency = Some(0))), "worker_concurrency");
+        assert_eq!(refused_field(asked(|n| n.worker_concurrency = Some(65))), "worker_concurrency");
+        assert_eq!(refused_field(asked(|n| n.runtime = Some("airflow-1".into()))), "runtime");
+        let unknown = overrides("core.paralelism", "4");
+        assert_eq!(refused_field(asked(|n| n.config = unknown)), "config.core.paralelism");
+        let managed = overrides("core.executor", "LocalExecutor");
+        assert_eq!(refused_field(asked(|n| n.config = managed)), "config.core.executor");
+        let mistyped = overrides("core.parallelism", "many");
+        assert_eq!(refused_field(asked(|n| n.config = mistyped)), "config.core.parallelism");
+    }
+
+    #[test]
+    fn the_bounds_themselves_are_fine() {
+        let runtimes = Catalogue::embedded().unwrap();
+        for (workers, concurrency) in [(0, 1), (20, 64)] {
+            let new = asked(|n| (n.workers, n.worker_concurrency) = (Some(workers), Some(concurrency)));
+            assert!(new_spec(new, &runtimes).is_ok());
+        }
+    }
+
+    #[test]
+    fn dag_prefixes_stay_in_the_tenants_part_of_the_bucket() {
+        for bad in ["", "/", "/dags", "a//b", "../x", "a/./b", "updraft/dag-versions", "updraft", "a b", "a\\b"] {
+            assert_eq!(refused_field(asked(|n| n.dag_source = bucket(bad))), "dag_source.prefix", "{bad}");
+        }
+        let runtimes = Catalogue::embedded().unwrap();
+        let spec = new_spec(asked(|n| n.dag_source = bucket("team/dags")), &runtimes).unwrap();
+        assert_eq!(spec.dag_source, bucket("team/dags/").unwrap());
+    }
+
+    #[test]
+    fn an_update_leaves_alone_what_it_does_not_name() {
+        let runtimes = Catalogue::embedded().unwrap();
+        let new = asked(|n| n.config = overrides("core.parallelism", "4"));
+        let spec = new_spec(new, &runtimes).unwrap();
+        let update = UpdateCluster { workers: Some(3), ..UpdateCluster::default() };
+        let updated = updated_spec(&spec, update, &runtimes).unwrap();
+        assert_eq!((updated.workers, updated.worker_concurrency), (3, 2));
+        assert_eq!(updated.config, spec.config);
+    }
+}

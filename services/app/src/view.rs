@@ -1,0 +1,94 @@
+//! Records of the store as clients see them.
+
+use updraft_api::agent::Report;
+use updraft_api::rest::{ClusterView, EventView, NodeView, OperationView, Severity};
+use updraft_model::{ClusterRole, Power};
+use updraft_store::clusters::ClusterRecord;
+use updraft_store::event_log::LoggedEvent;
+use updraft_store::node_list::ListedNode;
+use updraft_store::operations::OperationRecord;
+
+use crate::AppConfig;
+
+pub(crate) fn cluster(record: ClusterRecord, role: ClusterRole, config: &AppConfig) -> ClusterView {
+    let nodes_wanted = match record.power {
+        Power::Running => record.spec.node_counts().total(),
+        Power::Stopped | Power::Deleted => 0,
+    };
+    ClusterView {
+        airflow_url: config.airflow_url(record.id),
+        dag_location: config.dag_location(record.id, &record.spec.dag_source),
+        id: record.id,
+        name: record.name,
+        spec: record.spec,
+        generation: record.generation,
+        power: record.power,
+        phase: record.phase,
+        role,
+        nodes_ready: record.nodes_ready,
+        nodes_wanted,
+        dag_version: record.dag_version,
+        created_at: record.created_at,
+        updated_at: record.updated_at,
+        operation: record.operation,
+    }
+}
+
+pub(crate) fn operation(record: OperationRecord) -> OperationView {
+    OperationView {
+        id: record.id,
+        cluster: record.cluster,
+        kind: record.kind,
+        state: record.state,
+        generation: record.generation,
+        steps: record.steps,
+        failure: record.failure,
+        requested_by: record.requested_by,
+        created_at: record.created_at,
+        finished_at: record.finished_at,
+    }
+}
+
+/// A report that cannot be read counts as none: agents are not trusted to send good ones.
+pub(crate) fn node(listed: ListedNode) -> NodeView {
+    let report = listed.report.and_then(|report| serde_json::from_value::<Report>(report).ok());
+    let label = format!("{}-{}", listed.role, listed.ordinal);
+    let (phase, dag_version, services, cpu_percent, memory_bytes) = match report {
+        Some(report) => {
+            (Some(report.phase), report.dag_version, report.services, report.cpu_percent, report.memory_bytes)
+        }
+        None => (None, None, Vec::new(), None, None),
+    };
+    NodeView {
+        id: listed.id,
+        role: listed.role,
+        label,
+        address: listed.address,
+        phase,
+        generation: listed.generation,
+        dag_version,
+        services,
+        created_at: listed.created_at,
+        last_report_at: listed.reported_at,
+        cpu_percent,
+        memory_bytes,
+    }
+}
+
+pub(crate) fn event(logged: LoggedEvent) -> EventView {
+    EventView {
+        id: logged.id,
+        at: logged.at,
+        cluster: logged.cluster,
+        node: logged.node,
+        node_label: logged.node_label,
+        service: logged.service.and_then(|name| name.parse().ok()),
+        kind: logged.kind,
+        severity: match logged.severity.as_str() {
+            "info" => Severity::Info,
+            "warning" => Severity::Warning,
+            _ => Severity::Error,
+        },
+        message: logged.message,
+    }
+}
