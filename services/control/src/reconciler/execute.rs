@@ -1,0 +1,189 @@
+//! One arm for each action, and no choice in any.
+
+use futures::future::join_all;
+use tokio::time::timeout;
+use updraft_model::NodeId;
+use updraft_planner::{Action, Loss, Outcome};
+use updraft_provider::ProviderId;
+use updraft_store::events::{self, EventSeverity, NewEvent};
+use updraft_store::leases::{self, Lease};
+use updraft_store::nodes::{self, NodeRecord, RecordState};
+use updraft_store::{StoreError, Tx, operation_steps};
+
+use super::observe::View;
+use super::record::{cluster_event, failure_sentence};
+use super::{ReconcileError, Reconciler};
+
+/// Whether another look may find something new at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    Made,
+    /// Asked again for what was asked before: only time will tell.
+    Awaited,
+}
+
+impl Reconciler {
+    /// All actions at once: the planner promises that they are independent.
+    pub(super) async fn execute(
+        &self,
+        lease: &Lease,
+        view: &View,
+        actions: &[Action],
+    ) -> Result<Progress, ReconcileError> {
+        let all = join_all(actions.iter().map(|action| self.execute_one(lease, view, action))).await;
+        let results: Vec<_> = all.into_iter().collect::<Result<_, _>>()?;
+        Ok(if results.contains(&Progress::Made) { Progress::Made } else { Progress::Awaited })
+    }
+
+    async fn execute_one(&self, lease: &Lease, view: &View, action: &Action) -> Result<Progress, ReconcileError> {
+        match action {
+            Action::EnsureSecrets => self.ensure_secrets(lease, view).await,
+            Action::EnsureDatabase => self.ensure_database(lease, view).await,
+            Action::EnsureStorage => self.ensure_storage(lease, view).await,
+            Action::IntendNode { role, ordinal } => self.intend(lease, view, *role, *ordinal).await,
+            Action::LaunchNode { node } => self.launch(lease, view, *node).await,
+            Action::StartNode { node } => self.start(lease, view, *node).await,
+            Action::StopNode { node, loss } => self.stop(lease, view, *node, *loss).await,
+            Action::TerminateNode { node, loss } => self.terminate(lease, view, *node, *loss).await,
+            Action::ForgetNode { node, loss } => self.forget(lease, view, *node, *loss).await,
+            Action::TerminateOrphan { provider_id } => self.terminate_orphan(view, provider_id).await,
+            Action::DropDatabase => self.drop_database(lease, view).await,
+            Action::RemoveStorage => self.remove_storage(lease, view).await,
+            Action::RemoveSecrets => self.remove_secrets(lease, view).await,
+            Action::MarkDeleted => self.mark_deleted(lease, view).await,
+            Action::FinishOperation { outcome } => self.finish(lease, view, outcome).await,
+        }
+    }
+
+    async fn stop(
+        &self,
+        lease: &Lease,
+        view: &View,
+        node: NodeId,
+        loss: Option<Loss>,
+    ) -> Result<Progress, ReconcileError> {
+        let mut tx = self.fenced(lease).await?;
+        nodes::ask_stop(&mut tx, node, loss.map(Loss::as_str)).await?;
+        tell_loss(&mut tx, view, node, loss).await?;
+        commit(tx).await?;
+        Ok(Progress::Made)
+    }
+
+    async fn terminate(
+        &self,
+        lease: &Lease,
+        view: &View,
+        node: NodeId,
+        loss: Option<Loss>,
+    ) -> Result<Progress, ReconcileError> {
+        let record = view.record(node)?;
+        let listed = view.listed.iter().find(|listed| listed.node == node).map(|listed| listed.id.0.clone());
+        let id = record.provider_id.clone().or(listed);
+        let first = record.state != RecordState::Terminating;
+        if first {
+            let mut tx = self.fenced(lease).await?;
+            nodes::begin_termination(&mut tx, node, loss.map(Loss::as_str), id.as_deref()).await?;
+            tell_loss(&mut tx, view, node, loss).await?;
+            commit(tx).await?;
+        }
+        if let Some(id) = id {
+            self.end_at_provider(&ProviderId(id)).await;
+        }
+        Ok(if first { Progress::Made } else { Progress::Awaited })
+    }
+
+    async fn terminate_orphan(&self, view: &View, provider_id: &str) -> Result<Progress, ReconcileError> {
+        tracing::warn!(cluster.id = view.cluster.id.0, provider.id = provider_id, "ending a node without a live record");
+        self.end_at_provider(&ProviderId(provider_id.to_owned())).await;
+        Ok(Progress::Awaited)
+    }
+
+    async fn forget(
+        &self,
+        lease: &Lease,
+        view: &View,
+        node: NodeId,
+        loss: Option<Loss>,
+    ) -> Result<Progress, ReconcileError> {
+        let mut tx = self.fenced(lease).await?;
+        nodes::forget(&mut tx, node, loss.map(Loss::as_str)).await?;
+        tell_loss(&mut tx, view, node, loss).await?;
+        commit(tx).await?;
+        self.parts.liveness.forget(node);
+        Ok(Progress::Made)
+    }
+
+    async fn mark_deleted(&self, lease: &Lease, view: &View) -> Result<Progress, ReconcileError> {
+        let mut tx = self.fenced(lease).await?;
+        if let Some(operation) = view.operation {
+            operation_steps::finish(&mut tx, operation, None).await?;
+        }
+        events::append(&mut tx, &cluster_event(view, "cluster_deleted", EventSeverity::Info, "The cluster is deleted."))
+            .await?;
+        leases::mark_deleted(&mut tx, view.cluster.id).await?;
+        commit(tx).await?;
+        Ok(Progress::Made)
+    }
+
+    async fn finish(&self, lease: &Lease, view: &View, outcome: &Outcome) -> Result<Progress, ReconcileError> {
+        let Some(operation) = view.operation else { return Ok(Progress::Awaited) };
+        let mut tx = self.fenced(lease).await?;
+        let failure = match outcome {
+            Outcome::Succeeded => None,
+            Outcome::Failed(failure) => Some(failure),
+        };
+        match operation_steps::finish(&mut tx, operation, failure).await {
+            // A newer change took over: the next look sees it.
+            Err(StoreError::Missing { .. }) => return Ok(Progress::Made),
+            finished => finished?,
+        }
+        if let Some(failure) = failure {
+            let message = failure_sentence(failure);
+            events::append(&mut tx, &cluster_event(view, "operation_failed", EventSeverity::Error, &message)).await?;
+        }
+        commit(tx).await?;
+        Ok(Progress::Made)
+    }
+
+    /// A failure is seen at the next look: the node is still listed then.
+    async fn end_at_provider(&self, id: &ProviderId) {
+        match timeout(self.parts.settings.call_timeout, self.parts.provider.terminate(id)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(provider.id = %id, %error, "the provider does not end a node"),
+            Err(_) => tracing::warn!(provider.id = %id, "the provider does not answer"),
+        }
+    }
+
+    /// A transaction in which this driver surely still has the cluster.
+    pub(super) async fn fenced(&self, lease: &Lease) -> Result<Tx, ReconcileError> {
+        let mut tx = self.parts.store.begin().await?;
+        leases::hold(&mut tx, lease).await?;
+        Ok(tx)
+    }
+}
+
+pub(super) async fn commit(tx: Tx) -> Result<(), ReconcileError> {
+    Ok(tx.commit().await.map_err(StoreError::from)?)
+}
+
+/// Says once that a node was lost: when its record first says so.
+async fn tell_loss(tx: &mut Tx, view: &View, node: NodeId, loss: Option<Loss>) -> Result<(), ReconcileError> {
+    let record = view.record(node)?;
+    let Some(loss) = loss.filter(|_| record.loss.is_none()) else { return Ok(()) };
+    let label = record.label();
+    let message = format!("{label} {}; it is being replaced.", loss.words());
+    let event = NewEvent {
+        node: Some((node, &label)),
+        ..cluster_event(view, "node_lost", EventSeverity::Warning, &message)
+    };
+    Ok(events::append(tx, &event).await?)
+}
+
+// === impl View ===
+
+impl View {
+    pub(super) fn record(&self, node: NodeId) -> Result<&NodeRecord, ReconcileError> {
+        let record = self.records.iter().find(|record| record.id == node);
+        record.ok_or_else(|| ReconcileError::Corrupt { what: format!("node {node}") })
+    }
+}

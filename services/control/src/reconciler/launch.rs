@@ -1,0 +1,149 @@
+//! Intending, launching and starting nodes.
+//!
+//! The bootstrap token is derived from the master key and the node's id: after a crash the same bytes can be sent again
+//! although they were never written down.
+
+use chrono::{TimeDelta, Utc};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use tokio::time::timeout;
+use updraft_model::{NodeId, NodeRole};
+use updraft_provider::{BootSecret, ClientToken, LaunchRequest, Launched, NodeWanted, ProviderError, ProviderId};
+use updraft_store::events::{self, EventSeverity, NewEvent};
+use updraft_store::leases::Lease;
+use updraft_store::nodes::{self, LaunchFailureRecord, NewNode};
+use updraft_store::secrets::MasterKey;
+use uuid::Uuid;
+
+use super::execute::{Progress, commit};
+use super::observe::View;
+use super::record::cluster_event;
+use super::{ReconcileError, Reconciler, client_token};
+
+/// For how long after a launch a new agent may introduce itself.
+const BOOTSTRAP_LASTS: TimeDelta = TimeDelta::minutes(15);
+
+/// The single-use token with which this node's agent introduces itself.
+#[must_use]
+pub fn bootstrap_token(key: &MasterKey, node: NodeId) -> SecretString {
+    key.derive(&format!("bootstrap/{node}"))
+}
+
+impl Reconciler {
+    pub(super) async fn intend(
+        &self,
+        lease: &Lease,
+        view: &View,
+        role: NodeRole,
+        ordinal: u32,
+    ) -> Result<Progress, ReconcileError> {
+        let node = NodeId(Uuid::now_v7());
+        let cluster = view.cluster.id;
+        let request = match self.parts.provider.prepare(&NodeWanted { cluster, node, role, ordinal }) {
+            Ok(request) => request.0,
+            // Recorded all the same: its launch will be refused with the reason.
+            Err(error) => json!({ "refused": error.to_string() }),
+        };
+        let new = NewNode {
+            id: node,
+            cluster,
+            role,
+            ordinal,
+            generation: view.cluster.generation,
+            request,
+            client_token: client_token(node),
+        };
+        let mut tx = self.fenced(lease).await?;
+        nodes::intend(&mut tx, &new).await?;
+        commit(tx).await?;
+        Ok(Progress::Made)
+    }
+
+    pub(super) async fn launch(&self, lease: &Lease, view: &View, node: NodeId) -> Result<Progress, ReconcileError> {
+        let record = view.record(node)?;
+        let token = bootstrap_token(&self.parts.master_key, node);
+        let hash = Sha256::digest(token.expose_secret().as_bytes());
+        let mut tx = self.fenced(lease).await?;
+        nodes::begin_launch(&mut tx, node, &hash, Utc::now() + BOOTSTRAP_LASTS).await?;
+        commit(tx).await?;
+
+        let request = LaunchRequest(record.request.clone());
+        let client_token = ClientToken(record.client_token.clone());
+        let boot = self.boot(node, &token);
+        let call = self.parts.provider.launch(&request, &client_token, &boot);
+        let answer = timeout(self.parts.settings.call_timeout, call).await;
+        self.record_launch(lease, view, node, answer.unwrap_or_else(|_| Err(no_answer()))).await
+    }
+
+    async fn record_launch(
+        &self,
+        lease: &Lease,
+        view: &View,
+        node: NodeId,
+        answer: Result<Launched, ProviderError>,
+    ) -> Result<Progress, ReconcileError> {
+        let mut tx = self.fenced(lease).await?;
+        match answer {
+            Ok(Launched { id, address }) => {
+                nodes::record_launched(&mut tx, node, &id.0, &address.to_string()).await?;
+            }
+            Err(error) => {
+                let failure = failure(&error);
+                let label = view.record(node)?.label();
+                let message = format!("{label} could not be launched: {}; it is tried again.", failure.message);
+                nodes::record_launch_failure(&mut tx, node, &failure).await?;
+                if view.record(node)?.launch_attempts == 0 {
+                    let event = NewEvent {
+                        node: Some((node, &label)),
+                        ..cluster_event(view, "node_launch_failed", EventSeverity::Warning, &message)
+                    };
+                    events::append(&mut tx, &event).await?;
+                }
+            }
+        }
+        commit(tx).await?;
+        Ok(Progress::Made)
+    }
+
+    pub(super) async fn start(&self, lease: &Lease, view: &View, node: NodeId) -> Result<Progress, ReconcileError> {
+        let record = view.record(node)?;
+        let Some(id) = record.provider_id.clone().map(ProviderId) else { return Ok(Progress::Awaited) };
+        let boot = self.boot(node, &bootstrap_token(&self.parts.master_key, node));
+        match timeout(self.parts.settings.call_timeout, self.parts.provider.start(&id, &boot)).await {
+            Ok(Ok(Launched { address, .. })) => {
+                let mut tx = self.fenced(lease).await?;
+                nodes::record_started(&mut tx, node, &address.to_string()).await?;
+                commit(tx).await?;
+                self.parts.liveness.forget(node);
+                Ok(Progress::Made)
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(node.id = %node, %error, "the provider does not start a stopped node");
+                Ok(Progress::Awaited)
+            }
+            Err(_) => Ok(Progress::Awaited),
+        }
+    }
+
+    fn boot(&self, node: NodeId, token: &SecretString) -> BootSecret {
+        let control_url = &self.parts.settings.control_url;
+        let boot = json!({ "control_url": control_url, "node": node, "token": token.expose_secret() });
+        BootSecret(boot.to_string().into())
+    }
+}
+
+fn no_answer() -> ProviderError {
+    ProviderError::Unclear("it took too long".to_owned())
+}
+
+fn failure(error: &ProviderError) -> LaunchFailureRecord {
+    let kind = match error {
+        ProviderError::Quota(_) => "quota",
+        ProviderError::Capacity(_) => "capacity",
+        ProviderError::Throttled => "throttled",
+        ProviderError::Refused(_) => "refused",
+        ProviderError::Unclear(_) => "unclear",
+    };
+    LaunchFailureRecord { kind: kind.to_owned(), message: error.to_string() }
+}

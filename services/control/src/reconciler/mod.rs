@@ -1,0 +1,126 @@
+//! Observe → plan → execute → record, for one cluster at a time, for ever.
+//!
+//! [`Reconciler::run`] wakes on announcements of the database, on transitions that agents report (both by way of the
+//! cluster's `wake_at`) and on time, takes a lease on each cluster that is due, and looks until there is nothing to do.
+//! What is to be done is decided in `planner` alone; nothing here chooses. Any number of processes may run it.
+//!
+//! A driver may die between any two statements: records precede effects, effects are idempotent, and the next driver
+//! begins by looking. A driver that outlived its lease writes nothing (`leases::hold`).
+
+mod error;
+mod execute;
+mod launch;
+mod liveness;
+mod observe;
+mod record;
+mod reports;
+mod resources;
+mod run;
+mod sweep;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+use updraft_model::{ClusterId, NodeId};
+use updraft_provider::{ClusterStorage, NodeProvider};
+use updraft_store::Store;
+use updraft_store::metadata::MetadataServer;
+use updraft_store::secrets::MasterKey;
+use uuid::Uuid;
+
+pub use error::ReconcileError;
+pub use launch::bootstrap_token;
+pub use liveness::Liveness;
+pub use reports::{ReportRefused, Reports};
+pub use resources::secret;
+
+/// Drives clusters to where they were asked to be.
+pub struct Reconciler {
+    parts: Parts,
+    /// This process, in leases.
+    owner: Uuid,
+}
+
+/// What the reconciler works with.
+#[derive(Clone)]
+pub struct Parts {
+    pub store: Store,
+    pub master_key: Arc<MasterKey>,
+    pub metadata: MetadataServer,
+    pub provider: Arc<dyn NodeProvider>,
+    pub storage: Arc<dyn ClusterStorage>,
+    pub assignments: Arc<dyn Assignments>,
+    pub liveness: Arc<Liveness>,
+    pub settings: Settings,
+}
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where agents find control: `http://127.0.0.1:7702`.
+    pub control_url: String,
+    /// How long a cluster is held by a driver that no longer shows; longer than [`Settings::call_timeout`].
+    pub lease: Duration,
+    /// The longest that one call to provider, storage or metadata server may take.
+    pub call_timeout: Duration,
+    /// Pause between comparisons of the provider's whole list with the records.
+    pub sweep: Duration,
+    /// How many clusters are looked at at once.
+    pub parallel: usize,
+    /// An operator confirmed that nodes no record ever named may be terminated.
+    pub terminate_unrecorded: bool,
+}
+
+/// What the reconciler needs of those who render assignments.
+#[async_trait]
+pub trait Assignments: Send + Sync {
+    /// Brings each live node's `assignment_version` up to what its assignment is now, and wakes the agents that wait for
+    /// a new one. Called at the beginning of each look; cheap when nothing changed. A cluster whose secrets, database or
+    /// storage are not ready has no assignments yet: that is no error.
+    async fn refresh(&self, cluster: ClusterId) -> Result<(), AssignmentsError>;
+
+    /// The template database of a runtime.
+    fn template_of(&self, runtime: &str) -> String;
+
+    /// A new certificate authority for a cluster: certificate and key, PEM.
+    fn new_authority(&self, cluster: ClusterId) -> Result<(String, SecretString), AssignmentsError>;
+}
+
+/// Something went wrong while assignments were rendered; the words are for operators.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct AssignmentsError(pub String);
+
+// === impl Reconciler ===
+
+impl Reconciler {
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self { parts, owner: Uuid::new_v4() }
+    }
+
+    /// Takes what agents report; share it with their endpoint.
+    #[must_use]
+    pub fn reports(&self) -> Reports {
+        Reports::new(self.parts.store.clone(), Arc::clone(&self.parts.liveness))
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            control_url: String::new(),
+            lease: Duration::from_secs(60),
+            call_timeout: Duration::from_secs(30),
+            sweep: Duration::from_secs(60),
+            parallel: 8,
+            terminate_unrecorded: false,
+        }
+    }
+}
+
+/// The node's client token as text.
+fn client_token(node: NodeId) -> String {
+    updraft_provider::ClientToken::of(node).0
+}

@@ -1,0 +1,272 @@
+//! Gathers what is known of one cluster. No decisions: what it finds is translated, word for word, for the planner.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::timeout;
+use updraft_model::{ClusterId, NodeId, NodeRole, OperationId};
+use updraft_planner::{
+    Desired, LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed, Operation, Orphan, PlaceHistory,
+    ProviderView, Report, Resource,
+};
+use updraft_provider::{ListedNode, NodeStatus, ProviderId};
+use updraft_store::leases::{self, ReconciledCluster};
+use updraft_store::nodes::{self, LaunchFailureRecord, LostNode, NodeRecord, RecordState};
+use updraft_store::resources::{self, ResourceKind, ResourceRecord};
+use updraft_store::{Store, operation_steps};
+
+use super::{Parts, ReconcileError, Reconciler};
+
+/// How long a loss counts against its place.
+const LOSSES_COUNT_FOR: TimeDelta = TimeDelta::minutes(30);
+
+/// One cluster at one moment.
+pub(super) struct View {
+    pub(super) cluster: ReconciledCluster,
+    pub(super) operation: Option<OperationId>,
+    pub(super) desired: Desired,
+    pub(super) observed: Observed,
+    /// The records the observation was made of.
+    pub(super) records: Vec<NodeRecord>,
+    /// Ids of nodes at the provider whose records do not know them yet.
+    pub(super) listed: Vec<ListedNode>,
+}
+
+struct Records {
+    cluster: ReconciledCluster,
+    operation: Option<operation_steps::RunningOperation>,
+    nodes: Vec<NodeRecord>,
+    lost: Vec<LostNode>,
+    resources: [Resource; 3],
+}
+
+impl Reconciler {
+    /// None: the cluster is deleted.
+    pub(super) async fn observe(&self, cluster: ClusterId, now: DateTime<Utc>) -> Result<Option<View>, ReconcileError> {
+        let refreshed = self.parts.assignments.refresh(cluster).await;
+        if let Err(error) = &refreshed {
+            tracing::error!(cluster.id = cluster.0, %error, "assignments cannot be rendered");
+        }
+        let Some(records) = Records::read(&self.parts.store, cluster, now).await? else { return Ok(None) };
+        let listed = self.parts.listed(cluster).await;
+        let mut observations = Vec::with_capacity(records.nodes.len());
+        for record in &records.nodes {
+            let provider = self.parts.provider_view(record, listed.as_deref()).await;
+            let node = self.parts.node(record, provider, now)?;
+            let version = if refreshed.is_ok() { node.assignment_version } else { i64::MAX };
+            observations.push(Node { assignment_version: version, ..node });
+        }
+        let orphans = self.orphans(&records.nodes, listed.as_deref().unwrap_or_default()).await?;
+        Ok(Some(self.view(records, observations, orphans, listed.unwrap_or_default())))
+    }
+
+    fn view(&self, records: Records, nodes: Vec<Node>, orphans: Vec<Orphan>, listed: Vec<ListedNode>) -> View {
+        let [secrets, database, storage] = records.resources;
+        let cluster = records.cluster;
+        let operation = records.operation.as_ref().map(|operation| operation.id);
+        let desired = Desired {
+            power: cluster.power,
+            generation: cluster.generation,
+            nodes: cluster.spec.node_counts(),
+            operation: records.operation.map(|operation| Operation {
+                kind: operation.kind,
+                generation: operation.generation,
+                created_at: operation.created_at,
+                steps: operation.steps,
+            }),
+            terminate_unrecorded: self.parts.settings.terminate_unrecorded,
+        };
+        let lag = TimeDelta::from_std(self.parts.provider.listing_lag()).unwrap_or(TimeDelta::MAX);
+        let observed = Observed {
+            phase: cluster.phase.clone(),
+            secrets,
+            database,
+            storage,
+            nodes,
+            losses: histories(&records.lost),
+            orphans,
+            listing_lag: lag,
+        };
+        View { cluster, operation, desired, observed, records: records.nodes, listed }
+    }
+
+    /// What the provider lists beyond the live records' nodes.
+    async fn orphans(&self, records: &[NodeRecord], listed: &[ListedNode]) -> Result<Vec<Orphan>, ReconcileError> {
+        let is_owned = |node: &ListedNode| {
+            records.iter().any(|record| {
+                record.id == node.node && record.provider_id.as_ref().is_none_or(|id| *id == node.id.0)
+            })
+        };
+        let strangers: Vec<_> =
+            listed.iter().filter(|node| node.status != NodeStatus::Ending && !is_owned(node)).collect();
+        if strangers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<NodeId> = strangers.iter().map(|node| node.node).collect();
+        let mut connection = self.parts.store.connection().await?;
+        let recorded: HashSet<_> = nodes::recorded(&mut connection, &ids).await?.into_iter().collect();
+        let orphan = |node: &ListedNode| Orphan {
+            provider_id: node.id.0.clone(),
+            recorded: recorded.contains(&node.node),
+        };
+        Ok(strangers.into_iter().map(orphan).collect())
+    }
+}
+
+// === impl Records ===
+
+impl Records {
+    /// All of one moment: read in one transaction.
+    async fn read(store: &Store, cluster: ClusterId, now: DateTime<Utc>) -> Result<Option<Self>, ReconcileError> {
+        let mut tx = store.begin().await?;
+        let Some(loaded) = leases::load(&mut tx, cluster).await? else { return Ok(None) };
+        let mut found = Vec::with_capacity(3);
+        for kind in [ResourceKind::Secrets, ResourceKind::Database, ResourceKind::Storage] {
+            found.push(resource(resources::find(&mut tx, cluster, kind).await?));
+        }
+        let resources = <[Resource; 3]>::try_from(found)
+            .map_err(|_| ReconcileError::Corrupt { what: "resources".to_owned() })?;
+        Ok(Some(Self {
+            cluster: loaded,
+            operation: operation_steps::running(&mut tx, cluster).await?,
+            nodes: nodes::live(&mut tx, cluster).await?,
+            lost: nodes::lost_since(&mut tx, cluster, now - LOSSES_COUNT_FOR).await?,
+            resources,
+        }))
+    }
+}
+
+// === impl Parts ===
+
+impl Parts {
+    /// None: the provider did not answer.
+    async fn listed(&self, cluster: ClusterId) -> Option<Vec<ListedNode>> {
+        match timeout(self.settings.call_timeout, self.provider.list(Some(cluster))).await {
+            Ok(Ok(listed)) => Some(listed),
+            Ok(Err(error)) => {
+                tracing::warn!(cluster.id = cluster.0, %error, "the provider does not list its nodes");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    async fn provider_view(&self, record: &NodeRecord, listed: Option<&[ListedNode]>) -> ProviderView {
+        let Some(listed) = listed else { return ProviderView::Unknown };
+        let is_it = |node: &&ListedNode| {
+            node.node == record.id && record.provider_id.as_ref().is_none_or(|id| *id == node.id.0)
+        };
+        if let Some(node) = listed.iter().find(is_it) {
+            return view_of(node.status);
+        }
+        let Some(id) = record.provider_id.clone() else { return ProviderView::Unlisted };
+        match timeout(self.settings.call_timeout, self.provider.describe(&ProviderId(id))).await {
+            Ok(Ok(status)) => view_of(status),
+            Ok(Err(_)) | Err(_) => ProviderView::Unknown,
+        }
+    }
+
+    fn node(&self, record: &NodeRecord, provider: ProviderView, now: DateTime<Utc>) -> Result<Node, ReconcileError> {
+        Ok(Node {
+            id: record.id,
+            role: record.role,
+            ordinal: record.ordinal,
+            generation: record.generation,
+            state: state(record),
+            stop_asked_at: record.stop_asked_at,
+            loss: record.loss.as_deref().and_then(|word| Loss::ALL.into_iter().find(|loss| loss.as_str() == word)),
+            created_at: record.created_at,
+            provider,
+            assignment_version: record.assignment_version,
+            report: self.report(record)?,
+            silence: self.liveness.silence(record.id, record.launched_at, now),
+        })
+    }
+
+    /// What it last said to this process, else what was kept.
+    fn report(&self, record: &NodeRecord) -> Result<Option<Report>, ReconcileError> {
+        let heard = self.liveness.latest(record.id).map(|(_, report)| (*report).clone());
+        let report = match (heard, &record.report) {
+            (Some(report), _) => Some(report),
+            (None, Some(kept)) => Some(
+                serde_json::from_value::<updraft_api::agent::Report>(kept.clone())
+                    .map_err(|_| ReconcileError::Corrupt { what: format!("the report of {}", record.label()) })?,
+            ),
+            (None, None) => None,
+        };
+        Ok(report.map(|report| Report {
+            phase: report.phase,
+            assignment_version: report.assignment_version,
+            generation: report.generation,
+            services: report.services,
+            steps: report.steps,
+        }))
+    }
+}
+
+fn state(record: &NodeRecord) -> NodeState {
+    match (record.state, record.launched_at) {
+        (RecordState::Intended, _) => NodeState::Intended {
+            attempts: record.launch_attempts,
+            attempted_at: record.launch_attempted_at,
+            failure: record.launch_failure.as_ref().map(launch_failure),
+        },
+        (RecordState::Launched, Some(at)) => NodeState::Launched { at },
+        (RecordState::Launched, None) => NodeState::Launched { at: record.created_at },
+        (RecordState::Terminating | RecordState::Gone, launched_at) => NodeState::Terminating { launched_at },
+    }
+}
+
+fn launch_failure(record: &LaunchFailureRecord) -> LaunchFailure {
+    let kind = match record.kind.as_str() {
+        "quota" => LaunchFailureKind::Quota,
+        "capacity" => LaunchFailureKind::Capacity,
+        "throttled" => LaunchFailureKind::Throttled,
+        "refused" => LaunchFailureKind::Refused,
+        _ => LaunchFailureKind::Unclear,
+    };
+    LaunchFailure { kind, message: record.message.clone() }
+}
+
+fn view_of(status: NodeStatus) -> ProviderView {
+    match status {
+        NodeStatus::Pending => ProviderView::Pending,
+        NodeStatus::Running => ProviderView::Running,
+        NodeStatus::Stopped => ProviderView::Stopped,
+        NodeStatus::Ending => ProviderView::Ending,
+        NodeStatus::Gone => ProviderView::Gone,
+        NodeStatus::Unknown => ProviderView::Unlisted,
+    }
+}
+
+fn resource(record: Option<ResourceRecord>) -> Resource {
+    match record {
+        None => Resource::Absent,
+        Some(ResourceRecord { ready_at: Some(since), .. }) => Resource::Ready { since },
+        Some(ResourceRecord { attempts, failure, attempted_at, ready_at: None }) => {
+            Resource::Intended { attempts, failure, attempted_at }
+        }
+    }
+}
+
+/// Losses by place; `lost` is in order of time.
+fn histories(lost: &[LostNode]) -> Vec<PlaceHistory> {
+    let mut places: Vec<PlaceHistory> = Vec::new();
+    for node in lost {
+        let is_here = |h: &PlaceHistory| h.role == node.role && h.ordinal == node.ordinal;
+        let unheard = node.loss == Loss::NeverReported.as_str();
+        match places.iter_mut().find(|history| is_here(history)) {
+            Some(history) => {
+                history.losses += 1;
+                history.never_reported = if unheard { history.never_reported + 1 } else { 0 };
+                history.last_lost_at = node.gone_at;
+            }
+            None => places.push(first_loss(node.role, node.ordinal, unheard, node.gone_at)),
+        }
+    }
+    places
+}
+
+fn first_loss(role: NodeRole, ordinal: u32, unheard: bool, at: DateTime<Utc>) -> PlaceHistory {
+    PlaceHistory { role, ordinal, losses: 1, never_reported: u32::from(unheard), last_lost_at: at }
+}

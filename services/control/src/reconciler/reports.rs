@@ -1,0 +1,141 @@
+//! Takes what agents report: untrusted input, bounded before anything is kept.
+//!
+//! A report changes what is known of its own node only. Transitions are written and wake the reconciler; all else stays
+//! in memory.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use chrono::Utc;
+use thiserror::Error;
+use updraft_api::agent::{AgentEvent, Report};
+use updraft_api::rest::Severity;
+use updraft_model::{NodeId, ServiceStatus, Step};
+use updraft_store::events::{EventSeverity, NewEvent};
+use updraft_store::{Store, StoreError, events, leases, node_identity, nodes};
+
+use super::Liveness;
+
+const TEXT: usize = 500;
+const WORD: usize = 60;
+const STEPS: usize = 40;
+const EVENTS: usize = 100;
+
+/// The endpoint's way to the reconciler.
+#[derive(Clone)]
+pub struct Reports {
+    store: Store,
+    liveness: Arc<Liveness>,
+}
+
+#[derive(Debug, Error)]
+pub enum ReportRefused {
+    /// The node is gone; its agent has nothing to do here any more.
+    #[error("there is no such node any more")]
+    Gone,
+    #[error("the report could not be kept")]
+    Store(#[from] StoreError),
+}
+
+// === impl Reports ===
+
+impl Reports {
+    #[must_use]
+    pub fn new(store: Store, liveness: Arc<Liveness>) -> Self {
+        Self { store, liveness }
+    }
+
+    /// Takes a report of the node that proved to be `node`, whatever the report says of itself.
+    ///
+    /// # Errors
+    /// [`ReportRefused::Gone`] when the node is no longer there.
+    pub async fn accept(&self, node: NodeId, report: Report) -> Result<(), ReportRefused> {
+        let report = bounded(node, report);
+        let said = report.events.clone();
+        if !self.liveness.report(node, report.clone(), Utc::now()) {
+            return Ok(());
+        }
+        let kept = self.keep(node, &Report { events: Vec::new(), ..report }, &said).await;
+        if kept.is_err() {
+            // Not written: the next report is a transition again.
+            self.liveness.forget(node);
+        }
+        kept
+    }
+
+    async fn keep(&self, node: NodeId, report: &Report, said: &[AgentEvent]) -> Result<(), ReportRefused> {
+        let report = serde_json::to_value(report).map_err(|_| StoreError::Corrupt { what: "report" })?;
+        let mut tx = self.store.begin().await?;
+        let (tenant, cluster, label) = nodes::owner(&mut tx, node).await?.ok_or(ReportRefused::Gone)?;
+        nodes::record_report(&mut tx, node, &report).await.map_err(gone)?;
+        for event in said {
+            let sequence = i64::try_from(event.sequence).unwrap_or(i64::MAX);
+            if node_identity::count_event(&mut tx, node, sequence).await? {
+                let new = NewEvent {
+                    tenant,
+                    cluster: Some(cluster),
+                    node: Some((node, &label)),
+                    service: event.service,
+                    kind: &event.kind,
+                    severity: severity(event.severity),
+                    message: &event.message,
+                };
+                events::append(&mut tx, &new).await?;
+            }
+        }
+        leases::wake(&mut tx, cluster).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(())
+    }
+}
+
+fn gone(error: StoreError) -> ReportRefused {
+    match error {
+        StoreError::Missing { .. } => ReportRefused::Gone,
+        other => other.into(),
+    }
+}
+
+fn severity(severity: Severity) -> EventSeverity {
+    match severity {
+        Severity::Info => EventSeverity::Info,
+        Severity::Warning => EventSeverity::Warning,
+        Severity::Error => EventSeverity::Error,
+    }
+}
+
+fn bounded(node: NodeId, report: Report) -> Report {
+    let mut seen = HashSet::new();
+    let services = report.services.into_iter().filter(|service| seen.insert(service.name));
+    Report {
+        node,
+        services: services.map(|s| ServiceStatus { detail: s.detail.map(|text| cut(&text, TEXT)), ..s }).collect(),
+        steps: report.steps.into_iter().take(STEPS).map(bounded_step).collect(),
+        events: report.events.into_iter().take(EVENTS).map(bounded_event).collect(),
+        dag_version: report.dag_version.map(|text| cut(&text, 2 * WORD)),
+        agent_version: cut(&report.agent_version, WORD),
+        ..report
+    }
+}
+
+fn bounded_step(step: Step) -> Step {
+    Step {
+        id: cut(&step.id, WORD),
+        title: cut(&step.title, 2 * WORD),
+        node: None,
+        node_label: None,
+        detail: step.detail.map(|text| cut(&text, TEXT)),
+        ..step
+    }
+}
+
+fn bounded_event(event: AgentEvent) -> AgentEvent {
+    let word = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '_';
+    let kind = event.kind.chars().filter(word).take(WORD).collect();
+    AgentEvent { kind, message: cut(&event.message, TEXT), ..event }
+}
+
+/// The first `most` characters; no NUL, which the database refuses.
+fn cut(text: &str, most: usize) -> String {
+    text.chars().filter(|c| *c != '\0').take(most).collect()
+}

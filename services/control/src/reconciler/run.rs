@@ -1,0 +1,136 @@
+//! The loop: which cluster is due, and for how long one look goes on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use updraft_planner::plan;
+use updraft_store::leases::{self, Lease};
+use updraft_store::{Announcements, Channel};
+
+use super::execute::Progress;
+use super::{ReconcileError, Reconciler};
+
+/// Looks in a row before others get their turn.
+const ROUNDS: usize = 12;
+/// Pause after a look that failed, and between two that achieve nothing.
+const PAUSE: TimeDelta = TimeDelta::seconds(1);
+/// The longest sleep, should an announcement be missed.
+const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+
+impl Reconciler {
+    /// Runs until cancelled; looks under way are finished first.
+    pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+        let mut looks = JoinSet::new();
+        looks.spawn(Arc::clone(&self).sweep_for_ever(shutdown.clone()));
+        let places = Arc::new(Semaphore::new(self.parts.settings.parallel));
+        let mut announcements = None;
+        while !shutdown.is_cancelled() {
+            if announcements.is_none() {
+                announcements = self.parts.store.listen(&[Channel::Clusters]).await.ok();
+            }
+            self.look_at_all_due(&mut looks, &places).await;
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                () = self.until_due(&places) => {}
+                lost = next(&mut announcements) => if lost { announcements = None },
+            }
+            while looks.try_join_next().is_some() {}
+        }
+        while looks.join_next().await.is_some() {}
+    }
+
+    async fn look_at_all_due(self: &Arc<Self>, looks: &mut JoinSet<()>, places: &Arc<Semaphore>) {
+        while let Ok(place) = Arc::clone(places).try_acquire_owned() {
+            match self.take_due().await {
+                Ok(Some(lease)) => {
+                    let this = Arc::clone(self);
+                    looks.spawn(async move {
+                        this.look(&lease).await;
+                        drop(place);
+                    });
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::error!(error = ?error, "the reconciler cannot take a lease");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes the lease on one cluster that is due, if there is one.
+    pub(super) async fn take_due(&self) -> Result<Option<Lease>, ReconcileError> {
+        let mut connection = self.parts.store.connection().await?;
+        Ok(leases::take_due(&mut connection, self.owner, self.parts.settings.lease).await?)
+    }
+
+    /// Looks at one cluster until there is nothing to do, and gives it back.
+    #[tracing::instrument(name = "reconciler.look", skip_all, fields(cluster.id = lease.cluster.0))]
+    pub(super) async fn look(&self, lease: &Lease) {
+        let wake_at = match self.rounds(lease).await {
+            Ok(wake_at) => wake_at,
+            Err(error) if error.is_lost_lease() => return,
+            Err(error) => {
+                tracing::error!(error = ?error, "a look at the cluster failed; there will be another");
+                Utc::now() + PAUSE
+            }
+        };
+        if let Err(error) = self.release(lease, wake_at).await {
+            tracing::error!(error = ?error, "a lease could not be given back; it will expire");
+        }
+    }
+
+    async fn rounds(&self, lease: &Lease) -> Result<DateTime<Utc>, ReconcileError> {
+        for _ in 0..ROUNDS {
+            let now = Utc::now();
+            let Some(view) = self.observe(lease.cluster, now).await? else { return Ok(now) };
+            let plan = plan(&view.desired, &view.observed, now);
+            self.record(lease, &view, &plan).await?;
+            if plan.actions.is_empty() {
+                return Ok(plan.wake_at);
+            }
+            self.renew(lease).await?;
+            if self.execute(lease, &view, &plan.actions).await? == Progress::Awaited {
+                return Ok(plan.wake_at);
+            }
+        }
+        Ok(Utc::now() + PAUSE)
+    }
+
+    async fn renew(&self, lease: &Lease) -> Result<(), ReconcileError> {
+        let mut connection = self.parts.store.connection().await?;
+        Ok(leases::renew(&mut connection, lease, self.parts.settings.lease).await?)
+    }
+
+    async fn release(&self, lease: &Lease, wake_at: DateTime<Utc>) -> Result<(), ReconcileError> {
+        let mut connection = self.parts.store.connection().await?;
+        Ok(leases::release(&mut connection, lease, wake_at).await?)
+    }
+
+    /// Until the next cluster is due and there is a place for it.
+    async fn until_due(&self, places: &Semaphore) {
+        let next = async {
+            let mut connection = self.parts.store.connection().await?;
+            leases::next_due(&mut connection).await
+        };
+        let pause = match next.await {
+            Ok(Some(at)) => (at - Utc::now()).to_std().unwrap_or(Duration::from_millis(5)),
+            Ok(None) => LONGEST_SLEEP,
+            Err(_) => Duration::from_secs(1),
+        };
+        tokio::time::sleep(pause.clamp(Duration::from_millis(5), LONGEST_SLEEP)).await;
+        let _place = places.acquire().await;
+    }
+}
+
+/// Waits for an announcement; true when the connection it comes over is lost. Without one it waits for ever.
+async fn next(announcements: &mut Option<Announcements>) -> bool {
+    match announcements {
+        Some(listening) => listening.next().await.is_err(),
+        None => std::future::pending().await,
+    }
+}
