@@ -1,1 +1,20 @@
-//! agent
+#![doc = include_str!("../README.md")]
+
+pub mod assignment;
+pub mod bootstrap;
+pub mod control;
+pub mod dags;
+mod error;
+mod events;
+pub mod health;
+mod layout;
+mod place;
+pub mod plan;
+pub mod process;
+pub mod relay;
+pub mod supervise;
+mod usage;
+
+pub use error::{Error, Result};
+pub use layout::Layout;
+pub use place::{Owner, Ownership, Place};

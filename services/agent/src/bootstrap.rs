@@ -1,0 +1,79 @@
+//! How a node gets its identity: once, for its bootstrap token; after that from its own disk, with control or without.
+
+use std::path::Path;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use updraft_api::agent::{Bootstrap, Register, Registered};
+use updraft_model::NodeId;
+
+use crate::control::{ControlClient, PROTOCOL};
+use crate::error::{Error, Result};
+use crate::layout::{IDENTITY, Layout};
+use crate::place::Ownership;
+
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+const LONGEST_RETRY: Duration = Duration::from_secs(5);
+
+/// Who this node is.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Identity {
+    pub node: NodeId,
+    #[serde(flatten)]
+    pub registered: Registered,
+}
+
+/// Reads the file that the agent was started with.
+///
+/// # Errors
+/// When it can't be read or understood.
+pub fn read(path: &Path) -> Result<Bootstrap> {
+    let bytes = std::fs::read(path).map_err(Error::file("read", path))?;
+    serde_json::from_slice(&bytes).map_err(|source| Error::Format { path: path.to_owned(), source })
+}
+
+/// The identity on disk, or a new one from control, however long control takes to come.
+///
+/// # Errors
+/// When control refuses the token, or the disk refuses.
+pub async fn identify(bootstrap: &Bootstrap, layout: &Layout) -> Result<Identity> {
+    if let Some(identity) = load(layout)?
+        && identity.node == bootstrap.node
+    {
+        return Ok(identity);
+    }
+    let registered = register(bootstrap).await?;
+    let identity = Identity { node: bootstrap.node, registered };
+    let text = serde_json::to_vec(&identity)
+        .map_err(|source| Error::Format { path: layout.path(IDENTITY), source })?;
+    layout.place().write(IDENTITY, &text, 0o600, Ownership::Agent)?;
+    Ok(identity)
+}
+
+fn load(layout: &Layout) -> Result<Option<Identity>> {
+    let Some(bytes) = layout.place().read(IDENTITY)? else { return Ok(None) };
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|source| Error::Format { path: layout.path(IDENTITY), source })
+}
+
+async fn register(bootstrap: &Bootstrap) -> Result<Registered> {
+    let client = ControlClient::new(&bootstrap.control_url, SecretString::from(""))?;
+    let request = Register {
+        node: bootstrap.node,
+        bootstrap_token: bootstrap.token.clone(),
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        protocol: PROTOCOL,
+    };
+    let mut pause = FIRST_RETRY;
+    loop {
+        match client.register(&request).await {
+            Ok(registered) => return Ok(registered),
+            Err(error @ Error::ControlRefused { status: 400..=499, .. }) => return Err(error),
+            Err(error) => tracing::warn!(error = error.chain(), "The node can't be registered yet"),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_RETRY);
+    }
+}

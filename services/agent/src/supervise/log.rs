@@ -1,0 +1,141 @@
+//! Services' output files: bounded by copy and truncate, and quoted without secrets.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+
+use rustix::fs::OFlags;
+
+use crate::error::{Error, Result};
+use crate::place::{Ownership, Place};
+
+/// Bytes after which a log is rotated.
+const LARGEST: u64 = 32 << 20;
+const KEPT: u32 = 3;
+const TAIL_BYTES: u64 = 8 << 10;
+/// An event's message is at most 500 characters; some are the sentence around the tail.
+const TAIL_CHARS: usize = 380;
+
+/// Moves a log's content to `<log>.1` once it is too large. The services keep their descriptors, opened to append;
+/// lines written between copy and truncation are lost.
+///
+/// # Errors
+/// When the disk refuses; then the log stays as it is.
+pub fn rotate(place: &Place, log: &str) -> Result<bool> {
+    let mut file = match place.open_file(log, OFlags::RDWR) {
+        Ok(file) => file,
+        Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(other) => return Err(other),
+    };
+    let path = place.path().join(log);
+    if file.metadata().map_err(Error::file("look at", &path))?.len() < LARGEST {
+        return Ok(false);
+    }
+    place.remove(&format!("{log}.{KEPT}"))?;
+    for number in (1..KEPT).rev() {
+        let from = place.path().join(format!("{log}.{number}"));
+        if from.exists() {
+            let to = place.path().join(format!("{log}.{}", number + 1));
+            std::fs::rename(&from, to).map_err(Error::file("rename", from))?;
+        }
+    }
+    let mut copy = place.append(&format!("{log}.1"), 0o640, Ownership::Shared)?;
+    io::copy(&mut file, &mut copy).and_then(|_| file.set_len(0)).map_err(Error::file("rotate", &path))?;
+    Ok(true)
+}
+
+/// The last lines after `offset`, without the values of the service's secrets, at most 380 characters.
+#[must_use]
+pub fn redacted_tail(place: &Place, log: &str, offset: u64, env: &BTreeMap<String, String>) -> String {
+    let text = place.open_file(log, OFlags::RDONLY).and_then(|file| {
+        read_tail(file, offset).map_err(Error::file("read", place.path().join(log)))
+    });
+    match text {
+        Ok(text) => last_lines(&redact(&text, env)),
+        Err(error) => {
+            tracing::debug!(%error, "A log could not be quoted");
+            String::new()
+        }
+    }
+}
+
+fn read_tail(mut file: File, offset: u64) -> io::Result<String> {
+    let length = file.metadata()?.len();
+    // A rotated log is shorter than where this process began.
+    let begin = if offset > length { 0 } else { offset };
+    file.seek(SeekFrom::Start(begin.max(length.saturating_sub(TAIL_BYTES))))?;
+    let mut bytes = Vec::new();
+    file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.trim().is_empty()).collect();
+    let joined = lines[lines.len().saturating_sub(8)..].join("\n");
+    let skipped = joined.chars().count().saturating_sub(TAIL_CHARS);
+    joined.chars().skip(skipped).collect()
+}
+
+fn redact(text: &str, env: &BTreeMap<String, String>) -> String {
+    let mut secrets: Vec<&str> = env
+        .iter()
+        .filter(|(key, value)| value.len() >= 6 && holds_secret(key))
+        .flat_map(|(_, value)| std::iter::once(value.as_str()).chain(parts_of(value)))
+        .collect();
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+}
+
+fn holds_secret(key: &str) -> bool {
+    const WORDS: [&str; 9] = ["SECRET", "KEY", "PASSWORD", "TOKEN", "CONN", "DSN", "BROKER", "BACKEND", "CREDENTIAL"];
+    let key = key.to_ascii_uppercase();
+    WORDS.iter().any(|word| key.contains(word))
+}
+
+/// The password inside a URL, and the strings inside JSON.
+fn parts_of(value: &str) -> Vec<&str> {
+    let password = value
+        .split_once("://")
+        .and_then(|(_, rest)| rest.rsplit_once('@'))
+        .and_then(|(user, _)| user.split_once(':'))
+        .map(|(_, password)| password);
+    let quoted = value.split('"').skip(1).step_by(2).filter(|part| part.len() >= 16);
+    password.into_iter().filter(|part| part.len() >= 6).chain(quoted).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::io::Write as _;
+
+    use super::{Ownership, Place, redacted_tail, rotate};
+
+    fn place() -> (tempfile::TempDir, Place) {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::open(dir.path(), None).unwrap();
+        (dir, place)
+    }
+
+    #[test]
+    fn a_quoted_log_has_no_secrets_and_only_this_process() {
+        let (_dir, place) = place();
+        let mut log = place.append("a.log", 0o640, Ownership::Shared).unwrap();
+        log.write_all(b"earlier\n").unwrap();
+        log.write_all(b"cannot reach redis://:hunter22@b:6379/0\nlogin with hunter22 failed\n").unwrap();
+        let env = BTreeMap::from([("AIRFLOW__CELERY__BROKER_URL".to_owned(), "redis://:hunter22@b:6379/0".to_owned())]);
+        assert_eq!(redacted_tail(&place, "a.log", 8, &env), "cannot reach ***\nlogin with *** failed");
+    }
+
+    #[test]
+    fn a_large_log_is_rotated_under_its_writer() {
+        let (dir, place) = place();
+        let mut writer = place.append("a.log", 0o640, Ownership::Shared).unwrap();
+        writer.write_all(b"small").unwrap();
+        assert!(!rotate(&place, "a.log").unwrap());
+        writer.write_all(&vec![b'x'; super::LARGEST as usize]).unwrap();
+        assert!(rotate(&place, "a.log").unwrap());
+        writer.write_all(b"after").unwrap();
+        assert_eq!(std::fs::read(dir.path().join("a.log")).unwrap(), b"after");
+        assert!(dir.path().join("a.log.1").metadata().unwrap().len() > super::LARGEST);
+    }
+}

@@ -1,0 +1,18 @@
+//! Services as processes: spawned directly or through the pre-imported parent, watched, stopped with all their
+//! children, and adopted again by the next agent.
+//!
+//! A service outlives its agent: its output goes to a file, it leads a process group of its own, and a record on
+//! disk names it by pid and start time. No decision is made here; `plan` makes them.
+
+mod launch;
+mod lock;
+mod log;
+mod prefork;
+mod record;
+mod slot;
+
+pub use launch::{Launch, Launched};
+pub use log::{redacted_tail, rotate};
+pub use prefork::Parent;
+pub use record::{Origin, Record, find_stray};
+pub use slot::{Ended, Slot};

@@ -1,0 +1,200 @@
+//! The pre-imported parent: one Python process per cluster and machine that has imported Airflow and forks services.
+//!
+//! Agents of several nodes share it. Who comes first starts it, under a lock; who leaves last ends it. Its children are
+//! the agents' to supervise and outlive it. Its protocol is described in `updraft_airflow.prefork`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixStream;
+
+use super::launch::{detached, service_uid};
+use super::lock::Lock;
+use crate::error::{Error, Result};
+use crate::place::{Ownership, Place};
+use crate::process::{Handle, ProcessId};
+
+const SOCKET: &str = "prefork.sock";
+const RECORD: &str = "prefork.json";
+const LOCK: &str = "prefork.lock";
+const USERS: &str = "prefork.users";
+const LOG: &str = "prefork.log";
+const READY_WITHIN: Duration = Duration::from_secs(120);
+const ASK_EVERY: Duration = Duration::from_millis(20);
+/// A fork of 300 MiB on a busy machine.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// A running parent.
+#[derive(Clone, Debug)]
+pub struct Parent {
+    socket: PathBuf,
+    handle: Handle,
+}
+
+/// That this agent's services may need the parent.
+#[derive(Debug)]
+pub(crate) struct Membership {
+    _lock: Lock,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ParentRecord {
+    process: ProcessId,
+    environment_dir: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ForkRequest<'a> {
+    pub(super) argv: &'a [String],
+    pub(super) env: &'a BTreeMap<String, String>,
+    pub(super) cwd: String,
+    pub(super) output: String,
+    /// Where the parent writes how it ended.
+    pub(super) status: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Reply {
+    Forked(ProcessId),
+    Ready { ready: bool },
+    Refused { error: String },
+}
+
+// === impl Parent ===
+
+impl Parent {
+    /// The parent of this environment, started if there is none; returns once it is running, ready or not.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn ensure(shared: &Place, environment_dir: &str, env: &BTreeMap<String, String>) -> Result<Self> {
+        let _lock = Lock::wait(shared, LOCK, false)?;
+        let socket = shared.path().join(SOCKET);
+        if let Some(record) = load(shared)? {
+            match Handle::open(record.process).map_err(Error::file("watch", RECORD))? {
+                Some(handle) if record.environment_dir == environment_dir => return Ok(Self { socket, handle }),
+                // Another environment's parent makes room; what it forked stays.
+                Some(handle) => terminate(shared, handle.id())?,
+                None => {}
+            }
+        }
+        Self::start(shared, socket, environment_dir, env)
+    }
+
+    fn start(shared: &Place, socket: PathBuf, environment_dir: &str, env: &BTreeMap<String, String>) -> Result<Self> {
+        let failed = |reason: String| Error::Spawn { service: "the pre-imported parent".to_owned(), reason };
+        // What is there belongs to one that has ended; whoever connects must reach the new one.
+        shared.remove(SOCKET)?;
+        let output = shared.append(LOG, 0o660, Ownership::Shared)?;
+        let errors = output.try_clone().map_err(|error| failed(error.to_string()))?;
+        let program = format!("{environment_dir}/bin/python");
+        let arguments = ["-m", "updraft_airflow.prefork", "--socket", &socket.to_string_lossy()].map(str::to_owned);
+        let mut child = detached(&program, &arguments, env, shared.path().to_owned(), shared.owner())
+            .stdout(output)
+            .stderr(errors)
+            .spawn()
+            .map_err(|error| failed(format!("`{program}`: {error}")))?;
+        let process = i32::try_from(child.id()).ok().and_then(ProcessId::of);
+        let process = process.ok_or_else(|| failed("it ended at once".to_owned()))?;
+        save(shared, &ParentRecord { process, environment_dir: environment_dir.to_owned() })?;
+        // Whichever agent started it has to reap it.
+        std::thread::spawn(move || child.wait());
+        let handle = Handle::open(process).map_err(|error| failed(error.to_string()))?;
+        Ok(Self { socket, handle: handle.ok_or_else(|| failed("it ended at once".to_owned()))? })
+    }
+
+    /// Returns once it answers.
+    ///
+    /// # Errors
+    /// With the reason for people, when it ends or stays silent.
+    pub async fn ready(&self) -> Result<(), String> {
+        let asked = async {
+            loop {
+                if let Ok(Reply::Ready { ready: true }) = self.ask(b"{\"ping\":true}\n").await {
+                    break;
+                }
+                tokio::time::sleep(ASK_EVERY).await;
+            }
+        };
+        tokio::select! {
+            () = asked => Ok(()),
+            () = self.handle.ended() => Err("the pre-imported parent ended while it was importing".to_owned()),
+            () = tokio::time::sleep(READY_WITHIN) => Err("the pre-imported parent did not get ready".to_owned()),
+        }
+    }
+
+    pub async fn ended(&self) {
+        self.handle.ended().await;
+    }
+
+    pub(super) async fn fork(&self, request: &ForkRequest<'_>) -> Result<ProcessId, String> {
+        let mut line = serde_json::to_vec(request).map_err(|error| error.to_string())?;
+        line.push(b'\n');
+        let answer = tokio::time::timeout(ANSWER_WITHIN, self.ask(&line)).await;
+        match answer.map_err(|_| "the pre-imported parent did not answer".to_owned())? {
+            Ok(Reply::Forked(id)) => Ok(id),
+            Ok(Reply::Refused { error }) => Err(format!("the pre-imported parent refused: {error}")),
+            Ok(Reply::Ready { .. }) => Err("the pre-imported parent answered something else".to_owned()),
+            Err(error) => Err(format!("the pre-imported parent can't be asked: {error}")),
+        }
+    }
+
+    async fn ask(&self, line: &[u8]) -> std::io::Result<Reply> {
+        let mut stream = UnixStream::connect(&self.socket).await?;
+        stream.write_all(line).await?;
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer).await?;
+        Ok(serde_json::from_str(&answer)?)
+    }
+}
+
+// === impl Membership ===
+
+impl Membership {
+    /// Says that this agent uses the parent. Blocks for an instant.
+    ///
+    /// # Errors
+    /// When the lock can't be taken.
+    pub(crate) fn join(shared: &Place) -> Result<Self> {
+        Ok(Self { _lock: Lock::wait(shared, USERS, true)? })
+    }
+
+    /// Leaves; the last one ends the parent.
+    ///
+    /// # Errors
+    /// When the parent can't be told.
+    pub(crate) fn leave(self, shared: &Place) -> Result<()> {
+        drop(self);
+        let _lock = Lock::wait(shared, LOCK, false)?;
+        if Lock::try_alone(shared, USERS).is_none() {
+            return Ok(());
+        }
+        match load(shared)? {
+            Some(record) => terminate(shared, record.process),
+            None => Ok(()),
+        }
+    }
+}
+
+fn terminate(shared: &Place, process: ProcessId) -> Result<()> {
+    if process.is_alive() && process.uid() == Some(service_uid(shared.owner())) {
+        process.signal(Signal::TERM).map_err(Error::file("stop", RECORD))?;
+    }
+    shared.remove(RECORD)
+}
+
+fn load(shared: &Place) -> Result<Option<ParentRecord>> {
+    // Whoever wrote it had the lock, or died at it: then there is none.
+    Ok(shared.read(RECORD)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+}
+
+fn save(shared: &Place, record: &ParentRecord) -> Result<()> {
+    let bytes = serde_json::to_vec(record)
+        .map_err(|source| Error::Format { path: Path::new(RECORD).to_owned(), source })?;
+    shared.write(RECORD, &bytes, 0o600, Ownership::Agent)
+}
