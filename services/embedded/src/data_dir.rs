@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::unistd::{Uid, User};
 use rustix::fs::{FlockOperation, flock, statvfs};
@@ -156,7 +157,7 @@ fn take_lock(layout: &Layout) -> Result<File> {
             .truncate(false)
             .mode(0o644)
             .open(&path)?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if !locks(&file) {
             return Ok(None);
         }
         file.set_len(0)?;
@@ -170,6 +171,17 @@ fn take_lock(layout: &Layout) -> Result<File> {
             path: layout.root().to_owned(),
             holder: running_pid(layout).map_or_else(|| "unknown".into(), |pid| pid.to_string()),
         })
+}
+
+/// Tries a few times: whoever asks [`running_pid`] holds the lock too, for an instant.
+fn locks(file: &File) -> bool {
+    (0..5).any(|_| {
+        let taken = flock(file, FlockOperation::NonBlockingLockExclusive).is_ok();
+        if !taken {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        taken
+    })
 }
 
 /// As root, services run as others: every directory on the way must let them pass.

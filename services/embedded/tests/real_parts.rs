@@ -360,6 +360,22 @@ async fn postgres_left_running_is_adopted_and_a_changed_one_is_started_anew() {
 }
 
 #[tokio::test]
+async fn service_that_cannot_start_says_why_and_where_its_log_is() {
+    let house = House::build().await;
+    let settings = settings("control");
+    house.postgres(&settings).await.unwrap().stop().await.unwrap();
+    let configuration = house.layout().postgres("control").join("postgresql.auto.conf");
+    std::fs::write(&configuration, "shared_preload_libraries = 'nowhere'\n").unwrap();
+    let told = house.postgres(&settings).await.unwrap_err();
+    assert!(matches!(told, Error::ServiceDied { .. }), "{told}");
+    assert!(
+        told.to_string().contains("could not access file \"nowhere\""),
+        "{told}"
+    );
+    assert!(told.to_string().contains("logs/postgres-control.log"), "{told}");
+}
+
+#[tokio::test]
 async fn taken_port_is_told_with_who_has_it() {
     let house = House::build().await;
     let settings = settings("control");
