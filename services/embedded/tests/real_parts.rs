@@ -395,7 +395,9 @@ async fn cluster_reaches_its_own_bucket_and_no_other() {
     for (name, credentials) in [("cluster-1", &mine), ("cluster-2", &other)] {
         s3.ensure_bucket(name).await.unwrap();
         s3.ensure_bucket(name).await.unwrap();
+        let begun = Instant::now();
         s3.ensure_identity(name, credentials, name).await.unwrap();
+        println!("identity in force after {:?}", begun.elapsed());
         let (status, answer) = s3_request(&s3, credentials, "PUT", &format!("/{name}/dags/a.py"), Some(name));
         assert_eq!(status, "200", "{answer}");
     }
@@ -431,7 +433,9 @@ async fn cluster_reaches_its_own_bucket_and_no_other() {
         "cluster-2"
     );
 
+    let begun = Instant::now();
     s3.remove_identity("cluster-1").await.unwrap();
+    println!("identity refused after {:?}", begun.elapsed());
     assert_eq!(
         s3_request(&s3, &mine, "GET", "/cluster-1/dags/a.py", None).0,
         "403"
