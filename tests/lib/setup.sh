@@ -172,8 +172,22 @@ clean_up() {
         kill -INT "$pid" 2>/dev/null || true
     done
     if [[ -n $DATABASE_DIR ]]; then
-        [[ -f $DATABASE_DIR/data/postmaster.pid ]] && kill -INT "$(head -n 1 "$DATABASE_DIR/data/postmaster.pid")" 2>/dev/null
+        # runuser does not pass every signal on: the server is told itself.
+        [[ -f $DATABASE_DIR/data/postmaster.pid ]] && kill -INT "$(head -n 1 "$DATABASE_DIR/data/postmaster.pid")" 2>/dev/null || true
         wait "$DATABASE_PID" 2>/dev/null || true
         rm -rf "$DATABASE_DIR"
     fi
+    if [[ -n ${E2E_DIR:-} ]]; then
+        # Does nothing when the tests stopped it themselves.
+        target/debug/updraft down --data-dir "$UPDRAFT_E2E_DATA_DIR" >/dev/null 2>&1 || true
+        ((FAILED == 0)) || keep_logs
+        rm -rf "$E2E_DIR"
+    fi
+}
+
+# What is needed to understand a failure, without data and secrets.
+keep_logs() {
+    cp "$E2E_DIR"/*.log "$RESULTS/" 2>/dev/null || true
+    (cd "$E2E_DIR" && find data -name '*.log' -size -20M -print0 | tar --create --gzip --null --files-from - --file "$RESULTS/e2e-logs.tar.gz") \
+        2>/dev/null || true
 }

@@ -12,7 +12,7 @@ tier_lint() {
     check "stored SQL" stored_sql_is_current
     check "ruff" "$TOOLS/python/bin/ruff" check "${PYTHON_SOURCES[@]}"
     check "ruff format" "$TOOLS/python/bin/ruff" format --check tests
-    check "mypy of the tests" "$TOOLS/python/bin/mypy" --config-file tests/mypy.ini tests/e2e tests/lib
+    check "mypy of the tests" "$TOOLS/python/bin/mypy" --cache-dir "$TOOLS/mypy" --config-file tests/mypy.ini tests/e2e tests/lib
     check "shellcheck" shell_is_clean
 }
 
@@ -37,6 +37,8 @@ tier_python() {
         "$bin/python" -m pytest -p no:cacheprovider --junitxml "$RESULTS/python.xml"
 }
 
+E2E_DIR=""
+
 tier_e2e() {
     e2e "not root_only"
 }
@@ -52,6 +54,11 @@ e2e() {
     check "binary" cargo build --workspace --all-targets --locked
     ready tools browser
     local marks=$1
+    # One installation for both tiers: the second resumes what the first left.
+    if [[ -z ${UPDRAFT_E2E_DATA_DIR:-} ]]; then
+        E2E_DIR=$(mktemp -d /tmp/updraft-e2e.XXXXXX)
+        export UPDRAFT_E2E_DATA_DIR="$E2E_DIR/data"
+    fi
     [[ -n $LONG ]] || marks="($marks) and not soak"
     UPDRAFT_BIN="$PWD/target/debug/updraft" UPDRAFT_TEST_CHROMIUM="$(browser)" \
         suite "black box" "$RESULTS/$TIER.xml" in_directory tests/e2e \

@@ -1,0 +1,42 @@
+// Every page of two Airflows in one browser: no request leaves its cluster's prefix, none fails.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { facts, openAirflow, watchRequests, withBrowser } from "./journey.mjs";
+
+const MOST_PAGES = 60;
+// Pages that no link of a fresh Airflow leads to.
+const KNOWN = ["dags", "dag_runs", "task_instances", "assets", "events", "variables", "pools", "connections", "providers", "plugins",
+  "xcoms", "configs", "jobs", "required_actions", "dags/hello_updraft", "dags/hello_updraft/runs", "dags/hello_updraft/code", "dags/hello_updraft/details"];
+
+async function crawl(context, cluster) {
+  const page = await context.newPage();
+  const queue = ["", ...KNOWN].map((path) => new URL(path, cluster.url).href);
+  const seen = new Set();
+  while (queue.length && seen.size < MOST_PAGES) {
+    const url = queue.shift();
+    const place = url.split(/[?#]/)[0];
+    if (seen.has(place)) continue;
+    seen.add(place);
+    await page.goto(url, { waitUntil: "networkidle" });
+    const links = await page.locator("a[href]").evaluateAll((all) => all.map((a) => a.href));
+    const outside = links.filter((link) => link.startsWith(new URL(cluster.url).origin) && !link.startsWith(cluster.url) && !new URL(link).pathname.startsWith("/_updraft/"));
+    assert.deepEqual(outside, [], `links on ${url} that leave the prefix`);
+    queue.push(...links.filter((link) => link.startsWith(cluster.url) && !/\/(logout|openapi\.json|docs|redoc)\b/.test(link)));
+  }
+  await page.close();
+  return seen.size;
+}
+
+test("two Airflows side by side stay inside their prefixes and nothing fails", () =>
+  withBrowser(async (context) => {
+    for (const cluster of facts.clusters) {
+      const page = await context.newPage();
+      await openAirflow(page, cluster.url);
+      await page.close();
+    }
+    const wrong = watchRequests(context, facts.clusters.map((cluster) => cluster.url));
+    const sizes = await Promise.all(facts.clusters.map((cluster) => crawl(context, cluster)));
+    console.log(`pages: ${sizes.join(" and ")}`);
+    assert.deepEqual([...new Set(wrong)], []);
+    assert.ok(sizes.every((size) => size >= 10), `too few pages: ${sizes}`);
+  }));

@@ -1,0 +1,57 @@
+// What the journeys share: facts about the installation, a browser, signing in, and a record of requests.
+import { chromium } from "playwright-core";
+
+export const facts = JSON.parse(process.env.UPDRAFT_JOURNEY);
+
+// Chromium talks to nobody but the pages under test.
+const FLAGS = [
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--disable-quic",
+];
+
+export async function withBrowser(run) {
+  const args = process.getuid() === 0 ? [...FLAGS, "--no-sandbox"] : FLAGS;
+  const browser = await chromium.launch({ executablePath: facts.chromium, args });
+  try {
+    return await run(await browser.newContext(), browser);
+  } finally {
+    await browser.close();
+  }
+}
+
+/** Fills in the console's sign-in page, wherever the browser was sent to it. */
+export async function signIn(page, { email, password } = facts.admin) {
+  await page.locator("input[type=email], input[name=email]").first().fill(email);
+  await page.locator("input[type=password]").first().fill(password);
+  await page.locator("form:has(input[type=password]) button").first().click();
+}
+
+/** Opens a cluster's Airflow, signing in on the way where that is asked for. */
+export async function openAirflow(page, url, person = facts.admin) {
+  await page.goto(url);
+  if (!page.url().startsWith(url)) {
+    await signIn(page, person);
+    await page.waitForURL((now) => now.href.startsWith(url));
+  }
+  await page.waitForLoadState("networkidle");
+}
+
+/** Every request of a context that failed, was refused, or went elsewhere than the allowed prefixes. */
+export function watchRequests(context, allowed) {
+  const wrong = [];
+  const inside = (url) => url.startsWith("data:") || url.startsWith("blob:") || allowed.some((one) => url.startsWith(one));
+  context.on("request", (request) => {
+    if (!inside(request.url())) wrong.push(`outside: ${request.method()} ${request.url()}`);
+  });
+  context.on("response", (response) => {
+    if (response.status() >= 400) wrong.push(`${response.status()}: ${response.request().method()} ${response.url()}`);
+  });
+  context.on("requestfailed", (request) => {
+    // A page that is left cancels what it no longer needs.
+    if (request.failure()?.errorText !== "net::ERR_ABORTED") wrong.push(`${request.failure()?.errorText}: ${request.url()}`);
+  });
+  return wrong;
+}
