@@ -173,7 +173,9 @@ clean_up() {
     done
     if [[ -n $DATABASE_DIR ]]; then
         # runuser does not pass every signal on: the server is told itself.
-        [[ -f $DATABASE_DIR/data/postmaster.pid ]] && kill -INT "$(head -n 1 "$DATABASE_DIR/data/postmaster.pid")" 2>/dev/null || true
+        if [[ -f $DATABASE_DIR/data/postmaster.pid ]]; then
+            kill -INT "$(head -n 1 "$DATABASE_DIR/data/postmaster.pid")" 2>/dev/null || true
+        fi
         wait "$DATABASE_PID" 2>/dev/null || true
         rm -rf "$DATABASE_DIR"
     fi
