@@ -1,1 +1,29 @@
-//! edge
+#![doc = include_str!("../README.md")]
+
+pub mod assets;
+mod authz;
+mod body;
+mod config;
+mod control;
+mod error;
+mod forward;
+mod handle;
+mod headers;
+mod linger;
+mod listeners;
+mod pages;
+mod pool;
+mod reply;
+mod route;
+mod run;
+mod serve;
+mod session;
+mod snapshot;
+mod state;
+mod table;
+mod token;
+mod websocket;
+
+pub use config::{EdgeConfig, Limits, Scheme};
+pub use error::EdgeError;
+pub use run::run;

@@ -1,0 +1,127 @@
+//! Response bodies: our own pages from memory, or an upstream's as it comes.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use chrono::Utc;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use thiserror::Error;
+use updraft_model::{ClusterId, ClusterRole};
+
+use crate::pool::Lease;
+use crate::state::State;
+use crate::token::Session;
+
+pub(crate) enum Body {
+    Full(Bytes),
+    Upstream(Box<Streamed>),
+}
+
+/// An upstream's body. It ends early when the person loses the right to read it.
+pub(crate) struct Streamed {
+    incoming: Incoming,
+    lease: Option<Lease>,
+    permit: Permit,
+}
+
+/// The right under which an exchange was begun, to be looked at again while it lasts.
+pub(crate) struct Permit {
+    pub(crate) state: Arc<State>,
+    pub(crate) session: Arc<Session>,
+    pub(crate) cluster: ClusterId,
+    pub(crate) role: ClusterRole,
+    /// [`State::change_count`] when the right was last looked up.
+    pub(crate) seen: u64,
+}
+
+#[derive(Debug, Error)]
+pub(crate) enum BodyError {
+    #[error("the upstream broke off")]
+    Upstream(#[from] hyper::Error),
+    #[error("the session ended while the answer was being sent")]
+    Revoked,
+}
+
+// === impl Body ===
+
+impl Body {
+    pub(crate) fn empty() -> Self {
+        Self::Full(Bytes::new())
+    }
+
+    pub(crate) fn upstream(incoming: Incoming, lease: Lease, permit: Permit) -> Self {
+        if incoming.is_end_stream() {
+            lease.release();
+            return Self::empty();
+        }
+        Self::Upstream(Box::new(Streamed {
+            incoming,
+            lease: Some(lease),
+            permit,
+        }))
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Self::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Upstream(streamed) => streamed.poll(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Full(bytes) => bytes.is_empty(),
+            Self::Upstream(streamed) => streamed.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Upstream(streamed) => streamed.incoming.size_hint(),
+        }
+    }
+}
+
+// === impl Streamed ===
+
+impl Streamed {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = std::task::ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        if frame.is_none() || self.incoming.is_end_stream() {
+            if let (Some(lease), false) = (self.lease.take(), matches!(frame, Some(Err(_)))) {
+                lease.release();
+            }
+        } else if !self.permit.holds() {
+            return Poll::Ready(Some(Err(BodyError::Revoked)));
+        }
+        Poll::Ready(frame.map(|f| f.map_err(BodyError::from)))
+    }
+}
+
+// === impl Permit ===
+
+impl Permit {
+    /// Looks the right up again if anything changed since the last look.
+    pub(crate) fn holds(&mut self) -> bool {
+        let count = self.state.change_count();
+        if count == self.seen {
+            return self.session.claims.exp > Utc::now().timestamp();
+        }
+        self.seen = count;
+        self.state
+            .still_allows(&self.session.claims, self.cluster, self.role, Utc::now())
+    }
+}

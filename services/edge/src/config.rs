@@ -1,0 +1,94 @@
+//! What an edge process is told when it starts. All else comes in snapshots from control.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+/// Configuration of one edge process.
+#[derive(Clone, Debug)]
+pub struct EdgeConfig {
+    /// Control's internal listener: `http://127.0.0.1:7702`.
+    pub control_url: Url,
+    /// Holds the edge token, read at start.
+    pub token_file: PathBuf,
+    /// The last snapshot is kept here, readable by this user alone.
+    pub state_dir: PathBuf,
+    /// The port for health on loopback, and for hosts that are names.
+    pub listen_port: u16,
+    /// Where hosts that are names are served; hosts that are addresses are bound as they are.
+    pub listen_address: IpAddr,
+    /// Holds one directory per runtime, as [`crate::assets::build`] makes them.
+    pub asset_dir: PathBuf,
+    /// How browsers reach this edge: decides origins and cookies. Never taken from a request.
+    pub scheme: Scheme,
+    /// Threads that serve; 0 for one per core.
+    pub workers: usize,
+    pub limits: Limits,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    Http,
+    Https,
+}
+
+/// Times and sizes that bound what one client or upstream can hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// From accepting a connection, or from the last response, to a complete request head.
+    pub head: Duration,
+    pub connect: Duration,
+    /// From the complete request to the response's head.
+    pub answer: Duration,
+    /// How long open requests may go on after the stop signal.
+    pub drain: Duration,
+    pub connections: usize,
+}
+
+// === impl EdgeConfig ===
+
+impl EdgeConfig {
+    /// A configuration with the usual limits, for plain HTTP.
+    #[must_use]
+    pub fn new(control_url: Url, token_file: PathBuf, state_dir: PathBuf, asset_dir: PathBuf) -> Self {
+        Self {
+            control_url,
+            token_file,
+            state_dir,
+            listen_port: 7701,
+            listen_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            asset_dir,
+            scheme: Scheme::Http,
+            workers: 0,
+            limits: Limits::default(),
+        }
+    }
+}
+
+// === impl Scheme ===
+
+impl Scheme {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+// === impl Limits ===
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(30),
+            connect: Duration::from_secs(3),
+            answer: Duration::from_secs(120),
+            drain: Duration::from_secs(10),
+            connections: 8192,
+        }
+    }
+}

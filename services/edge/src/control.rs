@@ -1,0 +1,108 @@
+//! Speaks to control's internal listener. The token is sent nowhere else.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::de::DeserializeOwned;
+use updraft_api::edge::{HandoverRedeemed, RedeemHandover, Snapshot};
+use url::Url;
+
+use crate::error::ControlError;
+
+/// A long poll lasts 25 s.
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(35);
+const REDEEM_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub(crate) struct ControlClient {
+    base: String,
+    token: SecretString,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+// === impl ControlClient ===
+
+impl ControlClient {
+    pub(crate) fn new(base: &Url, token: SecretString) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(Duration::from_secs(3)));
+        connector.set_nodelay(true);
+        Self {
+            base: base.as_str().trim_end_matches('/').to_owned(),
+            token,
+            client: Client::builder(TokioExecutor::new()).build(connector),
+        }
+    }
+
+    /// The snapshot as soon as it is another than `after`; `None` when nothing changed for the time of a long poll.
+    pub(crate) async fn snapshot(&self, after: i64) -> Result<Option<Snapshot>, ControlError> {
+        let path = format!("/edge/v1/snapshot?after={after}");
+        let (status, body) = self
+            .call(Method::GET, &path, Bytes::new(), SNAPSHOT_TIMEOUT)
+            .await?;
+        match status {
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Ok(None),
+            StatusCode::OK => parse::<Snapshot>(&body).map(|s| Some(s).filter(|s| s.version != after)),
+            other => Err(ControlError::Refused(other)),
+        }
+    }
+
+    /// Trades a hand-over code for a session token.
+    pub(crate) async fn redeem(&self, code: &RedeemHandover) -> Result<HandoverRedeemed, ControlError> {
+        let body = serde_json::to_vec(code).map_err(ControlError::Malformed)?;
+        let (status, body) = self
+            .call(Method::POST, "/edge/v1/handover", body.into(), REDEEM_TIMEOUT)
+            .await?;
+        match status {
+            StatusCode::OK | StatusCode::CREATED => parse(&body),
+            other => Err(ControlError::Refused(other)),
+        }
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<(StatusCode, Bytes), ControlError> {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base))
+            .header(
+                header::AUTHORIZATION,
+                format!("Bearer {}", self.token.expose_secret()),
+            )
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "application/json")
+            .body(Full::new(body))
+            .map_err(ControlError::Request)?;
+        let exchange = async {
+            let response = self
+                .client
+                .request(request)
+                .await
+                .map_err(ControlError::Unreachable)?;
+            let status = response.status();
+            let body = response
+                .into_body()
+                .collect()
+                .await
+                .map_err(ControlError::Cut)?
+                .to_bytes();
+            Ok((status, body))
+        };
+        tokio::time::timeout(timeout, exchange)
+            .await
+            .map_err(|_| ControlError::TimedOut)?
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ControlError> {
+    serde_json::from_slice(body).map_err(ControlError::Malformed)
+}

@@ -1,0 +1,144 @@
+//! Kept-alive connections to upstreams, for one serving thread.
+//!
+//! A connection is lent for one exchange and comes back when the response's body has been read to its end; one whose
+//! exchange was given up is closed, which tells the upstream to stop working on it.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use thiserror::Error;
+use tokio::net::TcpStream;
+
+/// Below the 5 s after which uvicorn closes an idle connection by default.
+const MAX_IDLE: Duration = Duration::from_secs(4);
+const MAX_IDLE_PER_UPSTREAM: usize = 256;
+
+type Idle = HashMap<SocketAddr, Vec<(SendRequest<Incoming>, Instant)>>;
+
+pub(crate) struct Pool {
+    connect_timeout: Duration,
+    idle: Arc<Mutex<Idle>>,
+}
+
+/// A connection in use.
+pub(crate) struct Lease {
+    sender: SendRequest<Incoming>,
+    upstream: SocketAddr,
+    home: Arc<Mutex<Idle>>,
+}
+
+#[derive(Debug, Error)]
+pub(crate) enum UpstreamError {
+    #[error("the upstream refused the connection")]
+    Connect(#[source] std::io::Error),
+    #[error("the upstream did not accept a connection in time")]
+    ConnectTimeout,
+    #[error("the exchange with the upstream broke off")]
+    Broken(#[source] hyper::Error),
+    #[error("the upstream did not answer in time")]
+    AnswerTimeout,
+    #[error("the upstream changed the protocol unasked")]
+    UnaskedSwitch,
+}
+
+// === impl Pool ===
+
+impl Pool {
+    pub(crate) fn new(connect_timeout: Duration) -> Self {
+        Self {
+            connect_timeout,
+            idle: Arc::default(),
+        }
+    }
+
+    /// Sends a request and waits for the response's head. A kept connection that turns out to be closed before anything
+    /// was sent on it is replaced by another.
+    pub(crate) async fn send(
+        &self,
+        upstream: SocketAddr,
+        mut request: Request<Incoming>,
+    ) -> Result<(Response<Incoming>, Lease), UpstreamError> {
+        loop {
+            let (mut lease, kept) = match self.take(upstream).await {
+                Some(lease) => (lease, true),
+                None => (self.connect(upstream).await?, false),
+            };
+            match lease.sender.try_send_request(request).await {
+                Ok(response) => return Ok((response, lease)),
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) if kept => request = unsent,
+                    _ => return Err(UpstreamError::Broken(error.into_error())),
+                },
+            }
+        }
+    }
+
+    async fn take(&self, upstream: SocketAddr) -> Option<Lease> {
+        loop {
+            let mut sender = self.pop(upstream)?;
+            if sender.is_ready() || sender.ready().await.is_ok() {
+                return Some(Lease {
+                    sender,
+                    upstream,
+                    home: Arc::clone(&self.idle),
+                });
+            }
+        }
+    }
+
+    fn pop(&self, upstream: SocketAddr) -> Option<SendRequest<Incoming>> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = idle.get_mut(&upstream)?;
+        while let Some((sender, since)) = kept.pop() {
+            if since.elapsed() > MAX_IDLE {
+                // The rest have waited even longer.
+                kept.clear();
+                return None;
+            }
+            if !sender.is_closed() {
+                return Some(sender);
+            }
+        }
+        None
+    }
+
+    async fn connect(&self, upstream: SocketAddr) -> Result<Lease, UpstreamError> {
+        let stream = tokio::time::timeout(self.connect_timeout, TcpStream::connect(upstream))
+            .await
+            .map_err(|_| UpstreamError::ConnectTimeout)?
+            .map_err(UpstreamError::Connect)?;
+        let _ = stream.set_nodelay(true);
+        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(UpstreamError::Broken)?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.with_upgrades().await {
+                tracing::debug!(%error, "an upstream connection ended early");
+            }
+        });
+        Ok(Lease {
+            sender,
+            upstream,
+            home: Arc::clone(&self.idle),
+        })
+    }
+}
+
+// === impl Lease ===
+
+impl Lease {
+    /// Gives the connection back once its response was read to the end.
+    pub(crate) fn release(self) {
+        let mut idle = self.home.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = idle.entry(self.upstream).or_default();
+        if kept.len() < MAX_IDLE_PER_UPSTREAM && !self.sender.is_closed() {
+            kept.push((self.sender, Instant::now()));
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Puts the edge together and runs it until it is told to stop.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::EdgeConfig;
+use crate::control::ControlClient;
+use crate::error::EdgeError;
+use crate::listeners::Listeners;
+use crate::serve::Workers;
+use crate::snapshot::{SnapshotFile, follow};
+use crate::state::State;
+
+/// Serves until `shutdown` is cancelled and open requests are done, or [`crate::Limits::drain`] has passed.
+///
+/// # Errors
+/// When the edge cannot start. Once it runs, it goes on without control and without any one of its listeners.
+pub async fn run(config: EdgeConfig, shutdown: CancellationToken) -> Result<(), EdgeError> {
+    let control = connect(&config)?;
+    make_private_dir(&config.state_dir)?;
+    let file = SnapshotFile::new(&config.state_dir);
+    let health = SocketAddr::from((Ipv4Addr::LOCALHOST, config.listen_port));
+    let state = Arc::new(State::new(config, control));
+    if let Some(snapshot) = file.load() {
+        tracing::info!(
+            snapshot.version = snapshot.version,
+            "starting from the kept snapshot"
+        );
+        state.adopt(snapshot);
+    }
+
+    let mut workers = Workers::start(&state, &shutdown)?;
+    let stopped = workers.take_stopped();
+    let mut listeners = Listeners::new(Arc::new(workers), shutdown.clone());
+    listeners.open(health).await?;
+
+    let always = [health];
+    tokio::join!(
+        follow(&state, &file, &shutdown),
+        listeners.follow(&state, &always)
+    );
+    tracing::info!("stopping: open requests are finished first");
+    for stopped in stopped {
+        let _ = stopped.await;
+    }
+    Ok(())
+}
+
+fn connect(config: &EdgeConfig) -> Result<ControlClient, EdgeError> {
+    if config.control_url.scheme() != "http" {
+        return Err(EdgeError::ControlUrl(config.control_url.clone()));
+    }
+    let token = std::fs::read_to_string(&config.token_file).map_err(|source| EdgeError::Token {
+        path: config.token_file.clone(),
+        source,
+    })?;
+    Ok(ControlClient::new(
+        &config.control_url,
+        SecretString::from(token.trim()),
+    ))
+}
+
+fn make_private_dir(path: &Path) -> Result<(), EdgeError> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| EdgeError::StateDir {
+            path: path.to_owned(),
+            source,
+        })
+}

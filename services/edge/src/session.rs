@@ -1,0 +1,109 @@
+//! Sessions at the edge: finding the caller, and the endpoints below `/_updraft/` that begin and end a session.
+//!
+//! A session begins on the console's host and is handed over: a random binding goes into a cookie here and its hash to
+//! the console, which answers with a single-use code for this host; only the browser that holds the binding can redeem
+//! it. No address is followed that was not checked to be a cluster's path on this very host.
+
+mod cookies;
+mod handover;
+mod sign_out;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use http::header::{self, HeaderMap};
+
+use crate::authz::Credential;
+use crate::config::Scheme;
+use crate::route::{check_path, split_cluster};
+use crate::state::Worker;
+use crate::table::Table;
+use crate::token::Session;
+
+pub(crate) use handover::{Visit, finish, login, sign_in};
+pub(crate) use sign_out::sign_out;
+
+/// The verified session behind a request, and how it came. A bearer token that does not verify is no session, and no
+/// reason to refuse the cookie beside it: whatever a client put into `Authorization` goes no further.
+pub(crate) fn find(
+    worker: &Worker,
+    table: &Table,
+    headers: &HeaderMap,
+    host: &str,
+    now: DateTime<Utc>,
+) -> Option<(Arc<Session>, Credential)> {
+    let bearer = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.strip_prefix("Bearer "))
+        .map(|token| (token, Credential::Bearer));
+    let scheme = worker.state.config.scheme;
+    bearer
+        .into_iter()
+        .chain(cookies::all(headers, cookies::session_name(scheme)).map(|t| (t, Credential::Cookie)))
+        .find_map(|(token, credential)| {
+            let session = worker.sessions.verify(table, token, host, now).ok()?;
+            Some((session, credential))
+        })
+}
+
+/// A path and query on this host that belongs to a cluster; anything else is no place to return to.
+fn local_target<'a>(value: &'a str, host: &str, scheme: Scheme) -> Option<&'a str> {
+    let target = value
+        .strip_prefix(scheme.as_str())
+        .and_then(|rest| rest.strip_prefix("://")?.strip_prefix(host))
+        .unwrap_or(value);
+    let target = target.split('#').next().unwrap_or_default();
+    let path = target.split('?').next().unwrap_or_default();
+    let clean = target.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
+    (clean && check_path(path).is_ok() && split_cluster(path).is_some()).then_some(target)
+}
+
+/// The decoded value of a query parameter that occurs once.
+fn parameter(query: Option<&str>, name: &str) -> Option<String> {
+    let mut values = url::form_urlencoded::parse(query?.as_bytes()).filter(|(key, _)| key == name);
+    let value = values.next()?.1.into_owned();
+    values.next().is_none().then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_cluster_paths_of_this_host_are_places_to_return_to() {
+        let target = |value| local_target(value, "127.0.0.1:7701", Scheme::Http);
+        assert_eq!(
+            target("/airflow-webserver-1/dags?x=%2F#top"),
+            Some("/airflow-webserver-1/dags?x=%2F")
+        );
+        assert_eq!(
+            target("http://127.0.0.1:7701/airflow-webserver-1/"),
+            Some("/airflow-webserver-1/")
+        );
+        for elsewhere in [
+            "",
+            "/",
+            "//evil.example/airflow-webserver-1/",
+            "/\\evil.example",
+            "http://evil.example/airflow-webserver-1/",
+            "http://127.0.0.1:7701.evil.example/airflow-webserver-1/",
+            "http://127.0.0.1:7701@evil.example/airflow-webserver-1/",
+            "https://127.0.0.1:7701/airflow-webserver-1/",
+            "javascript:alert(1)",
+            "/_updraft/logout",
+            "/airflow-webserver-1/../_updraft/logout",
+            "/airflow-webserver-1/%2e%2e/x",
+            "/airflow-webserver-01/",
+            "/airflow-webserver-1/\r\nSet-Cookie: a=b",
+        ] {
+            assert_eq!(target(elsewhere), None, "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_that_occurs_twice_has_no_value() {
+        assert_eq!(parameter(Some("a=1&code=x%20y"), "code").as_deref(), Some("x y"));
+        assert_eq!(parameter(Some("code=x&code=y"), "code"), None);
+    }
+}

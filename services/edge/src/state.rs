@@ -1,0 +1,131 @@
+//! What all serving threads of one edge share, and what each has for itself.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use chrono::{DateTime, Utc};
+use http::StatusCode;
+use tokio::sync::watch;
+use updraft_api::edge::Snapshot;
+use updraft_authz::SessionClaims;
+use updraft_model::{ClusterId, ClusterRole};
+
+use crate::assets::Assets;
+use crate::config::EdgeConfig;
+use crate::control::ControlClient;
+use crate::pool::Pool;
+use crate::table::Table;
+use crate::token::Sessions;
+
+pub(crate) struct State {
+    pub(crate) config: EdgeConfig,
+    pub(crate) control: ControlClient,
+    pub(crate) assets: Assets,
+    pub(crate) counts: Counts,
+    table: ArcSwap<Table>,
+    changes: watch::Sender<u64>,
+    control_reachable: AtomicBool,
+}
+
+/// One serving thread's own: nothing in here is contended.
+pub(crate) struct Worker {
+    pub(crate) state: Arc<State>,
+    pub(crate) pool: Pool,
+    pub(crate) sessions: Sessions,
+}
+
+/// Answers since the start, by class of status.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    by_class: [AtomicU64; 6],
+}
+
+// === impl State ===
+
+impl State {
+    pub(crate) fn new(config: EdgeConfig, control: ControlClient) -> Self {
+        let assets = Assets::new(config.asset_dir.clone());
+        Self {
+            config,
+            control,
+            assets,
+            counts: Counts::default(),
+            table: ArcSwap::default(),
+            changes: watch::Sender::new(0),
+            control_reachable: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn table(&self) -> Arc<Table> {
+        self.table.load_full()
+    }
+
+    pub(crate) fn adopt(&self, snapshot: Snapshot) {
+        self.table.store(Arc::new(Table::from(snapshot)));
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Resolves whenever the table was replaced.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// How often the table was replaced.
+    pub(crate) fn change_count(&self) -> u64 {
+        *self.changes.borrow()
+    }
+
+    pub(crate) fn control_reachable(&self) -> bool {
+        self.control_reachable.load(Ordering::Relaxed)
+    }
+
+    /// Returns what it was before.
+    pub(crate) fn set_control_reachable(&self, reachable: bool) -> bool {
+        self.control_reachable.swap(reachable, Ordering::Relaxed)
+    }
+
+    /// Whether a session still has this role on this cluster.
+    pub(crate) fn still_allows(
+        &self,
+        claims: &SessionClaims,
+        cluster: ClusterId,
+        role: ClusterRole,
+        now: DateTime<Utc>,
+    ) -> bool {
+        let held = self
+            .table
+            .load()
+            .policy
+            .role_on(claims, cluster)
+            .map(|(role, _)| role);
+        claims.exp > now.timestamp() && held == Some(role)
+    }
+}
+
+// === impl Worker ===
+
+impl Worker {
+    pub(crate) fn new(state: Arc<State>) -> Self {
+        let pool = Pool::new(state.config.limits.connect);
+        Self {
+            state,
+            pool,
+            sessions: Sessions::default(),
+        }
+    }
+}
+
+// === impl Counts ===
+
+impl Counts {
+    pub(crate) fn record(&self, status: StatusCode) {
+        if let Some(count) = self.by_class.get(usize::from(status.as_u16() / 100)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.by_class.iter().map(|c| c.load(Ordering::Relaxed)).sum()
+    }
+}

@@ -1,0 +1,143 @@
+//! Verified session tokens, and the tokens minted for Airflow from them.
+//!
+//! Both signatures cost more than forwarding a request, so their results are kept for a while: a verification until the
+//! token expires or the keys change, a minted token for half of its life. Rights are never kept: they are looked up in
+//! the policy for every request. Only tokens that verified are kept, so strangers cannot fill the memory.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use http::HeaderValue;
+use updraft_authz::{SessionClaims, SigningKey, TokenError, mint_airflow_token, verify_session_token};
+use updraft_model::{ClusterId, ClusterRole};
+
+use crate::table::Table;
+
+/// A minted token lives 60 s; it is replaced after half of that.
+const REMINT_SECONDS: i64 = 30;
+/// Sessions kept at once by one worker; beyond it the memory is emptied and fills again.
+const CAPACITY: usize = 4096;
+
+/// Session tokens that were verified by one worker.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The snapshot whose keys verified what is kept.
+    version: Option<i64>,
+    by_token: HashMap<Box<str>, Arc<Session>>,
+}
+
+/// One verified session token.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) claims: SessionClaims,
+    minted: Mutex<Vec<Minted>>,
+}
+
+struct Minted {
+    cluster: ClusterId,
+    role: ClusterRole,
+    kid: String,
+    at: i64,
+    value: HeaderValue,
+}
+
+// === impl Sessions ===
+
+impl Sessions {
+    /// The session behind a token presented on `host`, if it is valid now.
+    pub(crate) fn verify(
+        &self,
+        table: &Table,
+        token: &str,
+        host: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Arc<Session>, TokenError> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.follow(table);
+        if let Some(session) = known.by_token.get(token) {
+            return session.check(host, now).map(|()| Arc::clone(session));
+        }
+        let claims = verify_session_token(&table.session_keys, token, host, now)?;
+        let session = Arc::new(Session {
+            claims,
+            minted: Mutex::default(),
+        });
+        known.keep(token, &session);
+        Ok(session)
+    }
+}
+
+impl Known {
+    /// Forgets all when the keys may have changed.
+    fn follow(&mut self, table: &Table) {
+        if self.version != table.version {
+            self.version = table.version;
+            self.by_token.clear();
+        }
+    }
+
+    fn keep(&mut self, token: &str, session: &Arc<Session>) {
+        if self.by_token.len() >= CAPACITY {
+            self.by_token.clear();
+        }
+        self.by_token.insert(token.into(), Arc::clone(session));
+    }
+}
+
+// === impl Session ===
+
+impl Session {
+    fn check(&self, host: &str, now: DateTime<Utc>) -> Result<(), TokenError> {
+        if self.claims.exp <= now.timestamp() {
+            return Err(TokenError::Invalid("expired"));
+        }
+        if self.claims.host != host {
+            return Err(TokenError::Invalid("made for another host"));
+        }
+        Ok(())
+    }
+
+    /// `Authorization` for one cluster's Airflow.
+    pub(crate) fn authorization(
+        &self,
+        key: &SigningKey,
+        cluster: ClusterId,
+        role: ClusterRole,
+        now: DateTime<Utc>,
+    ) -> Result<HeaderValue, TokenError> {
+        let mut minted = self.minted.lock().unwrap_or_else(PoisonError::into_inner);
+        minted.retain(|m| (0..REMINT_SECONDS).contains(&(now.timestamp() - m.at)));
+        if let Some(kept) = minted
+            .iter()
+            .find(|m| m.cluster == cluster && m.role == role && m.kid == key.kid)
+        {
+            return Ok(kept.value.clone());
+        }
+        let token = mint_airflow_token(key, &self.claims, cluster, role, now)?;
+        let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| TokenError::Sign)?;
+        value.set_sensitive(true);
+        minted.push(Minted {
+            cluster,
+            role,
+            kid: key.kid.clone(),
+            at: now.timestamp(),
+            value: value.clone(),
+        });
+        Ok(value)
+    }
+}
+
+impl std::fmt::Debug for Minted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Minted")
+            .field("cluster", &self.cluster)
+            .field("role", &self.role)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,11 @@
+//! Everything an edge meets in its life, small.
+
+mod client;
+mod control;
+mod upstream;
+mod world;
+
+pub(crate) use client::{Answer, Call};
+pub(crate) use control::Code;
+pub(crate) use upstream::Upstream;
+pub(crate) use world::{ALICE, BOB, CAROL, World, route, until};
