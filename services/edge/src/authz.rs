@@ -145,3 +145,6 @@ fn forgery(request: Request<'_>, credential: Credential) -> Option<Why> {
 fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
+
+#[cfg(test)]
+mod tests;

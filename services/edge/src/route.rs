@@ -281,3 +281,6 @@ fn is_execution(cluster: ClusterId, below: &str) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

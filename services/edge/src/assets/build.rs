@@ -39,7 +39,8 @@ pub enum AssetError {
     Manifest(#[source] serde_json::Error),
 }
 
-/// Compresses the UI files of the Airflow environment in `env_dir` into `out_dir`, which is named after the runtime.
+/// Compresses the UI files of the Airflow environment in `env_dir` (or its site-packages) into `out_dir`, which is
+/// named after the runtime.
 /// Blocking, some seconds of all cores. Any number of calls may run at once; the first to finish wins.
 ///
 /// # Errors
@@ -67,14 +68,17 @@ pub(super) fn read_manifest(dir: &Path) -> Option<Manifest> {
         .filter(|m: &Manifest| m.format == FORMAT)
 }
 
+/// In a virtual environment, or in its site-packages directory itself.
 fn find_dist(env_dir: &Path) -> Result<PathBuf, AssetError> {
-    let none = || AssetError::NoDist(env_dir.to_owned());
-    std::fs::read_dir(env_dir.join("lib"))
-        .map_err(|_| none())?
-        .filter_map(Result::ok)
-        .map(|python| python.path().join("site-packages").join(DIST))
+    let pythons = std::fs::read_dir(env_dir.join("lib"))
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
+    std::iter::once(env_dir.to_owned())
+        .chain(pythons.map(|python| python.path().join("site-packages")))
+        .map(|packages| packages.join(DIST))
         .find(|dist| dist.join("index.html").is_file())
-        .ok_or_else(none)
+        .ok_or_else(|| AssetError::NoDist(env_dir.to_owned()))
 }
 
 fn make(dist: &Path, work: &Path) -> Result<usize, AssetError> {
