@@ -65,7 +65,8 @@ def main() -> None:
     for option in _core() + _providers():
         options.setdefault((option["section"], option["key"]), option)
     ordered = [options[at] for at in sorted(options)]
-    json.dump({"airflow_version": metadata.version("apache-airflow"), "options": ordered}, sys.stdout, indent=1, ensure_ascii=False)
+    catalogue = {"airflow_version": metadata.version("apache-airflow"), "options": ordered}
+    json.dump(catalogue, sys.stdout, indent=1, ensure_ascii=False)
     sys.stdout.write("\n")
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-DAG = '''
+DAG = """
 from datetime import datetime
 
 from airflow.sdk import dag, task
@@ -32,7 +32,7 @@ def demo():
 
 
 demo()
-'''
+"""
 
 
 @dataclass

@@ -18,7 +18,6 @@ import signal
 import socket
 import subprocess
 import time
-import tomllib
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jwt
+import tomllib
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 
@@ -110,7 +110,20 @@ class Postgres:
         initdb = [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8"]
         subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd="/", **as_user)
         self.port = free_port()
-        options = ["-D", data, "-p", str(self.port), "-h", "127.0.0.1", "-k", "", "-c", "fsync=off", "-c", "max_connections=200"]
+        options = [
+            "-D",
+            data,
+            "-p",
+            str(self.port),
+            "-h",
+            "127.0.0.1",
+            "-k",
+            "",
+            "-c",
+            "fsync=off",
+            "-c",
+            "max_connections=200",
+        ]
         with (self.directory / "log").open("wb") as log:
             command = [str(part) for part in [binaries / "postgres", *options]]
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **as_user)
@@ -151,7 +164,9 @@ class Edge:
         fresh.write_text(json.dumps({"keys": [jwk]}))
         fresh.replace(path)
 
-    def token(self, role: str = "admin", *, headers: dict[str, Any] | None = None, changed: dict[str, Any] | None = None) -> str:
+    def token(
+        self, role: str = "admin", *, headers: dict[str, Any] | None = None, changed: dict[str, Any] | None = None
+    ) -> str:
         """A token of this role; `changed` replaces claims, or leaves them out where it says None."""
         now = int(time.time())
         body = {
@@ -182,7 +197,9 @@ class Runtime:
             return None
         return _VARIABLE.sub(lambda match: variables[match[1]], template)
 
-    def env(self, variables: dict[str, str], service: dict[str, Any] | None, overrides: dict[str, str]) -> dict[str, str]:
+    def env(
+        self, variables: dict[str, str], service: dict[str, Any] | None, overrides: dict[str, str]
+    ) -> dict[str, str]:
         granted = service["secrets"] if service else []
         templates: dict[str, str] = dict(self.toml["env"])
         for table in (self.toml["defaults"], self.toml["managed"]):
@@ -382,7 +399,13 @@ class Parent:
         """Starts a node's service from this parent; its pid."""
         argv, env, log = node.command(name)
         status = node.directory / "logs" / f"{name}.status"
-        request = {"argv": ["airflow", *argv[1:]], "env": env, "cwd": node.variables["work_dir"], "output": str(log), "status": str(status)}
+        request = {
+            "argv": ["airflow", *argv[1:]],
+            "env": env,
+            "cwd": node.variables["work_dir"],
+            "output": str(log),
+            "status": str(status),
+        }
         reply = self.ask(request)
         if "pid" not in reply:
             raise RuntimeError(f"{name} was not forked: {reply}")
@@ -433,3 +456,7 @@ def end_group(pid: int, seconds: float = 20.0) -> None:
         wait_for(f"process {pid} to end", lambda: not alive(pid), seconds)
     except TimeoutError:
         kill_group(pid, signal.SIGKILL)
+
+
+def terminate(pid: int) -> None:
+    os.kill(pid, signal.SIGTERM)

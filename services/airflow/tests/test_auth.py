@@ -31,25 +31,42 @@ ALSO_ADMIN_ONLY = {
     ("DELETE", "/api/v2/dags/{dag_id}"): "wipes a DAG's history",
     ("GET", "/api/v2/eventLogs"): "tells of connections and variables too",
     ("POST", "/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/xcomEntries"): "data of a run",
-    ("PATCH", "/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/xcomEntries/{xcom_key:path}"): "data of a run",
-    ("DELETE", "/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/xcomEntries/{xcom_key:path}"): "data of a run",
+    (
+        "PATCH",
+        "/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/xcomEntries/{xcom_key:path}",
+    ): "data of a run",
+    (
+        "DELETE",
+        "/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/xcomEntries/{xcom_key:path}",
+    ): "data of a run",
     ("GET", "/api/v2/eventLogs/{event_log_id}"): "the first event belongs to no DAG",
     ("PUT", "/api/v2/assets/{asset_id}/state-store/{key:path}"): "data of an asset",
 }
 # Refused to admins as well: Airflow mints no identity here, there are no teams, no connection is tested in the web node.
-NOBODYS = {("POST", "/ui/auth/token"), ("GET", "/ui/teams"), ("POST", "/api/v2/connections/test"), ("POST", "/api/v2/connections/enqueue-test")}
+NOBODYS = {
+    ("POST", "/ui/auth/token"),
+    ("GET", "/ui/teams"),
+    ("POST", "/api/v2/connections/test"),
+    ("POST", "/api/v2/connections/enqueue-test"),
+}
 BULK: dict[str, Any] = {
     "/api/v2/connections": {"actions": [{"action": "delete", "entities": ["none"], "action_on_non_existence": "skip"}]},
     "/api/v2/variables": {"actions": [{"action": "delete", "entities": ["none"], "action_on_non_existence": "skip"}]},
     "/api/v2/pools": {"actions": [{"action": "delete", "entities": ["none"], "action_on_non_existence": "skip"}]},
 }
-HARMFUL_TO_OTHER_TESTS = {("DELETE", "/api/v2/dags/{dag_id}"), ("PATCH", "/api/v2/dags"), ("PATCH", "/api/v2/dags/{dag_id}")}
+HARMFUL_TO_OTHER_TESTS = {
+    ("DELETE", "/api/v2/dags/{dag_id}"),
+    ("PATCH", "/api/v2/dags"),
+    ("PATCH", "/api/v2/dags/{dag_id}"),
+}
 
 
 @pytest.fixture(scope="module")
 def ids(cluster: Cluster) -> dict[str, str]:
     """Resources that exist: a refusal must be one of authorization, not of a missing thing."""
-    assert cluster.call("/api/v2/connections", body={"connection_id": "c1", "conn_type": "http"}, method="POST")[0] == 201
+    assert (
+        cluster.call("/api/v2/connections", body={"connection_id": "c1", "conn_type": "http"}, method="POST")[0] == 201
+    )
     assert cluster.call("/api/v2/variables", body={"key": "v1", "value": "hidden-value"}, method="POST")[0] == 201
     assert cluster.call("/api/v2/pools", body={"name": "p1", "slots": 1}, method="POST")[0] == 201
     code, text = cluster.call("/api/v2/dags/demo/dagRuns", "admin", "POST", {"logical_date": None})
@@ -125,7 +142,9 @@ def test_a_user_is_refused_on_every_admin_route(cluster: Cluster, ids: dict[str,
 def test_a_user_is_let_in_everywhere_else(cluster: Cluster, ids: dict[str, str]) -> None:
     refused = {}
     for method, path in routes(cluster):
-        if ADMIN_ONLY.match(path) or (method, path) in ALSO_ADMIN_ONLY | dict.fromkeys(PUBLIC | NOBODYS | HARMFUL_TO_OTHER_TESTS):
+        if ADMIN_ONLY.match(path) or (method, path) in ALSO_ADMIN_ONLY | dict.fromkeys(
+            PUBLIC | NOBODYS | HARMFUL_TO_OTHER_TESTS
+        ):
             continue
         code, text = cluster.call(filled(path, ids), "user", method, body(method, path))
         if code in (0, 401, 403) or code >= 500:
@@ -165,7 +184,10 @@ def test_the_config_page_holds_no_secret(cluster: Cluster) -> None:
     code, text = cluster.call("/api/v2/config", "admin")
     assert code == 200
     names = ("broker_password", "fernet_key", "jwt_secret", "s3_secret_key")
-    secrets = ["secret-of-database", *(cluster.node.variables[name] for name in names if len(cluster.node.variables[name]) > 8)]
+    secrets = [
+        "secret-of-database",
+        *(cluster.node.variables[name] for name in names if len(cluster.node.variables[name]) > 8),
+    ]
     assert not [secret for secret in secrets if secret in text]
 
 
@@ -238,7 +260,9 @@ def test_a_token_signed_otherwise_is_refused(cluster: Cluster) -> None:
         "HS256 with Airflow's own secret": symmetric(cluster, secret),
         "another key of the same id": stranger.token(),
         "unknown key id": cluster.edge.token(headers={"kid": "edge-2"}),
-        "no key id": jwt.encode(jwt.decode(cluster.edge.token(), options={"verify_signature": False}), cluster.edge.key, algorithm="EdDSA"),
+        "no key id": jwt.encode(
+            jwt.decode(cluster.edge.token(), options={"verify_signature": False}), cluster.edge.key, algorithm="EdDSA"
+        ),
         "key in the header": stranger.token(headers={"jwk": json.loads(jwks)["keys"][0], "kid": "own"}),
         "no token": "admin",
         "tampered": cluster.edge.token("user")[:-8] + "AAAAAAAA",

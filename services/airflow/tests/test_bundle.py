@@ -113,7 +113,7 @@ def run(cluster: Cluster) -> tuple[str, str]:
 
 def test_a_new_version_is_parsed_within_seconds_and_old_runs_keep_theirs(cluster: Cluster) -> None:
     assert run(cluster) == ("v1", "v1")
-    code, text = cluster.call("/api/v2/dags/demo/dagRuns", "user", "POST", {"logical_date": None})
+    _, text = cluster.call("/api/v2/dags/demo/dagRuns", "user", "POST", {"logical_date": None})
     old = json.loads(text)["dag_run_id"]
     path = f"/api/v2/dags/demo/dagRuns/{old}"
     harness.wait_for("the run", lambda: json.loads(cluster.call(path)[1])["state"] == "success")

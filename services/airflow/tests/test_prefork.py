@@ -32,7 +32,9 @@ SECRETS = {"dsn": b"secret-of-database", "broker": b"secret-of-broker"}
 @pytest.fixture
 def parent(cluster: Cluster, tmp_path: Path) -> Iterator[harness.Parent]:
     """A parent of its own, for tests that end it."""
-    parent = harness.Parent(cluster.env_dir, cluster.runtime, tmp_path / "p", cluster.parent.variables, cluster.parent.overrides)
+    parent = harness.Parent(
+        cluster.env_dir, cluster.runtime, tmp_path / "p", cluster.parent.variables, cluster.parent.overrides
+    )
     parent.start()
     harness.wait_for("the parent", parent.ready)
     yield parent
@@ -86,7 +88,9 @@ def test_a_run_succeeds_on_forked_services(cluster: Cluster) -> None:
     def state() -> str:
         return str(json.loads(cluster.call(f"/api/v2/dags/demo/dagRuns/{run}")[1])["state"])
 
-    assert harness.wait_for("the run to end", lambda: state() if state() in ("success", "failed") else None) == "success"
+    assert (
+        harness.wait_for("the run to end", lambda: state() if state() in ("success", "failed") else None) == "success"
+    )
 
 
 def test_every_service_answers_its_own_health_check(cluster: Cluster) -> None:
@@ -98,7 +102,12 @@ def test_every_service_answers_its_own_health_check(cluster: Cluster) -> None:
 
 
 def test_nothing_listens_beyond_the_nodes_address(cluster: Cluster) -> None:
-    sockets = {os.readlink(fd) for pid in cluster.services.values() for member in group(pid) for fd in Path(f"/proc/{member}/fd").iterdir()}
+    sockets = {
+        os.readlink(fd)
+        for pid in cluster.services.values()
+        for member in group(pid)
+        for fd in Path(f"/proc/{member}/fd").iterdir()
+    }
     listening = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
@@ -127,7 +136,11 @@ def test_a_worker_holds_no_database_secret_in_memory_or_environment(cluster: Clu
 
 def test_the_parent_holds_no_secret_at_all(cluster: Cluster) -> None:
     assert cluster.parent.process is not None
-    needles = [*SECRETS.values(), cluster.node.variables["fernet_key"].encode(), cluster.node.variables["jwt_secret"].encode()]
+    needles = [
+        *SECRETS.values(),
+        cluster.node.variables["fernet_key"].encode(),
+        cluster.node.variables["jwt_secret"].encode(),
+    ]
     assert memory_holds(cluster.parent.process.pid, needles) == set()
 
 
@@ -246,7 +259,8 @@ def test_a_fork_forgets_the_parents_configuration(cluster: Cluster, tmp_path: Pa
         parent_work = cluster.parent.node.variables["work_dir"]
         request |= {
             "argv": ["airflow", "plugins"],
-            "env": environ | {"PROBE_REPORT": str(report), "PROBE_NEEDLES": json.dumps([parent_work, "nobody@127.0.0.1"])},
+            "env": environ
+            | {"PROBE_REPORT": str(report), "PROBE_NEEDLES": json.dumps([parent_work, "nobody@127.0.0.1"])},
         }
         cluster.parent.ask(request)
         harness.wait_for("the status", lambda: status(request))

@@ -73,7 +73,7 @@ class UpdraftDagBundle(BaseDagBundle):
             except FileNotFoundError:
                 if time.monotonic() >= deadline:
                     raise DagVersionMissing(
-                        f"No DAG version reached this node within {self._wait_seconds:.0f} s: {current} does not exist. "
+                        f"No DAG version reached this node within {self._wait_seconds:.0f} s: {current} is missing. "
                         "Look at the DAG source's state in Updraft."
                     ) from None
                 time.sleep(_POLL_SECONDS)

@@ -39,7 +39,7 @@ class UpdraftCeleryExecutor(CeleryExecutor):
         """Queued tasks that are neither in a queue, nor taken by a worker, nor known to the result backend."""
         if not waiting:
             return []
-        known = self._message_ids({ti.queue for ti in waiting})
+        known = self._message_ids({ti.queue for ti in waiting if ti.queue})
         missing = [ti for ti in waiting if ti.external_executor_id not in known]
         backend = self.celery_app.backend
         return [ti for ti in missing if backend.get_state(ti.external_executor_id) == "PENDING"]
@@ -52,7 +52,7 @@ class UpdraftCeleryExecutor(CeleryExecutor):
             client = channel.client
             for queue in queues:
                 # Kombu has one list per priority.
-                names = [channel._q_for_pri(queue, priority) for priority in channel.priority_steps]  # noqa: SLF001
+                names = [channel._q_for_pri(queue, priority) for priority in channel.priority_steps]
                 for name in names:
                     found.update(_task_id(message) for message in client.lrange(name, 0, -1))
             found.update(_task_id(json.loads(taken)[0]) for taken in client.hvals(_UNACKNOWLEDGED))

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from updraft_airflow.prefork.serve import Forked
 
 # Copied by `from … import …` into modules all over Airflow.
-_COPIED = ("AIRFLOW_HOME", "AIRFLOW_CONFIG", "DAGS_FOLDER", "PLUGINS_FOLDER", "SQL_ALCHEMY_CONN", "SQL_ALCHEMY_CONN_ASYNC")
+_COPIED = (
+    "AIRFLOW_CONFIG",
+    "AIRFLOW_HOME",
+    "DAGS_FOLDER",
+    "PLUGINS_FOLDER",
+    "SQL_ALCHEMY_CONN",
+    "SQL_ALCHEMY_CONN_ASYNC",
+)
 _LOCAL_SETTINGS = "airflow.config_templates.airflow_local_settings"
 
 
@@ -95,7 +102,7 @@ def _reconfigure(parent: Constants) -> None:
     home = configuration.get_airflow_home()
     configuration.AIRFLOW_HOME = home
     configuration.AIRFLOW_CONFIG = configuration.get_airflow_config(home)
-    settings.AIRFLOW_HOME = home
+    vars(settings)["AIRFLOW_HOME"] = home
     settings.configure_vars()
     _replace_copies(parent, Constants.now())
     _replace_paths(parent)
@@ -127,14 +134,14 @@ def _replace_paths(parent: Constants) -> None:
 
 
 def _configure_logging() -> None:
-    from airflow import logging_config, settings
+    from airflow import logging_config
 
     # This module reads the log folders when it is imported.
     sys.modules.pop(_LOCAL_SETTINGS, None)
     active = getattr(logging_config, "_ActiveLoggingConfig", None)
     if active is not None:
         active.logging_config_loaded = False
-    settings.configure_logging()
+    logging_config.configure_logging()
 
 
 def _configure_bundles() -> None:
@@ -146,10 +153,11 @@ def _configure_bundles() -> None:
 def _configure_celery() -> None:
     """The Celery app of the module keeps the dictionary it was made with."""
     from airflow.providers.celery.executors import celery_executor_utils, default_celery
+    from airflow.providers.common.compat.sdk import conf
     from celery.signals import worker_ready
 
     default_celery.DEFAULT_CELERY_CONFIG.clear()
-    default_celery.DEFAULT_CELERY_CONFIG.update(default_celery.get_default_celery_config(default_celery.conf))
+    default_celery.DEFAULT_CELERY_CONFIG.update(default_celery.get_default_celery_config(conf))
     if celery_executor_utils.app.configured:
         raise RuntimeError("Celery's configuration was read in the parent")
     # It unfreezes what the parent froze, and the next collection then copies every shared page.

@@ -124,7 +124,7 @@ def _build_apps() -> None:
     for route in app.routes:
         if isinstance(route, Mount) and isinstance(route.app, Cadwyn):
             # Cadwyn does this at the first request, on the event loop.
-            route.app._cadwyn_initialize()  # noqa: SLF001
+            route.app._cadwyn_initialize()
 
 
 def _forget_answers() -> None:
