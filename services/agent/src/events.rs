@@ -19,7 +19,7 @@ const LONGEST_MESSAGE: usize = 500;
 
 /// Events that control has not confirmed.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Outbox {
+pub(crate) struct Outbox {
     next: u64,
     waiting: VecDeque<AgentEvent>,
 }
@@ -31,12 +31,12 @@ impl Outbox {
     ///
     /// # Errors
     /// When it is there and can't be read.
-    pub fn load(layout: &Layout) -> Result<Self> {
+    pub(crate) fn load(layout: &Layout) -> Result<Self> {
         let Some(bytes) = layout.place().read(EVENTS)? else { return Ok(Self { next: 1, ..Self::default() }) };
         serde_json::from_slice(&bytes).map_err(|source| Error::Format { path: layout.path(EVENTS), source })
     }
 
-    pub fn add(&mut self, service: Option<ServiceName>, kind: &str, severity: Severity, message: &str) {
+    pub(crate) fn add(&mut self, service: Option<ServiceName>, kind: &str, severity: Severity, message: &str) {
         tracing::info!(event.kind = kind, service = service.map(ServiceName::as_str), "{message}");
         self.waiting.push_back(AgentEvent {
             sequence: self.next,
@@ -54,19 +54,19 @@ impl Outbox {
 
     /// # Errors
     /// When the disk refuses; the events are still in memory.
-    pub fn save(&self, layout: &Layout) -> Result<()> {
+    pub(crate) fn save(&self, layout: &Layout) -> Result<()> {
         let bytes =
             serde_json::to_vec(self).map_err(|source| Error::Format { path: layout.path(EVENTS), source })?;
         layout.place().write(EVENTS, &bytes, 0o600, Ownership::Agent)
     }
 
     #[must_use]
-    pub fn waiting(&self) -> Vec<AgentEvent> {
+    pub(crate) fn waiting(&self) -> Vec<AgentEvent> {
         self.waiting.iter().cloned().collect()
     }
 
     /// Control has all up to and with this one.
-    pub fn confirm(&mut self, sequence: u64) {
+    pub(crate) fn confirm(&mut self, sequence: u64) {
         self.waiting.retain(|event| event.sequence > sequence);
     }
 }

@@ -21,6 +21,7 @@ use crate::place::{Ownership, Place};
 pub(crate) const IDENTITY: &str = "agent/identity.json";
 pub(crate) const ASSIGNMENT: &str = "agent/assignment.json";
 pub(crate) const EVENTS: &str = "agent/events.json";
+pub(crate) const LOCK: &str = "agent/lock";
 pub(crate) const STOP: &str = "stop";
 
 /// A node's directory in order.

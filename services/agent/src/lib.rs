@@ -12,9 +12,11 @@ mod place;
 pub mod plan;
 pub mod process;
 pub mod relay;
+mod run;
 pub mod supervise;
 mod usage;
 
 pub use error::{Error, Result};
 pub use layout::Layout;
+pub use run::run;
 pub use place::{Owner, Ownership, Place};

@@ -105,13 +105,30 @@ impl Place {
         self.walk(&parts, Some((mode, ownership))).map_err(Error::file("make directory", self.path.join(relative)))
     }
 
+    /// Makes what is missing of a path for the services; what is there stays as it is.
+    ///
+    /// # Errors
+    /// As for `directory`.
+    pub fn directory_above(&self, relative: &str) -> Result<()> {
+        let parts = components(relative)?;
+        let there = self.walk(&parts, None).is_ok();
+        if there { Ok(()) } else { self.directory(relative, 0o700, Ownership::Service).map(|_| ()) }
+    }
+
     /// Replaces a file in one step.
     ///
     /// # Errors
     /// When it can't be written.
     pub fn write(&self, relative: &str, content: &[u8], mode: u32, ownership: Ownership) -> Result<()> {
-        self.write_inner(relative, content, mode, ownership)?
-            .map_err(Error::file("write", self.path.join(relative)))
+        self.replace(relative, content, mode, ownership, true)
+    }
+
+    /// The same for what is written anew after the machine restarts: it need not reach the disk now.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn write_soon(&self, relative: &str, content: &[u8], mode: u32, ownership: Ownership) -> Result<()> {
+        self.replace(relative, content, mode, ownership, false)
     }
 
     /// The file's bytes; `None` when there is none.
@@ -192,26 +209,30 @@ impl Place {
         Ok(at)
     }
 
-    fn write_inner(
+    fn replace(
         &self,
         relative: &str,
         content: &[u8],
         mode: u32,
         ownership: Ownership,
-    ) -> Result<io::Result<()>> {
+        durable: bool,
+    ) -> Result<()> {
         let (parents, name) = split(relative)?;
         let temporary = format!(".{name}.new");
-        Ok(self.walk(&parents, None).and_then(|parent| {
+        let replaced = self.walk(&parents, None).and_then(|parent| {
             let _ = rustix::fs::unlinkat(&parent, temporary.as_str(), AtFlags::empty());
             let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
             let file = rustix::fs::openat(&parent, temporary.as_str(), flags, Mode::from_raw_mode(0o600))?;
             self.own(&file, mode, ownership)?;
             let mut file = File::from(file);
             file.write_all(content)?;
-            file.sync_data()?;
+            if durable {
+                file.sync_data()?;
+            }
             rustix::fs::renameat(&parent, temporary.as_str(), &parent, name)?;
             Ok(())
-        }))
+        });
+        replaced.map_err(Error::file("write", self.path.join(relative)))
     }
 
     fn append_in(&self, parent: &OwnedFd, name: &str, mode: u32, ownership: Ownership) -> io::Result<File> {

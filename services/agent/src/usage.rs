@@ -10,14 +10,14 @@ const MEMORY_EVERY: u32 = 3;
 
 /// Usage since the last look.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// Of one core.
-    pub cpu_percent: Option<f32>,
-    pub memory_bytes: Option<u64>,
+    pub(crate) cpu_percent: Option<f32>,
+    pub(crate) memory_bytes: Option<u64>,
 }
 
 #[derive(Debug)]
-pub struct Meter {
+pub(crate) struct Meter {
     ticks_per_second: u64,
     last: Option<(Instant, Vec<(ProcessId, u64)>)>,
     looks: u32,
@@ -34,7 +34,7 @@ impl Default for Meter {
 
 impl Meter {
     /// Usage of all trees below `roots`. Reads every process of the machine: call it seldom, off the event loop.
-    pub fn look(&mut self, roots: &[ProcessId], now: Instant) -> Usage {
+    pub(crate) fn look(&mut self, roots: &[ProcessId], now: Instant) -> Usage {
         let tree = Tree::read();
         let members: BTreeSet<ProcessId> = roots.iter().flat_map(|root| tree.members(*root)).collect();
         let ticks: Vec<(ProcessId, u64)> = members

@@ -33,10 +33,10 @@ pub struct Bucket {
 
 /// The object `current`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Current {
-    pub digest: Digest,
-    pub files: u64,
-    pub bytes: u64,
+pub(super) struct Current {
+    pub(super) digest: Digest,
+    pub(super) files: u64,
+    pub(super) bytes: u64,
 }
 
 /// One object of the source.

@@ -51,7 +51,7 @@ pub async fn deliver(
                 Ok(bucket) => run(&shelf, &bucket, delivery.resolver, &events).await,
                 Err(error) => {
                     let _ = events.send(DagEvent::Failed(error.chain())).await;
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 }
             }
         };

@@ -4,6 +4,7 @@
 //! taken as one version; one that changed meanwhile is read again.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,41 +83,48 @@ async fn snapshot(
         .unwrap_or_default();
     let earlier = resolved.map(|resolved| shelf.version(&resolved.digest));
     let files = shelf.aside_directory()?;
-    let directory: Arc<std::path::Path> = Arc::from(files.path());
-    let written: Vec<(String, u64, [u8; 32])> = futures::stream::iter(objects)
+    let directory: Arc<Path> = Arc::from(files.path());
+    let copies: Vec<_> = objects
+        .iter()
         .map(|object| {
-            let directory = Arc::clone(&directory);
-            let path = object.path.clone();
-            let here = (unchanged.get(path.as_str()) == Some(&object)).then_some(earlier.as_ref()).flatten();
-            let here = here.map(|earlier| earlier.join(&path));
-            async move {
-                let content = match here {
-                    Some(_) => None,
-                    None => Some(bucket.read(object).await?),
-                };
-                blocking(move || {
-                    let (length, sha256) = match (content, here) {
-                        (Some(bytes), _) => archive::write_file(&directory, &path, bytes.as_ref())?,
-                        (None, Some(here)) => {
-                            let file = std::fs::File::open(&here).map_err(Error::file("read", &here))?;
-                            archive::write_file(&directory, &path, file)?
-                        }
-                        (None, None) => return Err(Error::Dags(format!("`{path}` has no content"))),
-                    };
-                    Ok((path, length, sha256))
-                })
-                .await
-            }
+            let same = unchanged.get(object.path.as_str()) == Some(&object);
+            let here = earlier.as_ref().filter(|_| same).map(|earlier| earlier.join(&object.path));
+            copy(bucket.clone(), object.clone(), here, Arc::clone(&directory))
         })
-        .buffer_unordered(AT_ONCE)
-        .try_collect()
-        .await?;
+        .collect();
+    let written: Vec<(String, u64, [u8; 32])> =
+        futures::stream::iter(copies).buffer_unordered(AT_ONCE).try_collect().await?;
     let mut manifest = Manifest::default();
     for (path, length, sha256) in written {
         manifest.add(&path, length, sha256)?;
     }
     archive::check_size(&manifest)?;
     Ok((files, manifest))
+}
+
+/// Brings one file, from the version on disk where it is unchanged.
+async fn copy(
+    bucket: Bucket,
+    object: SourceObject,
+    here: Option<PathBuf>,
+    directory: Arc<Path>,
+) -> Result<(String, u64, [u8; 32])> {
+    let content = match &here {
+        Some(_) => None,
+        None => Some(bucket.read(&object).await?),
+    };
+    blocking(move || {
+        let (length, sha256) = match (content, here) {
+            (Some(bytes), _) => archive::write_file(&directory, &object.path, bytes.as_ref())?,
+            (None, Some(here)) => {
+                let file = std::fs::File::open(&here).map_err(Error::file("read", &here))?;
+                archive::write_file(&directory, &object.path, file)?
+            }
+            (None, None) => return Err(Error::Dags(format!("`{}` has no content", object.path))),
+        };
+        Ok((object.path, length, sha256))
+    })
+    .await
 }
 
 /// All that a listing alone can tell, before anything is read.

@@ -86,6 +86,7 @@ impl Handle {
         if !same {
             return Ok(None);
         }
+        #[expect(deprecated, reason = "its successor is unsafe; an OwnedFd is the descriptor it owns")]
         let fd = AsyncFd::with_interest(fd, Interest::READABLE)?;
         Ok(Some(Self { id, fd: Arc::new(fd) }))
     }

@@ -1,5 +1,5 @@
 //! All processes that belong to a service: descendants, and members of its group and session, also after their
-//! parents are gone.
+//! parents are gone; and those that made a session of their own, by the mark in the environment they inherited.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,15 +65,36 @@ impl Tree {
             .map(|stat| ProcessId { pid: stat.pid, start_time: stat.start_time })
             .collect()
     }
+
+    /// The living processes of this user that were started with the mark.
+    fn marked(&self, mark: &str, uid: u32) -> impl Iterator<Item = ProcessId> {
+        let entry = format!("{MARK}={mark}").into_bytes();
+        self.processes
+            .values()
+            .filter(|stat| !stat.is_dead())
+            .map(|stat| ProcessId { pid: stat.pid, start_time: stat.start_time })
+            .filter(move |id| id.uid() == Some(uid) && carries(id.pid, &entry))
+    }
 }
 
-/// Kills all of `root`'s tree that runs as `uid`, looking again until nothing new appears. Returns how many.
+fn carries(pid: i32, entry: &[u8]) -> bool {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    environment.split(|byte| *byte == 0).any(|found| found == entry)
+}
+
+/// In the environment of every process of a service, with the service's mark.
+pub const MARK: &str = "UPDRAFT_SERVICE";
+
+/// Kills all of `root`'s tree that runs as `uid`, and what carries its mark, looking again until nothing new appears.
+/// Returns how many.
 #[must_use]
-pub fn kill_tree(root: ProcessId, uid: u32) -> usize {
+pub fn kill_tree(root: ProcessId, mark: &str, uid: u32) -> usize {
     let mut killed = BTreeSet::new();
     // Each round stops forks of the one before; a tree deeper than this is not being killed but is growing.
     for _ in 0..20 {
-        let members = Tree::read().members(root);
+        let tree = Tree::read();
+        let mut members = tree.members(root);
+        members.extend(tree.marked(mark, uid));
         let fresh: Vec<_> =
             members.into_iter().filter(|id| !killed.contains(id) && id.uid() == Some(uid)).collect();
         if fresh.is_empty() {

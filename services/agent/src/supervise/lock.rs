@@ -9,7 +9,7 @@ use crate::place::{Ownership, Place};
 
 /// Held until dropped.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(crate) struct Lock {
     _file: File,
 }
 
@@ -17,13 +17,13 @@ pub(super) struct Lock {
 
 impl Lock {
     /// Waits for the lock, blocking the thread.
-    pub(super) fn wait(place: &Place, name: &str, shared: bool) -> Result<Self> {
+    pub(crate) fn wait(place: &Place, name: &str, shared: bool) -> Result<Self> {
         let operation = if shared { FlockOperation::LockShared } else { FlockOperation::LockExclusive };
         Self::take(place, name, operation)
     }
 
     /// The lock alone, if nobody else has it.
-    pub(super) fn try_alone(place: &Place, name: &str) -> Option<Self> {
+    pub(crate) fn try_alone(place: &Place, name: &str) -> Option<Self> {
         Self::take(place, name, FlockOperation::NonBlockingLockExclusive).ok()
     }
 

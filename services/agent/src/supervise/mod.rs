@@ -11,8 +11,11 @@ mod prefork;
 mod record;
 mod slot;
 
+pub(crate) use launch::service_uid;
 pub use launch::{Launch, Launched};
+pub(crate) use lock::Lock;
 pub use log::{redacted_tail, rotate};
+pub(crate) use prefork::Membership;
 pub use prefork::Parent;
-pub use record::{Origin, Record, find_stray};
-pub use slot::{Ended, Slot};
+pub use record::{Origin, Record, boot, find_stray};
+pub use slot::{Ended, HealthChange, Slot};

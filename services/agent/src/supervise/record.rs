@@ -24,6 +24,9 @@ pub enum Origin {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     pub name: ServiceName,
+    /// Of the kernel that ran it: pids and start times mean nothing to another.
+    #[serde(default)]
+    pub boot: String,
     /// None while it is being spawned: an agent that died just then looks for a stray.
     pub process: Option<ProcessId>,
     pub started_at: DateTime<Utc>,
@@ -50,7 +53,7 @@ impl Record {
         let path = layout::record(self.name);
         let text = serde_json::to_vec(self)
             .map_err(|source| Error::Format { path: layout.path(&path), source })?;
-        layout.place().write(&path, &text, 0o600, Ownership::Agent)
+        layout.place().write_soon(&path, &text, 0o600, Ownership::Agent)
     }
 
     /// Records of all services that ever ran here. One that can't be read is as good as none: strays are found by
@@ -65,6 +68,12 @@ impl Record {
             })
             .collect()
     }
+}
+
+/// This kernel's run.
+#[must_use]
+pub fn boot() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
 /// A group leader whose output goes to `log`: the service of an agent that died before it could write its record.

@@ -93,6 +93,7 @@ impl Slot {
     pub fn new(assignment: ServiceAssignment, record: Option<Record>) -> Self {
         let record = record.unwrap_or_else(|| Record {
             name: assignment.name,
+            boot: String::new(),
             process: None,
             started_at: Utc::now(),
             origin: Origin::Direct,
@@ -150,6 +151,14 @@ impl Slot {
         match &self.state {
             State::None | State::Launching => None,
             State::Running(running) | State::Stopping { running, .. } => Some(running.handle.id()),
+        }
+    }
+
+    #[must_use]
+    pub fn handle(&self) -> Option<Handle> {
+        match &self.state {
+            State::None | State::Launching => None,
+            State::Running(running) | State::Stopping { running, .. } => Some(running.handle.clone()),
         }
     }
 
@@ -231,7 +240,7 @@ impl Slot {
         running.child.as_mut()?.try_wait().ok().flatten().map(Ended::from)
     }
 
-    pub fn note(&mut self, id: ProcessId, outcome: Outcome, now: Instant) -> HealthChange {
+    pub fn note(&mut self, id: ProcessId, outcome: &Outcome, now: Instant) -> HealthChange {
         let State::Running(running) = &mut self.state else { return HealthChange::None };
         if running.handle.id() != id {
             return HealthChange::None;
@@ -239,7 +248,7 @@ impl Slot {
         let was_healthy = running.verdict.is_healthy();
         let proven = running.healthy_since.is_some();
         self.detail = outcome.reason().map(|reason| reason.chars().take(500).collect());
-        running.verdict = running.verdict.after(&outcome, now);
+        running.verdict = running.verdict.after(outcome, now);
         match (was_healthy, running.verdict.is_healthy()) {
             (false, true) => {
                 running.healthy_since.get_or_insert(now);

@@ -1,0 +1,29 @@
+//! What the event loop is told.
+
+use updraft_api::agent::Assignment;
+use updraft_model::ServiceName;
+
+use crate::dags::DagEvent;
+use crate::error::Result;
+use crate::health::Outcome;
+use crate::process::ProcessId;
+use crate::supervise::{Ended, Launched, Parent};
+use crate::usage::Usage;
+
+#[derive(Debug)]
+pub(super) enum Happening {
+    Assigned(Box<Assignment>),
+    /// The environment's directory is there.
+    EnvironmentFound,
+    /// It answers; or why services are started without it.
+    ParentReady(Result<Parent, String>),
+    ParentEnded,
+    Launched(ServiceName, Result<Launched>),
+    /// `Ended` is unknown for this agent's own children: they are asked when they are reaped.
+    Ended(ServiceName, ProcessId, Ended),
+    Checked(ServiceName, ProcessId, Outcome),
+    Dags(DagEvent),
+    /// Control has all events up to this one.
+    Reported(u64),
+    Measured(Usage),
+}

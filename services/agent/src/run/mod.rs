@@ -1,0 +1,137 @@
+//! The agent, composed: one event loop that observes, plans and executes, and tasks that only tell it things.
+
+mod adopt;
+mod execute;
+mod happening;
+mod node;
+mod prepare;
+mod publish;
+mod reporter;
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use secrecy::ExposeSecret as _;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+use updraft_api::agent::Bootstrap;
+use updraft_model::AgentPhase;
+
+use crate::bootstrap::Identity;
+use crate::control::ControlClient;
+use crate::error::{Error, Result};
+use crate::layout::{self, Layout};
+use crate::place::{Owner, Ownership, Place};
+use crate::supervise::Lock;
+use crate::{assignment, bootstrap, relay};
+use happening::Happening;
+use node::Node;
+
+/// How often the provider's `stop` file is looked for.
+const LOOK_FOR_STOP: Duration = Duration::from_millis(200);
+/// Usage is measured and logs are rotated.
+const HOUSEKEEPING: Duration = Duration::from_secs(5);
+
+/// Runs a node until `shutdown` (services stay) or until the provider's `stop` file has stopped its services.
+///
+/// # Errors
+/// When the node can't be begun at all; what happens later is reported and tried again.
+pub async fn run(bootstrap_path: &Path, shutdown: impl Future<Output = ()>) -> Result<()> {
+    // Fails only when it was installed before, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let bootstrap = bootstrap::read(bootstrap_path)?;
+    let owner = Owner::resolve(bootstrap.service_user.as_deref())?;
+    let layout = Layout::ensure(Place::open(Path::new(&bootstrap.node_dir), owner)?)?;
+    let shared = Place::open(Path::new(&bootstrap.shared_dir), owner)?;
+    shared.secure(0o1770, Ownership::Shared)?;
+    let mut shutdown = pin!(shutdown);
+    let begun = async {
+        let lock = alone(&layout).await?;
+        Ok::<_, Error>((lock, bootstrap::identify(&bootstrap, &layout).await?))
+    };
+    let (_lock, identity) = tokio::select! {
+        begun = begun => begun?,
+        () = &mut shutdown => return Ok(()),
+    };
+    let (tell, happenings) = mpsc::unbounded_channel();
+    let node = begin(&bootstrap, &identity, layout, shared, tell)?;
+    drive(node, happenings, shutdown).await
+}
+
+/// Two agents of one node would fight over its services: the second waits for the first to end.
+async fn alone(layout: &Layout) -> Result<Lock> {
+    let layout = layout.clone();
+    let locked = tokio::task::spawn_blocking(move || Lock::wait(layout.place(), layout::LOCK, false)).await;
+    locked.unwrap_or_else(|_| Err(Error::Dags("the agent's lock was broken off".to_owned())))
+}
+
+fn begin(
+    bootstrap: &Bootstrap,
+    identity: &Identity,
+    layout: Layout,
+    shared: Place,
+    tell: mpsc::UnboundedSender<Happening>,
+) -> Result<Node> {
+    let registered = &identity.registered;
+    let key = registered.key_pem.expose_secret();
+    let relays = relay::open(&bootstrap.address, &registered.ca_pem, &registered.cert_pem, key)?;
+    let control = ControlClient::new(&bootstrap.control_url, registered.node_token.clone())?;
+    let stored = assignment::load(&layout)?;
+    let (taken, mut assignments) = mpsc::channel(1);
+    tokio::spawn(assignment::follow(control.clone(), identity.node, stored.clone(), taken));
+    let forward = tell.clone();
+    tokio::spawn(async move {
+        while let Some(assignment) = assignments.recv().await {
+            if forward.send(Happening::Assigned(Box::new(assignment))).is_err() {
+                return;
+            }
+        }
+    });
+    let mut node = Node::new(identity.node, layout, shared, relays, control, tell)?;
+    if let Some(stored) = stored {
+        node.resume(stored);
+    }
+    Ok(node)
+}
+
+async fn drive(
+    mut node: Node,
+    mut happenings: mpsc::UnboundedReceiver<Happening>,
+    mut shutdown: std::pin::Pin<&mut impl Future<Output = ()>>,
+) -> Result<()> {
+    let mut look_for_stop = interval(LOOK_FOR_STOP);
+    let mut housekeeping = interval(HOUSEKEEPING);
+    look_for_stop.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let (phase, wake_at) = node.advance(Instant::now());
+        if node.is_leaving() && phase == AgentPhase::Stopped {
+            node.farewell().await;
+            return Ok(());
+        }
+        let wake = async {
+            match wake_at {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = &mut shutdown => {
+                tracing::info!("The agent ends; its services stay");
+                node.save();
+                return Ok(());
+            }
+            Some(happening) = happenings.recv() => {
+                node.handle(happening);
+                while let Ok(more) = happenings.try_recv() {
+                    node.handle(more);
+                }
+            }
+            () = wake => {}
+            _ = look_for_stop.tick() => node.look_for_stop(),
+            _ = housekeeping.tick() => node.keep_house(),
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! A node's state, and what each happening does to it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::{mpsc, watch};
+use updraft_api::agent::{Assignment, DagDelivery, NodePower, Report};
+use updraft_api::rest::Severity;
+use updraft_model::{AgentPhase, NodeId, ServiceName};
+
+use super::happening::Happening;
+use super::reporter;
+use crate::control::ControlClient;
+use crate::dags::{self, DagEvent, Shelf};
+use crate::error::{Error, Result};
+use crate::events::Outbox;
+use crate::health;
+use crate::layout::{self, Layout};
+use crate::place::Place;
+use crate::plan::{Plan, Readiness, plan};
+use crate::relay::Relays;
+use crate::supervise::{Membership, Parent, Slot, rotate};
+use crate::usage::{Meter, Usage};
+use crate::assignment;
+
+pub(super) struct Node {
+    pub(super) id: NodeId,
+    pub(super) layout: Layout,
+    pub(super) shared: Arc<Place>,
+    pub(super) relays: Relays,
+    pub(super) control: ControlClient,
+    pub(super) tell: mpsc::UnboundedSender<Happening>,
+    pub(super) health: health::Client,
+    pub(super) assignment: Option<Assignment>,
+    pub(super) slots: BTreeMap<ServiceName, Slot>,
+    pub(super) readiness: Readiness,
+    pub(super) parent: ParentState,
+    pub(super) membership: Option<Membership>,
+    pub(super) outbox: Outbox,
+    pub(super) delivery: watch::Sender<Option<DagDelivery>>,
+    pub(super) dag_version: Option<String>,
+    pub(super) usage: Usage,
+    pub(super) since: Since,
+    pub(super) report: watch::Sender<Option<Report>>,
+    pub(super) reported: String,
+    meter: Arc<Mutex<Meter>>,
+    leaving: bool,
+}
+
+/// Where the pre-imported parent is.
+#[derive(Debug)]
+pub(super) enum ParentState {
+    /// No service asks for it, or the node is stopped.
+    Absent,
+    Starting,
+    Ready(Parent),
+    /// Services are started as plain processes.
+    Failed,
+}
+
+/// When steps of this run began and ended, for the timeline.
+#[derive(Debug, Default)]
+pub(super) struct Since {
+    pub(super) assigned: Option<DateTime<Utc>>,
+    pub(super) prepared: Option<DateTime<Utc>>,
+    pub(super) parent_started: Option<DateTime<Utc>>,
+    pub(super) parent_ready: Option<DateTime<Utc>>,
+    pub(super) dags_live: Option<DateTime<Utc>>,
+    pub(super) stopping: Option<DateTime<Utc>>,
+}
+
+// === impl Node ===
+
+impl Node {
+    pub(super) fn new(
+        id: NodeId,
+        layout: Layout,
+        shared: Place,
+        relays: Relays,
+        control: ControlClient,
+        tell: mpsc::UnboundedSender<Happening>,
+    ) -> Result<Self> {
+        let outbox = Outbox::load(&layout)?;
+        let (delivery, deliveries) = watch::channel(None);
+        let (report, reports) = watch::channel(None);
+        tokio::spawn(reporter::run(control.clone(), reports, tell.clone()));
+        spawn_dags(&layout, deliveries, tell.clone());
+        let dag_version = Shelf::new(layout.clone()).current().map(|digest| digest.to_string());
+        let since = Since { dags_live: dag_version.as_ref().map(|_| Utc::now()), ..Since::default() };
+        Ok(Self {
+            id,
+            layout,
+            shared: Arc::new(shared),
+            relays,
+            control,
+            tell,
+            health: health::Client::new().map_err(Error::ControlUnreachable)?,
+            assignment: None,
+            slots: BTreeMap::new(),
+            readiness: Readiness::default(),
+            parent: ParentState::Absent,
+            membership: None,
+            outbox,
+            delivery,
+            dag_version,
+            usage: Usage::default(),
+            since,
+            report,
+            reported: String::new(),
+            meter: Arc::default(),
+            leaving: false,
+        })
+    }
+
+    /// Plans, executes, reports; returns the phase and when to come again.
+    pub(super) fn advance(&mut self, now: Instant) -> (AgentPhase, Option<Instant>) {
+        let Some(assignment) = self.assignment.clone() else {
+            self.publish(None);
+            let phase = if self.leaving { AgentPhase::Stopped } else { AgentPhase::Preparing };
+            return (phase, None);
+        };
+        let first = self.plan(&assignment, now);
+        for action in &first.actions {
+            self.execute(*action, now);
+        }
+        let settled = if first.actions.is_empty() { first } else { self.plan(&assignment, now) };
+        self.note_phase(settled.phase);
+        self.publish(Some(&settled));
+        (settled.phase, settled.wake_at)
+    }
+
+    pub(super) fn power(&self) -> NodePower {
+        match &self.assignment {
+            Some(assignment) if !self.leaving => assignment.power,
+            _ => NodePower::Stop,
+        }
+    }
+
+    pub(super) fn handle(&mut self, happening: Happening) {
+        let now = Instant::now();
+        match happening {
+            Happening::Assigned(assignment) => self.take(*assignment),
+            Happening::EnvironmentFound => self.readiness.environment = true,
+            Happening::ParentReady(ready) => self.parent_ready(ready),
+            Happening::ParentEnded => self.parent_ended(),
+            Happening::Launched(name, launched) => self.launched(name, launched, now),
+            Happening::Ended(name, process, ended) => self.ended(name, process, ended, now),
+            Happening::Checked(name, process, outcome) => self.checked(name, process, &outcome, now),
+            Happening::Dags(event) => self.dags(event),
+            Happening::Reported(sequence) => self.outbox.confirm(sequence),
+            Happening::Measured(usage) => self.usage = usage,
+        }
+    }
+
+    /// Events are written down as they come: an agent may be killed at any moment.
+    pub(super) fn event(&mut self, service: Option<ServiceName>, kind: &str, severity: Severity, message: &str) {
+        self.outbox.add(service, kind, severity, message);
+        self.save();
+    }
+
+    pub(super) fn save(&self) {
+        if let Err(error) = self.outbox.save(&self.layout) {
+            tracing::warn!(error = error.chain(), "Events could not be written down");
+        }
+    }
+
+    pub(super) fn look_for_stop(&mut self) {
+        let asked = self.layout.path(layout::STOP).exists();
+        if asked && !self.leaving {
+            tracing::info!("The node is asked to stop its services and end");
+            self.leaving = true;
+        }
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving
+    }
+
+    /// The last thing before an asked-for end.
+    pub(super) async fn farewell(&mut self) {
+        self.leave_parent();
+        self.save();
+        let report = self.report.borrow().clone();
+        if let Some(report) = report {
+            let within = std::time::Duration::from_millis(500);
+            let _ = tokio::time::timeout(within, self.control.report(&report)).await;
+        }
+    }
+
+    pub(super) fn keep_house(&self) {
+        let roots: Vec<_> = self
+            .slots
+            .values()
+            .flat_map(|slot| slot.process().into_iter().chain(slot.record.orphaned.iter().copied()))
+            .collect();
+        let names: Vec<ServiceName> = self.slots.keys().copied().collect();
+        let (meter, tell, layout) = (Arc::clone(&self.meter), self.tell.clone(), self.layout.clone());
+        tokio::task::spawn_blocking(move || {
+            for name in names {
+                if let Err(error) = rotate(layout.place(), &layout::log(name)) {
+                    tracing::warn!(error = error.chain(), "A log could not be rotated");
+                }
+            }
+            if let Ok(mut meter) = meter.lock() {
+                // Nobody listens when the agent is ending.
+                let _ = tell.send(Happening::Measured(meter.look(&roots, Instant::now())));
+            }
+        });
+    }
+
+    fn plan(&self, assignment: &Assignment, now: Instant) -> Plan {
+        let observed = self.slots.iter().map(|(name, slot)| (*name, slot.observed())).collect();
+        plan(assignment, self.power(), &observed, self.readiness, now)
+    }
+
+    fn take(&mut self, offered: Assignment) {
+        if let Err(error) = assignment::save(&self.layout, &offered) {
+            // It is still carried out: only a restart without control would miss it.
+            let message = format!("The new assignment could not be written to disk: {}", error.chain());
+            self.event(None, "node_disk_failed", Severity::Error, &message);
+        }
+        self.adopt_assignment(offered);
+    }
+
+    fn note_phase(&mut self, phase: AgentPhase) {
+        match phase {
+            AgentPhase::Stopping => {
+                self.since.stopping.get_or_insert_with(Utc::now);
+            }
+            AgentPhase::Stopped => self.leave_parent(),
+            AgentPhase::Preparing | AgentPhase::Starting | AgentPhase::Running | AgentPhase::Degraded => {
+                self.since.stopping = None;
+            }
+        }
+        if self.readiness.files && self.readiness.environment {
+            self.since.prepared.get_or_insert_with(Utc::now);
+        }
+    }
+
+    fn dags(&mut self, event: DagEvent) {
+        match event {
+            DagEvent::Live(digest) => {
+                let digest = digest.to_string();
+                self.since.dags_live.get_or_insert_with(Utc::now);
+                if self.dag_version.as_ref() != Some(&digest) {
+                    let message = format!("DAG version {} is live on this node.", short(&digest));
+                    self.event(None, "dag_version_live", Severity::Info, &message);
+                    self.dag_version = Some(digest);
+                }
+            }
+            DagEvent::Published(digest) => {
+                let message = format!("DAG version {} was made of the source.", short(digest.as_str()));
+                self.event(None, "dag_version_published", Severity::Info, &message);
+            }
+            DagEvent::Failed(reason) => {
+                let message = format!("The DAGs could not be brought up to date; the last good version serves: {reason}");
+                self.event(None, "dag_sync_failed", Severity::Error, &message);
+            }
+            DagEvent::Recovered => {
+                self.event(None, "dag_sync_recovered", Severity::Info, "DAGs are brought up to date again.");
+            }
+        }
+    }
+}
+
+fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
+fn spawn_dags(
+    layout: &Layout,
+    deliveries: watch::Receiver<Option<DagDelivery>>,
+    tell: mpsc::UnboundedSender<Happening>,
+) {
+    let (events, mut told) = mpsc::channel(16);
+    tokio::spawn(dags::deliver(layout.clone(), deliveries, events));
+    tokio::spawn(async move {
+        while let Some(event) = told.recv().await {
+            if tell.send(Happening::Dags(event)).is_err() {
+                return;
+            }
+        }
+    });
+}

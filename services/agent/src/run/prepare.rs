@@ -1,0 +1,153 @@
+//! What must be there before services start: the pre-imported parent, which takes longest and goes first; files; the
+//! environment; relays and DAGs.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use updraft_api::agent::{Assignment, NodePower};
+use updraft_api::rest::Severity;
+
+use super::happening::Happening;
+use super::node::{Node, ParentState};
+use crate::error::{Error, Result};
+use crate::place::Ownership;
+use crate::supervise::{Membership, Parent};
+
+const LOOK_FOR_ENVIRONMENT: Duration = Duration::from_millis(50);
+
+impl Node {
+    /// Carries out an assignment: what it needs is begun here, services are the plan's.
+    pub(super) fn adopt_assignment(&mut self, assignment: Assignment) {
+        let restarted = self.assignment.as_ref().is_none_or(|before| before.generation != assignment.generation);
+        if restarted {
+            self.since.assigned = Some(Utc::now());
+            self.since.prepared = None;
+        }
+        self.readiness.environment = Path::new(&assignment.environment_dir).is_dir();
+        let environment_dir = assignment.environment_dir.clone();
+        self.assignment = Some(assignment);
+        self.ensure_parent();
+        self.apply_rest();
+        if !self.readiness.environment {
+            let tell = self.tell.clone();
+            tokio::spawn(async move {
+                while !Path::new(&environment_dir).is_dir() {
+                    tokio::time::sleep(LOOK_FOR_ENVIRONMENT).await;
+                }
+                let _ = tell.send(Happening::EnvironmentFound);
+            });
+        }
+    }
+
+    /// Starts or finds the pre-imported parent when the node runs and some service asks for it.
+    pub(super) fn ensure_parent(&mut self) {
+        let Some(assignment) = &self.assignment else { return };
+        let needed = self.power() == NodePower::Run && assignment.services.iter().any(|service| service.prefork);
+        if !needed || !matches!(self.parent, ParentState::Absent) {
+            return;
+        }
+        let (environment, env) = (assignment.environment_dir.clone(), assignment.parent_env.clone());
+        let joined = self.membership.take().map_or_else(|| Membership::join(&self.shared), Ok);
+        match joined {
+            Ok(membership) => self.membership = Some(membership),
+            Err(error) => tracing::warn!(error = error.chain(), "The pre-imported parent can't be shared"),
+        }
+        self.parent = ParentState::Starting;
+        self.readiness.parent = false;
+        self.since.parent_started = Some(Utc::now());
+        self.since.parent_ready = None;
+        let (shared, tell) = (Arc::clone(&self.shared), self.tell.clone());
+        tokio::spawn(async move {
+            let found = tokio::task::spawn_blocking(move || Parent::ensure(&shared, &environment, &env)).await;
+            let ready = match found {
+                Ok(Ok(parent)) => parent.ready().await.map(|()| parent),
+                Ok(Err(error)) => Err(error.chain()),
+                Err(error) => Err(error.to_string()),
+            };
+            let watched = ready.as_ref().ok().cloned();
+            let _ = tell.send(Happening::ParentReady(ready));
+            if let Some(parent) = watched {
+                parent.ended().await;
+                let _ = tell.send(Happening::ParentEnded);
+            }
+        });
+    }
+
+    pub(super) fn parent_ready(&mut self, ready: Result<Parent, String>) {
+        self.readiness.parent = true;
+        match ready {
+            Ok(parent) => {
+                self.parent = ParentState::Ready(parent);
+                self.since.parent_ready = Some(Utc::now());
+            }
+            Err(reason) => {
+                self.parent = ParentState::Failed;
+                let message = format!("Services are started one by one, which takes longer: {reason}");
+                self.event(None, "prefork_failed", Severity::Warning, &message);
+            }
+        }
+    }
+
+    /// Another is started only when a service needs it: what it forked goes on.
+    pub(super) fn parent_ended(&mut self) {
+        if matches!(self.parent, ParentState::Ready(_)) {
+            self.parent = ParentState::Absent;
+            self.ensure_parent();
+        }
+    }
+
+    /// The last node of the machine that leaves ends the parent.
+    pub(super) fn leave_parent(&mut self) {
+        self.parent = ParentState::Absent;
+        self.readiness.parent = false;
+        let Some(membership) = self.membership.take() else { return };
+        if let Err(error) = membership.leave(&self.shared) {
+            tracing::warn!(error = error.chain(), "The pre-imported parent could not be ended");
+        }
+    }
+
+    fn apply_rest(&mut self) {
+        let Some(assignment) = self.assignment.clone() else { return };
+        self.relays.apply(&assignment);
+        self.deliver_dags(&assignment);
+        match self.write_files(&assignment) {
+            Ok(()) => self.readiness.files = true,
+            Err(error) => {
+                self.readiness.files = false;
+                let message = format!("The services' files could not be written, so none is started: {}", error.chain());
+                self.event(None, "node_disk_failed", Severity::Error, &message);
+            }
+        }
+    }
+
+    fn deliver_dags(&self, assignment: &Assignment) {
+        let wanted = (assignment.power == NodePower::Run).then(|| assignment.dags.clone());
+        self.delivery.send_if_modified(|current| {
+            let same = serde_json::to_string(&*current).ok() == serde_json::to_string(&wanted).ok();
+            if !same {
+                *current = wanted;
+            }
+            !same
+        });
+    }
+
+    fn write_files(&self, assignment: &Assignment) -> Result<(), Error> {
+        let place = self.layout.place();
+        for directory in &assignment.directories {
+            place.directory(directory, 0o700, Ownership::Service)?;
+        }
+        for file in &assignment.files {
+            if let Some((parent, _)) = file.path.rsplit_once('/') {
+                place.directory_above(parent)?;
+            }
+            // A link or a directory that a service put there is replaced, or told of.
+            let same = place.read(&file.path).is_ok_and(|now| now.as_deref() == Some(file.content.as_bytes()));
+            if !same {
+                place.write_soon(&file.path, file.content.as_bytes(), 0o600, Ownership::Service)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,376 @@
+//! A fake control that speaks the agent's protocol, nodes with directories of their own, and agents as real processes
+//! that can be killed.
+
+#![expect(dead_code, reason = "each test binary uses its part")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use tokio::sync::watch;
+use updraft_agent::process::{ProcessId, Stat};
+use updraft_api::agent::{
+    AgentEvent, Assignment, DagDelivery, HealthCheck, NodePower, Register, Registered, Report, ServiceAssignment,
+    StopPolicy,
+};
+use updraft_model::{AgentPhase, ClusterId, Generation, NodeId, NodeRole, ServiceName, ServiceState, ServiceStatus};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Control, as far as agents know it.
+#[derive(Clone)]
+pub struct Control {
+    pub url: String,
+    state: Arc<ControlState>,
+}
+
+struct ControlState {
+    assignment: watch::Sender<Option<Assignment>>,
+    reports: watch::Sender<Vec<Report>>,
+    events: Mutex<BTreeMap<u64, AgentEvent>>,
+    registered: Mutex<u32>,
+    pki: Pki,
+}
+
+/// A cluster's certificates.
+#[derive(Clone)]
+pub struct Pki {
+    pub ca_pem: String,
+    key_pem: String,
+}
+
+pub struct TestNode {
+    dir: tempfile::TempDir,
+    pub node: NodeId,
+    pub address: String,
+    pub service_user: Option<String>,
+    control_url: String,
+}
+
+/// A real agent process, killed when dropped.
+pub struct AgentProcess {
+    child: Child,
+}
+
+// === impl Control ===
+
+impl Control {
+    pub async fn start() -> Self {
+        let state = Arc::new(ControlState {
+            assignment: watch::Sender::new(None),
+            reports: watch::Sender::new(Vec::new()),
+            events: Mutex::default(),
+            registered: Mutex::default(),
+            pki: Pki::new(),
+        });
+        let router = Router::new()
+            .route("/agent/v1/register", post(register))
+            .route("/agent/v1/assignment", get(assignment))
+            .route("/agent/v1/report", post(report))
+            .with_state(Arc::clone(&state));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { url, state }
+    }
+
+    pub fn assign(&self, assignment: Assignment) {
+        self.state.assignment.send_replace(Some(assignment));
+    }
+
+    /// Changes the assignment and its version.
+    pub fn change(&self, change: impl FnOnce(&mut Assignment)) {
+        self.state.assignment.send_modify(|current| {
+            let current = current.as_mut().expect("assigned before");
+            current.version += 1;
+            change(current);
+        });
+    }
+
+    pub fn events(&self) -> Vec<AgentEvent> {
+        self.state.events.lock().unwrap().values().cloned().collect()
+    }
+
+    pub fn registrations(&self) -> u32 {
+        *self.state.registered.lock().unwrap()
+    }
+
+    /// The first report from now on, or the latest one, that satisfies.
+    pub async fn report_where(&self, what: &str, wanted: impl Fn(&Report) -> bool) -> Report {
+        let mut reports = self.state.reports.subscribe();
+        let found = tokio::time::timeout(PATIENCE, async {
+            let found = reports.wait_for(|reports| reports.last().is_some_and(&wanted)).await.unwrap();
+            found.last().cloned().unwrap()
+        })
+        .await;
+        match found {
+            Ok(report) => report,
+            Err(_) => {
+                let last = self.state.reports.borrow().last().cloned();
+                panic!("no report of {what}; the last one: {last:#?}; events: {:#?}", self.events())
+            }
+        }
+    }
+
+    pub async fn phase(&self, phase: AgentPhase) -> Report {
+        self.report_where(phase.as_str(), |report| report.phase == phase).await
+    }
+
+    pub async fn event(&self, kind: &str) -> AgentEvent {
+        let found = || self.events().into_iter().find(|event| event.kind == kind);
+        eventually(kind, || found().is_some()).await;
+        found().unwrap()
+    }
+}
+
+async fn register(State(state): State<Arc<ControlState>>, Json(asked): Json<Register>) -> Json<Registered> {
+    *state.registered.lock().unwrap() += 1;
+    let (cert_pem, key_pem) = state.pki.issue("web.1.updraft.internal");
+    Json(Registered {
+        node_token: format!("token-of-{}", asked.node).into(),
+        ca_pem: state.pki.ca_pem.clone(),
+        cert_pem,
+        key_pem: key_pem.into(),
+    })
+}
+
+async fn assignment(
+    State(state): State<Arc<ControlState>>,
+    Query(query): Query<BTreeMap<String, i64>>,
+) -> Result<Json<Assignment>, StatusCode> {
+    let mut assignments = state.assignment.subscribe();
+    let after = query["after"];
+    let newer = assignments.wait_for(|current| current.as_ref().is_some_and(|current| current.version > after));
+    match tokio::time::timeout(Duration::from_secs(2), newer).await {
+        Ok(Ok(current)) => Ok(Json(current.clone().unwrap())),
+        _ => Err(StatusCode::NO_CONTENT),
+    }
+}
+
+async fn report(State(state): State<Arc<ControlState>>, Json(report): Json<Report>) {
+    state.events.lock().unwrap().extend(report.events.iter().map(|event| (event.sequence, event.clone())));
+    state.reports.send_modify(|reports| reports.push(report));
+}
+
+// === impl Pki ===
+
+impl Pki {
+    pub fn new() -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        Self { ca_pem: params.self_signed(&key).unwrap().pem(), key_pem: key.serialize_pem() }
+    }
+
+    /// Certificate and key.
+    pub fn issue(&self, name: &str) -> (String, String) {
+        let key = rcgen::KeyPair::from_pem(&self.key_pem).unwrap();
+        let issuer = rcgen::Issuer::from_ca_cert_pem(&self.ca_pem, key).unwrap();
+        let own = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (params.signed_by(&own, &issuer).unwrap().pem(), own.serialize_pem())
+    }
+}
+
+// === impl TestNode ===
+
+impl TestNode {
+    pub fn new(control: &Control) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let node = NodeId(uuid_from(&unique().to_be_bytes()));
+        Self { dir, node, address: address(), service_user: None, control_url: control.url.clone() }
+    }
+
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.dir.path().join("node").join(relative)
+    }
+
+    pub fn root(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn bootstrap(&self) -> PathBuf {
+        let path = self.dir.path().join("bootstrap.json");
+        let text = serde_json::json!({
+            "control_url": self.control_url, "node": self.node, "token": "once",
+            "node_dir": self.dir.path().join("node"), "address": self.address,
+            "service_user": self.service_user, "shared_dir": self.dir.path().join("shared"),
+        });
+        std::fs::write(&path, text.to_string()).unwrap();
+        path
+    }
+
+    /// An agent as a process of its own: this test binary, told to be one.
+    pub fn spawn_agent(&self) -> AgentProcess {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir.path().join("agent.log"))
+            .unwrap();
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "be_an_agent", "--nocapture", "--test-threads=1"])
+            .env("UPDRAFT_TEST_BOOTSTRAP", self.bootstrap())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        AgentProcess { child }
+    }
+
+    pub fn assignment(&self, services: Vec<ServiceAssignment>) -> Assignment {
+        Assignment {
+            version: 1,
+            cluster: ClusterId(1),
+            node: self.node,
+            role: NodeRole::Web,
+            generation: Generation(1),
+            power: NodePower::Run,
+            environment_dir: "/".to_owned(),
+            parent_env: BTreeMap::new(),
+            services,
+            files: Vec::new(),
+            directories: Vec::new(),
+            dags: DagDelivery {
+                endpoint: "http://127.0.0.1:9".to_owned(),
+                bucket: "none".to_owned(),
+                source_prefix: "dags/".to_owned(),
+                versions_prefix: "updraft/dag-versions/".to_owned(),
+                access_key: "none".to_owned(),
+                secret_key: "none".into(),
+                resolver: false,
+            },
+            relays: Vec::new(),
+        }
+    }
+}
+
+impl Drop for TestNode {
+    fn drop(&mut self) {
+        // Services outlive agents; they must not outlive tests.
+        let records = std::fs::read_dir(self.path("run")).into_iter().flatten().flatten();
+        for record in records {
+            let text = std::fs::read_to_string(record.path()).unwrap_or_default();
+            let process = serde_json::from_str::<serde_json::Value>(&text).ok();
+            let process = process.and_then(|record| serde_json::from_value(record["process"].clone()).ok());
+            if let Some(process) = process.flatten() {
+                let _ = updraft_agent::process::kill_tree(process, "none", rustix::process::geteuid().as_raw());
+            }
+        }
+    }
+}
+
+// === impl AgentProcess ===
+
+impl AgentProcess {
+    /// `kill -9`.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub fn terminate(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    pub async fn exit(mut self) -> std::process::ExitStatus {
+        let mut status = None;
+        eventually("the agent to end", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        })
+        .await;
+        status.unwrap()
+    }
+}
+
+impl Drop for AgentProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The body of each test binary's `be_an_agent`.
+pub fn be_an_agent() {
+    let Ok(bootstrap) = std::env::var("UPDRAFT_TEST_BOOTSTRAP") else { return };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap();
+        let shutdown = async move {
+            term.recv().await;
+        };
+        updraft_agent::run(Path::new(&bootstrap), shutdown).await.unwrap();
+    });
+    // The rest of the test harness has nothing to say.
+    std::process::exit(0);
+}
+
+/// `sh -c script` as a service that is healthy while it runs.
+pub fn service(name: ServiceName, script: &str) -> ServiceAssignment {
+    ServiceAssignment {
+        name,
+        argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
+        env: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
+        prefork: false,
+        after: Vec::new(),
+        health: HealthCheck::Process,
+        warm: Vec::new(),
+        interval_s: 1,
+        start_within_s: 60,
+        ports: Vec::new(),
+        stop: StopPolicy { signal: "TERM".to_owned(), grace_s: 10 },
+        restart_nonce: 0,
+        enabled: true,
+        digest: "1".to_owned(),
+    }
+}
+
+pub fn status(report: &Report, name: ServiceName) -> &ServiceStatus {
+    report.services.iter().find(|status| status.name == name).expect("the service is reported")
+}
+
+pub fn is(report: &Report, name: ServiceName, state: ServiceState) -> bool {
+    report.services.iter().any(|status| status.name == name && status.state == state)
+}
+
+pub fn process(report: &Report, name: ServiceName) -> ProcessId {
+    ProcessId::of(status(report, name).pid.expect("it has a pid")).expect("it runs")
+}
+
+pub fn is_gone(pid: i32) -> bool {
+    Stat::read(pid).is_none_or(|stat| stat.is_dead())
+}
+
+pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(tokio::time::Instant::now() < deadline, "waited in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A loopback address that no other test uses.
+pub fn address() -> String {
+    let number = unique();
+    format!("127.{}.{}.{}", 100 + (std::process::id() >> 8) % 100, std::process::id() % 256, number % 250 + 2)
+}
+
+pub fn unique() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+fn uuid_from(bytes: &[u8]) -> uuid::Uuid {
+    let mut all = [7; 16];
+    all[..bytes.len()].copy_from_slice(bytes);
+    uuid::Uuid::from_bytes(all)
+}
