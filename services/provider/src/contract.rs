@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use updraft_model::{ClusterId, NodeId, NodeRole};
 
-use crate::{BootSecret, ClientToken, LaunchRequest, Launched, NodeProvider, NodeStatus, NodeWanted, ProviderError};
+use crate::{
+    BootSecret, ClientToken, LaunchRequest, Launched, NodeProvider, NodeStatus, NodeWanted, ProviderError,
+};
 
 /// A provider under test, and how its time passes.
 #[async_trait]
@@ -18,7 +20,9 @@ pub trait Subject: Send + Sync {
     /// Lets some of the provider's time pass.
     async fn pass_time(&self);
     fn boot(&self, node: NodeId) -> BootSecret {
-        BootSecret(SecretString::from(format!(r#"{{"control_url":"http://127.0.0.1:1","node":"{node}","token":"t"}}"#)))
+        BootSecret(SecretString::from(format!(
+            r#"{{"control_url":"http://127.0.0.1:1","node":"{node}","token":"t"}}"#
+        )))
     }
 }
 
@@ -50,32 +54,60 @@ async fn a_token_makes_one_node(subject: &dyn Subject, cluster: ClusterId) -> Ve
     require(first == second, "the second launch gave another node")?;
     node.reaches(&first, NodeStatus::Running).await?;
     let listed = subject.provider().list(Some(cluster)).await?;
-    require(listed.iter().filter(|n| n.node == node.id).count() == 1, "one token made two nodes")?;
+    require(
+        listed.iter().filter(|n| n.node == node.id).count() == 1,
+        "one token made two nodes",
+    )?;
     node.end(&first).await
 }
 
 async fn a_token_with_another_request_is_refused(subject: &dyn Subject, cluster: ClusterId) -> Verdict {
     let node = New::of(subject, cluster, 1)?;
     let launched = node.launch().await?;
-    let other = subject.provider().prepare(&NodeWanted { ordinal: 2, ..node.wanted.clone() })?;
-    let answer = subject.provider().launch(&other, &node.token, &subject.boot(node.id)).await;
-    require(matches!(answer, Err(ProviderError::Refused(_))), "a token was taken with another request")?;
+    let other = subject.provider().prepare(&NodeWanted {
+        ordinal: 2,
+        ..node.wanted.clone()
+    })?;
+    let answer = subject
+        .provider()
+        .launch(&other, &node.token, &subject.boot(node.id))
+        .await;
+    require(
+        matches!(answer, Err(ProviderError::Refused(_))),
+        "a token was taken with another request",
+    )?;
     node.end(&launched).await
 }
 
-async fn a_node_is_listed_under_its_cluster_only(subject: &dyn Subject, one: ClusterId, other: ClusterId) -> Verdict {
+async fn a_node_is_listed_under_its_cluster_only(
+    subject: &dyn Subject,
+    one: ClusterId,
+    other: ClusterId,
+) -> Verdict {
     let node = New::of(subject, one, 1)?;
     let launched = node.launch().await?;
     node.reaches(&launched, NodeStatus::Running).await?;
     let provider = subject.provider();
-    let (here, there, all) = (provider.list(Some(one)).await?, provider.list(Some(other)).await?, provider.list(None).await?);
-    let is_it = |n: &crate::ListedNode| n.node == node.id && n.id == launched.id && n.address == launched.address;
-    require(here.iter().any(is_it) && all.iter().any(is_it), "a launched node is not listed")?;
+    let (here, there, all) = (
+        provider.list(Some(one)).await?,
+        provider.list(Some(other)).await?,
+        provider.list(None).await?,
+    );
+    let is_it =
+        |n: &crate::ListedNode| n.node == node.id && n.id == launched.id && n.address == launched.address;
+    require(
+        here.iter().any(is_it) && all.iter().any(is_it),
+        "a launched node is not listed",
+    )?;
     require(!there.iter().any(is_it), "a node is listed under another cluster")?;
     node.end(&launched).await
 }
 
-async fn nodes_have_addresses_of_their_own(subject: &dyn Subject, one: ClusterId, other: ClusterId) -> Verdict {
+async fn nodes_have_addresses_of_their_own(
+    subject: &dyn Subject,
+    one: ClusterId,
+    other: ClusterId,
+) -> Verdict {
     let (a, b) = (New::of(subject, one, 1)?, New::of(subject, other, 1)?);
     let (at_a, at_b) = (a.launch().await?, b.launch().await?);
     require(at_a.address != at_b.address, "two nodes share an address")?;
@@ -93,7 +125,10 @@ async fn a_stopped_node_starts_again_as_the_same(subject: &dyn Subject, cluster:
     let started = provider.start(&launched.id, &subject.boot(node.id)).await?;
     require(started == launched, "the node came back as another")?;
     node.reaches(&launched, NodeStatus::Running).await?;
-    require(provider.start(&launched.id, &subject.boot(node.id)).await? == launched, "starting it twice changed it")?;
+    require(
+        provider.start(&launched.id, &subject.boot(node.id)).await? == launched,
+        "starting it twice changed it",
+    )?;
     provider.stop(&launched.id).await?;
     node.reaches(&launched, NodeStatus::Stopped).await?;
     node.end(&launched).await
@@ -105,13 +140,27 @@ async fn an_ended_node_never_comes_back(subject: &dyn Subject, cluster: ClusterI
     node.reaches(&launched, NodeStatus::Running).await?;
     node.end(&launched).await?;
     let again = node.launch().await;
-    require(again.is_err() || again == Ok(launched.clone()), "a spent token made another node")?;
+    require(
+        again.is_err() || again == Ok(launched.clone()),
+        "a spent token made another node",
+    )?;
     for _ in 0..3 {
         subject.pass_time().await;
     }
     let status = subject.provider().describe(&launched.id).await?;
-    require(matches!(status, NodeStatus::Gone | NodeStatus::Unknown), "an ended node came back")?;
-    require(!subject.provider().list(None).await?.iter().any(|n| n.node == node.id), "an ended node is listed")
+    require(
+        matches!(status, NodeStatus::Gone | NodeStatus::Unknown),
+        "an ended node came back",
+    )?;
+    require(
+        !subject
+            .provider()
+            .list(None)
+            .await?
+            .iter()
+            .any(|n| n.node == node.id),
+        "an ended node is listed",
+    )
 }
 
 async fn ending_what_is_not_there_is_fine(subject: &dyn Subject, cluster: ClusterId) -> Verdict {
@@ -124,7 +173,11 @@ async fn ending_what_is_not_there_is_fine(subject: &dyn Subject, cluster: Cluste
 }
 
 fn require(holds: bool, law: &str) -> Verdict {
-    if holds { Ok(()) } else { Err(Violation::Broken(law.to_owned())) }
+    if holds {
+        Ok(())
+    } else {
+        Err(Violation::Broken(law.to_owned()))
+    }
 }
 
 /// A node of one law.
@@ -141,14 +194,33 @@ struct New<'a> {
 impl<'a> New<'a> {
     fn of(subject: &'a dyn Subject, cluster: ClusterId, ordinal: u32) -> Result<Self, Violation> {
         let id = subject.fresh_node();
-        let wanted = NodeWanted { cluster, node: id, role: NodeRole::Worker, ordinal };
+        let wanted = NodeWanted {
+            cluster,
+            node: id,
+            role: NodeRole::Worker,
+            ordinal,
+        };
         let request = subject.provider().prepare(&wanted)?;
-        require(request == subject.provider().prepare(&wanted)?, "preparing twice gave two requests")?;
-        Ok(Self { subject, id, wanted, request, token: ClientToken::of(id) })
+        require(
+            request == subject.provider().prepare(&wanted)?,
+            "preparing twice gave two requests",
+        )?;
+        Ok(Self {
+            subject,
+            id,
+            wanted,
+            request,
+            token: ClientToken::of(id),
+        })
     }
 
     fn launch(&self) -> impl Future<Output = Result<Launched, ProviderError>> {
-        async { self.subject.provider().launch(&self.request, &self.token, &self.subject.boot(self.id)).await }
+        async {
+            self.subject
+                .provider()
+                .launch(&self.request, &self.token, &self.subject.boot(self.id))
+                .await
+        }
     }
 
     async fn reaches(&self, launched: &Launched, wanted: NodeStatus) -> Verdict {

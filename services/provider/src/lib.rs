@@ -7,12 +7,15 @@ use updraft_model::ClusterId;
 
 pub mod contract;
 mod error;
+pub mod local;
 mod node;
 pub mod simulated;
 mod storage;
 
 pub use error::ProviderError;
-pub use node::{BootSecret, ClientToken, LaunchRequest, Launched, ListedNode, NodeStatus, NodeWanted, ProviderId};
+pub use node::{
+    BootSecret, ClientToken, LaunchRequest, Launched, ListedNode, NodeStatus, NodeWanted, ProviderId,
+};
 pub use storage::{ClusterStorage, StorageAccess};
 
 /// Where nodes come from. An instance serves one installation of Updraft: it tags what it makes and lists nothing else.

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use updraft_model::{ClusterId, NodeId, NodeRole};
 
 use crate::{
-    BootSecret, ClientToken, LaunchRequest, Launched, ListedNode, NodeProvider, NodeStatus, NodeWanted, ProviderError,
-    ProviderId,
+    BootSecret, ClientToken, LaunchRequest, Launched, ListedNode, NodeProvider, NodeStatus, NodeWanted,
+    ProviderError, ProviderId,
 };
 
 /// A provider whose time passes in ticks, one per [`SimulatedProvider::tick`].
@@ -73,7 +73,10 @@ impl SimulatedProvider {
             tokens: HashMap::new(),
             scripted: Vec::new(),
         };
-        Self { world: Mutex::new(world), listing_lag }
+        Self {
+            world: Mutex::new(world),
+            listing_lag,
+        }
     }
 
     /// One that does all at once and never errs.
@@ -124,7 +127,10 @@ impl SimulatedProvider {
     /// Nodes that exist, running or not.
     #[must_use]
     pub fn live(&self) -> Vec<Machine> {
-        self.machines().into_iter().filter(|m| m.status != NodeStatus::Gone).collect()
+        self.machines()
+            .into_iter()
+            .filter(|m| m.status != NodeStatus::Gone)
+            .collect()
     }
 
     fn set(&self, id: &ProviderId, status: NodeStatus) {
@@ -167,13 +173,17 @@ impl NodeProvider for SimulatedProvider {
         world.may_err()?;
         if let Some((known, id)) = world.tokens.get(token).cloned() {
             if known != request.0 {
-                return Err(ProviderError::Refused("the token was used with another request".to_owned()));
+                return Err(ProviderError::Refused(
+                    "the token was used with another request".to_owned(),
+                ));
             }
             return world.launched(&id);
         }
         let faults = world.faults;
         if world.happens(faults.capacity) {
-            return Err(ProviderError::Capacity("no machine of this kind just now".to_owned()));
+            return Err(ProviderError::Capacity(
+                "no machine of this kind just now".to_owned(),
+            ));
         }
         if world.happens(faults.quota) {
             return Err(ProviderError::Quota("no more machines".to_owned()));
@@ -190,7 +200,11 @@ impl NodeProvider for SimulatedProvider {
         let changes_at = world.now + slow;
         match world.machines.get_mut(id) {
             Some(machine) if machine.status == NodeStatus::Stopped => {
-                machine.status = if slow == 0 { NodeStatus::Running } else { NodeStatus::Pending };
+                machine.status = if slow == 0 {
+                    NodeStatus::Running
+                } else {
+                    NodeStatus::Pending
+                };
                 machine.changes_at = changes_at;
             }
             Some(machine) if matches!(machine.status, NodeStatus::Gone | NodeStatus::Ending) => {
@@ -205,7 +219,11 @@ impl NodeProvider for SimulatedProvider {
     async fn stop(&self, id: &ProviderId) -> Result<(), ProviderError> {
         let mut world = self.world();
         world.may_err()?;
-        if let Some(machine) = world.machines.get_mut(id).filter(|m| m.status == NodeStatus::Running) {
+        if let Some(machine) = world
+            .machines
+            .get_mut(id)
+            .filter(|m| m.status == NodeStatus::Running)
+        {
             machine.status = NodeStatus::Stopped;
         }
         world.may_lose_answer()
@@ -217,10 +235,16 @@ impl NodeProvider for SimulatedProvider {
         let (now, slow) = (world.now, world.faults.slow);
         if let Some(machine) = world.machines.get_mut(id) {
             if machine.listed_at > now {
-                return Err(ProviderError::Unclear("the node is not known here yet".to_owned()));
+                return Err(ProviderError::Unclear(
+                    "the node is not known here yet".to_owned(),
+                ));
             }
             if !matches!(machine.status, NodeStatus::Gone | NodeStatus::Ending) {
-                machine.status = if slow == 0 { NodeStatus::Gone } else { NodeStatus::Ending };
+                machine.status = if slow == 0 {
+                    NodeStatus::Gone
+                } else {
+                    NodeStatus::Ending
+                };
                 machine.changes_at = now + slow;
             }
         }
@@ -233,7 +257,13 @@ impl NodeProvider for SimulatedProvider {
         let now = world.now;
         let of_cluster = |machine: &&Machine| cluster.is_none_or(|id| machine.cluster == id);
         let listed = |machine: &&Machine| machine.listed_at <= now && machine.status != NodeStatus::Gone;
-        Ok(world.machines.values().filter(of_cluster).filter(listed).map(Machine::listing).collect())
+        Ok(world
+            .machines
+            .values()
+            .filter(of_cluster)
+            .filter(listed)
+            .map(Machine::listing)
+            .collect())
     }
 
     async fn describe(&self, id: &ProviderId) -> Result<NodeStatus, ProviderError> {
@@ -262,7 +292,11 @@ impl World {
             role: wanted.role,
             ordinal: wanted.ordinal,
             address: IpAddr::V4(Ipv4Addr::from(0x0A00_0000 + low)),
-            status: if slow == 0 { NodeStatus::Running } else { NodeStatus::Pending },
+            status: if slow == 0 {
+                NodeStatus::Running
+            } else {
+                NodeStatus::Pending
+            },
             made_at: self.now,
             listed_at: self.now + self.faults.listed_after,
             changes_at: self.now + slow,
@@ -275,12 +309,19 @@ impl World {
     fn launched(&self, id: &ProviderId) -> Result<Launched, ProviderError> {
         let machine = self.machines.get(id);
         machine
-            .map(|machine| Launched { id: id.clone(), address: machine.address })
+            .map(|machine| Launched {
+                id: id.clone(),
+                address: machine.address,
+            })
             .ok_or_else(|| ProviderError::Refused("no such node".to_owned()))
     }
 
     fn may_err(&mut self) -> Result<(), ProviderError> {
-        if self.happens(self.faults.throttled) { Err(ProviderError::Throttled) } else { Ok(()) }
+        if self.happens(self.faults.throttled) {
+            Err(ProviderError::Throttled)
+        } else {
+            Ok(())
+        }
     }
 
     fn may_lose_answer(&mut self) -> Result<(), ProviderError> {

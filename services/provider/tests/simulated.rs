@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use updraft_model::{ClusterId, NodeId};
+use updraft_provider::NodeProvider;
 use updraft_provider::contract::{Subject, check};
 use updraft_provider::simulated::{Faults, SimulatedProvider};
-use updraft_provider::NodeProvider;
 use uuid::Uuid;
 
 struct Simulation(SimulatedProvider, AtomicU32);
@@ -19,7 +19,9 @@ impl Subject for Simulation {
     }
 
     fn fresh_node(&self) -> NodeId {
-        NodeId(Uuid::from_u128(u128::from(self.1.fetch_add(1, Ordering::Relaxed))))
+        NodeId(Uuid::from_u128(u128::from(
+            self.1.fetch_add(1, Ordering::Relaxed),
+        )))
     }
 
     async fn pass_time(&self) {
@@ -36,8 +38,15 @@ async fn the_perfect_simulation_obeys_the_laws() {
 
 #[tokio::test]
 async fn the_slow_and_late_simulation_obeys_the_laws() {
-    let faults = Faults { slow: 3, listed_after: 2, ..Faults::default() };
-    let subject = Simulation(SimulatedProvider::new(7, faults, Duration::from_secs(5)), AtomicU32::new(1));
+    let faults = Faults {
+        slow: 3,
+        listed_after: 2,
+        ..Faults::default()
+    };
+    let subject = Simulation(
+        SimulatedProvider::new(7, faults, Duration::from_secs(5)),
+        AtomicU32::new(1),
+    );
     check(&subject, ClusterId(1), ClusterId(2)).await.unwrap();
     assert!(subject.0.live().is_empty());
 }

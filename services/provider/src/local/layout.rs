@@ -1,0 +1,188 @@
+//! What lies where, and the record of each node. A node's directory appears and disappears as a whole.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::net::Ipv4Addr;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use updraft_model::{ClusterId, NodeId};
+
+use super::process::{ProcessId, boot_id};
+use crate::NodeWanted;
+
+/// Where nodes are kept: everything below `<data>/nodes`.
+#[derive(Clone, Debug)]
+pub struct LocalLayout {
+    root: PathBuf,
+}
+
+/// What the provider keeps of a node, in its directory.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct NodeRecord {
+    pub(super) wanted: NodeWanted,
+    /// The exact request, to be compared when its token comes again.
+    pub(super) request: Value,
+    pub(super) address: Ipv4Addr,
+    pub(super) service_user: Option<String>,
+}
+
+/// The agent last started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct AgentRecord {
+    pub(super) process: ProcessId,
+    /// Of the kernel that ran it: pids mean nothing to another.
+    pub(super) boot: String,
+}
+
+const RECORD: &str = "provider.json";
+const AGENT: &str = "agent.json";
+const BOOTSTRAP: &str = "bootstrap.json";
+const STOP: &str = "stop";
+const ENDING: &str = "ending";
+const AGENT_LOG: &str = "agent.log";
+
+// === impl LocalLayout ===
+
+impl LocalLayout {
+    #[must_use]
+    pub fn below(data_dir: &Path) -> Self {
+        Self {
+            root: data_dir.join("nodes"),
+        }
+    }
+
+    /// The node's own directory.
+    #[must_use]
+    pub fn node_dir(&self, node: NodeId) -> PathBuf {
+        self.root.join(node.to_string())
+    }
+
+    /// Shared by the nodes of one cluster.
+    #[must_use]
+    pub fn shared_dir(&self, cluster: ClusterId) -> PathBuf {
+        self.root.join(format!("cluster-{cluster}"))
+    }
+
+    pub(super) fn addresses(&self) -> PathBuf {
+        self.root.join(".addresses.json")
+    }
+
+    /// Remembers that the node was ended: its token makes no other.
+    pub(super) fn spent(&self, node: NodeId) -> PathBuf {
+        self.root.join(".spent").join(node.to_string())
+    }
+
+    pub(super) fn bootstrap(&self, node: NodeId) -> PathBuf {
+        self.node_dir(node).join(BOOTSTRAP)
+    }
+
+    pub(super) fn agent_log(&self, node: NodeId) -> PathBuf {
+        self.node_dir(node).join(AGENT_LOG)
+    }
+
+    /// Its presence asks the agent to stop the node's services and end.
+    pub(super) fn stop(&self, node: NodeId) -> PathBuf {
+        self.node_dir(node).join(STOP)
+    }
+
+    /// Its presence says that the node is being ended for ever.
+    pub(super) fn ending(&self, node: NodeId) -> PathBuf {
+        self.node_dir(node).join(ENDING)
+    }
+
+    pub(super) fn ensure(&self) -> io::Result<()> {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o711).create(&self.root)?;
+        builder.mode(0o700).create(self.root.join(".spent"))
+    }
+
+    /// Every node there is, ending ones too.
+    pub(super) fn nodes(&self) -> Vec<(NodeId, NodeRecord)> {
+        let Ok(entries) = fs::read_dir(&self.root) else {
+            return Vec::new();
+        };
+        let ids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<NodeId>().ok());
+        let mut nodes: Vec<_> = ids.filter_map(|id| Some((id, self.record(id)?))).collect();
+        nodes.sort_by_key(|(id, _)| *id);
+        nodes
+    }
+
+    pub(super) fn record(&self, node: NodeId) -> Option<NodeRecord> {
+        read_json(&self.node_dir(node).join(RECORD))
+    }
+
+    pub(super) fn agent(&self, node: NodeId) -> Option<AgentRecord> {
+        read_json(&self.node_dir(node).join(AGENT))
+    }
+
+    /// The process of the agent last started, if this run of the kernel ran it.
+    pub(super) fn agent_process(&self, node: NodeId) -> Option<ProcessId> {
+        self.agent(node)
+            .filter(|agent| agent.boot == boot_id())
+            .map(|agent| agent.process)
+    }
+
+    pub(super) fn write_agent(&self, node: NodeId, agent: &AgentRecord) -> io::Result<()> {
+        write_json(&self.node_dir(node).join(AGENT), agent)
+    }
+
+    pub(super) fn write_bootstrap(&self, node: NodeId, bootstrap: &Value) -> io::Result<()> {
+        write_json(&self.bootstrap(node), bootstrap)
+    }
+
+    /// Makes the node's directory with its first files: all or nothing.
+    pub(super) fn create(&self, node: NodeId, record: &NodeRecord, bootstrap: &Value) -> io::Result<()> {
+        let draft = self.root.join(format!(".new-{node}"));
+        remove_tree(&draft)?;
+        DirBuilder::new().mode(0o700).create(&draft)?;
+        write_json(&draft.join(BOOTSTRAP), bootstrap)?;
+        write_json(&draft.join(RECORD), record)?;
+        fs::rename(&draft, self.node_dir(node))
+    }
+
+    /// Removes the node's directory and remembers that its token is spent.
+    pub(super) fn remove(&self, node: NodeId) -> io::Result<()> {
+        write_file(&self.spent(node), b"")?;
+        remove_tree(&self.node_dir(node))
+    }
+}
+
+pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
+    write_file(path, &serde_json::to_vec(value)?)
+}
+
+/// Whoever reads it sees the old content or the new, never half.
+pub(super) fn write_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    let draft = path.with_extension("new");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)?;
+    file.write_all(content)?;
+    fs::rename(&draft, path)
+}
+
+pub(super) fn remove_file(path: &Path) -> io::Result<()> {
+    absent_is_fine(fs::remove_file(path))
+}
+
+pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
+    absent_is_fine(fs::remove_dir_all(path))
+}
+
+fn absent_is_fine(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
