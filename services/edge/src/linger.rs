@@ -47,7 +47,7 @@ impl Lingering {
             match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
-                    closing.dropped += buffer.filled().len()
+                    closing.dropped += buffer.filled().len();
                 }
                 Poll::Ready(_) => break,
             }

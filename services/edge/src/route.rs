@@ -239,7 +239,7 @@ fn target(path: &str) -> Target<'_> {
     match split_cluster(path) {
         Some((cluster, rest)) => Target::Cluster {
             cluster,
-            area: area(cluster, rest),
+            area: area(rest),
         },
         None => Target::Nowhere,
     }
@@ -256,11 +256,11 @@ pub(crate) fn split_cluster(path: &str) -> Option<(ClusterId, &str)> {
     Some((ClusterId(number), rest))
 }
 
-fn area(cluster: ClusterId, rest: &str) -> Area<'_> {
+fn area(rest: &str) -> Area<'_> {
     let Some(below) = rest.strip_prefix('/') else {
         return Area::Bare;
     };
-    if is_execution(cluster, below) {
+    if is_execution(below) {
         return Area::Execution;
     }
     match below.strip_prefix("static/") {
@@ -270,14 +270,14 @@ fn area(cluster: ClusterId, rest: &str) -> Area<'_> {
 }
 
 /// Also behind a repeated prefix, in case a server strips it more than once, and in any case of letters.
-fn is_execution(cluster: ClusterId, below: &str) -> bool {
+fn is_execution(below: &str) -> bool {
     let first = below.split(['/', ';']).next().unwrap_or_default();
     if first.eq_ignore_ascii_case("execution") {
         return true;
     }
     let again = below.find('/').and_then(|end| below.get(end + 1..));
     match again {
-        Some(again) if first.strip_prefix("airflow-webserver-").is_some() => is_execution(cluster, again),
+        Some(again) if first.strip_prefix("airflow-webserver-").is_some() => is_execution(again),
         _ => false,
     }
 }

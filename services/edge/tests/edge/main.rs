@@ -1,5 +1,7 @@
 //! The edge as a black box: real sockets, a fake control endpoint, real upstream servers.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
 mod harness;
 
 mod assets;
