@@ -1,1 +1,29 @@
-//! console
+#![doc = include_str!("../README.md")]
+
+mod assets;
+mod csrf;
+mod error;
+mod extract;
+
+#[cfg(any(test, feature = "preview"))]
+mod fixtures;
+mod frame;
+mod icon;
+mod live;
+mod local_path;
+mod pages;
+#[cfg(feature = "preview")]
+pub mod preview;
+mod refusal;
+mod router;
+#[cfg(test)]
+mod router_tests;
+mod session;
+mod shell;
+mod state;
+mod text;
+mod timeline;
+mod tone;
+
+pub use router::router;
+pub use state::ConsoleConfig;

@@ -1,0 +1,174 @@
+//! A new cluster: everything has a good default, so that a name is enough.
+
+use super::cluster::back_to;
+use crate::extract::Sent;
+use crate::refusal::{Answer, Refusal};
+use crate::session::Visit;
+use crate::state::Console;
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse};
+use indexmap::IndexMap;
+use serde::Deserialize;
+use updraft_api::rest::NewCluster;
+use updraft_authz::{TenantAction, tenant_allows};
+use updraft_model::ClusterName;
+
+use crate::error::Complaint;
+use crate::frame::{Frame, Here};
+
+#[derive(Template)]
+#[template(path = "pages/new_cluster.html")]
+pub(crate) struct NewClusterPage {
+    pub(crate) frame: Frame,
+    pub(crate) complaint: Option<Complaint>,
+    pub(crate) form: NewClusterForm,
+    pub(crate) runtimes: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct NewClusterForm {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) runtime: String,
+    pub(crate) workers: u32,
+    pub(crate) worker_concurrency: u32,
+    /// A checkbox: absent when it is off.
+    #[serde(default)]
+    pub(crate) start: Option<String>,
+}
+
+// === impl NewClusterForm ===
+
+impl Default for NewClusterForm {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            runtime: String::new(),
+            workers: 1,
+            worker_concurrency: 2,
+            start: Some("yes".to_owned()),
+        }
+    }
+}
+
+impl NewClusterForm {
+    fn wish(&self, name: ClusterName) -> NewCluster {
+        NewCluster {
+            name,
+            runtime: Some(self.runtime.clone()).filter(|runtime| !runtime.is_empty()),
+            workers: Some(self.workers),
+            worker_concurrency: Some(self.worker_concurrency),
+            dag_source: None,
+            config: IndexMap::new(),
+            start: Some(self.start.is_some()),
+        }
+    }
+}
+
+// === impl NewClusterPage ===
+
+impl NewClusterPage {
+    pub(crate) fn new(
+        frame: Frame,
+        runtimes: Vec<String>,
+        form: NewClusterForm,
+        complaint: Option<Complaint>,
+    ) -> Self {
+        Self {
+            frame: frame.on(Here::Clusters),
+            complaint,
+            form,
+            runtimes,
+        }
+    }
+}
+
+// === handlers ===
+
+pub(crate) async fn show(State(console): State<Console>, visit: Visit) -> Answer {
+    if !tenant_allows(visit.actor.tenant_role, TenantAction::CreateCluster) {
+        return Err(Refusal::NoPage);
+    }
+    draw(&console, &visit, NewClusterForm::default(), None)
+}
+
+pub(crate) async fn create(
+    State(console): State<Console>,
+    visit: Visit,
+    Sent(form): Sent<NewClusterForm>,
+) -> Answer {
+    let name = match form.name.trim().parse::<ClusterName>() {
+        Ok(name) => name,
+        Err(error) => {
+            let next = "Choose another name.";
+            let refused = (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                Complaint::new(error.to_string(), next),
+            );
+            return draw(&console, &visit, form, Some(refused));
+        }
+    };
+    match console
+        .app
+        .create_cluster(&visit.actor, form.wish(name))
+        .await
+        .map_err(Refusal::from)
+    {
+        Ok(accepted) => Ok(back_to(accepted.cluster.id, "")),
+        Err(failure) if failure.correctable() => draw(
+            &console,
+            &visit,
+            form,
+            Some((failure.status(), failure.complaint())),
+        ),
+        Err(failure) => Err(failure),
+    }
+}
+
+fn draw(
+    console: &Console,
+    visit: &Visit,
+    form: NewClusterForm,
+    refused: Option<(StatusCode, Complaint)>,
+) -> Answer {
+    let (status, complaint) = refused.map_or((StatusCode::OK, None), |(status, complaint)| {
+        (status, Some(complaint))
+    });
+    let page = NewClusterPage::new(visit.frame(), console.app.runtime_names(), form, complaint);
+    Ok((status, Html(page.render()?)).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use askama::Template;
+
+    use super::{NewClusterForm, NewClusterPage};
+    use crate::error::Complaint;
+    use crate::fixtures;
+
+    #[test]
+    fn a_name_is_enough_and_a_refused_one_is_kept() {
+        let runtimes = vec!["airflow-3.3.2".to_owned()];
+        let html = NewClusterPage::new(
+            fixtures::frame(),
+            runtimes.clone(),
+            NewClusterForm::default(),
+            None,
+        );
+        fixtures::assert_accessible(&html.render().unwrap());
+        let form = NewClusterForm {
+            name: "Bad Name".into(),
+            ..NewClusterForm::default()
+        };
+        let complaint = Complaint::new("`Bad Name` is not a cluster name.", "Use a-z.");
+        let html = NewClusterPage::new(fixtures::frame(), runtimes, form, Some(complaint))
+            .render()
+            .unwrap();
+        assert!(
+            html.contains(r#"value="Bad Name""#) && html.contains(r#"role="alert""#),
+            "{html}"
+        );
+    }
+}

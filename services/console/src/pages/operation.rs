@@ -1,0 +1,83 @@
+//! One operation's timeline at a URL of its own, to be kept and sent around.
+
+use crate::extract::At;
+use crate::frame::Here;
+use crate::refusal::{Answer, Refusal};
+use crate::session::Visit;
+use crate::state::Console;
+use askama::Template;
+use axum::extract::State;
+use axum::response::{Html, IntoResponse};
+use chrono::{DateTime, Utc};
+use updraft_api::rest::{ClusterView, OperationView};
+use updraft_model::{ClusterId, OperationId};
+
+use super::cluster::{Head, Tab};
+use crate::frame::Frame;
+use crate::timeline::Timeline;
+
+#[derive(Template)]
+#[template(path = "pages/operation.html")]
+pub(crate) struct OperationPage {
+    pub(crate) frame: Frame,
+    pub(crate) head: Head,
+    pub(crate) timeline: Timeline,
+    /// Whether it is the one that the live stream tells about.
+    live: bool,
+}
+
+// === impl OperationPage ===
+
+impl OperationPage {
+    pub(crate) fn new(
+        frame: Frame,
+        cluster: &ClusterView,
+        operation: &OperationView,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let live = cluster.operation == Some(operation.id);
+        let tab = if live { Tab::Overview } else { Tab::Activity };
+        Self {
+            frame,
+            head: Head::new(cluster, tab),
+            timeline: Timeline::new(operation, now),
+            live,
+        }
+    }
+}
+
+// === handlers ===
+
+pub(crate) async fn show(
+    State(console): State<Console>,
+    visit: Visit,
+    At((id, operation)): At<(ClusterId, OperationId)>,
+) -> Answer {
+    let cluster = console.app.show_cluster(&visit.actor, id).await?;
+    let operation = console.app.show_operation(&visit.actor, operation).await?;
+    if operation.cluster != id {
+        return Err(Refusal::NoPage);
+    }
+    let page = OperationPage::new(visit.frame().on(Here::Clusters), &cluster, &operation, Utc::now());
+    Ok(Html(page.render()?).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use askama::Template;
+
+    use super::OperationPage;
+    use crate::fixtures;
+
+    #[test]
+    fn an_operation_has_a_page_of_its_own() {
+        for scene in ["running", "failed"] {
+            let (cluster, operation) = (fixtures::cluster(1, "demo"), fixtures::operation(scene));
+            let html = OperationPage::new(fixtures::frame(), &cluster, &operation, fixtures::now())
+                .render()
+                .unwrap();
+            fixtures::assert_accessible(&html);
+            assert!(html.contains("chart-group"), "{html}");
+        }
+    }
+}

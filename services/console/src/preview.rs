@@ -1,0 +1,164 @@
+//! Every page over made-up data, without a database: to look at, and for screenshots.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::Path;
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+
+use crate::error::Complaint;
+use crate::fixtures as made_up;
+use crate::frame::{Frame, Here};
+use crate::pages::{
+    access, account, activity, clusters, configuration, delete_cluster, new_cluster, nodes, notice, people,
+    sign_in,
+};
+use crate::shell::{self, Shell};
+
+/// `/` lists what there is.
+pub fn router() -> Router {
+    Router::new()
+        .route("/", get(index))
+        .route("/preview/{page}", get(page))
+        .route("/assets/{hash}/{name}", get(crate::assets::serve))
+        .layer(axum::middleware::from_fn(shell::protect))
+}
+
+const PAGES: [&str; 22] = [
+    "sign-in",
+    "sign-in-refused",
+    "continue",
+    "sign-out",
+    "clusters",
+    "no-clusters",
+    "no-clusters-member",
+    "new-cluster",
+    "starting",
+    "running",
+    "degraded",
+    "failed",
+    "stopped",
+    "nodes",
+    "nodes-stopped",
+    "configuration",
+    "access",
+    "activity",
+    "people",
+    "account",
+    "delete",
+    "not-found",
+];
+
+async fn index() -> Html<String> {
+    let items: String = PAGES
+        .iter()
+        .map(|page| format!("<li><a href=\"/preview/{page}\">{page}</a></li>"))
+        .collect();
+    Html(format!("<!doctype html><title>Preview</title><ul>{items}</ul>"))
+}
+
+async fn page(Path(name): Path<String>, shell: Shell) -> Response {
+    let stranger = Frame {
+        viewer: None,
+        here: Here::Elsewhere,
+        ..shell.frame(None)
+    };
+    let frame = Frame {
+        viewer: made_up::frame().viewer,
+        ..shell.frame(None)
+    }
+    .on(Here::Clusters);
+    match render(&name, frame, stranger) {
+        Some(Ok(html)) => Html(html).into_response(),
+        Some(Err(error)) => error.to_string().into_response(),
+        None => axum::http::StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+fn render(name: &str, frame: Frame, stranger: Frame) -> Option<askama::Result<String>> {
+    let now = made_up::now();
+    let cluster = made_up::cluster(1, "demo");
+    Some(match name {
+        "sign-in" => sign_in_page(stranger, None),
+        "sign-in-refused" => {
+            let next = "Check both and try again; after ten failures it pauses for a minute.";
+            sign_in_page(
+                stranger,
+                Some(Complaint::new("E-mail and password do not match.", next)),
+            )
+        }
+        "continue" => sign_in::ContinuePage {
+            frame: stranger,
+            to: "/preview/clusters".into(),
+        }
+        .render(),
+        "sign-out" => sign_in::SignOutPage { frame: stranger }.render(),
+        "clusters" => clusters::ClustersPage::new(frame, &made_up::clusters(), "").render(),
+        "no-clusters" => clusters::ClustersPage::new(frame, &[], "").render(),
+        "no-clusters-member" => {
+            let viewer = made_up::member_frame().viewer;
+            clusters::ClustersPage::new(Frame { viewer, ..frame }, &[], "").render()
+        }
+        "new-cluster" => {
+            let runtimes = vec!["airflow-3.3.2".to_owned()];
+            new_cluster::NewClusterPage::new(frame, runtimes, new_cluster::NewClusterForm::default(), None)
+                .render()
+        }
+        "starting" | "running" | "degraded" | "failed" | "stopped" => {
+            let scene = if name == "running" { "done" } else { name };
+            made_up::overview_in(frame, scene, now).render()
+        }
+        "nodes" => nodes::NodesPage::new(frame, &cluster, &made_up::nodes(), now).render(),
+        "nodes-stopped" => {
+            let stopped = made_up::clusters().swap_remove(3);
+            nodes::NodesPage::new(frame, &stopped, &[], now).render()
+        }
+        "configuration" => {
+            let view = configuration::View {
+                edit: "core.parallelism".into(),
+                ..Default::default()
+            };
+            configuration::ConfigurationPage::new(frame, &cluster, &made_up::options(), view, None).render()
+        }
+        "access" => {
+            let (grants, people) = (made_up::grants(), made_up::people());
+            access::AccessPage::new(frame, &cluster, &grants, Some(&people), None).render()
+        }
+        "activity" => {
+            let operations = ["starting", "failed", "done"].map(made_up::operation);
+            activity::ActivityPage::new(frame, &cluster, &operations, &made_up::events(), now).render()
+        }
+        "people" => {
+            let all = made_up::people();
+            people::PeoplePage::new(frame, &all, all[0].user, None, people::Attempt::default()).render()
+        }
+        "account" => account::AccountPage::new(frame, None, true).render(),
+        "delete" => delete_cluster::DeleteClusterPage::new(frame, &cluster, None).render(),
+        "not-found" => {
+            let next = "It may have been deleted, or its role was taken back from you.".to_owned();
+            notice::NoticePage {
+                frame,
+                status: 404,
+                what: "There is no cluster 99 for you.".into(),
+                next,
+            }
+            .render()
+        }
+        _ => return None,
+    })
+}
+
+fn sign_in_page(frame: Frame, complaint: Option<Complaint>) -> askama::Result<String> {
+    let email = complaint
+        .as_ref()
+        .map(|_| "ada@example.com".to_owned())
+        .unwrap_or_default();
+    sign_in::SignInPage {
+        frame,
+        complaint,
+        email,
+        return_to: "/clusters".into(),
+        for_airflow: false,
+    }
+    .render()
+}

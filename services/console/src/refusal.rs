@@ -1,0 +1,189 @@
+//! Why a request was not done, and the page that says so. A handler only returns it; [`explain`] draws it with the
+//! frame of whoever asked.
+
+use std::sync::{Arc, OnceLock};
+
+use askama::Template;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use updraft_api::Problem;
+use updraft_api::rest::Me;
+use updraft_app::AppError;
+
+use crate::error::Complaint;
+use crate::local_path::LocalPath;
+use crate::pages::notice::NoticePage;
+use crate::shell::Shell;
+
+#[derive(Clone, Debug)]
+pub(crate) enum Refusal {
+    /// Nobody is signed in: off to sign-in, then back to this path.
+    SignedOut(LocalPath),
+    /// An unsafe request that none of our pages sent.
+    Foreign,
+    /// No such page.
+    NoPage,
+    /// A form we did not write.
+    Malformed(String),
+    /// The use case refused.
+    Refused(Box<Problem>),
+    /// A template failed: our fault.
+    Unrenderable,
+}
+
+/// Filled by whoever finds out who is asking, read when a failure is drawn.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asking(Arc<OnceLock<Me>>);
+
+pub(crate) type Answer = Result<Response, Refusal>;
+
+// === impl Refusal ===
+
+impl Refusal {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::SignedOut(_) => StatusCode::SEE_OTHER,
+            Self::Foreign => StatusCode::FORBIDDEN,
+            Self::NoPage => StatusCode::NOT_FOUND,
+            Self::Malformed(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Refused(problem) => {
+                StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+            Self::Unrenderable => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// What happened and what to do next.
+    pub(crate) fn complaint(&self) -> Complaint {
+        match self {
+            Self::SignedOut(_) => Complaint::new("You are signed out.", "Sign in again."),
+            Self::Foreign => Complaint::new(
+                "This did not come from a page of the console, so nothing was changed.",
+                "Open the console and do it there. Scripts use the REST API with a token.",
+            ),
+            Self::NoPage => Complaint::new(
+                "There is no such page.",
+                "Check the address, or begin at your clusters.",
+            ),
+            Self::Malformed(why) => Complaint::new(
+                format!("The form could not be read: {why}."),
+                "Go back, correct it and send it again.",
+            ),
+            Self::Refused(problem) => Complaint::new(sentence(&problem.title), next_on_a_page(problem)),
+            Self::Unrenderable => Complaint::new(
+                "This page could not be made; that is our fault.",
+                "Try again. If it stays, tell your operator when it happened: the log says why.",
+            ),
+        }
+    }
+
+    /// What the person can correct on the page they came from; everything else has a page of its own.
+    pub(crate) fn correctable(&self) -> bool {
+        matches!(self.status().as_u16(), 400 | 409 | 412 | 422 | 429)
+    }
+
+    fn page(&self, shell: &Shell, me: Option<&Me>) -> Response {
+        let Complaint { what, next } = self.complaint();
+        let status = self.status();
+        let page = NoticePage {
+            frame: shell.frame(me),
+            status: status.as_u16(),
+            what,
+            next,
+        };
+        match page.render() {
+            Ok(html) => (status, Html(html)).into_response(),
+            Err(error) => {
+                tracing::error!(%error, "The error page could not be rendered");
+                (status, "Something went wrong.").into_response()
+            }
+        }
+    }
+}
+
+/// The error with all its sources, once.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// What to do next on a page, where the problem speaks to programs.
+fn next_on_a_page(problem: &Problem) -> String {
+    let word = problem.kind.rsplit(':').next().unwrap_or_default();
+    match word {
+        "generation-mismatch" => {
+            "Somebody was faster. Look at the values below and make your change again.".to_owned()
+        }
+        "cluster-not-found" => "Go to your clusters, or ask one of its admins for a role.".to_owned(),
+        "not-signed-in" => "Sign in again.".to_owned(),
+        _ => problem.detail.clone(),
+    }
+}
+
+fn sentence(title: &str) -> String {
+    if title.ends_with(['.', '!', '?']) {
+        title.to_owned()
+    } else {
+        format!("{title}.")
+    }
+}
+
+impl From<AppError> for Refusal {
+    fn from(error: AppError) -> Self {
+        if error.is_internal() {
+            tracing::error!(error = chain(&error), "A use case failed");
+        }
+        Self::Refused(Box::new(Problem::from(&error)))
+    }
+}
+
+impl From<askama::Error> for Refusal {
+    fn from(error: askama::Error) -> Self {
+        tracing::error!(%error, "A page could not be rendered");
+        Self::Unrenderable
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        if let Self::SignedOut(back) = &self {
+            let query = url::form_urlencoded::Serializer::new(String::new())
+                .append_pair("return_to", back.as_str())
+                .finish();
+            return Redirect::to(&format!("/sign-in?{query}")).into_response();
+        }
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+// === impl Asking ===
+
+impl Asking {
+    pub(crate) fn is(&self, me: &Me) {
+        let _already_known = self.0.set(me.clone());
+    }
+}
+
+/// Draws the failures that handlers and extractors returned.
+pub(crate) async fn explain(shell: Shell, mut request: Request, next: Next) -> Response {
+    let asking = Asking::default();
+    request.extensions_mut().insert(asking.clone());
+    let response = next.run(request).await;
+    match response.extensions().get::<Refusal>() {
+        Some(failure) => failure.page(&shell, asking.0.get()),
+        None => response,
+    }
+}
+
+pub(crate) async fn no_page() -> Refusal {
+    Refusal::NoPage
+}
