@@ -27,7 +27,7 @@ pub use interpreter::{Interpreter, find_interpreter};
 pub use layout::Layout;
 pub use parts::{Installer, Parts, install_installer, install_parts};
 pub use postgres::{Postgres, PostgresSettings};
-pub use process::stop_leftovers;
+pub use process::{stop_leftover, stop_leftovers};
 pub use progress::{Progress, Silent};
 pub use s3::{Credentials, S3, S3Ports};
 pub use service::{Ready, Service, StopStage};

@@ -186,11 +186,21 @@ impl Process {
 /// # Errors
 /// [`Error::ServiceStuck`] for a process that even SIGKILL does not end.
 pub async fn stop_leftovers(layout: &Layout) -> Result<Vec<String>> {
+    stop_matching(layout, |_| true).await
+}
+
+/// Stops one service that an `up` that was killed has left running; false when it does not run.
+///
+/// # Errors
+/// [`Error::ServiceStuck`] when even SIGKILL does not end it.
+pub async fn stop_leftover(layout: &Layout, name: &str) -> Result<bool> {
+    Ok(!stop_matching(layout, |service| service == name).await?.is_empty())
+}
+
+async fn stop_matching(layout: &Layout, wanted: impl Fn(&str) -> bool) -> Result<Vec<String>> {
     let entries = fs::read_dir(layout.run()).map_err(Error::io("read", &layout.run()))?;
-    let mut records: Vec<Record> = entries
-        .flatten()
-        .filter_map(|entry| Record::read(&entry.path()))
-        .collect();
+    let mut records: Vec<Record> = entries.flatten().filter_map(|entry| Record::read(&entry.path())).collect();
+    records.retain(|record| wanted(&record.service));
     records.sort_by_key(|record| std::cmp::Reverse(record.start_ticks));
     let mut stopped = Vec::new();
     for record in records {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use updraft_embedded::{Layout, running_pid, stop_leftovers};
+use updraft_embedded::{Layout, running_pid, stop_leftover, stop_leftovers};
 
 use crate::cli::DownArgs;
 use crate::compose;
@@ -42,10 +42,10 @@ async fn ask_up(layout: &Layout, pid: i32) -> anyhow::Result<()> {
 
 /// `up` was killed: control would heal nodes, so it goes before them; databases go last.
 async fn stop_rest(layout: &Layout) -> anyhow::Result<()> {
-    let stopped_first = compose::stop_control(layout).await?;
+    let control = stop_leftover(layout, "control").await?;
     compose::stop_nodes(layout, Duration::from_secs(120)).await?;
     let mut stopped = stop_leftovers(layout).await?;
-    stopped.extend(stopped_first);
+    stopped.extend(control.then(|| "control".to_owned()));
     match stopped.as_slice() {
         [] => eprintln!("Nothing was running."),
         names => eprintln!("Stopped {}.", names.join(", ")),

@@ -1,6 +1,9 @@
 //! Which crate may use which: the arrows of ARCHITECTURE.md, read from `cargo metadata`. Any other one fails.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot read the workspace should stop at once")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot read the workspace should stop at once"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -21,8 +24,10 @@ const FLOORS: &[&[&str]] = &[
 const BESIDE: &[(&str, &str)] = &[("api", "authz"), ("app", "sso"), ("provider-ec2", "provider")];
 
 /// What holds the control plane's secrets is out of reach for what faces browsers or runs on nodes.
-const OUT_OF_REACH: &[(&str, &[&str])] =
-    &[("edge", &["store", "provider", "app", "sso"]), ("agent", &["store", "provider", "app", "sso"])];
+const OUT_OF_REACH: &[(&str, &[&str])] = &[
+    ("edge", &["store", "provider", "app", "sso"]),
+    ("agent", &["store", "provider", "app", "sso"]),
+];
 
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
@@ -49,8 +54,14 @@ fn edge_and_agent_cannot_reach_the_control_planes_inside() {
 
 #[test]
 fn every_crate_has_its_floor() {
-    let homeless: Vec<_> = arrows().into_keys().filter(|name| floor(name).is_none()).collect();
-    assert!(homeless.is_empty(), "give these a place in ARCHITECTURE.md and in this test: {homeless:?}");
+    let homeless: Vec<_> = arrows()
+        .into_keys()
+        .filter(|name| floor(name).is_none())
+        .collect();
+    assert!(
+        homeless.is_empty(),
+        "give these a place in ARCHITECTURE.md and in this test: {homeless:?}"
+    );
 }
 
 #[test]
@@ -60,7 +71,9 @@ fn the_test_itself_can_fail() {
 }
 
 fn allowed(from: &str, to: &str) -> bool {
-    let (Some(above), Some(below)) = (floor(from), floor(to)) else { return false };
+    let (Some(above), Some(below)) = (floor(from), floor(to)) else {
+        return false;
+    };
     above < below || BESIDE.contains(&(from, to))
 }
 
@@ -84,7 +97,10 @@ fn reach(arrows: &Arrows, from: &str) -> BTreeSet<String> {
 /// What each crate of the workspace is built from; what only its tests use does not count.
 fn arrows() -> Arrows {
     let packages = metadata()["packages"].as_array().unwrap().clone();
-    packages.iter().map(|package| (short(&package["name"]), dependencies(package))).collect()
+    packages
+        .iter()
+        .map(|package| (short(&package["name"]), dependencies(package)))
+        .collect()
 }
 
 fn dependencies(package: &Value) -> BTreeSet<String> {
@@ -104,6 +120,10 @@ fn metadata() -> Value {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }

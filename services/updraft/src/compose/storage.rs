@@ -1,6 +1,7 @@
 //! Buckets and identities, asked of the `up` process, which owns the embedded storage.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
@@ -11,6 +12,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use updraft_model::ClusterId;
 use updraft_provider::{ClusterStorage, ProviderError, StorageAccess};
+use updraft_store::secrets::MasterKey;
 
 /// One line to the storage socket. Not `Debug`: it holds a secret.
 #[derive(Serialize, Deserialize)]
@@ -46,21 +48,19 @@ async fn ask(socket: &Path, request: &StorageRequest) -> anyhow::Result<()> {
 /// The access key and secret of one cluster's bucket. Derived, so that asking twice gives the same: new ones would
 /// restart every service.
 #[must_use]
-pub fn storage_credentials(master_key: &SecretString, cluster: ClusterId) -> (String, SecretString) {
+pub fn storage_credentials(master_key: &MasterKey, cluster: ClusterId) -> (String, SecretString) {
     let derive = |what: &str| {
-        // The key has a fixed length and comes first, and the digest is never extended by anyone else.
-        let text = format!("{}/{what}/{cluster}", master_key.expose_secret());
-        hex::encode(Sha256::digest(Sha256::digest(text)))
+        let derived = master_key.derive(&format!("storage/{what}/{cluster}"));
+        hex::encode(Sha256::digest(derived.expose_secret()))
     };
-    let access = derive("storage access key")[..20].to_uppercase();
-    (access, derive("storage secret key").into())
+    (derive("access-key")[..20].to_uppercase(), derive("secret-key").into())
 }
 
 /// One bucket per cluster in the embedded storage.
 pub struct EmbeddedStorage {
     pub socket: PathBuf,
     pub endpoint: String,
-    pub master_key: SecretString,
+    pub master_key: Arc<MasterKey>,
 }
 
 // === impl EmbeddedStorage ===

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use updraft_embedded::{Accounts, DataDir, Layout, ports as sockets};
+use updraft_store::secrets::MasterKey;
 
 use crate::cli::UpArgs;
 use crate::config::{self, Ports};
@@ -49,9 +50,14 @@ impl Ground {
         Ok(path)
     }
 
+    /// Where the key lies under which all secrets of this installation are kept.
+    pub fn master_key_file(&self) -> PathBuf {
+        self.layout().secrets().join("master-key")
+    }
+
     /// # Errors
-    /// When the file is not there.
-    pub fn secret_value(&self, name: &str) -> anyhow::Result<secrecy::SecretString> {
-        config::read_secret(&self.layout().secrets().join(name))
+    /// When the file cannot be read or made.
+    pub fn master_key(&self) -> anyhow::Result<MasterKey> {
+        Ok(MasterKey::load_or_create(&self.master_key_file())?)
     }
 }

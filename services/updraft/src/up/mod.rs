@@ -51,6 +51,7 @@ pub async fn run(args: &UpArgs) -> anyhow::Result<()> {
         Err(error) => {
             terminal.say("Stopping what was started …");
             let _ = servers.stop().await;
+            let _ = updraft_embedded::stop_leftovers(ground.layout()).await;
             Err(error)
         }
     }
@@ -94,7 +95,7 @@ async fn bring_up(
         airflow_url: args.airflow_url.clone().unwrap_or_else(|| ground.ports.airflow_url()),
         database_url: seeded.database_url.clone(),
         metadata_url: metadata,
-        master_key_file: ground.secret("master-key", 32)?,
+        master_key_file: ground.master_key_file(),
         edge_token_file: ground.secret("edge-token", 32)?,
         storage_socket: layout.run().join("storage.sock"),
         broker_binary: parts.valkey_server.clone(),

@@ -1,0 +1,171 @@
+//! `updraft control`: REST, console, the internal endpoints and the reconciler in one process.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use chrono::Utc;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use updraft_app::{App, AppConfig};
+use updraft_authz::{PublicKey, SigningKey};
+use updraft_control::agents::{self, AgentsState};
+use updraft_control::assignments::Desk;
+use updraft_control::edges::{self, EdgesState, SnapshotSettings};
+use updraft_control::reconciler::{Liveness, Parts, Reconciler, Settings};
+use updraft_provider::local::LocalProvider;
+use updraft_runtimes::Catalogue;
+use updraft_store::Store;
+use updraft_store::metadata::MetadataServer;
+use updraft_store::secrets::{MasterKey, ensure_control_key};
+
+use super::listen;
+use super::nodes::{self, LocalPlaces};
+use super::shutdown;
+use super::storage::EmbeddedStorage;
+use crate::config::{self, ControlFile, Ports};
+
+/// Everything that more than one part needs.
+struct Ground {
+    file: ControlFile,
+    ports: Ports,
+    store: Store,
+    master_key: Arc<MasterKey>,
+    catalogue: Arc<Catalogue>,
+    app: App,
+    /// Signs what edges tell Airflow.
+    airflow_key: SigningKey,
+    /// Verifies the sessions that edges accept.
+    session_key: PublicKey,
+    provider: Arc<LocalProvider>,
+    shutdown: CancellationToken,
+}
+
+/// # Errors
+/// When the configuration is unreadable, a port taken, or the database not there.
+pub async fn control(path: &Path) -> anyhow::Result<()> {
+    let ground = Ground::prepare(config::read(path)?).await?;
+    let (ticks, _) = watch::channel(0);
+    let desk = Arc::new(desk(&ground, ticks.clone()));
+    let reconciler = Arc::new(reconciler(&ground, desk.clone()));
+    let (snapshots, snapshot) = watch::channel(None);
+
+    let internal = agents::router(AgentsState { desk, reports: reconciler.reports() }).merge(edges::router(EdgesState {
+        app: ground.app.clone(),
+        edge_token: config::read_secret(&ground.file.edge_token_file)?,
+        snapshot,
+    }));
+    let public = super::public::router(&ground.app, &ground.file.console_url, ground.shutdown.clone())?;
+
+    let shutdown = &ground.shutdown;
+    let background = [
+        tokio::spawn(edges::keep_current(ground.store.clone(), snapshot_settings(&ground), snapshots, shutdown.clone())),
+        tokio::spawn(agents::follow(ground.store.clone(), ticks, shutdown.clone())),
+        tokio::spawn(ground.provider.clone().supervise(shutdown.clone())),
+        tokio::spawn({
+            let (reconciler, shutdown) = (reconciler, shutdown.clone());
+            async move { reconciler.run(shutdown).await }
+        }),
+        tokio::spawn(tidy(ground.app.clone(), shutdown.clone())),
+    ];
+    let served = tokio::try_join!(
+        listen::on_loopback(ground.ports.console, public, shutdown.clone()),
+        listen::internally(ground.ports.internal, internal, shutdown.clone()),
+    );
+    shutdown.cancel();
+    for task in background {
+        let _ = task.await;
+    }
+    served.map(|_| ())
+}
+
+// === impl Ground ===
+
+impl Ground {
+    async fn prepare(file: ControlFile) -> anyhow::Result<Self> {
+        let ports = Ports::from_base(file.port_base);
+        let master_key = Arc::new(MasterKey::load_or_create(&file.master_key_file)?);
+        let store = Store::connect(&file.database_url, 40).await.context("control's database is not there")?;
+        store.migrate().await?;
+        let session_key = control_key(&store, &master_key, "session").await?;
+        let airflow_key = control_key(&store, &master_key, "airflow").await?;
+        let catalogue = Arc::new(Catalogue::embedded()?);
+        let settings = AppConfig {
+            airflow_url: file.airflow_url.clone(),
+            console_url: file.console_url.clone(),
+            ..AppConfig::local(ports.console, ports.edge, session_key.clone())
+        };
+        let app = App::new(store.clone(), catalogue.clone(), settings)?;
+        let provider = Arc::new(nodes::provider(&file.data_dir)?);
+        let session_key = session_key.public().clone();
+        let shutdown = shutdown::on_signal()?;
+        Ok(Self { file, ports, store, master_key, catalogue, app, airflow_key, session_key, provider, shutdown })
+    }
+}
+
+fn desk(ground: &Ground, ticks: watch::Sender<u64>) -> Desk {
+    let app = ground.app.clone();
+    Desk {
+        store: ground.store.clone(),
+        master_key: ground.master_key.clone(),
+        catalogue: ground.catalogue.clone(),
+        places: Arc::new(LocalPlaces {
+            layout: ground.provider.layout().clone(),
+            runtimes: ground.file.runtimes.clone(),
+            broker_binary: ground.file.broker_binary.clone(),
+        }),
+        airflow_keys: vec![ground.airflow_key.public().clone()],
+        base_url: Box::new(move |cluster| app.airflow_url(cluster)),
+        ticks,
+    }
+}
+
+fn reconciler(ground: &Ground, desk: Arc<Desk>) -> Reconciler {
+    Reconciler::new(Parts {
+        store: ground.store.clone(),
+        master_key: ground.master_key.clone(),
+        metadata: MetadataServer::new(ground.file.metadata_url.clone()),
+        provider: ground.provider.clone(),
+        storage: Arc::new(EmbeddedStorage {
+            socket: ground.file.storage_socket.clone(),
+            endpoint: format!("http://127.0.0.1:{}", ground.ports.s3),
+            master_key: ground.master_key.clone(),
+        }),
+        assignments: desk,
+        liveness: Arc::new(Liveness::new(Utc::now())),
+        settings: Settings { control_url: ground.ports.internal_url(), ..Settings::default() },
+    })
+}
+
+fn snapshot_settings(ground: &Ground) -> SnapshotSettings {
+    let app = ground.app.clone();
+    SnapshotSettings {
+        airflow_key: ground.airflow_key.clone(),
+        session_keys: vec![ground.session_key.clone()],
+        console_url: ground.file.console_url.clone(),
+        host_of: Box::new(move |cluster| app.config().airflow_host(cluster).unwrap_or_default()),
+    }
+}
+
+/// The installation's signing key of this name, made at the first start.
+async fn control_key(store: &Store, master_key: &MasterKey, name: &str) -> anyhow::Result<SigningKey> {
+    let fresh = SecretString::from(hex::encode(rand::random::<[u8; 32]>()));
+    let mut connection = store.connection().await?;
+    let kept = ensure_control_key(&mut connection, master_key, name, &fresh).await?;
+    let mut seed = [0; 32];
+    hex::decode_to_slice(kept.expose_secret(), &mut seed).context("a kept key is damaged")?;
+    Ok(SigningKey::from_seed(name, &seed)?)
+}
+
+async fn tidy(app: App, shutdown: CancellationToken) {
+    let forever = async {
+        loop {
+            if let Err(error) = app.tidy().await {
+                tracing::warn!(%error, "what has expired could not be removed");
+            }
+            tokio::time::sleep(std::time::Duration::from_secs(600)).await;
+        }
+    };
+    shutdown.run_until_cancelled(forever).await;
+}

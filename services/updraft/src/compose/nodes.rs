@@ -1,0 +1,79 @@
+//! Nodes of this machine, for those who compose: their provider, where their files are, and their stopping.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use updraft_control::assignments::Places;
+use updraft_embedded::{Accounts, Layout};
+use updraft_model::{ClusterId, NodeId};
+use updraft_provider::ProviderError;
+use updraft_provider::local::{LocalLayout, LocalProvider, LocalSettings, ServiceUser, ServiceUsers};
+
+use crate::config::ReadyRuntime;
+
+/// # Errors
+/// When the data directory cannot be used.
+pub fn provider(data_dir: &Path) -> anyhow::Result<LocalProvider> {
+    let program = std::env::current_exe().context("this program's own file is not to be found")?;
+    let accounts = Accounts::detect();
+    let separate = matches!(accounts, Accounts::Separate);
+    let settings = LocalSettings {
+        data_dir: data_dir.to_owned(),
+        agent: vec![program.into(), "agent".into()],
+        users: separate.then(|| std::sync::Arc::new(ClusterUsers(accounts)) as _),
+    };
+    Ok(LocalProvider::open(settings)?)
+}
+
+/// Stops every node's services in order and then its agent; what nodes keep stays.
+///
+/// # Errors
+/// When something does not end within the grace.
+pub async fn stop_nodes(layout: &Layout, grace: Duration) -> anyhow::Result<()> {
+    provider(layout.root())?.stop_all(grace).await?;
+    Ok(())
+}
+
+/// A user of its own for each cluster's services.
+struct ClusterUsers(Accounts);
+
+#[async_trait]
+impl ServiceUsers for ClusterUsers {
+    async fn ensure(&self, cluster: ClusterId) -> Result<ServiceUser, ProviderError> {
+        let account = self.0.ensure_user(&format!("updraft-c{cluster}")).await;
+        let account = account.map_err(|error| ProviderError::Refused(error.to_string()))?;
+        Ok(ServiceUser { name: account.name, uid: account.uid, gid: account.gid })
+    }
+}
+
+/// Where nodes of this machine have their things.
+pub struct LocalPlaces {
+    pub layout: LocalLayout,
+    pub runtimes: BTreeMap<String, ReadyRuntime>,
+    pub broker_binary: PathBuf,
+}
+
+impl Places for LocalPlaces {
+    fn node_dir(&self, node: NodeId) -> String {
+        self.layout.node_dir(node).display().to_string()
+    }
+
+    fn shared_dir(&self, cluster: ClusterId) -> String {
+        self.layout.shared_dir(cluster).display().to_string()
+    }
+
+    fn environment_dir(&self, runtime: &str) -> Option<String> {
+        self.runtimes.get(runtime).map(|ready| ready.environment_dir.display().to_string())
+    }
+
+    fn broker_binary(&self) -> String {
+        self.broker_binary.display().to_string()
+    }
+
+    fn template_database(&self, runtime: &str) -> String {
+        self.runtimes.get(runtime).map(|ready| ready.template_database.clone()).unwrap_or_default()
+    }
+}
