@@ -95,7 +95,7 @@ async fn a_new_clusters_host_is_served_and_a_removed_ones_is_closed() {
     world
         .publish(|s| {
             s.routes
-                .push(crate::harness::route(4, port, RouteState::Up { upstream }))
+                .push(crate::harness::route(4, port, RouteState::Up { upstream }));
         })
         .await;
     let host = world.host(4);

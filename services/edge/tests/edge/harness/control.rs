@@ -135,11 +135,10 @@ async fn snapshot(shared: &Shared, query: &str) -> Response<Full<Bytes>> {
     let after: i64 = query.strip_prefix("after=").unwrap().parse().unwrap();
     let mut changes = shared.snapshot.subscribe();
     let news = changes.wait_for(|s| s.version != after);
-    let found = match tokio::time::timeout(Duration::from_secs(25), news).await {
-        Ok(Ok(snapshot)) => json(&*snapshot),
+    match tokio::time::timeout(Duration::from_secs(25), news).await {
+        Ok(Ok(_)) => json(&*shared.snapshot.borrow()),
         _ => status(StatusCode::NO_CONTENT),
-    };
-    found
+    }
 }
 
 fn redeem(shared: &Shared, asked: &RedeemHandover) -> Response<Full<Bytes>> {

@@ -91,7 +91,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     let action = path.rsplit('/').next().unwrap_or_default().to_owned();
     Ok(match action.as_str() {
         "hostile" => hostile(),
-        "events" => events(shared),
+        "events" => events(&shared),
         "never" => never(shared).await,
         "upload" => upload(&shared, request.into_body()).await,
         "download" => download(),
@@ -149,8 +149,8 @@ fn hostile() -> Response<Body> {
 }
 
 /// One event per permission, for ever.
-fn events(shared: Arc<Shared>) -> Response<Body> {
-    let guard = NotifyOnDrop(Arc::clone(&shared));
+fn events(shared: &Arc<Shared>) -> Response<Body> {
+    let guard = NotifyOnDrop(Arc::clone(shared));
     let frames = stream::unfold((0, guard), move |(n, guard)| async move {
         guard.0.next_event.notified().await;
         Some((

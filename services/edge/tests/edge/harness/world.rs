@@ -215,7 +215,7 @@ impl World {
                 .iter_mut()
                 .find(|r| r.cluster.0 == cluster)
                 .unwrap()
-                .state = state
+                .state = state;
         })
         .await;
     }
