@@ -97,7 +97,9 @@ def test_a_killed_broker_loses_no_task(cluster: Cluster, wide: str) -> None:
 
 @pytest.mark.parametrize("wide", [(6, 2)], indirect=True)
 def test_a_scheduler_node_replaced_with_an_empty_broker_loses_no_task(cluster: Cluster, wide: str) -> None:
-    harness.wait_for("tasks run and wait", lambda: states(cluster, wide).get("queued", 0) >= 2 and "running" in states(cluster, wide))
+    harness.wait_for(
+        "tasks run and wait", lambda: states(cluster, wide).get("queued", 0) >= 2 and "running" in states(cluster, wide)
+    )
     harness.kill_group(cluster.services["scheduler"], signal.SIGKILL)
     kill_broker(cluster)
     shutil.rmtree(Path(cluster.node.variables["work_dir"]) / "appendonlydir")

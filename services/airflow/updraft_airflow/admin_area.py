@@ -26,8 +26,10 @@ ADMIN_API = frozenset({"variables", "pools", "providers", "plugins", "connection
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>For cluster admins</title>
 <meta name="viewport" content="width=device-width"><style>body{font:16px/1.5 system-ui;margin:4rem auto;max-width:32rem;
-padding:0 1rem;color-scheme:light dark}</style><h1>This page is for cluster admins</h1><p>You may use this Airflow's
-DAGs and runs. Ask an admin of the cluster for what you need here, or <a href="%s/">go back to Airflow</a>.</p></html>"""
+padding:0 1rem;color-scheme:light dark}</style>
+<h1>This page is for cluster admins</h1>
+<p>You may use this Airflow's DAGs and runs. Ask an admin of the cluster for what you need here, or
+<a href="%s/">go back to Airflow</a>.</p></html>"""
 
 
 class RefuseAdminArea:
