@@ -646,8 +646,8 @@ async fn the_live_stream_tells_of_a_start_and_ends_with_the_session() {
     house
         .post(Some(&token), &format!("/clusters/{id}/start"), "")
         .await;
-    let next = read_until(&mut chunks, "/stop").await;
-    assert!(next.contains("event: timeline"), "{next}");
+    let next = read_until(&mut chunks, "event: timeline").await;
+    assert!(next.contains("/stop"), "{next}");
     house.post(Some(&token), "/sign-out", "").await;
     while let Some(chunk) = chunks.next().await {
         assert!(chunk.is_ok());

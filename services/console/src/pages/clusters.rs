@@ -114,7 +114,10 @@ impl Row {
 pub(crate) fn next(cluster: &ClusterView) -> Next {
     let admin = cluster.role == ClusterRole::Admin;
     match (&cluster.phase, cluster.power) {
-        (Phase::Stopped, Power::Running) | (Phase::Starting { .. }, _) => Next::Watch,
+        (_, Power::Deleted) | (Phase::Stopped, Power::Running) | (Phase::Running, Power::Stopped) => {
+            Next::Watch
+        }
+        (Phase::Starting { .. }, _) => Next::Watch,
         (Phase::Stopped, _) if admin => Next::Start,
         (Phase::Stopped, _) => Next::Nothing,
         (Phase::Running, _) => Next::Open(cluster.airflow_url.clone()),

@@ -437,7 +437,12 @@ mod tests {
             ..View::default()
         };
         let html = ConfigurationPage::new(fixtures::frame(), &cluster, &fixtures::options(), view, None);
-        assert!(!html.render().unwrap().contains(r#"action="/clusters/1/"#));
+        assert!(
+            !html
+                .render()
+                .unwrap()
+                .contains(r#"method="post" action="/clusters/"#)
+        );
     }
 
     #[test]
