@@ -105,6 +105,12 @@ impl From<PasswordError> for AppError {
     }
 }
 
+impl From<AppError> for Problem {
+    fn from(error: AppError) -> Self {
+        Self::from(&error)
+    }
+}
+
 impl From<&AppError> for Problem {
     fn from(error: &AppError) -> Self {
         use AppError as E;

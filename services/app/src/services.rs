@@ -1,6 +1,6 @@
 //! A cluster's services, and what people ask of single ones.
 
-use updraft_api::rest::{OperationView, ServiceVerb, ServiceView};
+use updraft_api::rest::{Accepted, ServiceVerb, ServiceView};
 use updraft_authz::{Actor, ClusterAction};
 use updraft_model::{ClusterId, NodeId, OperationKind, Power, ServiceName};
 use updraft_store::{clusters, node_list};
@@ -34,7 +34,7 @@ impl App {
         service: ServiceName,
         node: Option<NodeId>,
         verb: ServiceVerb,
-    ) -> Result<OperationView, AppError> {
+    ) -> Result<Accepted, AppError> {
         let mut change = self.begin_change(actor, id, ClusterAction::Operate).await?;
         change.check_not_deleting()?;
         if change.cluster.power == Power::Stopped {
@@ -65,6 +65,6 @@ impl App {
         };
         clusters::set_service_wishes(&mut change.tx, actor.tenant, id, &wishes).await?;
         let message = format!("{did} {service} on {label}");
-        Ok(self.accept(change.tx, actor, id, OperationKind::Service, &message).await?.operation)
+        self.accept(change.tx, actor, id, OperationKind::Service, &message).await
     }
 }

@@ -1,3 +1,12 @@
-//! control
+#![doc = include_str!("../README.md")]
 
+pub mod agents;
+pub mod assignments;
+pub mod edges;
+mod internal;
 pub mod reconciler;
+mod rest;
+mod routes;
+
+pub use rest::{RestConfig, RestState};
+pub use routes::{openapi_document, router as rest_router};
