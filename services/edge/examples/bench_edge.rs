@@ -32,14 +32,18 @@ async fn main() {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["upstream", port, bytes] => upstream(port, bytes.parse().unwrap()).await,
-        ["edge", port, upstream, workers] => edge(port.parse().unwrap(), upstream, workers.parse().unwrap()).await,
+        ["edge", port, upstream, workers] => {
+            edge(port.parse().unwrap(), upstream, workers.parse().unwrap()).await
+        }
         _ => eprintln!("usage: bench_edge upstream <port> <bytes> | edge <port> <upstream> <workers>"),
     }
 }
 
 async fn upstream(port: &str, bytes: usize) {
     let listener = TcpListener::bind(format!("127.0.0.1:{port}")).await.unwrap();
-    let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {bytes}\r\n\r\n").into_bytes();
+    let mut answer =
+        format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {bytes}\r\n\r\n")
+            .into_bytes();
     answer.resize(answer.len() + bytes, b'x');
     let answer = Bytes::from(answer);
     loop {
@@ -65,7 +69,10 @@ async fn edge(port: u16, upstream: &str, workers: usize) {
     let snapshot = snapshot(&host, upstream, &session_key);
     let control = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let control_url = format!("http://{}", control.local_addr().unwrap());
-    tokio::spawn(serve_control(control, serde_json::to_vec(&snapshot).unwrap().into()));
+    tokio::spawn(serve_control(
+        control,
+        serde_json::to_vec(&snapshot).unwrap().into(),
+    ));
 
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("token"), "bench").unwrap();
@@ -77,7 +84,10 @@ async fn edge(port: u16, upstream: &str, workers: usize) {
     );
     config.listen_port = port;
     config.workers = workers;
-    println!("updraft_edge={}", mint_session_token(&session_key, &claims(&host)).unwrap());
+    println!(
+        "updraft_edge={}",
+        mint_session_token(&session_key, &claims(&host)).unwrap()
+    );
     updraft_edge::run(config, CancellationToken::new()).await.unwrap();
 }
 
@@ -90,10 +100,19 @@ fn snapshot(host: &str, upstream: &str, session_key: &SigningKey) -> Snapshot {
             name: "bench".parse().unwrap(),
             host: host.into(),
             runtime: "none".into(),
-            state: RouteState::Up { upstream: upstream.into() },
+            state: RouteState::Up {
+                upstream: upstream.into(),
+            },
         }],
         policy: Policy {
-            clusters: [(ClusterId(1), ClusterPolicy { tenant: TENANT, grants: [].into() })].into(),
+            clusters: [(
+                ClusterId(1),
+                ClusterPolicy {
+                    tenant: TENANT,
+                    grants: [].into(),
+                },
+            )]
+            .into(),
             members: [(TENANT, [(PERSON, TenantRole::Owner)].into())].into(),
             revoked_sessions: [].into(),
         },
@@ -134,7 +153,9 @@ async fn serve_control(listener: TcpListener, snapshot: Bytes) {
                     Ok::<_, Infallible>(Response::new(Full::new(snapshot)))
                 }
             });
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
         });
     }
 }

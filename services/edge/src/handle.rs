@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::Utc;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use rand::Rng as _;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,7 @@ use updraft_model::{ClusterId, ClusterRole};
 use crate::assets;
 use crate::authz::{self, Caller, Decision};
 use crate::body::{Body, Permit};
+use crate::endpoints;
 use crate::forward::{Passage, client_value, forward};
 use crate::headers::{REQUEST_ID, Said};
 use crate::pages::Notice;
@@ -86,8 +87,8 @@ async fn answer(worker: &Arc<Worker>, line: Line, request: Request<Incoming>, id
             return response;
         }
     };
-    if target == Target::Own("health") && line.local.ip().is_loopback() && is_own_host(&host, line.local) {
-        return health(worker, &table);
+    if target == Target::Own("health") && endpoints::is_own_host(&host, line.local) {
+        return endpoints::health(worker, &table);
     }
     let visit = Visit {
         table: &table,
@@ -100,10 +101,10 @@ async fn answer(worker: &Arc<Worker>, line: Line, request: Request<Incoming>, id
         return reply::notice(&Notice::NotReady, visit.headers, id);
     }
     if !table.knows_host(&host) {
-        return not_found(&visit);
+        return reply::not_found(&visit);
     }
     match target {
-        Target::Own(name) => own(worker, &visit, name, request.method()).await,
+        Target::Own(name) => endpoints::answer(worker, &visit, name, request.method()).await,
         Target::Root if authz::is_navigation(request.method(), visit.headers) => {
             reply::see_other(&table.console_url)
         }
@@ -112,7 +113,7 @@ async fn answer(worker: &Arc<Worker>, line: Line, request: Request<Incoming>, id
         | Target::Cluster {
             area: Area::Execution,
             ..
-        } => not_found(&visit),
+        } => reply::not_found(&visit),
         Target::Cluster {
             cluster,
             area: Area::Bare,
@@ -132,7 +133,7 @@ async fn answer(worker: &Arc<Worker>, line: Line, request: Request<Incoming>, id
             .await
             {
                 assets::Served::Yes(response) => response,
-                assets::Served::NotThere => not_found(&visit),
+                assets::Served::NotThere => reply::not_found(&visit),
                 assets::Served::NoAssets => airflow(worker, &table, line, &host, cluster, request, id).await,
             }
         }
@@ -140,21 +141,6 @@ async fn answer(worker: &Arc<Worker>, line: Line, request: Request<Incoming>, id
             cluster,
             area: Area::Airflow,
         } => airflow(worker, &table, line, &host, cluster, request, id).await,
-    }
-}
-
-/// The edge's own addresses.
-async fn own(worker: &Worker, visit: &Visit<'_>, name: &str, method: &Method) -> Response<Body> {
-    match (name, method) {
-        ("login", &Method::GET) => session::login(worker, visit),
-        ("handover", &Method::GET) => session::finish(worker, visit).await,
-        ("logout", &Method::GET | &Method::POST) => session::sign_out(worker, visit, method),
-        ("login" | "handover" | "logout", _) => reply::notice(
-            &Notice::Ambiguous(route::Refusal::Method),
-            visit.headers,
-            visit.request_id,
-        ),
-        _ => not_found(visit),
     }
 }
 
@@ -226,7 +212,7 @@ async fn airflow(
             session::sign_in(worker, &visit, return_to)
         }
         (Decision::Forbidden(why), _) => reply::notice(&Notice::Forbidden(why), request.headers(), id),
-        (Decision::NotFound, _) => not_found(&visit),
+        (Decision::NotFound, _) => reply::not_found(&visit),
         (Decision::Unauthenticated | Decision::Forward { .. }, _) => {
             reply::notice(&Notice::Unauthenticated, request.headers(), id)
         }
@@ -284,42 +270,10 @@ fn no_answer(error: &UpstreamError, route: &Route, accept: Option<HeaderValue>, 
     reply::notice(&notice, &headers, id)
 }
 
-fn not_found(visit: &Visit<'_>) -> Response<Body> {
-    reply::notice(
-        &Notice::NotFound {
-            console_url: &visit.table.console_url,
-        },
-        visit.headers,
-        visit.request_id,
-    )
-}
-
 /// The prefix alone is asked for with its slash: Airflow's links are relative to it.
 fn bare(cluster: ClusterId, query: Option<&str>) -> Response<Body> {
     let query = query.map(|q| format!("?{q}")).unwrap_or_default();
     let mut response = reply::see_other(&format!("{}/{query}", cluster.path_prefix()));
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
-    response
-}
-
-fn is_own_host(host: &str, local: SocketAddr) -> bool {
-    host == local.to_string()
-        || host
-            .strip_prefix("localhost:")
-            .is_some_and(|port| port == local.port().to_string())
-}
-
-/// For the supervisor on this machine: 200 as soon as there is a route table to work from.
-fn health(worker: &Worker, table: &Table) -> Response<Body> {
-    let state = &worker.state;
-    let mut response = reply::json(&serde_json::json!({
-        "status": if table.version.is_some() { "ok" } else { "starting" },
-        "snapshot_version": table.version,
-        "control": if state.control_reachable() { "reachable" } else { "unreachable" },
-        "requests": state.counts.total(),
-    }));
-    if table.version.is_none() {
-        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    }
     response
 }

@@ -5,6 +5,7 @@ mod authz;
 mod body;
 mod config;
 mod control;
+mod endpoints;
 mod error;
 mod forward;
 mod handle;

@@ -14,9 +14,12 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 /// Below the 5 s after which uvicorn closes an idle connection by default.
 const MAX_IDLE: Duration = Duration::from_secs(4);
+/// How long a connection that came back may take to be usable.
+const SETTLE: Duration = Duration::from_millis(20);
 const MAX_IDLE_PER_UPSTREAM: usize = 256;
 
 type Idle = HashMap<SocketAddr, Vec<(SendRequest<Incoming>, Instant)>>;
@@ -82,7 +85,12 @@ impl Pool {
     async fn take(&self, upstream: SocketAddr) -> Option<Lease> {
         loop {
             let mut sender = self.pop(upstream)?;
-            if sender.is_ready() || sender.ready().await.is_ok() {
+            // Its response is over, but its request may not be: an upload that was answered early.
+            let settled = sender.is_ready()
+                || timeout(SETTLE, sender.ready())
+                    .await
+                    .is_ok_and(|ready| ready.is_ok());
+            if settled {
                 return Some(Lease {
                     sender,
                     upstream,
@@ -109,7 +117,7 @@ impl Pool {
     }
 
     async fn connect(&self, upstream: SocketAddr) -> Result<Lease, UpstreamError> {
-        let stream = tokio::time::timeout(self.connect_timeout, TcpStream::connect(upstream))
+        let stream = timeout(self.connect_timeout, TcpStream::connect(upstream))
             .await
             .map_err(|_| UpstreamError::ConnectTimeout)?
             .map_err(UpstreamError::Connect)?;

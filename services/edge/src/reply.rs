@@ -8,6 +8,7 @@ use updraft_api::Problem;
 use crate::authz::accepts_html;
 use crate::body::Body;
 use crate::pages::{self, Follow, Notice};
+use crate::session::Visit;
 
 /// A notice, in the form the client understands.
 pub(crate) fn notice(notice: &Notice<'_>, headers: &HeaderMap, request_id: &str) -> Response<Body> {
@@ -24,6 +25,17 @@ pub(crate) fn notice(notice: &Notice<'_>, headers: &HeaderMap, request_id: &str)
             .insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
     }
     uncached(response)
+}
+
+/// The one answer for what is not there and what is not for this person.
+pub(crate) fn not_found(visit: &Visit<'_>) -> Response<Body> {
+    notice(
+        &Notice::NotFound {
+            console_url: &visit.table.console_url,
+        },
+        visit.headers,
+        visit.request_id,
+    )
 }
 
 /// See other: the browser goes there with GET.

@@ -146,3 +146,51 @@ async fn other_statuses_pass_unchanged() {
         .await;
     assert_eq!(answer.status, StatusCode::IM_A_TEAPOT);
 }
+
+#[tokio::test]
+async fn an_upload_that_was_answered_early_holds_up_nobody() {
+    let mut world = World::prepare().await;
+    world.config.workers = 1;
+    world.start_edge().await;
+    let session = world.session(ALICE, 1);
+    // The upstream answers at once and never reads the body; this client never finishes it.
+    let (head, _unfinished) =
+        Call::half_an_upload(&world.host(1), "/airflow-webserver-1/echo", &session).await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    let next = world.get(1, "/").signed_in(&session).send();
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(5), next)
+        .await
+        .unwrap();
+    assert_eq!(answer.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn over_https_cookies_and_origins_are_of_that_scheme() {
+    let mut world = World::prepare().await;
+    world.config.scheme = updraft_edge::Scheme::Https;
+    world.start_edge().await;
+    let session = world.session(ALICE, 1);
+    let call = world
+        .get(1, "/")
+        .with("cookie", &format!("__Host-updraft_edge={session}"));
+    assert_eq!(
+        call.clone().send().await.json()["headers"]["x-forwarded-proto"],
+        "https"
+    );
+    let post = |scheme: &str| {
+        let origin = format!("{scheme}://{}", world.host(1));
+        call.clone().method("POST").with("origin", &origin).send()
+    };
+    assert_eq!(post("https").await.status, StatusCode::OK);
+    assert_eq!(post("http").await.status, StatusCode::FORBIDDEN);
+    // A cookie without the prefix could have been set by another host.
+    let sign_in = world.get(1, "/").signed_in(&session).send().await;
+    assert_eq!(sign_in.status, StatusCode::SEE_OTHER);
+    assert!(
+        sign_in
+            .header("set-cookie")
+            .unwrap()
+            .starts_with("__Host-updraft_binding=")
+    );
+    assert!(sign_in.header("set-cookie").unwrap().contains("; Secure"));
+}

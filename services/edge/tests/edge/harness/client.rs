@@ -108,6 +108,18 @@ impl Call {
         let _ = tokio::spawn(self.send()).await;
     }
 
+    /// Begins an upload, reads the answer's first piece, and leaves the body unfinished.
+    pub(crate) async fn half_an_upload(host: &str, path: &str, token: &str) -> (String, TcpStream) {
+        let mut stream = TcpStream::connect(host).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nContent-Length: 100000\r\n\r\nsome"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 1024];
+        let read = stream.read(&mut answer).await.unwrap();
+        (String::from_utf8_lossy(&answer[..read]).into_owned(), stream)
+    }
+
     /// Sends bytes as they are and returns all that comes back until the end of the connection.
     pub(crate) async fn raw(address: &str, request: &str) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
