@@ -27,7 +27,7 @@ impl Client {
         new: &NewCluster,
         key: IdempotencyKey,
     ) -> Result<Accepted, ClientError> {
-        self.fetch(Call::post("clusters").keyed(Some(key)).json(new))
+        self.fetch(Call::post("clusters").keyed(Some(key.clone())).json(new))
             .await
     }
 

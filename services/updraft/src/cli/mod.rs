@@ -20,7 +20,9 @@ mod wait;
 
 use clap::{Parser, Subcommand};
 
-use args::{AgentArgs, DownArgs, Global, ServerArgs, UpArgs};
+pub use args::{AgentArgs, DownArgs, ServerArgs, UpArgs};
+
+use args::Global;
 use remote::RemoteCommand;
 
 /// Apache Airflow as a service: one command to a real Airflow behind its own URL.

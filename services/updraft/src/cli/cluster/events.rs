@@ -16,8 +16,8 @@ pub(crate) struct EventsArgs {
     /// Go on as events happen, until Ctrl-C
     #[arg(long, short)]
     follow: bool,
-    /// How many past events to show
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+    /// How many past events to show, 1 to 200
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
     limit: u32,
 }
 
