@@ -33,7 +33,7 @@ async fn main() {
     match arguments[..] {
         ["upstream", port, bytes] => upstream(port, bytes.parse().unwrap()).await,
         ["edge", port, upstream, workers] => {
-            edge(port.parse().unwrap(), upstream, workers.parse().unwrap()).await
+            edge(port.parse().unwrap(), upstream, workers.parse().unwrap()).await;
         }
         _ => eprintln!("usage: bench_edge upstream <port> <bytes> | edge <port> <upstream> <workers>"),
     }

@@ -105,9 +105,6 @@ async fn answer(worker: &Arc<Worker>, line: Line, request: Request<Incoming>, id
     }
     match target {
         Target::Own(name) => endpoints::answer(worker, &visit, name, request.method()).await,
-        Target::Root if authz::is_navigation(request.method(), visit.headers) => {
-            reply::see_other(&table.console_url)
-        }
         Target::Root
         | Target::Nowhere
         | Target::Cluster {

@@ -26,8 +26,6 @@ pub(crate) enum Target<'a> {
     },
     /// `/_updraft/<name>`
     Own(&'a str),
-    /// `/`
-    Root,
     /// No cluster's path.
     Nowhere,
 }
@@ -230,9 +228,6 @@ fn is_authority(host: &str) -> bool {
 }
 
 fn target(path: &str) -> Target<'_> {
-    if path == "/" {
-        return Target::Root;
-    }
     if let Some(name) = path.strip_prefix("/_updraft/") {
         return Target::Own(name);
     }

@@ -6,7 +6,7 @@ fn area_of(path: &str) -> Option<(i64, Area<'_>)> {
     check_path(path).ok()?;
     match target(path) {
         Target::Cluster { cluster, area } => Some((cluster.0, area)),
-        Target::Own(_) | Target::Root | Target::Nowhere => None,
+        Target::Own(_) | Target::Nowhere => None,
     }
 }
 
