@@ -51,6 +51,7 @@ pub struct TestNode {
     pub node: NodeId,
     pub address: String,
     pub service_user: Option<String>,
+    pub shared_dir: PathBuf,
     control_url: String,
 }
 
@@ -185,7 +186,8 @@ impl TestNode {
     pub fn new(control: &Control) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let node = NodeId(uuid_from(&unique().to_be_bytes()));
-        Self { dir, node, address: address(), service_user: None, control_url: control.url.clone() }
+        let shared_dir = dir.path().join("shared");
+        Self { dir, node, address: address(), service_user: None, shared_dir, control_url: control.url.clone() }
     }
 
     pub fn path(&self, relative: &str) -> PathBuf {
@@ -201,7 +203,7 @@ impl TestNode {
         let text = serde_json::json!({
             "control_url": self.control_url, "node": self.node, "token": "once",
             "node_dir": self.dir.path().join("node"), "address": self.address,
-            "service_user": self.service_user, "shared_dir": self.dir.path().join("shared"),
+            "service_user": self.service_user, "shared_dir": self.shared_dir,
         });
         std::fs::write(&path, text.to_string()).unwrap();
         path
