@@ -20,7 +20,7 @@ mod wait;
 
 use clap::{Parser, Subcommand};
 
-pub use args::{AgentArgs, DownArgs, ServerArgs, UpArgs};
+pub(crate) use args::{AgentArgs, DownArgs, ServerArgs, UpArgs};
 
 use args::Global;
 use remote::RemoteCommand;

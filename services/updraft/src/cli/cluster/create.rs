@@ -43,6 +43,6 @@ pub(super) async fn create(client: &Client, args: CreateArgs, global: &Global) -
         config: args.config.into_iter().collect::<IndexMap<_, _>>(),
         start: Some(!args.no_start),
     };
-    let accepted = client.create_cluster(&new, &IdempotencyKey::random()).await?;
+    let accepted = client.create_cluster(&new, IdempotencyKey::random()).await?;
     wait::conclude(client, accepted, &args.waiting, global).await
 }
