@@ -104,13 +104,12 @@ async fn answer(worker: &Arc<Worker>, line: Line, request: Request<Incoming>, id
         return reply::not_found(&visit);
     }
     match target {
-        Target::Own(name) => endpoints::answer(worker, &visit, name, request.method()).await,
-        Target::Root
-        | Target::Nowhere
+        Target::Nowhere
         | Target::Cluster {
             area: Area::Execution,
             ..
         } => reply::not_found(&visit),
+        Target::Own(name) => endpoints::answer(worker, &visit, name, request.method()).await,
         Target::Cluster {
             cluster,
             area: Area::Bare,
