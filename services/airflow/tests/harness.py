@@ -97,9 +97,10 @@ class Postgres:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        binaries = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
+        named = os.environ.get("UPDRAFT_TEST_POSTGRES")
+        binaries = Path(named) if named else max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
         if binaries is None:
-            raise RuntimeError("PostgreSQL's server is not installed below /usr/lib/postgresql")
+            raise RuntimeError("PostgreSQL's server is neither in UPDRAFT_TEST_POSTGRES nor below /usr/lib/postgresql")
         self.directory.mkdir(parents=True)
         as_user: dict[str, Any] = {}
         if os.geteuid() == 0:
