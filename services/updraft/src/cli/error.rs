@@ -117,19 +117,16 @@ fn from_problem(problem: &updraft_api::Problem) -> CliError {
         .as_ref()
         .map(|field| format!(" (field `{field}`)"))
         .unwrap_or_default();
-    let next = match problem.status {
-        401 => "sign in with `updraft login`, or set UPDRAFT_TOKEN".to_owned(),
-        412 => "somebody else changed it meanwhile: look at it with `updraft cluster show` and try again"
-            .to_owned(),
-        500.. => match &problem.request_id {
-            Some(id) => format!("try again; if it stays so, quote request {id} to whoever runs this server"),
-            None => "try again in a moment".to_owned(),
-        },
-        _ => String::new(),
+    // The problem's detail says what to do in terms of REST; some of it is said better in terms of this program.
+    let next = match (problem.status, &problem.request_id) {
+        (401, _) => "sign in with `updraft login`, or set UPDRAFT_TOKEN".to_owned(),
+        (412, _) => {
+            "it was changed meanwhile: look at it with `updraft cluster show` and try again".to_owned()
+        }
+        (500.., Some(id)) => format!("{} (request {id})", problem.detail),
+        _ => problem.detail.clone(),
     };
-    CliError::new(exit, format!("{}{field}", problem.title))
-        .why(problem.detail.clone())
-        .next(next)
+    CliError::new(exit, format!("{}{field}", problem.title)).next(next)
 }
 
 fn innermost<E: std::error::Error + ?Sized>(error: &E) -> String {

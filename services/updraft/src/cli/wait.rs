@@ -134,14 +134,14 @@ fn out_of_time(operation: &OperationView, limit: Duration) -> CliError {
     CliError::new(Exit::Timeout, format!("not done after {} s", limit.as_secs()))
         .why(why)
         .next(format!(
-            "the operation goes on: look at {} with `updraft cluster show`",
+            "the operation goes on: see `updraft cluster show {}`",
             operation.cluster
         ))
 }
 
 fn interrupted(operation: &OperationView) -> CliError {
     CliError::new(Exit::Failure, "stopped waiting").next(format!(
-        "the operation goes on: look at {} with `updraft cluster show`",
+        "the operation goes on: see `updraft cluster show {}`",
         operation.cluster
     ))
 }
