@@ -461,8 +461,15 @@ async fn an_option_is_set_refused_by_name_protected_from_overwriting_and_reset()
     let done = house
         .post(Some(&token), &path, &set(1, "core.parallelism", "64", "set"))
         .await;
-    assert_eq!(done.location.as_deref(), Some(path.as_str()), "{}", done.html);
-    assert!(house.get(Some(&token), &path).await.html.contains("Yours"));
+    let yours = format!("{path}?show=yours");
+    assert_eq!(done.location.as_deref(), Some(yours.as_str()), "{}", done.html);
+    assert!(
+        house
+            .get(Some(&token), &yours)
+            .await
+            .html
+            .contains("instead of <code>32</code>")
+    );
 
     let stale = house
         .post(Some(&token), &path, &set(1, "core.parallelism", "65", "set"))

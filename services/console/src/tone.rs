@@ -2,7 +2,8 @@
 
 use askama::Template;
 use askama::filters::HtmlSafe;
-use updraft_model::{AgentPhase, OperationState, Phase, ServiceState, StepState};
+use updraft_api::rest::ClusterView;
+use updraft_model::{AgentPhase, OperationState, Phase, Power, ServiceState, StepState};
 
 use crate::icon::{Icon, icon};
 
@@ -81,6 +82,20 @@ impl Pill {
         }
     }
 
+    /// The phase; where the reconciler has not yet looked at what was asked, what it is about to do.
+    pub(crate) fn of_cluster(cluster: &ClusterView) -> Self {
+        let asked = |word| Self::new(Tone::Busy, word).with(Some("asked for, about to begin".to_owned()));
+        match (cluster.power, &cluster.phase) {
+            (_, Phase::Deleting) => Self::of_phase(&cluster.phase),
+            (Power::Deleted, _) => asked("Deleting"),
+            (Power::Stopped, Phase::Running | Phase::Starting { .. } | Phase::Degraded { .. }) => {
+                asked("Stopping")
+            }
+            (Power::Running, Phase::Stopped) => asked("Starting"),
+            (Power::Running | Power::Stopped, phase) => Self::of_phase(phase),
+        }
+    }
+
     pub(crate) fn of_service(state: ServiceState) -> Self {
         match state {
             ServiceState::Waiting => Self {
@@ -139,9 +154,26 @@ impl Pill {
 #[cfg(test)]
 mod tests {
     use askama::Template;
-    use updraft_model::{Failure, Phase};
+    use updraft_model::{Failure, Phase, Power};
 
     use super::Pill;
+    use crate::fixtures;
+
+    #[test]
+    fn what_was_asked_shows_before_the_reconciler_looked() {
+        let mut cluster = fixtures::cluster(1, "demo");
+        for (power, phase, word) in [
+            (Power::Running, Phase::Stopped, "Starting"),
+            (Power::Stopped, Phase::Running, "Stopping"),
+            (Power::Deleted, Phase::Running, "Deleting"),
+            (Power::Running, Phase::Running, "Running"),
+            (Power::Running, Phase::Stopping, "Stopping"),
+            (Power::Stopped, Phase::Stopped, "Stopped"),
+        ] {
+            (cluster.power, cluster.phase) = (power, phase);
+            assert_eq!(Pill::of_cluster(&cluster).word, word);
+        }
+    }
 
     #[test]
     fn a_phase_is_an_icon_and_a_word_and_its_reason() {

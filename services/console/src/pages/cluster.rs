@@ -90,7 +90,7 @@ impl Head {
 
 /// The overview says below, at length, why a cluster is not well.
 pub(crate) fn head_pill(cluster: &ClusterView, tab: Tab) -> Pill {
-    let pill = Pill::of_phase(&cluster.phase);
+    let pill = Pill::of_cluster(cluster);
     let said_below =
         matches!(cluster.phase, Phase::Failed { .. } | Phase::Degraded { .. }) && tab == Tab::Overview;
     if said_below {
@@ -110,7 +110,7 @@ impl HeadActions {
         let running = cluster.power == Power::Running;
         Self {
             id: cluster.id,
-            open: up.then(|| cluster.airflow_url.clone()),
+            open: (up && running).then(|| cluster.airflow_url.clone()),
             may_start: admin && cluster.power == Power::Stopped,
             may_stop: admin && running,
             may_retry: admin && running && failed,

@@ -101,7 +101,7 @@ impl Row {
         Self {
             id: cluster.id,
             name: cluster.name.to_string(),
-            pill: Pill::of_phase(&cluster.phase),
+            pill: Pill::of_cluster(cluster),
             runtime: cluster.spec.runtime.clone(),
             nodes_ready: cluster.nodes_ready,
             nodes_wanted: cluster.nodes_wanted,

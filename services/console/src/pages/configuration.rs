@@ -328,13 +328,18 @@ async fn apply(
     update: UpdateCluster,
     view: View,
 ) -> Answer {
+    let after = if update.config.is_some() {
+        "/configuration?show=yours"
+    } else {
+        "/configuration"
+    };
     match console
         .app
         .update_cluster(&visit.actor, id, seen, update)
         .await
         .map_err(Refusal::from)
     {
-        Ok(_) => Ok(back_to(id, "/configuration")),
+        Ok(_) => Ok(back_to(id, after)),
         Err(failure) if failure.correctable() => draw(console, visit, id, view, Some(failure)).await,
         Err(failure) => Err(failure),
     }
