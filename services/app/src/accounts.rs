@@ -23,7 +23,10 @@ impl App {
         if sign_in.email.len() > MAX_EMAIL_LENGTH || sign_in.password.len() > 1_024 {
             return Err(AppError::WrongCredentials);
         }
-        let proof = EmailPassword { email: sign_in.email, password: SecretString::from(sign_in.password) };
+        let proof = EmailPassword {
+            email: sign_in.email,
+            password: SecretString::from(sign_in.password),
+        };
         let user = self.identity().identify(proof, client_ip).await?;
 
         let token = SessionToken::random();
@@ -31,9 +34,20 @@ impl App {
         let id = SessionId(Uuid::now_v7());
         let mut tx = self.store().begin().await?;
         // No membership left: there is nothing to sign in to, and nobody is told that the password was right.
-        let (tenant, member) =
-            people::home_tenant(&mut tx, user).await?.ok_or(AppError::WrongCredentials)?;
-        sessions::insert(&mut tx, &NewSession { id, token_hash: token.hash(), tenant, user, expires_at }).await?;
+        let (tenant, member) = people::home_tenant(&mut tx, user)
+            .await?
+            .ok_or(AppError::WrongCredentials)?;
+        sessions::insert(
+            &mut tx,
+            &NewSession {
+                id,
+                token_hash: token.hash(),
+                tenant,
+                user,
+                expires_at,
+            },
+        )
+        .await?;
         tx.commit().await.map_err(updraft_store::StoreError::from)?;
 
         let actor = Actor {
@@ -44,7 +58,11 @@ impl App {
             email: member.email,
             name: member.name,
         };
-        Ok(SignedIn { token: token.expose().to_owned(), expires_at, me: self.me(&actor).await? })
+        Ok(SignedIn {
+            token: token.expose().to_owned(),
+            expires_at,
+            me: self.me(&actor).await?,
+        })
     }
 
     /// Whose token this is, with the rights they have now.
@@ -71,7 +89,9 @@ impl App {
     /// When the database cannot be asked.
     pub async fn me(&self, actor: &Actor) -> Result<Me, AppError> {
         let mut connection = self.store().connection().await?;
-        let tenant = tenants::find(&mut connection, actor.tenant).await?.ok_or(AppError::NotSignedIn)?;
+        let tenant = tenants::find(&mut connection, actor.tenant)
+            .await?
+            .ok_or(AppError::NotSignedIn)?;
         Ok(Me {
             user: actor.user,
             email: actor.email.clone(),
@@ -93,17 +113,30 @@ impl App {
         change: ChangePassword,
         client_ip: IpAddr,
     ) -> Result<(), AppError> {
-        let proof = EmailPassword { email: actor.email.clone(), password: SecretString::from(change.current) };
-        self.identity().identify(proof, client_ip).await.map_err(|error| match AppError::from(error) {
-            AppError::WrongCredentials => AppError::invalid("current", "this is not your current password"),
-            other => other,
-        })?;
-        let hash = self.passwords().hash(&SecretString::from(change.new)).await.map_err(|error| {
-            match AppError::from(error) {
-                AppError::Invalid { why, .. } => AppError::Invalid { field: "new".to_owned(), why },
+        let proof = EmailPassword {
+            email: actor.email.clone(),
+            password: SecretString::from(change.current),
+        };
+        self.identity()
+            .identify(proof, client_ip)
+            .await
+            .map_err(|error| match AppError::from(error) {
+                AppError::WrongCredentials => {
+                    AppError::invalid("current", "this is not your current password")
+                }
                 other => other,
-            }
-        })?;
+            })?;
+        let hash = self
+            .passwords()
+            .hash(&SecretString::from(change.new))
+            .await
+            .map_err(|error| match AppError::from(error) {
+                AppError::Invalid { why, .. } => AppError::Invalid {
+                    field: "new".to_owned(),
+                    why,
+                },
+                other => other,
+            })?;
         let mut tx = self.store().begin().await?;
         people::set_password_hash(&mut tx, actor.user, &hash).await?;
         sessions::revoke_others(&mut tx, actor.user, actor.session, self.now()).await?;

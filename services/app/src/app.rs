@@ -37,7 +37,16 @@ impl App {
         let limits = Arc::new(SignInLimits::new(config.sign_in_quota));
         let identity = PasswordIdentity::new(store.clone(), passwords.clone(), limits);
         let hub = EventHub::new(store.clone());
-        Ok(Self { inner: Arc::new(Inner { store, runtimes, config, passwords, identity, hub }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                store,
+                runtimes,
+                config,
+                passwords,
+                identity,
+                hub,
+            }),
+        })
     }
 
     #[must_use]

@@ -34,7 +34,12 @@ impl App {
             return Err(AppError::NotFound(Resource::Cluster));
         }
         let (cluster, role) = access::cluster(&mut tx, actor, cluster, action).await?;
-        Ok(Change { tx, cluster, role, quota })
+        Ok(Change {
+            tx,
+            cluster,
+            role,
+            quota,
+        })
     }
 
     /// Opens an operation for what was just written, tells the event log, and answers.
@@ -61,10 +66,18 @@ impl App {
         event_log::append(&mut tx, actor.tenant, Some(cluster), event_kind(kind), &message).await?;
         let operation = operations::find(&mut tx, actor.tenant, id)
             .await?
-            .ok_or(AppError::Internal { what: "reading back an operation" })?;
+            .ok_or(AppError::Internal {
+                what: "reading back an operation",
+            })?;
         tx.commit().await.map_err(StoreError::from)?;
-        let record = ClusterRecord { operation: Some(id), ..record };
-        Ok(Accepted { cluster: view::cluster(record, role, self.config()), operation: view::operation(operation) })
+        let record = ClusterRecord {
+            operation: Some(id),
+            ..record
+        };
+        Ok(Accepted {
+            cluster: view::cluster(record, role, self.config()),
+            operation: view::operation(operation),
+        })
     }
 }
 

@@ -39,20 +39,39 @@ impl App {
     pub async fn create_cluster(&self, actor: &Actor, new: NewCluster) -> Result<Accepted, AppError> {
         access::tenant(actor, TenantAction::CreateCluster)?;
         let name = new.name.clone();
-        let power = if new.start.unwrap_or(true) { Power::Running } else { Power::Stopped };
+        let power = if new.start.unwrap_or(true) {
+            Power::Running
+        } else {
+            Power::Stopped
+        };
         let spec = spec::new_spec(new, self.runtimes())?;
-        let nodes = if power == Power::Running { spec.node_counts().total() } else { 0 };
+        let nodes = if power == Power::Running {
+            spec.node_counts().total()
+        } else {
+            0
+        };
 
         let mut tx = self.store().begin().await?;
         let allowed = tenants::lock_quota(&mut tx, actor.tenant).await?;
         let used = clusters::usage(&mut tx, actor.tenant, None).await?;
         quota::check(allowed, used, Usage { clusters: 1, nodes })?;
         let taken = |error: StoreError| match error.is_conflict_on("clusters_name") {
-            true => AppError::ClusterNameTaken { name: name.to_string() },
+            true => AppError::ClusterNameTaken {
+                name: name.to_string(),
+            },
             false => AppError::Store(error),
         };
-        let id = clusters::insert(&mut tx, actor.tenant, &name, &spec, power).await.map_err(taken)?;
-        self.accept(tx, actor, id, OperationKind::Create, &format!("created the cluster `{name}`")).await
+        let id = clusters::insert(&mut tx, actor.tenant, &name, &spec, power)
+            .await
+            .map_err(taken)?;
+        self.accept(
+            tx,
+            actor,
+            id,
+            OperationKind::Create,
+            &format!("created the cluster `{name}`"),
+        )
+        .await
     }
 
     /// # Errors
@@ -86,6 +105,7 @@ impl App {
             change.check_nodes(actor, spec.node_counts().total()).await?;
         }
         clusters::set_spec(&mut change.tx, actor.tenant, id, current, &spec).await?;
-        self.accept(change.tx, actor, id, OperationKind::Update, "changed the cluster").await
+        self.accept(change.tx, actor, id, OperationKind::Update, "changed the cluster")
+            .await
     }
 }

@@ -52,13 +52,18 @@ impl AppConfig {
     pub fn airflow_host(&self, cluster: ClusterId) -> Option<String> {
         let url = Url::parse(&self.airflow_url(cluster)).ok()?;
         let host = url.host_str()?;
-        Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+        Some(
+            url.port()
+                .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")),
+        )
     }
 
     #[must_use]
     pub fn dag_location(&self, cluster: ClusterId, source: &DagSource) -> String {
         let DagSource::ClusterBucket { prefix } = source;
-        self.dag_location.replace("{cluster}", &cluster.to_string()).replace("{prefix}", prefix)
+        self.dag_location
+            .replace("{cluster}", &cluster.to_string())
+            .replace("{prefix}", prefix)
     }
 }
 
@@ -82,22 +87,36 @@ mod tests {
     #[test]
     fn every_cluster_has_a_host_of_its_own() {
         let config = config();
-        assert_eq!(config.airflow_url(ClusterId(1)), "http://127.0.0.1:7701/airflow-webserver-1/");
+        assert_eq!(
+            config.airflow_url(ClusterId(1)),
+            "http://127.0.0.1:7701/airflow-webserver-1/"
+        );
         assert_eq!(config.airflow_host(ClusterId(2)).unwrap(), "127.0.0.2:7701");
         assert_eq!(config.airflow_host(ClusterId(258)).unwrap(), "127.0.1.2:7701");
-        assert_eq!(config.airflow_host(ClusterId(19_289)).unwrap(), "127.0.75.89:7701");
+        assert_eq!(
+            config.airflow_host(ClusterId(19_289)).unwrap(),
+            "127.0.75.89:7701"
+        );
     }
 
     #[test]
     fn a_host_without_a_port_is_the_schemes_own() {
         let mut config = config();
         config.airflow_url = "https://c{cluster}.airflow.example.com/airflow-webserver-{cluster}/".to_owned();
-        assert_eq!(config.airflow_host(ClusterId(7)).unwrap(), "c7.airflow.example.com");
+        assert_eq!(
+            config.airflow_host(ClusterId(7)).unwrap(),
+            "c7.airflow.example.com"
+        );
     }
 
     #[test]
     fn dags_have_an_address() {
-        let source = DagSource::ClusterBucket { prefix: "dags/".to_owned() };
-        assert_eq!(config().dag_location(ClusterId(3), &source), "s3://updraft-cluster-3/dags/");
+        let source = DagSource::ClusterBucket {
+            prefix: "dags/".to_owned(),
+        };
+        assert_eq!(
+            config().dag_location(ClusterId(3), &source),
+            "s3://updraft-cluster-3/dags/"
+        );
     }
 }

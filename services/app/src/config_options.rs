@@ -13,7 +13,10 @@ impl App {
     /// # Errors
     /// [`AppError::NotFound`].
     pub fn config_options(&self, _actor: &Actor, runtime: &str) -> Result<Vec<ConfigOptionView>, AppError> {
-        let runtime = self.runtimes().get(runtime).ok_or(AppError::NotFound(Resource::Runtime))?;
+        let runtime = self
+            .runtimes()
+            .get(runtime)
+            .ok_or(AppError::NotFound(Resource::Runtime))?;
         Ok(runtime.options().map(view).collect())
     }
 

@@ -34,7 +34,12 @@ pub enum AppError {
     #[error("the cluster is stopped")]
     ClusterStopped,
     #[error("the tenant may have {limit} {what}, has {used} and asks for {wanted} more")]
-    QuotaExceeded { what: &'static str, limit: u32, used: u32, wanted: u32 },
+    QuotaExceeded {
+        what: &'static str,
+        limit: u32,
+        used: u32,
+        wanted: u32,
+    },
     #[error("the cluster is at generation {current}")]
     GenerationMismatch { current: Generation },
     #[error("the hand-over code is not good")]
@@ -60,7 +65,10 @@ pub enum Resource {
 
 impl AppError {
     pub(crate) fn invalid(field: impl Into<String>, why: impl Into<String>) -> Self {
-        Self::Invalid { field: field.into(), why: why.into() }
+        Self::Invalid {
+            field: field.into(),
+            why: why.into(),
+        }
     }
 
     /// For the `Retry-After` header.
@@ -100,7 +108,9 @@ impl From<PasswordError> for AppError {
     fn from(error: PasswordError) -> Self {
         match error {
             PasswordError::Length => Self::invalid("password", "a password has 12 to 128 characters"),
-            PasswordError::Hashing => Self::Internal { what: "password hashing" },
+            PasswordError::Hashing => Self::Internal {
+                what: "password hashing",
+            },
         }
     }
 }
@@ -142,17 +152,31 @@ impl From<&AppError> for Problem {
             E::NotFound(resource) => not_found(*resource),
             E::Invalid { field, why } => {
                 let title = format!("`{field}` is not valid.");
-                Self { field: Some(field.clone()), ..problem(422, "invalid-field", title, sentence(why)) }
+                Self {
+                    field: Some(field.clone()),
+                    ..problem(422, "invalid-field", title, sentence(why))
+                }
             }
             E::ClusterNameTaken { name } => {
                 let title = format!("Your organisation already has a cluster named `{name}`.");
                 let named = problem(409, "cluster-name-taken", title, "Choose another name.");
-                Self { field: Some("name".into()), ..named }
+                Self {
+                    field: Some("name".into()),
+                    ..named
+                }
             }
             E::EmailTaken { email } => {
                 let title = format!("The address `{email}` cannot be added: it already belongs to a person.");
-                let named = problem(409, "email-taken", title, "Check the list of people, or use another address.");
-                Self { field: Some("email".into()), ..named }
+                let named = problem(
+                    409,
+                    "email-taken",
+                    title,
+                    "Check the list of people, or use another address.",
+                );
+                Self {
+                    field: Some("email".into()),
+                    ..named
+                }
             }
             E::LastOwner => problem(
                 409,
@@ -172,10 +196,17 @@ impl From<&AppError> for Problem {
                 "The cluster is stopped: nothing runs on it that could be changed.",
                 "Start the cluster first.",
             ),
-            E::QuotaExceeded { what, limit, used, wanted } => problem(
+            E::QuotaExceeded {
+                what,
+                limit,
+                used,
+                wanted,
+            } => problem(
                 403,
                 "quota-exceeded",
-                format!("Your organisation may have {limit} {what}; it has {used} and this needs {wanted} more."),
+                format!(
+                    "Your organisation may have {limit} {what}; it has {used} and this needs {wanted} more."
+                ),
                 "Stop or delete what you no longer need, or ask the operator for a larger quota.",
             ),
             E::GenerationMismatch { current } => problem(
@@ -212,18 +243,26 @@ fn not_found(resource: Resource) -> Problem {
             "There is no such operation.",
             "List the cluster's operations to find its id.",
         ),
-        Resource::Node => {
-            ("node-not-found", "The cluster has no such node.", "List the cluster's nodes: a replaced node has a new id.")
-        }
-        Resource::Person => {
-            ("person-not-found", "Your organisation has no such person.", "Check the id in the list of people.")
-        }
-        Resource::Grant => {
-            ("grant-not-found", "This person has no role of their own on this cluster.", "List the cluster's grants.")
-        }
-        Resource::Runtime => {
-            ("runtime-not-found", "There is no such runtime.", "Check the name, for example `airflow-3.3.2`.")
-        }
+        Resource::Node => (
+            "node-not-found",
+            "The cluster has no such node.",
+            "List the cluster's nodes: a replaced node has a new id.",
+        ),
+        Resource::Person => (
+            "person-not-found",
+            "Your organisation has no such person.",
+            "Check the id in the list of people.",
+        ),
+        Resource::Grant => (
+            "grant-not-found",
+            "This person has no role of their own on this cluster.",
+            "List the cluster's grants.",
+        ),
+        Resource::Runtime => (
+            "runtime-not-found",
+            "There is no such runtime.",
+            "Check the name, for example `airflow-3.3.2`.",
+        ),
     };
     problem(404, kind, title, detail)
 }
@@ -246,7 +285,10 @@ fn whole_seconds(duration: Duration) -> u64 {
 /// Begins in upper case, ends in a full stop.
 fn sentence(text: &str) -> String {
     let mut chars = text.chars();
-    let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    let first = chars
+        .next()
+        .map(|c| c.to_uppercase().to_string())
+        .unwrap_or_default();
     let stop = if text.ends_with('.') { "" } else { "." };
     format!("{first}{}{stop}", chars.as_str())
 }

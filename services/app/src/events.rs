@@ -109,7 +109,10 @@ impl Watch {
                 Ok(true) => {}
                 Ok(false) => return None,
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "an event stream ended early");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "an event stream ended early"
+                    );
                     return None;
                 }
             }
@@ -120,7 +123,9 @@ impl Watch {
     async fn look(&mut self) -> Result<bool, AppError> {
         let mut connection = self.app.store().connection().await?;
         let session = sessions::find_by_id(&mut connection, self.session, self.app.now()).await?;
-        let Some(actor) = session.map(actor) else { return Ok(false) };
+        let Some(actor) = session.map(actor) else {
+            return Ok(false);
+        };
         if let Some(id) = self.cluster {
             match access::past_cluster(&mut connection, &actor, id, ClusterAction::View).await {
                 Ok(()) => {}
@@ -152,5 +157,10 @@ impl Watch {
 }
 
 fn scope(actor: &Actor, cluster: Option<ClusterId>) -> Scope {
-    Scope { tenant: actor.tenant, viewer: actor.user, all: access::sees_all(actor), cluster }
+    Scope {
+        tenant: actor.tenant,
+        viewer: actor.user,
+        all: access::sees_all(actor),
+        cluster,
+    }
 }

@@ -46,7 +46,11 @@ impl App {
         let message = format!("{} gave {} a role on the cluster", actor.email, member.email);
         event_log::append(&mut tx, actor.tenant, Some(id), "grant_put", &message).await?;
         tx.commit().await.map_err(StoreError::from)?;
-        Ok(GrantView { user, email: member.email, role: put.role })
+        Ok(GrantView {
+            user,
+            email: member.email,
+            role: put.role,
+        })
     }
 
     /// # Errors
@@ -67,5 +71,9 @@ impl App {
 }
 
 fn grant(record: GrantRecord) -> GrantView {
-    GrantView { user: record.user, email: record.email, role: record.role }
+    GrantView {
+        user: record.user,
+        email: record.email,
+        role: record.role,
+    }
 }

@@ -2,7 +2,9 @@
 
 use chrono::Duration;
 use updraft_api::edge::{HandoverRedeemed, RedeemHandover};
-use updraft_authz::{Actor, ClusterAction, SESSION_AUDIENCE, SESSION_ISSUER, SessionClaims, mint_session_token};
+use updraft_authz::{
+    Actor, ClusterAction, SESSION_AUDIENCE, SESSION_ISSUER, SessionClaims, mint_session_token,
+};
 use updraft_model::ClusterId;
 use updraft_sso::{random_code, sha256};
 use updraft_store::handover_codes::{self, NewCode};
@@ -45,10 +47,13 @@ impl App {
             expires_at: self.now() + CODE_LIFETIME,
         };
         handover_codes::insert(&mut connection, &row).await?;
-        let mut url = Url::parse(&self.airflow_url(cluster))
-            .map_err(|_| AppError::Internal { what: "the template of Airflow's URL" })?;
+        let mut url = Url::parse(&self.airflow_url(cluster)).map_err(|_| AppError::Internal {
+            what: "the template of Airflow's URL",
+        })?;
         url.set_path("/_updraft/handover");
-        url.query_pairs_mut().append_pair("code", &code).append_pair("return_to", return_to);
+        url.query_pairs_mut()
+            .append_pair("code", &code)
+            .append_pair("return_to", return_to);
         Ok(url.into())
     }
 
@@ -84,9 +89,14 @@ impl App {
             iat: now.timestamp(),
             exp: session.expires_at.timestamp(),
         };
-        let session_token = mint_session_token(&self.config().session_key, &claims)
-            .map_err(|_| AppError::Internal { what: "signing a session" })?;
-        Ok(HandoverRedeemed { session_token, expires_at: claims.exp })
+        let session_token =
+            mint_session_token(&self.config().session_key, &claims).map_err(|_| AppError::Internal {
+                what: "signing a session",
+            })?;
+        Ok(HandoverRedeemed {
+            session_token,
+            expires_at: claims.exp,
+        })
     }
 }
 
@@ -97,7 +107,9 @@ fn cluster_of(return_to: &str) -> Option<ClusterId> {
         return None;
     }
     let rest = return_to.strip_prefix("/airflow-webserver-")?;
-    let digits = rest.find(|c: char| !c.is_ascii_digit()).map_or(rest, |end| &rest[..end]);
+    let digits = rest
+        .find(|c: char| !c.is_ascii_digit())
+        .map_or(rest, |end| &rest[..end]);
     let after = &rest[digits.len()..];
     let id: ClusterId = digits.parse().ok()?;
     let canonical = id.to_string() == digits && id.0 > 0;
@@ -107,7 +119,9 @@ fn cluster_of(return_to: &str) -> Option<ClusterId> {
 }
 
 fn binding_hash(binding: &str) -> Result<[u8; 32], AppError> {
-    let bytes = hex::decode(binding).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    let bytes = hex::decode(binding)
+        .ok()
+        .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     bytes.ok_or_else(|| AppError::invalid("binding", "open Airflow's own address and sign in from there"))
 }
 
@@ -119,7 +133,12 @@ mod tests {
 
     #[test]
     fn a_way_back_lies_within_one_clusters_prefix() {
-        for good in ["/airflow-webserver-7", "/airflow-webserver-7/", "/airflow-webserver-7/dags?x=/../", "/airflow-webserver-7?a"] {
+        for good in [
+            "/airflow-webserver-7",
+            "/airflow-webserver-7/",
+            "/airflow-webserver-7/dags?x=/../",
+            "/airflow-webserver-7?a",
+        ] {
             assert_eq!(cluster_of(good), Some(ClusterId(7)), "{good}");
         }
     }

@@ -20,7 +20,11 @@ pub(crate) struct EventHub {
 
 impl EventHub {
     pub(crate) fn new(store: Store) -> Self {
-        Self { store, changed: Arc::new(watch::Sender::new(0)), started: Once::new() }
+        Self {
+            store,
+            changed: Arc::new(watch::Sender::new(0)),
+            started: Once::new(),
+        }
     }
 
     /// Must be called within a runtime.
@@ -37,7 +41,10 @@ impl EventHub {
 async fn keep_listening(store: Store, changed: Arc<watch::Sender<u64>>) {
     while Arc::strong_count(&changed) > 1 {
         if let Err(error) = listen(&store, &changed).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "event streams lost their announcements");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "event streams lost their announcements"
+            );
             tokio::time::sleep(RECONNECT_PAUSE).await;
         }
     }

@@ -49,7 +49,11 @@ impl IdempotencyKey {
             return Err(AppError::invalid("Idempotency-Key", why));
         }
         let stored = format!("{}/{key}", actor.user);
-        Ok(Self { stored, route: route.to_owned(), request_hash: sha256(request) })
+        Ok(Self {
+            stored,
+            route: route.to_owned(),
+            request_hash: sha256(request),
+        })
     }
 }
 

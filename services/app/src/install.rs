@@ -25,19 +25,23 @@ impl App {
     ) -> Result<bool, AppError> {
         let (email, name) = (checked_email(owner_email)?, checked_name(owner_name)?);
         let hash = self.passwords().hash(password).await?;
-        let tenant = Tenant { id: TenantId(Uuid::now_v7()), name: checked_name(tenant_name)?, quota };
+        let tenant = Tenant {
+            id: TenantId(Uuid::now_v7()),
+            name: checked_name(tenant_name)?,
+            quota,
+        };
         let mut tx = self.store().begin().await?;
         match tenants::insert(&mut tx, &tenant).await {
             Err(error) if error.is_conflict_on("tenants_name_key") => return Ok(false),
             other => other?,
         }
         let user = UserId(Uuid::now_v7());
-        people::insert_user(&mut tx, user, &email, &name, Some(&hash)).await.map_err(|error| {
-            match error.is_conflict_on("users_email_key") {
+        people::insert_user(&mut tx, user, &email, &name, Some(&hash))
+            .await
+            .map_err(|error| match error.is_conflict_on("users_email_key") {
                 true => AppError::EmailTaken { email: email.clone() },
                 false => AppError::Store(error),
-            }
-        })?;
+            })?;
         people::insert_membership(&mut tx, tenant.id, user, TenantRole::Owner).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(true)

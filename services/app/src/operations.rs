@@ -24,7 +24,12 @@ impl App {
         access::cluster(&mut connection, actor, id, ClusterAction::View).await?;
         let (limit, before) = (request.limit()?, request.position::<OperationId>()?);
         let records = operations::list(&mut connection, actor.tenant, id, before, limit + 1).await?;
-        Ok(page(records, limit, |record| record.id.to_string(), view::operation))
+        Ok(page(
+            records,
+            limit,
+            |record| record.id.to_string(),
+            view::operation,
+        ))
     }
 
     /// One operation, also of a cluster that has been deleted by it.
@@ -36,12 +41,12 @@ impl App {
         let record = operations::find(&mut connection, actor.tenant, id)
             .await?
             .ok_or(AppError::NotFound(Resource::Operation))?;
-        access::past_cluster(&mut connection, actor, record.cluster, ClusterAction::View).await.map_err(
-            |error| match error {
+        access::past_cluster(&mut connection, actor, record.cluster, ClusterAction::View)
+            .await
+            .map_err(|error| match error {
                 AppError::NotFound(_) => AppError::NotFound(Resource::Operation),
                 other => other,
-            },
-        )?;
+            })?;
         Ok(view::operation(record))
     }
 }

@@ -34,10 +34,16 @@ impl PageRequest {
 
     /// What the cursor stands for.
     pub(crate) fn position<T: std::str::FromStr>(&self) -> Result<Option<T>, AppError> {
-        let Some(cursor) = &self.cursor else { return Ok(None) };
-        let text = hex::decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let Some(cursor) = &self.cursor else {
+            return Ok(None);
+        };
+        let text = hex::decode(cursor)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok());
         let position = text.and_then(|text| text.parse().ok());
-        position.map(Some).ok_or_else(|| AppError::invalid("cursor", "use what the page before gave as `next`"))
+        position
+            .map(Some)
+            .ok_or_else(|| AppError::invalid("cursor", "use what the page before gave as `next`"))
     }
 }
 
@@ -59,7 +65,10 @@ pub(crate) fn page<R, T>(
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next = rows.last().filter(|_| more).map(|row| hex::encode(position(row)));
-    Page { items: rows.into_iter().map(view).collect(), next }
+    Page {
+        items: rows.into_iter().map(view).collect(),
+        next,
+    }
 }
 
 #[cfg(test)]
@@ -70,14 +79,20 @@ mod tests {
     fn the_cursor_of_one_page_is_the_position_of_the_next() {
         let first = page(vec![1, 2, 3], 2, ToString::to_string, |n| n);
         assert_eq!(first.items, [1, 2]);
-        let request = PageRequest { cursor: first.next, limit: None };
+        let request = PageRequest {
+            cursor: first.next,
+            limit: None,
+        };
         assert_eq!(request.position::<i64>().unwrap(), Some(2));
         assert!(page(vec![1, 2], 2, ToString::to_string, |n| n).next.is_none());
     }
 
     #[test]
     fn foreign_cursors_and_limits_are_refused_by_name() {
-        let request = |cursor: &str, limit| PageRequest { cursor: Some(cursor.to_owned()), limit: Some(limit) };
+        let request = |cursor: &str, limit| PageRequest {
+            cursor: Some(cursor.to_owned()),
+            limit: Some(limit),
+        };
         assert!(request("zz", 1).position::<i64>().is_err());
         assert!(request("6161", 1).position::<i64>().is_err());
         assert!(request("", 0).limit().is_err());

@@ -19,7 +19,8 @@ impl App {
         access::tenant(actor, TenantAction::ManagePeople)?;
         let (limit, after) = (request.limit()?, request.position::<String>()?);
         let mut connection = self.store().connection().await?;
-        let members = people::list_members(&mut connection, actor.tenant, after.as_deref(), limit + 1).await?;
+        let members =
+            people::list_members(&mut connection, actor.tenant, after.as_deref(), limit + 1).await?;
         Ok(page(members, limit, |member| member.email.clone(), person))
     }
 
@@ -31,17 +32,22 @@ impl App {
         let hash = self.passwords().hash(&SecretString::from(new.password)).await?;
         let user = UserId(Uuid::now_v7());
         let mut tx = self.store().begin().await?;
-        people::insert_user(&mut tx, user, &email, &name, Some(&hash)).await.map_err(|error| {
-            match error.is_conflict_on("users_email_key") {
+        people::insert_user(&mut tx, user, &email, &name, Some(&hash))
+            .await
+            .map_err(|error| match error.is_conflict_on("users_email_key") {
                 true => AppError::EmailTaken { email: email.clone() },
                 false => AppError::Store(error),
-            }
-        })?;
+            })?;
         people::insert_membership(&mut tx, actor.tenant, user, new.tenant_role).await?;
         let message = format!("{} added {email}", actor.email);
         event_log::append(&mut tx, actor.tenant, None, "person_added", &message).await?;
         tx.commit().await.map_err(StoreError::from)?;
-        Ok(Person { user, email, name, tenant_role: new.tenant_role })
+        Ok(Person {
+            user,
+            email,
+            name,
+            tenant_role: new.tenant_role,
+        })
     }
 
     /// Removes a person with their sessions and roles.
@@ -67,7 +73,12 @@ impl App {
 }
 
 pub(crate) fn person(member: Member) -> Person {
-    Person { user: member.user, email: member.email, name: member.name, tenant_role: member.tenant_role }
+    Person {
+        user: member.user,
+        email: member.email,
+        name: member.name,
+        tenant_role: member.tenant_role,
+    }
 }
 
 /// The address in lower case. Whether it reaches anyone, only a mail would tell.
@@ -76,10 +87,14 @@ pub(crate) fn checked_email(text: &str) -> Result<String, AppError> {
     let plain = |c: char| c.is_ascii_graphic();
     let well_formed = email.len() <= 254
         && email.chars().all(plain)
-        && email.split_once('@').is_some_and(|(local, domain)| {
-            !local.is_empty() && !domain.is_empty() && !domain.contains('@')
-        });
-    if well_formed { Ok(email) } else { Err(AppError::invalid("email", "use an address like ada@example.com")) }
+        && email
+            .split_once('@')
+            .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'));
+    if well_formed {
+        Ok(email)
+    } else {
+        Err(AppError::invalid("email", "use an address like ada@example.com"))
+    }
 }
 
 pub(crate) fn checked_name(text: &str) -> Result<String, AppError> {
@@ -98,7 +113,15 @@ mod tests {
     #[test]
     fn addresses_are_kept_in_lower_case() {
         assert_eq!(checked_email(" Ada@Example.com ").unwrap(), "ada@example.com");
-        for bad in ["", "ada", "@example.com", "ada@", "a@b@c", "a da@example.com", "ada@exämple.com"] {
+        for bad in [
+            "",
+            "ada",
+            "@example.com",
+            "ada@",
+            "a@b@c",
+            "a da@example.com",
+            "ada@exämple.com",
+        ] {
             assert!(checked_email(bad).is_err(), "{bad}");
         }
     }

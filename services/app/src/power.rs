@@ -153,14 +153,20 @@ mod tests {
     #[test]
     fn a_cluster_on_its_way_out_only_takes_deletion() {
         for ask in [Ask::Start, Ask::Stop, Ask::Restart] {
-            assert!(matches!(ask.check(Power::Deleted), Err(AppError::ClusterDeleting)));
+            assert!(matches!(
+                ask.check(Power::Deleted),
+                Err(AppError::ClusterDeleting)
+            ));
         }
         assert!(Ask::Delete.check(Power::Deleted).is_ok());
     }
 
     #[test]
     fn only_what_runs_is_restarted() {
-        assert!(matches!(Ask::Restart.check(Power::Stopped), Err(AppError::ClusterStopped)));
+        assert!(matches!(
+            Ask::Restart.check(Power::Stopped),
+            Err(AppError::ClusterStopped)
+        ));
         assert!(Ask::Restart.check(Power::Running).is_ok());
     }
 }

@@ -15,7 +15,12 @@ fn within(what: &'static str, limit: u32, used: u32, wanted: u32) -> Result<(), 
     if wanted == 0 || used.saturating_add(wanted) <= limit {
         return Ok(());
     }
-    Err(AppError::QuotaExceeded { what, limit, used, wanted })
+    Err(AppError::QuotaExceeded {
+        what,
+        limit,
+        used,
+        wanted,
+    })
 }
 
 #[cfg(test)]
@@ -25,19 +30,68 @@ mod tests {
 
     use super::check;
 
-    const QUOTA: Quota = Quota { max_clusters: 2, max_nodes: 6 };
+    const QUOTA: Quota = Quota {
+        max_clusters: 2,
+        max_nodes: 6,
+    };
 
     #[test]
     fn a_quota_may_be_used_up_but_not_exceeded() {
-        let used = Usage { clusters: 1, nodes: 3 };
-        assert!(check(QUOTA, used, Usage { clusters: 1, nodes: 3 }).is_ok());
-        assert!(check(QUOTA, used, Usage { clusters: 2, nodes: 0 }).is_err());
-        assert!(check(QUOTA, used, Usage { clusters: 1, nodes: 4 }).is_err());
+        let used = Usage {
+            clusters: 1,
+            nodes: 3,
+        };
+        assert!(
+            check(
+                QUOTA,
+                used,
+                Usage {
+                    clusters: 1,
+                    nodes: 3
+                }
+            )
+            .is_ok()
+        );
+        assert!(
+            check(
+                QUOTA,
+                used,
+                Usage {
+                    clusters: 2,
+                    nodes: 0
+                }
+            )
+            .is_err()
+        );
+        assert!(
+            check(
+                QUOTA,
+                used,
+                Usage {
+                    clusters: 1,
+                    nodes: 4
+                }
+            )
+            .is_err()
+        );
     }
 
     #[test]
     fn who_is_over_may_still_do_what_needs_nothing() {
-        let over = Usage { clusters: 5, nodes: 9 };
-        assert!(check(QUOTA, over, Usage { clusters: 0, nodes: 0 }).is_ok());
+        let over = Usage {
+            clusters: 5,
+            nodes: 9,
+        };
+        assert!(
+            check(
+                QUOTA,
+                over,
+                Usage {
+                    clusters: 0,
+                    nodes: 0
+                }
+            )
+            .is_ok()
+        );
     }
 }

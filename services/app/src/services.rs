@@ -5,8 +5,8 @@ use updraft_authz::{Actor, ClusterAction};
 use updraft_model::{ClusterId, NodeId, OperationKind, Power, ServiceName};
 use updraft_store::{clusters, node_list};
 
-use crate::error::{AppError, Resource};
 use crate::App;
+use crate::error::{AppError, Resource};
 
 impl App {
     /// Every service as its node's agent last reported it.
@@ -17,7 +17,11 @@ impl App {
         let nodes = self.list_nodes(actor, id).await?;
         let services = nodes.into_iter().flat_map(|node| {
             let (id, label) = (node.id, node.label);
-            node.services.into_iter().map(move |status| ServiceView { node: id, node_label: label.clone(), status })
+            node.services.into_iter().map(move |status| ServiceView {
+                node: id,
+                node_label: label.clone(),
+                status,
+            })
         });
         Ok(services.collect())
     }
@@ -45,7 +49,9 @@ impl App {
             Some(wanted) => {
                 let nodes = node_list::list(&mut change.tx, actor.tenant, id).await?;
                 let found = nodes.into_iter().find(|listed| listed.id == wanted);
-                found.map(|n| format!("{}-{}", n.role, n.ordinal)).ok_or(AppError::NotFound(Resource::Node))?
+                found
+                    .map(|n| format!("{}-{}", n.role, n.ordinal))
+                    .ok_or(AppError::NotFound(Resource::Node))?
             }
         };
         let mut wishes = change.cluster.service_wishes.clone();
@@ -65,6 +71,7 @@ impl App {
         };
         clusters::set_service_wishes(&mut change.tx, actor.tenant, id, &wishes).await?;
         let message = format!("{did} {service} on {label}");
-        self.accept(change.tx, actor, id, OperationKind::Service, &message).await
+        self.accept(change.tx, actor, id, OperationKind::Service, &message)
+            .await
     }
 }

@@ -50,7 +50,10 @@ fn chosen_runtime<'a>(name: Option<&str>, runtimes: &'a Catalogue) -> Result<&'a
 
 fn check(spec: &ClusterSpec, runtime: &Runtime) -> Result<(), AppError> {
     if spec.workers > MAX_WORKERS {
-        return Err(AppError::invalid("workers", format!("a cluster has 0 to {MAX_WORKERS} workers")));
+        return Err(AppError::invalid(
+            "workers",
+            format!("a cluster has 0 to {MAX_WORKERS} workers"),
+        ));
     }
     if !(1..=MAX_CONCURRENCY).contains(&spec.worker_concurrency) {
         let why = format!("one worker runs 1 to {MAX_CONCURRENCY} tasks at once");
@@ -61,7 +64,10 @@ fn check(spec: &ClusterSpec, runtime: &Runtime) -> Result<(), AppError> {
 
 fn check_config(config: &IndexMap<String, String>, runtime: &Runtime) -> Result<(), AppError> {
     if config.len() > MAX_OVERRIDES {
-        return Err(AppError::invalid("config", format!("set at most {MAX_OVERRIDES} options")));
+        return Err(AppError::invalid(
+            "config",
+            format!("set at most {MAX_OVERRIDES} options"),
+        ));
     }
     runtime
         .check_overrides(config)
@@ -70,18 +76,23 @@ fn check_config(config: &IndexMap<String, String>, runtime: &Runtime) -> Result<
 
 /// The source asked for, its prefix made to end in `/`.
 fn dag_source(asked: Option<DagSource>) -> Result<DagSource, AppError> {
-    let DagSource::ClusterBucket { prefix } =
-        asked.unwrap_or_else(|| DagSource::ClusterBucket { prefix: "dags/".to_owned() });
+    let DagSource::ClusterBucket { prefix } = asked.unwrap_or_else(|| DagSource::ClusterBucket {
+        prefix: "dags/".to_owned(),
+    });
     let prefix = prefix.strip_suffix('/').unwrap_or(&prefix);
     let fine = |c: char| c.is_ascii_alphanumeric() || "-_.=".contains(c);
     let well_formed = prefix.len() <= 200
-        && prefix.split('/').all(|part| !part.is_empty() && part != "." && part != ".." && part.chars().all(fine));
+        && prefix
+            .split('/')
+            .all(|part| !part.is_empty() && part != "." && part != ".." && part.chars().all(fine));
     // Updraft keeps its own objects under `updraft/` of the same bucket.
     if !well_formed || prefix.split('/').next() == Some("updraft") {
         let why = "use a key prefix like `dags/`: letters, digits and -_.= between single slashes, not below `updraft/`";
         return Err(AppError::invalid("dag_source.prefix", why));
     }
-    Ok(DagSource::ClusterBucket { prefix: format!("{prefix}/") })
+    Ok(DagSource::ClusterBucket {
+        prefix: format!("{prefix}/"),
+    })
 }
 
 #[cfg(test)]
@@ -115,28 +126,51 @@ mod tests {
     }
 
     fn bucket(prefix: &str) -> Option<DagSource> {
-        Some(DagSource::ClusterBucket { prefix: prefix.to_owned() })
+        Some(DagSource::ClusterBucket {
+            prefix: prefix.to_owned(),
+        })
     }
 
     #[test]
     fn a_name_is_enough() {
         let spec = new_spec(asked(|_| {}), &Catalogue::embedded().unwrap()).unwrap();
-        assert_eq!((spec.runtime.as_str(), spec.workers, spec.worker_concurrency), ("airflow-3.3.2", 1, 2));
+        assert_eq!(
+            (spec.runtime.as_str(), spec.workers, spec.worker_concurrency),
+            ("airflow-3.3.2", 1, 2)
+        );
         assert_eq!(spec.dag_source, bucket("dags/").unwrap());
     }
 
     #[test]
     fn what_is_out_of_bounds_is_refused_by_name() {
         assert_eq!(refused_field(asked(|n| n.workers = Some(21))), "workers");
-        assert_eq!(refused_field(asked(|n| n.worker_concurrency = Some(0))), "worker_concurrency");
-        assert_eq!(refused_field(asked(|n| n.worker_concurrency = Some(65))), "worker_concurrency");
-        assert_eq!(refused_field(asked(|n| n.runtime = Some("airflow-1".into()))), "runtime");
+        assert_eq!(
+            refused_field(asked(|n| n.worker_concurrency = Some(0))),
+            "worker_concurrency"
+        );
+        assert_eq!(
+            refused_field(asked(|n| n.worker_concurrency = Some(65))),
+            "worker_concurrency"
+        );
+        assert_eq!(
+            refused_field(asked(|n| n.runtime = Some("airflow-1".into()))),
+            "runtime"
+        );
         let unknown = overrides("core.paralelism", "4");
-        assert_eq!(refused_field(asked(|n| n.config = unknown)), "config.core.paralelism");
+        assert_eq!(
+            refused_field(asked(|n| n.config = unknown)),
+            "config.core.paralelism"
+        );
         let managed = overrides("core.executor", "LocalExecutor");
-        assert_eq!(refused_field(asked(|n| n.config = managed)), "config.core.executor");
+        assert_eq!(
+            refused_field(asked(|n| n.config = managed)),
+            "config.core.executor"
+        );
         let mistyped = overrides("core.parallelism", "many");
-        assert_eq!(refused_field(asked(|n| n.config = mistyped)), "config.core.parallelism");
+        assert_eq!(
+            refused_field(asked(|n| n.config = mistyped)),
+            "config.core.parallelism"
+        );
     }
 
     #[test]
@@ -150,8 +184,23 @@ mod tests {
 
     #[test]
     fn dag_prefixes_stay_in_the_tenants_part_of_the_bucket() {
-        for bad in ["", "/", "/dags", "a//b", "../x", "a/./b", "updraft/dag-versions", "updraft", "a b", "a\\b"] {
-            assert_eq!(refused_field(asked(|n| n.dag_source = bucket(bad))), "dag_source.prefix", "{bad}");
+        for bad in [
+            "",
+            "/",
+            "/dags",
+            "a//b",
+            "../x",
+            "a/./b",
+            "updraft/dag-versions",
+            "updraft",
+            "a b",
+            "a\\b",
+        ] {
+            assert_eq!(
+                refused_field(asked(|n| n.dag_source = bucket(bad))),
+                "dag_source.prefix",
+                "{bad}"
+            );
         }
         let runtimes = Catalogue::embedded().unwrap();
         let spec = new_spec(asked(|n| n.dag_source = bucket("team/dags")), &runtimes).unwrap();
@@ -163,7 +212,10 @@ mod tests {
         let runtimes = Catalogue::embedded().unwrap();
         let new = asked(|n| n.config = overrides("core.parallelism", "4"));
         let spec = new_spec(new, &runtimes).unwrap();
-        let update = UpdateCluster { workers: Some(3), ..UpdateCluster::default() };
+        let update = UpdateCluster {
+            workers: Some(3),
+            ..UpdateCluster::default()
+        };
         let updated = updated_spec(&spec, update, &runtimes).unwrap();
         assert_eq!((updated.workers, updated.worker_concurrency), (3, 2));
         assert_eq!(updated.config, spec.config);

@@ -51,12 +51,18 @@ pub(crate) fn operation(record: OperationRecord) -> OperationView {
 
 /// A report that cannot be read counts as none: agents are not trusted to send good ones.
 pub(crate) fn node(listed: ListedNode) -> NodeView {
-    let report = listed.report.and_then(|report| serde_json::from_value::<Report>(report).ok());
+    let report = listed
+        .report
+        .and_then(|report| serde_json::from_value::<Report>(report).ok());
     let label = format!("{}-{}", listed.role, listed.ordinal);
     let (phase, dag_version, services, cpu_percent, memory_bytes) = match report {
-        Some(report) => {
-            (Some(report.phase), report.dag_version, report.services, report.cpu_percent, report.memory_bytes)
-        }
+        Some(report) => (
+            Some(report.phase),
+            report.dag_version,
+            report.services,
+            report.cpu_percent,
+            report.memory_bytes,
+        ),
         None => (None, None, Vec::new(), None, None),
     };
     NodeView {

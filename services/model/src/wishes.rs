@@ -46,7 +46,12 @@ pub struct Wish {
 impl ServiceWishes {
     #[must_use]
     pub fn on(&self, service: ServiceName, node: NodeId) -> Wish {
-        let Some(wish) = self.0.get(&service) else { return Wish { restart_nonce: 0, enabled: true } };
+        let Some(wish) = self.0.get(&service) else {
+            return Wish {
+                restart_nonce: 0,
+                enabled: true,
+            };
+        };
         let own = wish.nodes.get(&node).cloned().unwrap_or_default();
         Wish {
             restart_nonce: wish.restart_nonce + own.restart_nonce,
@@ -101,7 +106,11 @@ impl ServiceWish {
 
 impl Default for ServiceWish {
     fn default() -> Self {
-        Self { restart_nonce: 0, enabled: true, nodes: BTreeMap::new() }
+        Self {
+            restart_nonce: 0,
+            enabled: true,
+            nodes: BTreeMap::new(),
+        }
     }
 }
 
@@ -120,7 +129,13 @@ mod tests {
     #[test]
     fn a_service_nobody_asked_anything_of_runs() {
         let wishes = ServiceWishes::default();
-        assert_eq!(wishes.on(ServiceName::Worker, ONE), Wish { restart_nonce: 0, enabled: true });
+        assert_eq!(
+            wishes.on(ServiceName::Worker, ONE),
+            Wish {
+                restart_nonce: 0,
+                enabled: true
+            }
+        );
     }
 
     #[test]
@@ -128,8 +143,20 @@ mod tests {
         let mut wishes = ServiceWishes::default();
         wishes.stop(ServiceName::Worker, Some(ONE));
         wishes.restart(ServiceName::Worker, Some(TWO));
-        assert_eq!(wishes.on(ServiceName::Worker, ONE), Wish { restart_nonce: 0, enabled: false });
-        assert_eq!(wishes.on(ServiceName::Worker, TWO), Wish { restart_nonce: 1, enabled: true });
+        assert_eq!(
+            wishes.on(ServiceName::Worker, ONE),
+            Wish {
+                restart_nonce: 0,
+                enabled: false
+            }
+        );
+        assert_eq!(
+            wishes.on(ServiceName::Worker, TWO),
+            Wish {
+                restart_nonce: 1,
+                enabled: true
+            }
+        );
     }
 
     #[test]
@@ -138,10 +165,22 @@ mod tests {
         wishes.restart(ServiceName::Worker, Some(ONE));
         wishes.stop(ServiceName::Worker, Some(ONE));
         wishes.restart(ServiceName::Worker, None);
-        assert_eq!(wishes.on(ServiceName::Worker, ONE), Wish { restart_nonce: 2, enabled: true });
+        assert_eq!(
+            wishes.on(ServiceName::Worker, ONE),
+            Wish {
+                restart_nonce: 2,
+                enabled: true
+            }
+        );
         wishes.stop(ServiceName::Worker, None);
         wishes.start_all();
-        assert_eq!(wishes.on(ServiceName::Worker, ONE), Wish { restart_nonce: 2, enabled: true });
+        assert_eq!(
+            wishes.on(ServiceName::Worker, ONE),
+            Wish {
+                restart_nonce: 2,
+                enabled: true
+            }
+        );
     }
 
     #[test]
@@ -150,6 +189,9 @@ mod tests {
         wishes.stop(ServiceName::Worker, Some(ONE));
         let text = serde_json::to_string(&wishes).unwrap();
         assert_eq!(serde_json::from_str::<ServiceWishes>(&text).unwrap(), wishes);
-        assert!(serde_json::from_str::<ServiceWishes>(r#"{"worker":{"restart_nonce":3,"enabled":false}}"#).is_ok());
+        assert!(
+            serde_json::from_str::<ServiceWishes>(r#"{"worker":{"restart_nonce":3,"enabled":false}}"#)
+                .is_ok()
+        );
     }
 }

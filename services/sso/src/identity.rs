@@ -55,7 +55,11 @@ pub struct EmailPassword {
 impl PasswordIdentity {
     #[must_use]
     pub fn new(store: Store, passwords: Passwords, limits: Arc<SignInLimits>) -> Self {
-        Self { store, passwords, limits }
+        Self {
+            store,
+            passwords,
+            limits,
+        }
     }
 }
 
@@ -64,13 +68,18 @@ impl IdentityProvider for PasswordIdentity {
 
     async fn identify(&self, proof: EmailPassword, from: IpAddr) -> Result<UserId, SignInError> {
         let email = proof.email.trim().to_lowercase();
-        self.limits.check(&email, from).map_err(|retry_after| SignInError::TooMany { retry_after })?;
+        self.limits
+            .check(&email, from)
+            .map_err(|retry_after| SignInError::TooMany { retry_after })?;
         let record = {
             let mut connection = self.store.connection().await?;
             people::password_record(&mut connection, &email).await?
         };
         let hash = record.as_ref().and_then(|record| record.password_hash.as_deref());
         let right = self.passwords.verify(&proof.password, hash).await?;
-        record.filter(|_| right).map(|record| record.user).ok_or(SignInError::WrongCredentials)
+        record
+            .filter(|_| right)
+            .map(|record| record.user)
+            .ok_or(SignInError::WrongCredentials)
     }
 }

@@ -69,7 +69,9 @@ impl SignInLimits {
         }
         let wait = |early: governor::NotUntil<_>| early.wait_time_from(self.clock.now());
         self.by_address.check_key(&network(address)).map_err(wait)?;
-        self.by_account.check_key(&sha256(account.as_bytes())).map_err(wait)
+        self.by_account
+            .check_key(&sha256(account.as_bytes()))
+            .map_err(wait)
     }
 }
 

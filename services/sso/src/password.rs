@@ -40,7 +40,10 @@ impl Passwords {
     /// When hashing fails, which it does only for want of memory or randomness.
     pub fn new() -> Result<Self, PasswordError> {
         let decoy = hash_now("no account has this password")?;
-        Ok(Self { turns: Arc::new(Semaphore::new(AT_ONCE)), decoy: decoy.into() })
+        Ok(Self {
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            decoy: decoy.into(),
+        })
     }
 
     /// A new password's hash, in PHC string format.
@@ -63,7 +66,9 @@ impl Passwords {
     pub async fn verify(&self, password: &SecretString, hash: Option<&str>) -> Result<bool, PasswordError> {
         let (known, hash) = (hash.is_some(), hash.unwrap_or(&self.decoy).to_owned());
         let password = password.clone();
-        let matches = self.in_turn(move || verify_now(password.expose_secret(), &hash)).await?;
+        let matches = self
+            .in_turn(move || verify_now(password.expose_secret(), &hash))
+            .await?;
         Ok(matches && known)
     }
 
@@ -71,7 +76,10 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| PasswordError::Hashing)?;
+        let turn = Arc::clone(&self.turns)
+            .acquire_owned()
+            .await
+            .map_err(|_| PasswordError::Hashing)?;
         tokio::task::spawn_blocking(move || {
             let _turn = turn;
             work()
@@ -82,14 +90,18 @@ impl Passwords {
 }
 
 fn hash_now(password: &str) -> Result<String, PasswordError> {
-    let hash: PasswordHash =
-        Argon2::default().hash_password(password.as_bytes()).map_err(|_| PasswordError::Hashing)?;
+    let hash: PasswordHash = Argon2::default()
+        .hash_password(password.as_bytes())
+        .map_err(|_| PasswordError::Hashing)?;
     Ok(hash.to_string())
 }
 
 fn verify_now(password: &str, hash: &str) -> bool {
-    PasswordHash::new(hash)
-        .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+    PasswordHash::new(hash).is_ok_and(|hash| {
+        Argon2::default()
+            .verify_password(password.as_bytes(), &hash)
+            .is_ok()
+    })
 }
 
 #[cfg(test)]
@@ -105,7 +117,12 @@ mod tests {
         let hash = passwords.hash(&right).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
         assert!(passwords.verify(&right, Some(&hash)).await.unwrap());
-        assert!(!passwords.verify(&SecretString::from("wrong horse battery"), Some(&hash)).await.unwrap());
+        assert!(
+            !passwords
+                .verify(&SecretString::from("wrong horse battery"), Some(&hash))
+                .await
+                .unwrap()
+        );
         assert!(!passwords.verify(&right, None).await.unwrap());
         assert!(!passwords.verify(&right, Some("no hash")).await.unwrap());
     }
@@ -113,14 +130,22 @@ mod tests {
     #[tokio::test]
     async fn the_decoy_opens_nothing() {
         let passwords = Passwords::new().unwrap();
-        assert!(!passwords.verify(&SecretString::from("no account has this password"), None).await.unwrap());
+        assert!(
+            !passwords
+                .verify(&SecretString::from("no account has this password"), None)
+                .await
+                .unwrap()
+        );
     }
 
     #[tokio::test]
     async fn lengths_are_counted_in_characters() {
         let passwords = Passwords::new().unwrap();
         for bad in ["elevenchars".to_owned(), "é".repeat(129)] {
-            assert!(matches!(passwords.hash(&SecretString::from(bad)).await, Err(PasswordError::Length)));
+            assert!(matches!(
+                passwords.hash(&SecretString::from(bad)).await,
+                Err(PasswordError::Length)
+            ));
         }
         assert!(passwords.hash(&SecretString::from("é".repeat(12))).await.is_ok());
     }

@@ -27,7 +27,9 @@ impl SessionToken {
     pub fn parse(text: &str) -> Option<Self> {
         let code = text.strip_prefix(PREFIX)?;
         let plausible = code.len() == CODE_LENGTH
-            && code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+            && code
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
         plausible.then(|| Self(SecretString::from(text)))
     }
 
@@ -69,7 +71,13 @@ mod tests {
 
     #[test]
     fn anything_else_never_reaches_the_database() {
-        for bad in ["", "upd_s_", "upd_s_short", &"x".repeat(49), "upd_s_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'\""] {
+        for bad in [
+            "",
+            "upd_s_",
+            "upd_s_short",
+            &"x".repeat(49),
+            "upd_s_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'\"",
+        ] {
             assert!(SessionToken::parse(bad).is_none(), "{bad}");
         }
     }

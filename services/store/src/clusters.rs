@@ -190,7 +190,8 @@ pub async fn granted_role(
     )
     .fetch_optional(connection)
     .await?;
-    row.map(|row| row.role.map(|role| word("cluster role", &role)).transpose()).transpose()
+    row.map(|row| row.role.map(|role| word("cluster role", &role)).transpose())
+        .transpose()
 }
 
 /// Counts against the quota. Take [`crate::tenants::lock_quota`] first.
@@ -213,7 +214,10 @@ pub async fn usage(
     .await?;
     let running = specs.iter().filter(|row| row.power == "running");
     let nodes = running.map(|row| row.spec.0.node_counts().total()).sum();
-    Ok(Usage { clusters: u32::try_from(specs.len()).unwrap_or(u32::MAX), nodes })
+    Ok(Usage {
+        clusters: u32::try_from(specs.len()).unwrap_or(u32::MAX),
+        nodes,
+    })
 }
 
 /// Writes a changed spec as a new generation.
@@ -297,7 +301,10 @@ impl TryFrom<Row> for ClusterRecord {
     fn try_from(row: Row) -> Result<Self, StoreError> {
         Ok(Self {
             id: ClusterId(row.id),
-            name: row.name.parse().map_err(|_| StoreError::Corrupt { what: "cluster name" })?,
+            name: row
+                .name
+                .parse()
+                .map_err(|_| StoreError::Corrupt { what: "cluster name" })?,
             spec: row.spec.0,
             generation: Generation(row.generation),
             power: word("power", &row.power)?,

@@ -32,9 +32,9 @@ impl StoreError {
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
-            sqlx::Error::Database(refused) if refused.is_unique_violation() => {
-                Self::Conflict { constraint: refused.constraint().unwrap_or_default().to_owned() }
-            }
+            sqlx::Error::Database(refused) if refused.is_unique_violation() => Self::Conflict {
+                constraint: refused.constraint().unwrap_or_default().to_owned(),
+            },
             _ => Self::Database(error),
         }
     }
@@ -42,7 +42,8 @@ impl From<sqlx::Error> for StoreError {
 
 /// Reads a word of a closed list out of the database.
 pub(crate) fn word<T: serde::de::DeserializeOwned>(what: &'static str, text: &str) -> Result<T, StoreError> {
-    serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|_| StoreError::Corrupt { what })
+    serde_json::from_value(serde_json::Value::String(text.to_owned()))
+        .map_err(|_| StoreError::Corrupt { what })
 }
 
 /// Writes a word of a closed list as the database keeps it.
@@ -55,5 +56,9 @@ pub(crate) fn text<T: serde::Serialize>(what: &'static str, value: &T) -> Result
 
 /// Asserts that exactly one row was changed.
 pub(crate) fn one_row(what: &'static str, affected: u64) -> Result<(), StoreError> {
-    if affected == 1 { Ok(()) } else { Err(StoreError::Missing { what }) }
+    if affected == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::Missing { what })
+    }
 }

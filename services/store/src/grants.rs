@@ -40,7 +40,11 @@ pub async fn list(
     rows.into_iter()
         .map(|row| {
             let role = word("cluster role", &row.role)?;
-            Ok(GrantRecord { user: UserId(row.user_id), email: row.email, role })
+            Ok(GrantRecord {
+                user: UserId(row.user_id),
+                email: row.email,
+                role,
+            })
         })
         .collect()
 }

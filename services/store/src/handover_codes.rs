@@ -70,7 +70,8 @@ pub async fn redeem(
 /// # Errors
 /// When the database cannot be asked.
 pub async fn delete_expired(connection: &mut PgConnection, before: DateTime<Utc>) -> Result<u64, StoreError> {
-    let done =
-        sqlx::query!("delete from handover_codes where expires_at < $1", before).execute(connection).await?;
+    let done = sqlx::query!("delete from handover_codes where expires_at < $1", before)
+        .execute(connection)
+        .await?;
     Ok(done.rows_affected())
 }

@@ -16,7 +16,10 @@ pub enum Claim {
     OtherRequest,
     /// The same request is being done at this moment.
     InProgress,
-    Answered { status: u16, body: serde_json::Value },
+    Answered {
+        status: u16,
+        body: serde_json::Value,
+    },
 }
 
 /// Claims a key. One left unanswered since before `abandoned_before` (its process died) is taken over.
@@ -88,8 +91,9 @@ pub async fn release(connection: &mut PgConnection, tenant: TenantId, key: &str)
 /// # Errors
 /// When the database cannot be asked.
 pub async fn delete_older(connection: &mut PgConnection, before: DateTime<Utc>) -> Result<u64, StoreError> {
-    let done =
-        sqlx::query!("delete from idempotency_keys where created_at < $1", before).execute(connection).await?;
+    let done = sqlx::query!("delete from idempotency_keys where created_at < $1", before)
+        .execute(connection)
+        .await?;
     Ok(done.rows_affected())
 }
 
@@ -108,13 +112,20 @@ async fn earlier(
     .fetch_optional(connection)
     .await?;
     // Given back in the meantime: for this request it was under way.
-    let Some(row) = row else { return Ok(Claim::InProgress) };
+    let Some(row) = row else {
+        return Ok(Claim::InProgress);
+    };
     if row.route != route || row.request_hash != request_hash {
         return Ok(Claim::OtherRequest);
     }
     match row.status.map(u16::try_from) {
         None => Ok(Claim::InProgress),
-        Some(Ok(status)) => Ok(Claim::Answered { status, body: row.body.unwrap_or_default() }),
-        Some(Err(_)) => Err(StoreError::Corrupt { what: "idempotency key" }),
+        Some(Ok(status)) => Ok(Claim::Answered {
+            status,
+            body: row.body.unwrap_or_default(),
+        }),
+        Some(Err(_)) => Err(StoreError::Corrupt {
+            what: "idempotency key",
+        }),
     }
 }

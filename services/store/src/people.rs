@@ -72,7 +72,10 @@ pub async fn password_record(
     let row = sqlx::query!("select id, password_hash from users where email = $1", email)
         .fetch_optional(connection)
         .await?;
-    Ok(row.map(|row| PasswordRecord { user: UserId(row.id), password_hash: row.password_hash }))
+    Ok(row.map(|row| PasswordRecord {
+        user: UserId(row.id),
+        password_hash: row.password_hash,
+    }))
 }
 
 /// # Errors
@@ -82,9 +85,13 @@ pub async fn set_password_hash(
     user: UserId,
     password_hash: &str,
 ) -> Result<(), StoreError> {
-    let done = sqlx::query!("update users set password_hash = $2 where id = $1", user.0, password_hash)
-        .execute(connection)
-        .await?;
+    let done = sqlx::query!(
+        "update users set password_hash = $2 where id = $1",
+        user.0,
+        password_hash
+    )
+    .execute(connection)
+    .await?;
     one_row("person", done.rows_affected())
 }
 
@@ -108,7 +115,15 @@ pub async fn home_tenant(
     .await?;
     row.map(|row| {
         let tenant_role = word("tenant role", &row.role)?;
-        Ok((TenantId(row.tenant_id), Member { user, email: row.email, name: row.name, tenant_role }))
+        Ok((
+            TenantId(row.tenant_id),
+            Member {
+                user,
+                email: row.email,
+                name: row.name,
+                tenant_role,
+            },
+        ))
     })
     .transpose()
 }
@@ -131,7 +146,12 @@ pub async fn find_member(
     .await?;
     row.map(|row| {
         let tenant_role = word("tenant role", &row.role)?;
-        Ok(Member { user, email: row.email, name: row.name, tenant_role })
+        Ok(Member {
+            user,
+            email: row.email,
+            name: row.name,
+            tenant_role,
+        })
     })
     .transpose()
 }
@@ -161,7 +181,12 @@ pub async fn list_members(
     rows.into_iter()
         .map(|row| {
             let tenant_role = word("tenant role", &row.role)?;
-            Ok(Member { user: UserId(row.id), email: row.email, name: row.name, tenant_role })
+            Ok(Member {
+                user: UserId(row.id),
+                email: row.email,
+                name: row.name,
+                tenant_role,
+            })
         })
         .collect()
 }
@@ -189,9 +214,13 @@ pub async fn remove_member(
     tenant: TenantId,
     user: UserId,
 ) -> Result<(), StoreError> {
-    let done = sqlx::query!("delete from memberships where tenant_id = $1 and user_id = $2", tenant.0, user.0)
-        .execute(&mut *connection)
-        .await?;
+    let done = sqlx::query!(
+        "delete from memberships where tenant_id = $1 and user_id = $2",
+        tenant.0,
+        user.0
+    )
+    .execute(&mut *connection)
+    .await?;
     one_row("person", done.rows_affected())?;
     sqlx::query!(
         "delete from users u where u.id = $1 and not exists (select from memberships m where m.user_id = u.id)",
@@ -200,4 +229,18 @@ pub async fn remove_member(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// The tenant's owner of longest standing: the one `updraft up` acts for on its own machine.
+///
+/// # Errors
+/// [`StoreError::Missing`] when the tenant has no owner.
+pub async fn first_owner(connection: &mut PgConnection, tenant: TenantId) -> Result<UserId, StoreError> {
+    let owner = sqlx::query_scalar!(
+        "select user_id from memberships where tenant_id = $1 and role = 'owner' order by created_at, user_id limit 1",
+        tenant.0,
+    )
+    .fetch_optional(connection)
+    .await?;
+    owner.map(UserId).ok_or(StoreError::Missing { what: "owner" })
 }

@@ -80,7 +80,9 @@ impl Store {
     /// When the database does not answer.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let mut connection = self.connection().await?;
-        sqlx::query_scalar!(r#"select 1 as "one!""#).fetch_one(&mut *connection).await?;
+        sqlx::query_scalar!(r#"select 1 as "one!""#)
+            .fetch_one(&mut *connection)
+            .await?;
         Ok(())
     }
 
@@ -88,7 +90,9 @@ impl Store {
     /// When no connection is to be had.
     pub async fn listen(&self, channels: &[Channel]) -> Result<Announcements, StoreError> {
         let mut listener = PgListener::connect_with(&self.pool).await?;
-        listener.listen_all(channels.iter().map(|channel| channel.name())).await?;
+        listener
+            .listen_all(channels.iter().map(|channel| channel.name()))
+            .await?;
         Ok(Announcements { listener })
     }
 }
@@ -103,7 +107,9 @@ impl Announcements {
     /// When the connection cannot be made anew.
     pub async fn next(&mut self) -> Result<Option<(Channel, String)>, StoreError> {
         loop {
-            let Some(announced) = self.listener.try_recv().await? else { return Ok(None) };
+            let Some(announced) = self.listener.try_recv().await? else {
+                return Ok(None);
+            };
             if let Some(channel) = Channel::named(announced.channel()) {
                 return Ok(Some((channel, announced.payload().to_owned())));
             }
@@ -123,6 +129,8 @@ impl Channel {
     }
 
     fn named(name: &str) -> Option<Self> {
-        [Self::Clusters, Self::Events, Self::Policy].into_iter().find(|channel| channel.name() == name)
+        [Self::Clusters, Self::Events, Self::Policy]
+            .into_iter()
+            .find(|channel| channel.name() == name)
     }
 }

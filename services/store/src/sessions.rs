@@ -118,9 +118,13 @@ pub async fn revoke(
     session: SessionId,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    sqlx::query!("update sessions set revoked_at = $2 where id = $1 and revoked_at is null", session.0, now)
-        .execute(connection)
-        .await?;
+    sqlx::query!(
+        "update sessions set revoked_at = $2 where id = $1 and revoked_at is null",
+        session.0,
+        now
+    )
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
@@ -149,7 +153,10 @@ pub async fn revoke_others(
 ///
 /// # Errors
 /// When the database cannot be asked.
-pub async fn revoked(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<Vec<SessionId>, StoreError> {
+pub async fn revoked(
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+) -> Result<Vec<SessionId>, StoreError> {
     let ids = sqlx::query_scalar!(
         "select id from sessions where revoked_at is not null and expires_at > $1 order by id",
         now
@@ -164,7 +171,8 @@ pub async fn revoked(connection: &mut PgConnection, now: DateTime<Utc>) -> Resul
 /// # Errors
 /// When the database cannot be asked.
 pub async fn delete_expired(connection: &mut PgConnection, before: DateTime<Utc>) -> Result<u64, StoreError> {
-    let done =
-        sqlx::query!("delete from sessions where expires_at < $1", before).execute(connection).await?;
+    let done = sqlx::query!("delete from sessions where expires_at < $1", before)
+        .execute(connection)
+        .await?;
     Ok(done.rows_affected())
 }

@@ -38,11 +38,18 @@ pub async fn insert(connection: &mut PgConnection, tenant: &Tenant) -> Result<()
 /// # Errors
 /// When the database cannot be asked.
 pub async fn find(connection: &mut PgConnection, tenant: TenantId) -> Result<Option<Tenant>, StoreError> {
-    let row = sqlx::query!("select id, name, max_clusters, max_nodes from tenants where id = $1", tenant.0)
-        .fetch_optional(connection)
-        .await?;
+    let row = sqlx::query!(
+        "select id, name, max_clusters, max_nodes from tenants where id = $1",
+        tenant.0
+    )
+    .fetch_optional(connection)
+    .await?;
     row.map(|row| {
-        Ok(Tenant { id: TenantId(row.id), name: row.name, quota: quota(row.max_clusters, row.max_nodes)? })
+        Ok(Tenant {
+            id: TenantId(row.id),
+            name: row.name,
+            quota: quota(row.max_clusters, row.max_nodes)?,
+        })
     })
     .transpose()
 }
@@ -50,11 +57,18 @@ pub async fn find(connection: &mut PgConnection, tenant: TenantId) -> Result<Opt
 /// # Errors
 /// When the database cannot be asked.
 pub async fn find_by_name(connection: &mut PgConnection, name: &str) -> Result<Option<Tenant>, StoreError> {
-    let row = sqlx::query!("select id, name, max_clusters, max_nodes from tenants where name = $1", name)
-        .fetch_optional(connection)
-        .await?;
+    let row = sqlx::query!(
+        "select id, name, max_clusters, max_nodes from tenants where name = $1",
+        name
+    )
+    .fetch_optional(connection)
+    .await?;
     row.map(|row| {
-        Ok(Tenant { id: TenantId(row.id), name: row.name, quota: quota(row.max_clusters, row.max_nodes)? })
+        Ok(Tenant {
+            id: TenantId(row.id),
+            name: row.name,
+            quota: quota(row.max_clusters, row.max_nodes)?,
+        })
     })
     .transpose()
 }
@@ -76,7 +90,10 @@ pub async fn lock_quota(connection: &mut PgConnection, tenant: TenantId) -> Resu
 
 fn quota(max_clusters: i32, max_nodes: i32) -> Result<Quota, StoreError> {
     let unsigned = |number: i32| u32::try_from(number).map_err(|_| StoreError::Corrupt { what: "quota" });
-    Ok(Quota { max_clusters: unsigned(max_clusters)?, max_nodes: unsigned(max_nodes)? })
+    Ok(Quota {
+        max_clusters: unsigned(max_clusters)?,
+        max_nodes: unsigned(max_nodes)?,
+    })
 }
 
 fn signed(number: u32) -> Result<i32, StoreError> {

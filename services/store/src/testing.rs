@@ -25,7 +25,9 @@ impl TestDatabase {
         let server = server_url().ok_or(StoreError::Missing { what: "DATABASE_URL" })?;
         let name = format!("updraft_test_{}", Uuid::new_v4().simple());
         let mut admin = PgConnection::connect(&server).await?;
-        admin.execute(sqlx::AssertSqlSafe(format!("create database {name}"))).await?;
+        admin
+            .execute(sqlx::AssertSqlSafe(format!("create database {name}")))
+            .await?;
         let store = Store::connect(&database_url(&server, &name), 8).await?;
         store.migrate().await?;
         Ok(Self { server, name, store })
@@ -47,7 +49,10 @@ impl Drop for TestDatabase {
         let (server, name) = (self.server.clone(), self.name.clone());
         // A destructor cannot wait for a future of the test's own runtime.
         let dropper = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .ok()?;
             runtime.block_on(async {
                 let mut admin = PgConnection::connect(&server).await.ok()?;
                 let drop = format!("drop database if exists {name} with (force)");
@@ -67,6 +72,8 @@ fn server_url() -> Option<String> {
     std::env::var("DATABASE_URL").ok().or_else(|| {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.env");
         let text = std::fs::read_to_string(file).ok()?;
-        text.lines().find_map(|line| line.strip_prefix("DATABASE_URL=")).map(str::to_owned)
+        text.lines()
+            .find_map(|line| line.strip_prefix("DATABASE_URL="))
+            .map(str::to_owned)
     })
 }

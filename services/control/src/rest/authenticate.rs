@@ -47,13 +47,17 @@ fn credential(headers: &HeaderMap) -> Option<Credential> {
     let mut sent = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = sent.next() else {
         let jar = CookieJar::from_headers(headers);
-        return jar.get(COOKIE).map(|cookie| Credential::Cookie(cookie.value().to_owned()));
+        return jar
+            .get(COOKIE)
+            .map(|cookie| Credential::Cookie(cookie.value().to_owned()));
     };
     if sent.next().is_some() {
         return None;
     }
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| Credential::Bearer(token.trim().to_owned()))
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| Credential::Bearer(token.trim().to_owned()))
 }
 
 fn cross_site() -> ApiError {
@@ -71,7 +75,11 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(|| AppError::NotSignedIn.into())
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| AppError::NotSignedIn.into())
     }
 }
 

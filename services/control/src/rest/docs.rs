@@ -57,7 +57,11 @@ fn write_operation(out: &mut String, path: &str, method: &str, operation: &Value
     }
     let mut rows = String::new();
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
-        let required = if parameter["required"] == Value::Bool(true) { "required" } else { "optional" };
+        let required = if parameter["required"] == Value::Bool(true) {
+            "required"
+        } else {
+            "optional"
+        };
         let _ = write!(
             rows,
             "<tr><td><code>{}</code><td>in {}, {required}<td>{}</tr>",
@@ -70,7 +74,9 @@ fn write_operation(out: &mut String, path: &str, method: &str, operation: &Value
         let _ = write!(rows, "<tr><td>body<td>{}<td></tr>", schema_link(&name));
     }
     for (status, answer) in operation["responses"].as_object().into_iter().flatten() {
-        let schema = schema_name(&answer["content"]).map(|name| schema_link(&name)).unwrap_or_default();
+        let schema = schema_name(&answer["content"])
+            .map(|name| schema_link(&name))
+            .unwrap_or_default();
         let described = escape(text(&answer["description"]));
         let _ = write!(rows, "<tr><td>{}<td>{schema}<td>{described}</tr>", escape(status));
     }
@@ -93,7 +99,10 @@ fn text(value: &Value) -> &str {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -36,15 +36,22 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
                 "Send `Content-Type: application/json`.",
             ));
         }
-        let body = Bytes::from_request(request, state).await.map_err(|refused| unreadable(refused.status()))?;
+        let body = Bytes::from_request(request, state)
+            .await
+            .map_err(|refused| unreadable(refused.status()))?;
         parse(&body).map(Self)
     }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let declared = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let essence = declared.split(';').next().unwrap_or_default().trim();
-    ["application/json", "application/merge-patch+json"].iter().any(|known| essence.eq_ignore_ascii_case(known))
+    ["application/json", "application/merge-patch+json"]
+        .iter()
+        .any(|known| essence.eq_ignore_ascii_case(known))
 }
 
 fn unreadable(status: StatusCode) -> ApiError {
@@ -52,7 +59,12 @@ fn unreadable(status: StatusCode) -> ApiError {
         let detail = "No operation needs more than 256 KiB.";
         return ApiError::new(status, "body-too-large", "The body is too large.", detail);
     }
-    ApiError::new(StatusCode::BAD_REQUEST, "malformed-body", "The body could not be read.", "Send it again.")
+    ApiError::new(
+        StatusCode::BAD_REQUEST,
+        "malformed-body",
+        "The body could not be read.",
+        "Send it again.",
+    )
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> ApiResult<T> {
@@ -67,7 +79,9 @@ fn refusal(error: &serde_path_to_error::Error<serde_json::Error>) -> ApiError {
         Category::Data => {
             let said = error.inner().to_string();
             // The position within the body helps nobody who sent it from a program.
-            let why = said.rsplit_once(" at line ").map_or(said.as_str(), |(why, _)| why);
+            let why = said
+                .rsplit_once(" at line ")
+                .map_or(said.as_str(), |(why, _)| why);
             invalid_field(&error.path().to_string(), why)
         }
         Category::Syntax | Category::Eof | Category::Io => malformed(),
@@ -96,14 +110,21 @@ fn invalid_field(path: &str, why: &str) -> ApiError {
         Some(name) => format!("{path}.{name}"),
         None => path.to_owned(),
     };
-    let title = if field.is_empty() { "The body is not valid.".to_owned() } else { format!("`{field}` is not valid.") };
+    let title = if field.is_empty() {
+        "The body is not valid.".to_owned()
+    } else {
+        format!("`{field}` is not valid.")
+    };
     let detail = format!("{}.", capitalised(why));
     ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-field", title, detail).on_field(field)
 }
 
 fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+    chars
+        .next()
+        .map(|first| first.to_uppercase().chain(chars).collect())
+        .unwrap_or_default()
 }
 
 // === impl ApiPath ===
@@ -139,7 +160,10 @@ impl<S: Sync> FromRequestParts<S> for ClientAddress {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+        let peer = parts
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|ConnectInfo(peer)| peer.ip());
         Ok(Self(peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
     }
 }

@@ -20,7 +20,9 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
-        let Some(value) = parts.headers.get(header::IF_MATCH) else { return Err(missing()) };
+        let Some(value) = parts.headers.get(header::IF_MATCH) else {
+            return Err(missing());
+        };
         value.to_str().ok().and_then(read).map(Self).ok_or_else(unusable)
     }
 }

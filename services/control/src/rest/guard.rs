@@ -17,9 +17,18 @@ pub(crate) async fn require_known_host(
 ) -> ApiResult<Response> {
     let authority = request.uri().authority().map(ToString::to_string);
     let mut hosts = request.headers().get_all(header::HOST).iter();
-    let host = hosts.next().and_then(|host| host.to_str().ok()).map(str::to_owned);
+    let host = hosts
+        .next()
+        .and_then(|host| host.to_str().ok())
+        .map(str::to_owned);
     let named = authority.or(host).filter(|_| hosts.next().is_none());
-    let known = |name: &String| state.config.allowed_hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(name));
+    let known = |name: &String| {
+        state
+            .config
+            .allowed_hosts
+            .iter()
+            .any(|allowed| allowed.eq_ignore_ascii_case(name))
+    };
     if named.as_ref().is_some_and(known) {
         return Ok(next.run(request).await);
     }

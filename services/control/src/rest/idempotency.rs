@@ -21,13 +21,23 @@ pub(crate) async fn answer_once(
     request: Request,
     next: Next,
 ) -> ApiResult<Response> {
-    let Some(key) = request.headers().get(&KEY).filter(|_| request.method() == Method::POST).cloned() else {
+    let Some(key) = request
+        .headers()
+        .get(&KEY)
+        .filter(|_| request.method() == Method::POST)
+        .cloned()
+    else {
         return Ok(next.run(request).await);
     };
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, BODY_LIMIT).await.map_err(|_| too_large())?;
     let route = format!("{} {}", parts.method, parts.uri);
-    let key = IdempotencyKey::new(&actor, key.to_str().unwrap_or_default(), &route, &without_password(&body))?;
+    let key = IdempotencyKey::new(
+        &actor,
+        key.to_str().unwrap_or_default(),
+        &route,
+        &without_password(&body),
+    )?;
     match app.claim_idempotency(&actor, &key).await? {
         IdempotentClaim::Mine => {
             let request = Request::from_parts(parts, Body::from(body));
@@ -66,9 +76,14 @@ async fn do_and_keep(
         return Ok(response);
     }
     let (parts, body) = response.into_parts();
-    let bytes = to_bytes(body, BODY_LIMIT).await.map_err(|_| AppError::Internal { what: "keeping an answer" })?;
+    let bytes = to_bytes(body, BODY_LIMIT).await.map_err(|_| AppError::Internal {
+        what: "keeping an answer",
+    })?;
     let body = serde_json::from_slice(&bytes).unwrap_or(serde_json::Value::Null);
-    let answer = StoredAnswer { status: parts.status.as_u16(), body };
+    let answer = StoredAnswer {
+        status: parts.status.as_u16(),
+        body,
+    };
     app.settle_idempotency(&actor, &key, Some(&answer)).await?;
     Ok(Response::from_parts(parts, Body::from(bytes)))
 }
@@ -81,7 +96,11 @@ fn replay(answer: &StoredAnswer) -> Response {
     };
     let headers = response.headers_mut();
     headers.insert(REPLAYED, HeaderValue::from_static("true"));
-    if let Some(generation) = answer.body.pointer("/cluster/generation").and_then(serde_json::Value::as_i64) {
+    if let Some(generation) = answer
+        .body
+        .pointer("/cluster/generation")
+        .and_then(serde_json::Value::as_i64)
+    {
         let tag = super::generation::etag(updraft_model::Generation(generation));
         tag.and_then(|tag| headers.insert(header::ETAG, tag));
     }

@@ -1,19 +1,18 @@
 //! The OpenAPI document's frame; its paths come from the operations themselves.
 
+use utoipa::OpenApi as _;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
-    ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, ResponseBuilder, SecurityRequirement,
-    Server,
+    ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, ResponseBuilder,
+    SecurityRequirement, Server,
 };
-use utoipa::{OpenApi as _, PartialSchema as _};
 
 #[derive(utoipa::OpenApi)]
-#[openapi(components(schemas(updraft_api::Problem)))]
+#[openapi(components(schemas(updraft_api::Problem, updraft_api::rest::ServiceVerb)))]
 struct Shared;
 
 /// Adds to the operations what they all have: address, credentials, and problems as answers.
 pub(crate) fn document(operations: OpenApi) -> OpenApi {
-    let _ = updraft_api::Problem::schema();
     let mut document = OpenApiBuilder::from(operations)
         .info(
             InfoBuilder::new()
@@ -33,11 +32,16 @@ pub(crate) fn document(operations: OpenApi) -> OpenApi {
         .scheme(HttpAuthScheme::Bearer)
         .description(Some("The token of `POST /sessions`."))
         .build();
-    let cookie = ApiKeyValue::with_description("updraft_session", "The console's session, from its own pages only.");
+    let cookie = ApiKeyValue::with_description(
+        "updraft_session",
+        "The console's session, from its own pages only.",
+    );
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
     components.add_security_scheme("cookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
-    document.security =
-        Some(vec![SecurityRequirement::new("bearer", no_scopes()), SecurityRequirement::new("cookie", no_scopes())]);
+    document.security = Some(vec![
+        SecurityRequirement::new("bearer", no_scopes()),
+        SecurityRequirement::new("cookie", no_scopes()),
+    ]);
     add_problems(&mut document);
     document
 }
@@ -47,14 +51,26 @@ fn add_problems(document: &mut OpenApi) {
         .description("A problem: what happened, why, and what to do")
         .content(
             "application/problem+json",
-            ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build(),
+            ContentBuilder::new()
+                .schema(Some(Ref::from_schema_name("Problem")))
+                .build(),
         )
         .build();
     for item in document.paths.paths.values_mut() {
-        let operations =
-            [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch].into_iter().flatten();
+        let operations = [
+            &mut item.get,
+            &mut item.put,
+            &mut item.post,
+            &mut item.delete,
+            &mut item.patch,
+        ]
+        .into_iter()
+        .flatten();
         for operation in operations {
-            operation.responses.responses.insert("default".to_owned(), problem.clone().into());
+            operation
+                .responses
+                .responses
+                .insert("default".to_owned(), problem.clone().into());
         }
     }
 }

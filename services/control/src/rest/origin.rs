@@ -38,13 +38,21 @@ mod tests {
     fn our_own_pages_may_change_things() {
         assert!(allowed(&Method::POST, &[("origin", "http://localhost:7700")]));
         assert!(allowed(&Method::POST, &[("sec-fetch-site", "same-origin")]));
-        let both = [("origin", "http://localhost:7700"), ("sec-fetch-site", "same-origin")];
+        let both = [
+            ("origin", "http://localhost:7700"),
+            ("sec-fetch-site", "same-origin"),
+        ];
         assert!(allowed(&Method::DELETE, &both));
     }
 
     #[test]
     fn other_origins_may_not_even_read() {
-        for origin in ["http://127.0.0.1:7701", "http://localhost:7701", "https://localhost:7700", "null"] {
+        for origin in [
+            "http://127.0.0.1:7701",
+            "http://localhost:7701",
+            "https://localhost:7700",
+            "null",
+        ] {
             assert!(!allowed(&Method::POST, &[("origin", origin)]), "{origin}");
             assert!(!allowed(&Method::GET, &[("origin", origin)]), "{origin}");
         }
@@ -64,9 +72,15 @@ mod tests {
 
     #[test]
     fn one_good_header_does_not_excuse_a_bad_one() {
-        let twice = [("origin", "http://localhost:7700"), ("origin", "http://evil.example")];
+        let twice = [
+            ("origin", "http://localhost:7700"),
+            ("origin", "http://evil.example"),
+        ];
         assert!(!allowed(&Method::POST, &twice));
-        let mixed = [("origin", "http://localhost:7700"), ("sec-fetch-site", "cross-site")];
+        let mixed = [
+            ("origin", "http://localhost:7700"),
+            ("sec-fetch-site", "cross-site"),
+        ];
         assert!(!allowed(&Method::POST, &mixed));
     }
 }

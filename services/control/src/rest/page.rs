@@ -17,6 +17,9 @@ pub(crate) struct PageQuery {
 
 impl From<PageQuery> for PageRequest {
     fn from(query: PageQuery) -> Self {
-        Self { cursor: query.cursor, limit: query.limit }
+        Self {
+            cursor: query.cursor,
+            limit: query.limit,
+        }
     }
 }

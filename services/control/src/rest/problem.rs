@@ -39,7 +39,10 @@ impl ApiError {
             field: None,
             request_id: None,
         };
-        Self { problem: Box::new(problem), retry_after: None }
+        Self {
+            problem: Box::new(problem),
+            retry_after: None,
+        }
     }
 
     pub(crate) fn on_field(mut self, field: impl Into<String>) -> Self {
@@ -56,10 +59,16 @@ impl ApiError {
 impl From<AppError> for ApiError {
     fn from(error: AppError) -> Self {
         if error.is_internal() {
-            tracing::error!(error = &error as &dyn std::error::Error, "a request failed for reasons of our own");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a request failed for reasons of our own"
+            );
         }
         let retry_after = error.retry_after().map(|wait| wait.as_secs() + 1);
-        Self { problem: Box::new(Problem::from(&error)), retry_after }
+        Self {
+            problem: Box::new(Problem::from(&error)),
+            retry_after,
+        }
     }
 }
 
@@ -68,7 +77,9 @@ impl IntoResponse for ApiError {
         let status = StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = status.into_response();
         if let Some(seconds) = self.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if status == StatusCode::UNAUTHORIZED {
             let scheme = HeaderValue::from_static("Bearer realm=\"updraft\"");
@@ -106,14 +117,28 @@ fn with_problem_body(mut response: Response, id: &str) -> Response {
         None => return response,
     };
     let (mut parts, _) = response.into_parts();
-    let body = Json(Problem { request_id: Some(id.to_owned()), ..problem });
+    let body = Json(Problem {
+        request_id: Some(id.to_owned()),
+        ..problem
+    });
     parts.headers.remove(header::CONTENT_LENGTH);
-    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    parts.headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
     Response::from_parts(parts, body.into_response().into_body())
 }
 
 fn general(status: StatusCode) -> Problem {
-    let title = format!("The request was refused: {}.", status.canonical_reason().unwrap_or("unknown"));
-    let refused = ApiError::new(status, "refused", title, "Check the request against /api/v1/docs.");
+    let title = format!(
+        "The request was refused: {}.",
+        status.canonical_reason().unwrap_or("unknown")
+    );
+    let refused = ApiError::new(
+        status,
+        "refused",
+        title,
+        "Check the request against /api/v1/docs.",
+    );
     *refused.problem
 }

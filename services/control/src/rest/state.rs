@@ -31,7 +31,12 @@ impl RestState {
     #[must_use]
     pub fn new(app: App, config: RestConfig, shutdown: CancellationToken) -> Self {
         let openapi = Arc::new(crate::routes::openapi_document());
-        Self { app, config: Arc::new(config), openapi, shutdown }
+        Self {
+            app,
+            config: Arc::new(config),
+            openapi,
+            shutdown,
+        }
     }
 }
 

@@ -37,5 +37,7 @@ pub(super) async fn change_service(
     ApiPath((id, service, verb)): ApiPath<(ClusterId, ServiceName, ServiceVerb)>,
     ApiQuery(Where { node }): ApiQuery<Where>,
 ) -> ApiResult<Response> {
-    Ok(accepted(app.change_service(&actor, id, service, node, verb).await?))
+    Ok(accepted(
+        app.change_service(&actor, id, service, node, verb).await?,
+    ))
 }

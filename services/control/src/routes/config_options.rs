@@ -18,5 +18,8 @@ pub(super) async fn list_config_options(
     Caller(actor): Caller,
     ApiPath(name): ApiPath<String>,
 ) -> ApiResult<Json<Page<ConfigOptionView>>> {
-    Ok(Json(Page { items: app.config_options(&actor, &name)?, next: None }))
+    Ok(Json(Page {
+        items: app.config_options(&actor, &name)?,
+        next: None,
+    }))
 }

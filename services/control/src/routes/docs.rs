@@ -11,5 +11,8 @@ use crate::rest::{DOCS_POLICY, RestState, docs_page};
     responses((status = 200, description = "HTML", content_type = "text/html")), security(()))]
 pub(super) async fn docs(State(state): State<RestState>) -> impl IntoResponse {
     let document = serde_json::to_value(&*state.openapi).unwrap_or_default();
-    ([(CONTENT_SECURITY_POLICY, DOCS_POLICY)], Html(docs_page(&document)))
+    (
+        [(CONTENT_SECURITY_POLICY, DOCS_POLICY)],
+        Html(docs_page(&document)),
+    )
 }

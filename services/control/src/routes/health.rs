@@ -21,7 +21,11 @@ pub(super) struct Health503(Health);
 
 impl axum::response::IntoResponse for Health503 {
     fn into_response(self) -> axum::response::Response {
-        let status = if self.0.database { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        let status = if self.0.database {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
         (status, Json(self.0)).into_response()
     }
 }

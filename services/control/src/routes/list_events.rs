@@ -35,5 +35,8 @@ pub(super) async fn list_events(
     ApiPath(id): ApiPath<ClusterId>,
     ApiQuery(Range { after, before, limit }): ApiQuery<Range>,
 ) -> ApiResult<Json<Page<EventView>>> {
-    Ok(Json(app.list_events(&actor, Some(id), EventRange { after, before, limit }).await?))
+    Ok(Json(
+        app.list_events(&actor, Some(id), EventRange { after, before, limit })
+            .await?,
+    ))
 }

@@ -19,5 +19,8 @@ pub(super) async fn list_nodes(
     Caller(actor): Caller,
     ApiPath(id): ApiPath<ClusterId>,
 ) -> ApiResult<Json<Page<NodeView>>> {
-    Ok(Json(Page { items: app.list_nodes(&actor, id).await?, next: None }))
+    Ok(Json(Page {
+        items: app.list_nodes(&actor, id).await?,
+        next: None,
+    }))
 }

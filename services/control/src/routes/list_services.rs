@@ -19,5 +19,8 @@ pub(super) async fn list_services(
     Caller(actor): Caller,
     ApiPath(id): ApiPath<ClusterId>,
 ) -> ApiResult<Json<Page<ServiceView>>> {
-    Ok(Json(Page { items: app.list_services(&actor, id).await?, next: None }))
+    Ok(Json(Page {
+        items: app.list_services(&actor, id).await?,
+        next: None,
+    }))
 }

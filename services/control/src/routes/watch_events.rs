@@ -41,14 +41,24 @@ pub(super) async fn watch_events(
     ApiQuery(Filter { cluster }): ApiQuery<Filter>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let events = state.app.watch_events(&actor, cluster, last_seen(&headers)?).await?;
-    let open = stream::once(async { Ok::<_, Infallible>(Event::default().retry(RECONNECT_AFTER).comment("open")) });
-    let events = open.chain(events.map(|event| Ok(sse(&event)))).take_until(state.shutdown.cancelled_owned());
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
+    let events = state
+        .app
+        .watch_events(&actor, cluster, last_seen(&headers)?)
+        .await?;
+    let open =
+        stream::once(async { Ok::<_, Infallible>(Event::default().retry(RECONNECT_AFTER).comment("open")) });
+    let events = open
+        .chain(events.map(|event| Ok(sse(&event))))
+        .take_until(state.shutdown.cancelled_owned());
+    Ok(Sse::new(events)
+        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+        .into_response())
 }
 
 fn last_seen(headers: &HeaderMap) -> Result<Option<EventId>, AppError> {
-    let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
+    let Some(value) = headers.get(LAST_EVENT_ID) else {
+        return Ok(None);
+    };
     let seen = value.to_str().ok().and_then(|text| text.parse().ok());
     seen.map(Some).ok_or_else(|| AppError::Invalid {
         field: "Last-Event-ID".to_owned(),

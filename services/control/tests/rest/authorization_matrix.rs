@@ -1,0 +1,364 @@
+//! Who may do what, for every route that REST serves: generated from its OpenAPI, so that no route can be forgotten.
+//!
+//! Each row is made of things that exist, fresh for the row. The owner's answer is the positive control: it proves
+//! that the row's request is a good one, so that a refusal is about rights and nothing else.
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+use updraft_model::{ClusterId, ClusterRole, TenantId, TenantRole};
+use updraft_sso::SessionToken;
+use updraft_store::sessions;
+
+use crate::support::{ORIGIN, Someone, World, request};
+
+/// What a signed-in caller is answered.
+#[derive(Clone, Copy)]
+struct Expect {
+    /// Owner of another tenant.
+    stranger: u16,
+    /// Member of the tenant without a grant.
+    ungranted: u16,
+    user: u16,
+    admin: u16,
+    owner: u16,
+}
+
+enum Rule {
+    /// Anyone, whatever they send along, is answered with this.
+    Public(u16),
+    SignedIn(Expect),
+}
+
+/// One row per operation of the OpenAPI document.
+fn rule(operation: &str) -> Option<Rule> {
+    let everyone = |status| Expect {
+        stranger: status,
+        ungranted: status,
+        user: status,
+        admin: status,
+        owner: status,
+    };
+    let viewers = |status| Expect {
+        stranger: 404,
+        ungranted: 404,
+        ..everyone(status)
+    };
+    let admins = |status| Expect {
+        user: 403,
+        ..viewers(status)
+    };
+    let owners = |status| Expect {
+        ungranted: 403,
+        user: 403,
+        admin: 403,
+        ..everyone(status)
+    };
+    Some(match operation {
+        "sign_in" => Rule::Public(201),
+        "health" | "openapi" | "docs" => Rule::Public(200),
+        "sign_out" | "change_password" => Rule::SignedIn(everyone(204)),
+        "show_me" | "list_clusters" | "list_config_options" => Rule::SignedIn(everyone(200)),
+        "show_cluster" | "list_nodes" | "list_services" | "list_operations" | "show_operation"
+        | "list_events" | "watch_events" => Rule::SignedIn(viewers(200)),
+        "update_cluster" | "delete_cluster" | "start_cluster" | "stop_cluster" | "restart_cluster"
+        | "change_service" => Rule::SignedIn(admins(202)),
+        "list_grants" | "put_grant" => Rule::SignedIn(admins(200)),
+        "remove_grant" => Rule::SignedIn(admins(204)),
+        // A stranger makes a cluster, lists and adds people, in their own tenant.
+        "create_cluster" => Rule::SignedIn(owners(202)),
+        "list_people" => Rule::SignedIn(owners(200)),
+        "add_person" => Rule::SignedIn(owners(201)),
+        "remove_person" => Rule::SignedIn(Expect {
+            stranger: 404,
+            ..owners(204)
+        }),
+        _ => return None,
+    })
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Caller {
+    Nobody,
+    Stranger,
+    Ungranted,
+    User,
+    Admin,
+    Owner,
+    /// Also a positive control: the owner's cookie from one of the console's pages.
+    OwnersCookie,
+    Expired,
+    /// A token of the right form that was never given out.
+    Forged,
+    Revoked,
+    Removed,
+    /// The owner's cookie, sent by a browser that another site steers.
+    CookieFromOtherOrigin,
+    CookieFromOtherSite,
+}
+
+const CALLERS: [Caller; 13] = [
+    Caller::Nobody,
+    Caller::Stranger,
+    Caller::Ungranted,
+    Caller::User,
+    Caller::Admin,
+    Caller::Owner,
+    Caller::OwnersCookie,
+    Caller::Expired,
+    Caller::Forged,
+    Caller::Revoked,
+    Caller::Removed,
+    Caller::CookieFromOtherOrigin,
+    Caller::CookieFromOtherSite,
+];
+
+/// What exists for one row.
+struct Row {
+    cluster: ClusterId,
+    /// In no other row, and nowhere but in what only those with a role may see.
+    secret_name: String,
+    operation: String,
+    generation: String,
+    /// Another member of the tenant, with a grant on the cluster.
+    other: Someone,
+    stranger: Someone,
+    ungranted: Someone,
+    user: Someone,
+    admin: Someone,
+    owner: Someone,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_answers_every_caller_as_the_table_says() {
+    let world = World::new().await;
+    let (home, away) = (world.tenant("home").await, world.tenant("away").await);
+    // Never the last owners.
+    world.owner(home).await;
+    world.owner(away).await;
+    let document = world
+        .send(request("GET", "/openapi.json").empty())
+        .await
+        .must_be(200);
+
+    let mut wrong = Vec::new();
+    let mut rows = 0;
+    for (path, method, operation) in operations(&document) {
+        let Some(rule) = rule(&operation) else {
+            panic!("{method} {path} ({operation}) is missing from the table");
+        };
+        for caller in CALLERS {
+            let row = row(&world, home, away).await;
+            let answer = ask(&world, &row, caller, &path, &method, &operation).await;
+            let expected = expected(&rule, caller);
+            if answer.0 != expected {
+                wrong.push(format!(
+                    "{operation} as {caller:?}: {} instead of {expected}: {}",
+                    answer.0, answer.1
+                ));
+            }
+            let outsider = !matches!(
+                caller,
+                Caller::User | Caller::Admin | Caller::Owner | Caller::OwnersCookie
+            );
+            if outsider && answer.1.contains(&row.secret_name) {
+                wrong.push(format!(
+                    "{operation} told {caller:?} the cluster's name: {}",
+                    answer.1
+                ));
+            }
+            rows += 1;
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {rows} rows are wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+    println!("{rows} rows");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_table_has_no_row_for_what_is_not_served() {
+    let document = serde_json::to_value(updraft_control::openapi_document()).unwrap();
+    let served: Vec<_> = operations(&document)
+        .into_iter()
+        .map(|(_, _, operation)| operation)
+        .collect();
+    assert!(served.len() >= 29, "{served:?}");
+    for operation in &served {
+        assert!(rule(operation).is_some(), "{operation}");
+    }
+}
+
+fn expected(rule: &Rule, caller: Caller) -> u16 {
+    match (rule, caller) {
+        (Rule::Public(status), _) => *status,
+        (Rule::SignedIn(expect), Caller::Stranger) => expect.stranger,
+        (Rule::SignedIn(expect), Caller::Ungranted) => expect.ungranted,
+        (Rule::SignedIn(expect), Caller::User) => expect.user,
+        (Rule::SignedIn(expect), Caller::Admin) => expect.admin,
+        (Rule::SignedIn(expect), Caller::Owner | Caller::OwnersCookie) => expect.owner,
+        (_, Caller::Nobody | Caller::Expired | Caller::Forged | Caller::Revoked | Caller::Removed) => 401,
+        (_, Caller::CookieFromOtherOrigin | Caller::CookieFromOtherSite) => 403,
+    }
+}
+
+/// Path, method and id of everything in the document.
+fn operations(document: &Value) -> Vec<(String, String, String)> {
+    let paths = document["paths"].as_object().unwrap().iter();
+    paths
+        .flat_map(|(path, methods)| {
+            methods
+                .as_object()
+                .unwrap()
+                .iter()
+                .map(move |(method, operation)| {
+                    let id = operation["operationId"].as_str().unwrap();
+                    (path.clone(), method.to_uppercase(), id.to_owned())
+                })
+        })
+        .collect()
+}
+
+async fn row(world: &World, home: TenantId, away: TenantId) -> Row {
+    let owner = world.owner(home).await;
+    let secret_name = format!("s{}", &uuid::Uuid::new_v4().simple().to_string()[..30]);
+    let made = world
+        .post(&owner, "/clusters", json!({"name": secret_name, "workers": 1}))
+        .await
+        .must_be(202);
+    let cluster = ClusterId(made["cluster"]["id"].as_i64().unwrap());
+    let member = |role| async move {
+        let person = world.someone(home, TenantRole::Member).await;
+        if let Some(role) = role {
+            world.grant(&person, cluster, role).await;
+        }
+        person
+    };
+    Row {
+        cluster,
+        secret_name,
+        operation: made["operation"]["id"].as_str().unwrap().to_owned(),
+        generation: format!("\"{}\"", made["cluster"]["generation"]),
+        other: member(Some(ClusterRole::User)).await,
+        stranger: world.owner(away).await,
+        ungranted: member(None).await,
+        user: member(Some(ClusterRole::User)).await,
+        admin: member(Some(ClusterRole::Admin)).await,
+        owner,
+    }
+}
+
+async fn ask(
+    world: &World,
+    row: &Row,
+    caller: Caller,
+    path: &str,
+    method: &str,
+    operation: &str,
+) -> (u16, String) {
+    let request = as_caller(world, row, caller, path, method, operation).await;
+    let response = world.router.clone().oneshot(request).await.unwrap();
+    let status = response.status();
+    // A stream has no end to be read to.
+    if operation == "watch_events" && status == StatusCode::OK {
+        return (200, String::new());
+    }
+    let bytes = axum::body::to_bytes(response.into_body(), 16 << 20)
+        .await
+        .unwrap();
+    (status.as_u16(), String::from_utf8_lossy(&bytes).into_owned())
+}
+
+async fn as_caller(
+    world: &World,
+    row: &Row,
+    caller: Caller,
+    path: &str,
+    method: &str,
+    operation: &str,
+) -> Request<Body> {
+    let asked = request(method, &filled(path, operation, row)).header("if-match", &row.generation);
+    let owner = &row.owner;
+    let asked = match caller {
+        Caller::Nobody => asked,
+        Caller::Stranger => asked.bearer(&row.stranger),
+        Caller::Ungranted => asked.bearer(&row.ungranted),
+        Caller::User => asked.bearer(&row.user),
+        Caller::Admin => asked.bearer(&row.admin),
+        Caller::Owner => asked.bearer(owner),
+        Caller::OwnersCookie => asked.cookie(owner).header("origin", ORIGIN),
+        Caller::Expired => {
+            let past = chrono::Duration::seconds(-1);
+            asked.bearer(
+                &world
+                    .session(owner.tenant, owner.user, owner.email.clone(), past)
+                    .await,
+            )
+        }
+        Caller::Forged => asked.bearer(&Someone {
+            token: SessionToken::random().expose().to_owned(),
+            ..owner.clone()
+        }),
+        Caller::Revoked => {
+            let mut tx = world.tx().await;
+            sessions::revoke(&mut tx, owner.session, chrono::Utc::now())
+                .await
+                .unwrap();
+            tx.commit().await.unwrap();
+            asked.bearer(owner)
+        }
+        Caller::Removed => {
+            let removed = world.owner(owner.tenant).await;
+            let path = format!("/people/{}", removed.user);
+            world.delete(owner, &path).await.must_be(204);
+            asked.bearer(&removed)
+        }
+        Caller::CookieFromOtherOrigin => asked.cookie(owner).header("origin", "http://127.0.0.1:7701"),
+        Caller::CookieFromOtherSite => asked.cookie(owner).header("sec-fetch-site", "cross-site"),
+    };
+    match body(operation, row, caller) {
+        Some(body) => asked.json(&body),
+        None => asked.empty(),
+    }
+}
+
+fn filled(path: &str, operation: &str, row: &Row) -> String {
+    let id = if operation == "show_operation" {
+        row.operation.clone()
+    } else {
+        row.cluster.to_string()
+    };
+    let query = match operation {
+        "watch_events" => format!("?cluster={}", row.cluster),
+        "list_clusters" | "list_people" => "?limit=200".to_owned(),
+        _ => String::new(),
+    };
+    let path = path
+        .replace("{id}", &id)
+        .replace("{user}", &row.other.user.to_string())
+        .replace("{service}", "worker")
+        .replace("{verb}", "restart")
+        .replace("{name}", "airflow-3.3.2");
+    assert!(!path.contains('{'), "the matrix does not know how to fill {path}");
+    path + &query
+}
+
+fn body(operation: &str, row: &Row, caller: Caller) -> Option<Value> {
+    let fresh = uuid::Uuid::new_v4().simple().to_string();
+    Some(match operation {
+        "sign_in" => json!({"email": row.other.email, "password": crate::support::PASSWORD}),
+        "change_password" => json!({"current": crate::support::PASSWORD, "new": format!("another {fresh}")}),
+        "create_cluster" => json!({"name": format!("c{}", &fresh[..20])}),
+        "update_cluster" => json!({"workers": 2}),
+        "put_grant" => json!({"role": "admin"}),
+        "add_person" => {
+            let email = format!("{fresh}@example.com");
+            json!({"email": email, "name": format!("{caller:?}"), "tenant_role": "member", "password": fresh})
+        }
+        _ => return None,
+    })
+}

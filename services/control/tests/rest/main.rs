@@ -1,0 +1,24 @@
+//! REST over a real database, as clients meet it.
+
+#[cfg(test)]
+mod authorization_matrix;
+#[cfg(test)]
+mod clusters;
+#[cfg(test)]
+mod event_stream;
+#[cfg(test)]
+mod handover;
+#[cfg(test)]
+mod idempotency;
+#[cfg(test)]
+mod openapi;
+#[cfg(test)]
+mod people;
+#[cfg(test)]
+mod protocol;
+#[cfg(test)]
+mod sign_in;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod tenants;
