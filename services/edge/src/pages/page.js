@@ -3,7 +3,8 @@
     try {
       const answer = await fetch(location.href, { headers: { accept: "application/problem+json" }, redirect: "manual", cache: "no-store" });
       const kind = document.querySelector("main").dataset.kind;
-      const problem = answer.status >= 400 ? await answer.json() : null;
+      const type = answer.headers.get("content-type") || "";
+      const problem = type.startsWith("application/problem+json") ? await answer.json() : null;
       if (!problem || problem.type !== "urn:updraft:problem:" + kind) return location.reload();
       const message = document.getElementById("message");
       const remedy = document.querySelector(".remedy").textContent;
