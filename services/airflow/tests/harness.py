@@ -108,7 +108,7 @@ class Postgres:
             os.chown(self.directory, nobody.pw_uid, nobody.pw_gid)
             as_user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
         data = self.directory / "data"
-        initdb = [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8"]
+        initdb: list[str | Path] = [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8"]
         subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd="/", **as_user)
         self.port = free_port()
         options = [

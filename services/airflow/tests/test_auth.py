@@ -74,7 +74,7 @@ def ids(cluster: Cluster) -> dict[str, str]:
     run = json.loads(text)["dag_run_id"]
 
     def ended() -> bool:
-        return json.loads(cluster.call(f"/api/v2/dags/demo/dagRuns/{run}")[1])["state"] == "success"
+        return bool(json.loads(cluster.call(f"/api/v2/dags/demo/dagRuns/{run}")[1])["state"] == "success")
 
     harness.wait_for("the run to succeed", ended)
     return {

@@ -269,3 +269,42 @@ def test_a_fork_forgets_the_parents_configuration(cluster: Cluster, tmp_path: Pa
         assert frozen == [], "\n".join(frozen)
     finally:
         (plugins / "probe_frozen.py").unlink()
+
+
+PLUGIN = """
+from airflow.plugins_manager import AirflowPlugin
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.get("/hello")
+def hello():
+    return {"plugin": "was here"}
+
+
+class Hello(AirflowPlugin):
+    name = "hello"
+    fastapi_apps = [{"name": "hello", "app": app, "url_prefix": "/hello-plugin"}]
+"""
+
+
+def test_a_tenants_plugin_is_served_by_a_forked_api_server(cluster: Cluster, tmp_path: Path) -> None:
+    web = harness.Node(
+        cluster.env_dir,
+        cluster.runtime,
+        harness.free_address(),
+        tmp_path / "web",
+        cluster.node.variables,
+        cluster.node.overrides,
+    )
+    (Path(web.variables["work_dir"]) / "plugins" / "hello.py").write_text(PLUGIN)
+    pid = cluster.parent.fork(web, "api-server")
+    try:
+        url = web.url("http://{address}:8080{prefix}/hello-plugin/hello")
+        harness.wait_for("the plugin", lambda: harness.get(url) == (200, '{"plugin":"was here"}'))
+        assert harness.get(web.url("http://{address}:8080{prefix}/ui/auth/me"), cluster.edge.token())[0] == 200
+        assert cluster.call("/hello-plugin/hello")[1].startswith("<!doctype html>"), "the other node has no such plugin"
+    finally:
+        harness.kill_group(pid, signal.SIGTERM)
+        harness.end_group(pid)
