@@ -8,6 +8,7 @@ mod assets;
 mod authorization;
 mod forwarding;
 mod headers;
+mod log;
 mod pages;
 mod paths;
 mod sign_in;
