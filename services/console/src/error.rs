@@ -3,12 +3,14 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 
+use crate::text::Prose;
+
 /// Shown on the page where it happened.
 #[derive(Clone, Debug, PartialEq, Eq, Template)]
 #[template(path = "pages/complaint.html")]
 pub(crate) struct Complaint {
-    pub(crate) what: String,
-    pub(crate) next: String,
+    pub(crate) what: Prose,
+    pub(crate) next: Prose,
 }
 
 impl HtmlSafe for Complaint {}
@@ -16,10 +18,10 @@ impl HtmlSafe for Complaint {}
 // === impl Complaint ===
 
 impl Complaint {
-    pub(crate) fn new(what: impl Into<String>, next: impl Into<String>) -> Self {
+    pub(crate) fn new(what: impl AsRef<str>, next: impl AsRef<str>) -> Self {
         Self {
-            what: what.into(),
-            next: next.into(),
+            what: Prose::from(what.as_ref()),
+            next: Prose::from(next.as_ref()),
         }
     }
 }

@@ -135,12 +135,14 @@ fn render(name: &str, frame: Frame, stranger: Frame) -> Option<askama::Result<St
         "account" => account::AccountPage::new(frame, None, true).render(),
         "delete" => delete_cluster::DeleteClusterPage::new(frame, &cluster, None).render(),
         "not-found" => {
-            let next = "It may have been deleted, or its role was taken back from you.".to_owned();
+            let next = "It may have been deleted, or its role was taken back from you.";
+            let complaint = Complaint::new("There is no cluster 99 for you.", next);
+            let back = ("/clusters".to_owned(), "Go to clusters");
             notice::NoticePage {
                 frame,
                 status: 404,
-                what: "There is no cluster 99 for you.".into(),
-                next,
+                complaint,
+                back,
             }
             .render()
         }

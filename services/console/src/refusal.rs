@@ -11,6 +11,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use updraft_api::Problem;
 use updraft_api::rest::Me;
 use updraft_app::AppError;
+use updraft_model::ClusterId;
 
 use crate::error::Complaint;
 use crate::local_path::LocalPath;
@@ -81,17 +82,31 @@ impl Refusal {
 
     /// What the person can correct on the page they came from; everything else has a page of its own.
     pub(crate) fn correctable(&self) -> bool {
-        matches!(self.status().as_u16(), 400 | 409 | 412 | 422 | 429)
+        let quota = matches!(self, Self::Refused(problem) if problem.kind.ends_with(":quota-exceeded"));
+        quota || matches!(self.status().as_u16(), 400 | 409 | 412 | 422 | 429)
+    }
+
+    /// To the cluster it was about, unless there is none.
+    fn back(&self, path: &str) -> (String, &'static str) {
+        let id = path
+            .strip_prefix("/clusters/")
+            .and_then(|rest| rest.split('/').next());
+        match id.and_then(|id| id.parse::<ClusterId>().ok()) {
+            Some(id) if self.status() != StatusCode::NOT_FOUND => {
+                (format!("/clusters/{id}"), "Back to the cluster")
+            }
+            _ => ("/clusters".to_owned(), "Go to clusters"),
+        }
     }
 
     fn page(&self, shell: &Shell, me: Option<&Me>) -> Response {
-        let Complaint { what, next } = self.complaint();
-        let status = self.status();
+        let (complaint, status) = (self.complaint(), self.status());
+        let back = self.back(shell.path());
         let page = NoticePage {
             frame: shell.frame(me),
             status: status.as_u16(),
-            what,
-            next,
+            complaint,
+            back,
         };
         match page.render() {
             Ok(html) => (status, Html(html)).into_response(),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use askama::filters::HtmlSafe;
+use askama::filters::{Html, HtmlSafe, escape};
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// A point in time: relative to read, exact on hover (the script puts both into the viewer's zone).
@@ -37,6 +37,39 @@ impl fmt::Display for Moment {
 }
 
 impl HtmlSafe for Moment {}
+
+/// A sentence in which `` `words` `` between backticks are shown as code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Prose(String);
+
+impl From<&str> for Prose {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+/// Every piece is escaped, hence safe as HTML.
+impl fmt::Display for Prose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.matches('`').count() % 2 == 1 {
+            return escaped(f, &self.0);
+        }
+        for (n, piece) in self.0.split('`').enumerate() {
+            let is_code = n % 2 == 1;
+            f.write_str(if is_code { "<code>" } else { "" })?;
+            escaped(f, piece)?;
+            f.write_str(if is_code { "</code>" } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+fn escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    let Ok(text) = escape(text, Html);
+    write!(f, "{text}")
+}
+
+impl HtmlSafe for Prose {}
 
 /// `just now`, `12 s ago`, `3 min ago`, `5 h ago`, `2 d ago`, then the date.
 pub(crate) fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
@@ -91,7 +124,7 @@ pub(crate) fn short(digest: &str) -> String {
 mod tests {
     use chrono::{TimeDelta, TimeZone, Utc};
 
-    use super::{Moment, ago, bytes, count, duration, short};
+    use super::{Moment, Prose, ago, bytes, count, duration, short};
 
     #[test]
     fn times_are_relative_until_they_are_old() {
@@ -116,6 +149,15 @@ mod tests {
             Moment::new(now, now).to_string(),
             r#"<time datetime="2026-11-21T12:00:00Z" title="21 Nov 2026, 12:00:00 UTC">just now</time>"#
         );
+    }
+
+    #[test]
+    fn words_in_backticks_are_code_and_everything_is_escaped() {
+        assert_eq!(
+            Prose::from("set `a<b` to 1").to_string(),
+            "set <code>a&#60;b</code> to 1"
+        );
+        assert_eq!(Prose::from("5` <i>").to_string(), "5` &#60;i&#62;");
     }
 
     #[test]

@@ -230,3 +230,86 @@ fn tick_label(at: TimeDelta) -> String {
         ms => format!("{} h", ms / 3_600_000),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use askama::Template;
+    use chrono::TimeDelta;
+
+    use super::{Span, Timeline, tick_length};
+    use crate::fixtures;
+
+    #[test]
+    fn bars_lie_on_the_axis_wherever_the_clocks_of_nodes_stand() {
+        let mut operation = fixtures::operation("starting");
+        operation.steps[0].started_at = Some(operation.created_at - TimeDelta::seconds(90));
+        operation.steps[1].finished_at = Some(operation.created_at + TimeDelta::hours(9));
+        let timeline = Timeline::new(&operation, fixtures::now());
+        for Span { from, width } in timeline
+            .groups
+            .iter()
+            .flat_map(|group| &group.bars)
+            .filter_map(|bar| bar.span)
+        {
+            assert!(
+                from >= 0.0 && width > 0.0 && from + width <= 100.01,
+                "{from} + {width}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_running_bar_grows_towards_the_next_tick() {
+        let operation = fixtures::operation("starting");
+        let width = |seconds| {
+            let timeline = Timeline::new(&operation, fixtures::now() + TimeDelta::seconds(seconds));
+            let bar = timeline
+                .groups
+                .into_iter()
+                .flat_map(|group| group.bars)
+                .find(|bar| bar.running);
+            bar.and_then(|bar| bar.span).map(|span| span.width).unwrap()
+        };
+        assert!(width(1) > width(0) && width(2) > width(1));
+    }
+
+    #[test]
+    fn steps_are_nested_by_node_the_clusters_own_first() {
+        let timeline = Timeline::new(&fixtures::operation("done"), fixtures::now());
+        let labels: Vec<_> = timeline.groups.iter().map(|group| group.label.as_str()).collect();
+        assert_eq!(labels, ["cluster", "scheduler-1", "web-1", "worker-1"]);
+        assert_eq!((timeline.done, timeline.total), (17, 17));
+    }
+
+    #[test]
+    fn an_axis_has_at_most_seven_round_ticks() {
+        for seconds in [1, 7, 16, 59, 61, 240, 3_000, 90_000] {
+            let mut operation = fixtures::operation("done");
+            operation.finished_at = Some(operation.created_at + TimeDelta::seconds(seconds));
+            let ticks = Timeline::new(&operation, fixtures::now()).ticks;
+            assert!((2..=7).contains(&ticks.len()), "{seconds} s: {ticks:?}");
+        }
+        assert_eq!(tick_length(16_000), 5_000);
+    }
+
+    #[test]
+    fn only_what_runs_or_failed_speaks_and_hostile_words_stay_words() {
+        let mut operation = fixtures::operation("failed");
+        operation.steps[0].detail = Some("quiet".into());
+        operation.steps[7].detail = Some("<img src=x onerror=alert(1)>".into());
+        operation.steps[7].title = "<b>".into();
+        let html = Timeline::new(&operation, fixtures::now()).render().unwrap();
+        assert!(
+            !html.contains("quiet<") && !html.contains("<img") && !html.contains("<b>"),
+            "{html}"
+        );
+    }
+
+    #[test]
+    fn a_plan_still_being_made_says_so() {
+        let mut operation = fixtures::operation("starting");
+        operation.steps.clear();
+        let html = Timeline::new(&operation, fixtures::now()).render().unwrap();
+        assert!(html.contains("The plan is being made"), "{html}");
+    }
+}

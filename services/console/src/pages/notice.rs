@@ -2,6 +2,7 @@
 
 use askama::Template;
 
+use crate::error::Complaint;
 use crate::frame::Frame;
 
 #[derive(Template)]
@@ -9,8 +10,9 @@ use crate::frame::Frame;
 pub(crate) struct NoticePage {
     pub(crate) frame: Frame,
     pub(crate) status: u16,
-    pub(crate) what: String,
-    pub(crate) next: String,
+    pub(crate) complaint: Complaint,
+    /// Where to go on: link and its words.
+    pub(crate) back: (String, &'static str),
 }
 
 #[cfg(test)]
@@ -18,20 +20,19 @@ mod tests {
     use askama::Template;
 
     use super::NoticePage;
+    use crate::error::Complaint;
     use crate::fixtures;
 
     #[test]
     fn an_error_says_what_and_what_next_with_and_without_a_person() {
         for frame in [fixtures::frame(), fixtures::stranger_frame()] {
-            let (what, next) = (
-                "There is no cluster 99.".to_owned(),
-                "Go to your clusters.".to_owned(),
-            );
+            let complaint = Complaint::new("There is no cluster 99.", "Go to your clusters.");
+            let back = ("/clusters".to_owned(), "Go to clusters");
             let html = NoticePage {
                 frame,
                 status: 404,
-                what,
-                next,
+                complaint,
+                back,
             }
             .render()
             .unwrap();

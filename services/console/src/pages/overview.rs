@@ -18,7 +18,7 @@ use updraft_model::{Failure, Phase, ServiceName, ServiceState};
 use super::cluster::{Head, Tab};
 use crate::frame::Frame;
 use crate::icon::{Icon, icon};
-use crate::text::{Moment, count, short};
+use crate::text::{Moment, Prose, count, short};
 use crate::timeline::Timeline;
 use crate::tone::{Pill, Tone};
 
@@ -72,7 +72,7 @@ pub(crate) struct EventLine {
     pub(crate) icon: Icon,
     pub(crate) severity: &'static str,
     pub(crate) place: Option<String>,
-    pub(crate) message: String,
+    pub(crate) message: Prose,
     pub(crate) kind: String,
 }
 
@@ -232,7 +232,7 @@ impl EventLine {
             icon: icon(name),
             severity,
             place,
-            message: event.message.clone(),
+            message: Prose::from(event.message.as_str()),
             kind: event.kind.clone(),
         }
     }
