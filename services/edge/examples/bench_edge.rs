@@ -1,8 +1,10 @@
 //! The two processes that `tests/bench/edge` needs besides nginx and wrk.
 //!
 //! `bench_edge upstream <port> <bytes>`: answers anything with `<bytes>` bytes, as fast as one core can.
-//! `bench_edge edge <port> <upstream> <workers>`: an edge with one cluster, authorization on, and a stand-in for control.
-//! Prints the session cookie to use.
+//! `bench_edge assets <environment> <directory>`: compresses an Airflow's UI.
+//! `bench_edge edge <port> <upstream> <workers> [<assets> <jwks>]`: an edge with one cluster, authorization on, and a
+//! stand-in for control. Prints the session cookie to use; writes the keys that an Airflow needs to `<jwks>`, and for
+//! each line it reads prints a token with which to ask that Airflow straight.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on may panic")]
 
 use std::convert::Infallible;
@@ -18,9 +20,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use updraft_api::edge::{Route, RouteState, Snapshot};
-use updraft_authz::{ClusterPolicy, Policy, SessionClaims, SigningKey, mint_session_token};
+use updraft_authz::{
+    ClusterPolicy, Policy, PublicKey, SessionClaims, SigningKey, mint_airflow_token, mint_session_token,
+};
 use updraft_edge::EdgeConfig;
-use updraft_model::{ClusterId, SessionId, TenantId, TenantRole, UserId};
+use updraft_model::{ClusterId, ClusterRole, SessionId, TenantId, TenantRole, UserId};
 use uuid::Uuid;
 
 const TENANT: TenantId = TenantId(Uuid::from_u128(1));
@@ -31,9 +35,22 @@ async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
+        ["assets", env, out] => println!(
+            "{:?}",
+            updraft_edge::assets::build(env.as_ref(), out.as_ref()).unwrap()
+        ),
         ["upstream", port, bytes] => upstream(port, bytes.parse().unwrap()).await,
         ["edge", port, upstream, workers] => {
-            edge(port.parse().unwrap(), upstream, workers.parse().unwrap()).await;
+            edge(port.parse().unwrap(), upstream, workers.parse().unwrap(), None).await;
+        }
+        ["edge", port, upstream, workers, assets, jwks] => {
+            edge(
+                port.parse().unwrap(),
+                upstream,
+                workers.parse().unwrap(),
+                Some((assets, jwks)),
+            )
+            .await;
         }
         _ => eprintln!("usage: bench_edge upstream <port> <bytes> | edge <port> <upstream> <workers>"),
     }
@@ -63,10 +80,11 @@ async fn respond(mut stream: TcpStream, answer: Bytes) {
     }
 }
 
-async fn edge(port: u16, upstream: &str, workers: usize) {
+async fn edge(port: u16, upstream: &str, workers: usize, airflow: Option<(&str, &str)>) {
     let session_key = SigningKey::from_seed("session", &rand::random()).unwrap();
     let host = format!("127.0.0.1:{port}");
     let snapshot = snapshot(&host, upstream, &session_key);
+    let airflow_key = snapshot.airflow_key.clone();
     let control = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let control_url = format!("http://{}", control.local_addr().unwrap());
     tokio::spawn(serve_control(
@@ -84,10 +102,22 @@ async fn edge(port: u16, upstream: &str, workers: usize) {
     );
     config.listen_port = port;
     config.workers = workers;
+    let claims = claims(&host);
+    if let Some((assets, jwks)) = airflow {
+        config.asset_dir = assets.into();
+        std::fs::write(jwks, PublicKey::jwks(&[airflow_key.public().clone()]).to_string()).unwrap();
+    }
     println!(
         "updraft_edge={}",
-        mint_session_token(&session_key, &claims(&host)).unwrap()
+        mint_session_token(&session_key, &claims).unwrap()
     );
+    std::thread::spawn(move || {
+        for _ in std::io::stdin().lines() {
+            let now = Utc::now();
+            let token = mint_airflow_token(&airflow_key, &claims, ClusterId(1), ClusterRole::Admin, now);
+            println!("Bearer {}", token.unwrap());
+        }
+    });
     updraft_edge::run(config, CancellationToken::new()).await.unwrap();
 }
 
@@ -99,7 +129,7 @@ fn snapshot(host: &str, upstream: &str, session_key: &SigningKey) -> Snapshot {
             tenant: TENANT,
             name: "bench".parse().unwrap(),
             host: host.into(),
-            runtime: "none".into(),
+            runtime: "bench".into(),
             state: RouteState::Up {
                 upstream: upstream.into(),
             },
