@@ -47,13 +47,15 @@ pub async fn seal(admin: &SecretString, name: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The address of one database on the same server, for the one who migrates it.
+/// The address of one database on the same server, for the one who migrates it: as plain as the administrator's, since
+/// not every reader knows every option.
 ///
 /// # Errors
 /// When `admin` is no database address.
 pub fn address_of(admin: &SecretString, name: &str) -> Result<SecretString, StoreError> {
-    let options = PgConnectOptions::from_str(admin.expose_secret())?.database(name);
-    Ok(options.to_url_lossy().to_string().into())
+    let (server, _) =
+        admin.expose_secret().rsplit_once('/').ok_or(StoreError::Corrupt { what: "database address" })?;
+    Ok(format!("{server}/{name}").into())
 }
 
 async fn connect(admin: &SecretString) -> Result<PgConnection, StoreError> {

@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 /// # Errors
 /// When something does not end.
-pub async fn run(args: &DownArgs) -> anyhow::Result<()> {
+pub(crate) async fn run(args: &DownArgs) -> anyhow::Result<()> {
     let layout = Layout::new(args.data_dir.clone().unwrap_or_else(Layout::default_dir));
     if !layout.version_file().exists() {
         bail!("{} is no Updraft data directory: name it with --data-dir", layout.root().display());

@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::LocalCommand;
 
 /// `RUST_LOG` decides what is said; without it, people at a terminal are told of warnings only.
-pub fn start(command: &LocalCommand) {
+pub(crate) fn start(command: &LocalCommand) {
     let default = match command {
         LocalCommand::Up(_) | LocalCommand::Down(_) => "warn",
         LocalCommand::Control(_) | LocalCommand::Edge(_) | LocalCommand::Agent(_) => "info",

@@ -6,7 +6,8 @@ use super::shutdown;
 
 /// # Errors
 /// When the bootstrap file is unreadable or control refuses this node.
-pub async fn agent(bootstrap: &Path) -> anyhow::Result<()> {
-    updraft_agent::run(bootstrap, shutdown::on_signal()?).await?;
+pub(crate) async fn agent(bootstrap: &Path) -> anyhow::Result<()> {
+    let stop = shutdown::on_signal()?;
+    updraft_agent::run(bootstrap, async move { stop.cancelled().await }).await?;
     Ok(())
 }

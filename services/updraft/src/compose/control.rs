@@ -44,7 +44,7 @@ struct Ground {
 
 /// # Errors
 /// When the configuration is unreadable, a port taken, or the database not there.
-pub async fn control(path: &Path) -> anyhow::Result<()> {
+pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
     let ground = Ground::prepare(config::read(path)?).await?;
     let (ticks, _) = watch::channel(0);
     let desk = Arc::new(desk(&ground, ticks.clone()));

@@ -9,7 +9,7 @@ use crate::config::{self, EdgeFile};
 
 /// # Errors
 /// When the configuration is unreadable or the port taken.
-pub async fn edge(path: &Path) -> anyhow::Result<()> {
+pub(crate) async fn edge(path: &Path) -> anyhow::Result<()> {
     let file: EdgeFile = config::read(path)?;
     let mut settings =
         EdgeConfig::new(file.control_url.parse()?, file.edge_token_file, file.state_dir, file.asset_dir);

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 ///
 /// # Errors
 /// When the port is taken.
-pub async fn on_loopback(port: u16, router: Router, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn on_loopback(port: u16, router: Router, shutdown: CancellationToken) -> anyhow::Result<()> {
     let v4 = bind((Ipv4Addr::LOCALHOST, port).into()).await?;
     match bind((Ipv6Addr::LOCALHOST, port).into()).await {
         Ok(v6) => {
@@ -27,7 +27,7 @@ pub async fn on_loopback(port: u16, router: Router, shutdown: CancellationToken)
 ///
 /// # Errors
 /// When the port is taken.
-pub async fn internally(port: u16, router: Router, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn internally(port: u16, router: Router, shutdown: CancellationToken) -> anyhow::Result<()> {
     serve(bind((Ipv4Addr::LOCALHOST, port).into()).await?, router, shutdown).await
 }
 

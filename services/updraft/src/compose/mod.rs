@@ -9,8 +9,8 @@ mod public;
 mod shutdown;
 mod storage;
 
-pub use agent::agent;
-pub use control::control;
-pub use edge::edge;
-pub use nodes::stop_nodes;
-pub use storage::{StorageAnswer, StorageRequest, storage_credentials};
+pub(crate) use agent::agent;
+pub(crate) use control::control;
+pub(crate) use edge::edge;
+pub(crate) use nodes::stop_nodes;
+pub(crate) use storage::{StorageAnswer, StorageRequest, storage_credentials};

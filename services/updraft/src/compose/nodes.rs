@@ -16,7 +16,7 @@ use crate::config::ReadyRuntime;
 
 /// # Errors
 /// When the data directory cannot be used.
-pub fn provider(data_dir: &Path) -> anyhow::Result<LocalProvider> {
+pub(crate) fn provider(data_dir: &Path) -> anyhow::Result<LocalProvider> {
     let program = std::env::current_exe().context("this program's own file is not to be found")?;
     let accounts = Accounts::detect();
     let separate = matches!(accounts, Accounts::Separate);
@@ -32,7 +32,7 @@ pub fn provider(data_dir: &Path) -> anyhow::Result<LocalProvider> {
 ///
 /// # Errors
 /// When something does not end within the grace.
-pub async fn stop_nodes(layout: &Layout, grace: Duration) -> anyhow::Result<()> {
+pub(crate) async fn stop_nodes(layout: &Layout, grace: Duration) -> anyhow::Result<()> {
     provider(layout.root())?.stop_all(grace).await?;
     Ok(())
 }
@@ -50,10 +50,10 @@ impl ServiceUsers for ClusterUsers {
 }
 
 /// Where nodes of this machine have their things.
-pub struct LocalPlaces {
-    pub layout: LocalLayout,
-    pub runtimes: BTreeMap<String, ReadyRuntime>,
-    pub broker_binary: PathBuf,
+pub(crate) struct LocalPlaces {
+    pub(crate) layout: LocalLayout,
+    pub(crate) runtimes: BTreeMap<String, ReadyRuntime>,
+    pub(crate) broker_binary: PathBuf,
 }
 
 impl Places for LocalPlaces {

@@ -14,7 +14,7 @@ use url::Url;
 
 /// # Errors
 /// When the console's address is no URL.
-pub fn router(app: &App, console_url: &str, shutdown: CancellationToken) -> anyhow::Result<Router> {
+pub(crate) fn router(app: &App, console_url: &str, shutdown: CancellationToken) -> anyhow::Result<Router> {
     let url = Url::parse(console_url).with_context(|| format!("{console_url} is no address"))?;
     let host = url.host_str().with_context(|| format!("{console_url} names no host"))?;
     let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
@@ -22,7 +22,7 @@ pub fn router(app: &App, console_url: &str, shutdown: CancellationToken) -> anyh
         allowed_hosts: vec![authority.clone()],
         allowed_origins: vec![url.origin().ascii_serialization()],
     };
-    let rest = updraft_control::router(RestState::new(app.clone(), rest, shutdown));
+    let rest = updraft_control::rest_router(RestState::new(app.clone(), rest, shutdown));
     let console = updraft_console::router(app.clone(), ConsoleConfig { console_url: url.clone() });
     let home = url.to_string();
     let known = move |request: Request, next: Next| only_known_host(request, next, authority.clone(), home.clone());

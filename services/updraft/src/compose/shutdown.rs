@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 /// # Errors
 /// When the system gives no signal handler.
-pub fn on_signal() -> anyhow::Result<CancellationToken> {
+pub(crate) fn on_signal() -> anyhow::Result<CancellationToken> {
     let token = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

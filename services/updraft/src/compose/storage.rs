@@ -17,7 +17,7 @@ use updraft_store::secrets::MasterKey;
 /// One line to the storage socket. Not `Debug`: it holds a secret.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum StorageRequest {
+pub(crate) enum StorageRequest {
     /// The bucket is there, and this identity reaches it and nothing else.
     Ensure { bucket: String, access_key: String, secret_key: String },
     /// Neither is there any more.
@@ -26,8 +26,8 @@ pub enum StorageRequest {
 
 /// The line that comes back.
 #[derive(Serialize, Deserialize)]
-pub struct StorageAnswer {
-    pub error: Option<String>,
+pub(crate) struct StorageAnswer {
+    pub(crate) error: Option<String>,
 }
 
 async fn ask(socket: &Path, request: &StorageRequest) -> anyhow::Result<()> {
@@ -48,7 +48,7 @@ async fn ask(socket: &Path, request: &StorageRequest) -> anyhow::Result<()> {
 /// The access key and secret of one cluster's bucket. Derived, so that asking twice gives the same: new ones would
 /// restart every service.
 #[must_use]
-pub fn storage_credentials(master_key: &MasterKey, cluster: ClusterId) -> (String, SecretString) {
+pub(crate) fn storage_credentials(master_key: &MasterKey, cluster: ClusterId) -> (String, SecretString) {
     let derive = |what: &str| {
         let derived = master_key.derive(&format!("storage/{what}/{cluster}"));
         hex::encode(Sha256::digest(derived.expose_secret()))
@@ -57,10 +57,10 @@ pub fn storage_credentials(master_key: &MasterKey, cluster: ClusterId) -> (Strin
 }
 
 /// One bucket per cluster in the embedded storage.
-pub struct EmbeddedStorage {
-    pub socket: PathBuf,
-    pub endpoint: String,
-    pub master_key: Arc<MasterKey>,
+pub(crate) struct EmbeddedStorage {
+    pub(crate) socket: PathBuf,
+    pub(crate) endpoint: String,
+    pub(crate) master_key: Arc<MasterKey>,
 }
 
 // === impl EmbeddedStorage ===

@@ -30,17 +30,17 @@ const FIRST_DAG: &str = "hello_updraft";
 const PATIENCE: Duration = Duration::from_secs(300);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
-pub struct Demo {
-    pub airflow_url: String,
-    pub dag_location: String,
-    pub how_to_add: String,
+pub(crate) struct Demo {
+    pub(crate) airflow_url: String,
+    pub(crate) dag_location: String,
+    pub(crate) how_to_add: String,
 }
 
 /// Makes the cluster at the first start, and waits until it runs whenever it is wanted to.
 ///
 /// # Errors
 /// When it does not come to run, with the reason control gives.
-pub async fn ensure(
+pub(crate) async fn ensure(
     wanted: bool,
     ground: &Ground,
     seeded: &Seeded,
@@ -80,7 +80,7 @@ async fn create(client: &Client, servers: &Servers) -> anyhow::Result<ClusterVie
         config: IndexMap::new(),
         start: Some(true),
     };
-    let cluster = client.create_cluster(&demo, &IdempotencyKey::random()).await?.cluster;
+    let cluster = client.create_cluster(&demo, IdempotencyKey::random()).await?.cluster;
     upload_samples(servers, &cluster).await?;
     Ok(cluster)
 }

@@ -8,10 +8,10 @@ use updraft_store::secrets::MasterKey;
 use crate::cli::UpArgs;
 use crate::config::{self, Ports};
 
-pub struct Ground {
+pub(crate) struct Ground {
     data_dir: DataDir,
-    pub accounts: Accounts,
-    pub ports: Ports,
+    pub(crate) accounts: Accounts,
+    pub(crate) ports: Ports,
 }
 
 // === impl Ground ===
@@ -19,7 +19,7 @@ pub struct Ground {
 impl Ground {
     /// # Errors
     /// When the directory is another's, too full or in use, or when a port is taken by something that is not ours.
-    pub fn take(args: &UpArgs) -> anyhow::Result<Self> {
+    pub(crate) fn take(args: &UpArgs) -> anyhow::Result<Self> {
         let data_dir = DataDir::open(&args.data_dir.clone().unwrap_or_else(Layout::default_dir))?;
         let base = args.port_base;
         anyhow::ensure!(
@@ -29,14 +29,14 @@ impl Ground {
         );
         let ports = Ports::from_base(base);
         // The ports of databases and storage are checked where they start: what runs there may be ours, to adopt.
-        if !data_dir.layout().run().join("control.process").exists() {
+        if !data_dir.layout().run().join("control.json").exists() {
             sockets::ensure_free(ports.console, "the console")?;
             sockets::ensure_free(ports.edge, "the edge")?;
         }
         Ok(Self { data_dir, accounts: Accounts::detect(), ports })
     }
 
-    pub fn layout(&self) -> &Layout {
+    pub(crate) fn layout(&self) -> &Layout {
         self.data_dir.layout()
     }
 
@@ -44,20 +44,20 @@ impl Ground {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn secret(&self, name: &str, bytes: usize) -> anyhow::Result<PathBuf> {
+    pub(crate) fn secret(&self, name: &str, bytes: usize) -> anyhow::Result<PathBuf> {
         let path = self.layout().secrets().join(name);
         config::ensure_secret(&path, bytes)?;
         Ok(path)
     }
 
     /// Where the key lies under which all secrets of this installation are kept.
-    pub fn master_key_file(&self) -> PathBuf {
+    pub(crate) fn master_key_file(&self) -> PathBuf {
         self.layout().secrets().join("master-key")
     }
 
     /// # Errors
     /// When the file cannot be read or made.
-    pub fn master_key(&self) -> anyhow::Result<MasterKey> {
+    pub(crate) fn master_key(&self) -> anyhow::Result<MasterKey> {
         Ok(MasterKey::load_or_create(&self.master_key_file())?)
     }
 }

@@ -23,7 +23,7 @@ use updraft_embedded::{EnvDir, EnvironmentSpec, Layout, Parts, install_environme
 use updraft_runtimes::{Catalogue, Runtime};
 
 use crate::cli::UpArgs;
-use crate::config::{self, ControlFile, EdgeFile, Ports, ReadyRuntime};
+use crate::config::{self, ControlFile, EdgeFile, ReadyRuntime};
 
 use ground::Ground;
 use processes::Processes;
@@ -32,7 +32,7 @@ use terminal::Terminal;
 
 /// # Errors
 /// The first step that failed, with its remedy. What was started is left running for the next try.
-pub async fn run(args: &UpArgs) -> anyhow::Result<()> {
+pub(crate) async fn run(args: &UpArgs) -> anyhow::Result<()> {
     let terminal = Arc::new(Terminal::new());
     let ground = Ground::take(args)?;
     terminal.say(&format!("Updraft in {}", ground.layout().root().display()));
@@ -83,9 +83,10 @@ async fn bring_up(
     let layout = ground.layout();
     let metadata = servers.metadata.superuser_dsn();
     let assets = layout.root().join("assets");
+    let own_database = servers.control.superuser_dsn();
     let (template_database, seeded, _assets) = tokio::try_join!(
         terminal.step("Database template", template::ensure(&metadata, runtime, environment, layout.root())),
-        terminal.step("Control's database", seed::ensure(&servers.control.superuser_dsn(), layout)),
+        terminal.step("Control's database", seed::ensure(&own_database, layout)),
         terminal.step("Static files", prepare_assets(&environment.site_packages, &assets, runtime.name())),
     )?;
     let control = ControlFile {
@@ -97,7 +98,7 @@ async fn bring_up(
         metadata_url: metadata,
         master_key_file: ground.master_key_file(),
         edge_token_file: ground.secret("edge-token", 32)?,
-        storage_socket: layout.run().join("storage.sock"),
+        storage_socket: storage_socket::path(layout),
         broker_binary: parts.valkey_server.clone(),
         runtimes: [(
             runtime.name().to_owned(),
@@ -113,10 +114,9 @@ async fn bring_up(
         edge_token_file: control.edge_token_file.clone(),
         port: ground.ports.edge,
     };
-    config::write(&layout.run().join("control.json"), &control)?;
-    config::write(&layout.run().join("edge.json"), &edge)?;
-    let storage = storage_socket::serve(&control.storage_socket, servers.s3.clone())?;
-    let processes = Processes::start(layout, &ground.ports, storage, terminal).await?;
+    config::write(&processes::config_file(layout, "control"), &control)?;
+    config::write(&processes::config_file(layout, "edge"), &edge)?;
+    let processes = Processes::start(layout, &ground.ports, terminal).await?;
     let demo = demo::ensure(!args.no_demo, ground, &seeded, servers, terminal).await?;
     summary::print(&ground.ports, &seeded, demo.as_ref(), terminal);
     seeded.forget_password();

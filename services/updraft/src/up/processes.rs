@@ -1,20 +1,18 @@
 //! Control and edge as processes of this same binary, restarted when they end unasked.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::task::JoinHandle;
 use updraft_embedded::{Account, Layout, Ready, Service, StopStage, Supervised};
 
 use super::terminal::Terminal;
 use crate::config::Ports;
 
-pub struct Processes {
+pub(crate) struct Processes {
     control: tokio::sync::Mutex<Option<Supervised>>,
     edge: tokio::sync::Mutex<Option<Supervised>>,
-    storage: JoinHandle<()>,
 }
 
 // === impl Processes ===
@@ -22,28 +20,31 @@ pub struct Processes {
 impl Processes {
     /// # Errors
     /// When one of them does not come up; its log is named.
-    pub async fn start(
+    pub(crate) async fn start(
         layout: &Layout,
         ports: &Ports,
-        storage: JoinHandle<()>,
-        terminal: &Terminal,
+            terminal: &Terminal,
     ) -> anyhow::Result<Self> {
         let control = service(layout, "control", &[ports.console, ports.internal])?;
         let edge = service(layout, "edge", &[ports.edge])?;
         let run = layout.run();
         let control = terminal.step("Control", async { Ok(Supervised::start(control, run.clone()).await?) }).await?;
         let edge = terminal.step("Edge", async { Ok(Supervised::start(edge, run).await?) }).await?;
-        Ok(Self { control: Some(control).into(), edge: Some(edge).into(), storage })
+        Ok(Self { control: Some(control).into(), edge: Some(edge).into() })
     }
 
-    pub async fn stop_control(&self) -> anyhow::Result<()> {
+    pub(crate) async fn stop_control(&self) -> anyhow::Result<()> {
         end(&self.control).await
     }
 
-    pub async fn stop_edge(&self) -> anyhow::Result<()> {
-        self.storage.abort();
+    pub(crate) async fn stop_edge(&self) -> anyhow::Result<()> {
         end(&self.edge).await
     }
+}
+
+/// Among the secrets: it holds addresses with passwords.
+pub(crate) fn config_file(layout: &Layout, name: &str) -> PathBuf {
+    layout.secrets().join(format!("{name}.json"))
 }
 
 async fn end(slot: &tokio::sync::Mutex<Option<Supervised>>) -> anyhow::Result<()> {
@@ -55,7 +56,7 @@ async fn end(slot: &tokio::sync::Mutex<Option<Supervised>>) -> anyhow::Result<()
 
 fn service(layout: &Layout, name: &str, ports: &[u16]) -> anyhow::Result<Service> {
     let program = std::env::current_exe().context("this program's own file is not to be found")?;
-    let config = layout.run().join(format!("{name}.json"));
+    let config = config_file(layout, name);
     Ok(Service {
         name: name.to_owned(),
         program,

@@ -20,13 +20,13 @@ const EMAIL: &str = "admin@localhost";
 /// Bytes of randomness; the password is twice as many hexadecimal digits.
 const PASSWORD_BYTES: usize = 10;
 
-pub struct Seeded {
-    pub database_url: SecretString,
-    pub email: &'static str,
+pub(crate) struct Seeded {
+    pub(crate) database_url: SecretString,
+    pub(crate) email: &'static str,
     /// The owner's first password, as long as nobody was shown it.
-    pub password: Option<SecretString>,
+    pub(crate) password: Option<SecretString>,
     /// `up` acts as the owner with it.
-    pub session: SecretString,
+    pub(crate) session: SecretString,
     first_password_file: PathBuf,
 }
 
@@ -34,14 +34,14 @@ pub struct Seeded {
 
 impl Seeded {
     /// The password was shown: from now on only its owner knows it.
-    pub fn forget_password(&self) {
+    pub(crate) fn forget_password(&self) {
         let _ = std::fs::remove_file(&self.first_password_file);
     }
 }
 
 /// # Errors
 /// When control's database server is not there, or holds tables of a newer Updraft.
-pub async fn ensure(admin: &SecretString, layout: &Layout) -> anyhow::Result<Seeded> {
+pub(crate) async fn ensure(admin: &SecretString, layout: &Layout) -> anyhow::Result<Seeded> {
     template::ensure(admin, DATABASE).await?;
     let database_url = template::address_of(admin, DATABASE)?;
     let store = Store::connect(&database_url, 2).await?;

@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
+use tokio::task::JoinHandle;
 use updraft_embedded::{Account, Layout, Parts, Postgres, PostgresSettings, S3, S3Ports};
 
+use super::storage_socket;
 use super::terminal::Terminal;
 use crate::config::Ports;
 
 /// Running and supervised.
-pub struct Servers {
-    pub control: Postgres,
+pub(crate) struct Servers {
+    pub(crate) control: Postgres,
     /// Separate, so that clusters go on while control's own is down (architecture, static stability).
-    pub metadata: Postgres,
-    pub s3: Arc<S3>,
+    pub(crate) metadata: Postgres,
+    pub(crate) s3: Arc<S3>,
+    /// Where control asks for buckets.
+    socket: JoinHandle<()>,
 }
 
 // === impl Servers ===
@@ -22,7 +26,7 @@ impl Servers {
     ///
     /// # Errors
     /// The first that does not start, with its remedy.
-    pub async fn start(
+    pub(crate) async fn start(
         layout: &Layout,
         parts: &Parts,
         account: &Account,
@@ -42,14 +46,18 @@ impl Servers {
             Postgres::start(layout, parts, account, &metadata, terminal),
             S3::start(layout, parts, account, S3Ports::starting_at(ports.s3), terminal),
         );
-        Ok(Self { control: control?, metadata: metadata?, s3: Arc::new(s3?) })
+        let s3 = Arc::new(s3?);
+        let socket = storage_socket::serve(&storage_socket::path(layout), s3.clone())?;
+        Ok(Self { control: control?, metadata: metadata?, s3, socket })
     }
 
     /// Storage first, control's database last: nothing that is still needed goes.
     ///
     /// # Errors
     /// The first that could not be ended; the others were still tried.
-    pub async fn stop(self) -> anyhow::Result<()> {
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.socket.abort();
+        let _ = self.socket.await;
         let s3 = match Arc::try_unwrap(self.s3) {
             Ok(s3) => s3.stop().await,
             Err(_still_used) => Ok(()),

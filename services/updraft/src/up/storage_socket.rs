@@ -3,22 +3,26 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use secrecy::SecretString;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use updraft_embedded::{Credentials, S3};
+use updraft_embedded::{Credentials, Layout, S3};
 
 use crate::compose::{StorageAnswer, StorageRequest};
+
+pub(crate) fn path(layout: &Layout) -> PathBuf {
+    layout.run().join("storage.sock")
+}
 
 /// Serves until the task is dropped.
 ///
 /// # Errors
 /// When the socket cannot be made.
-pub fn serve(path: &Path, s3: Arc<S3>) -> anyhow::Result<tokio::task::JoinHandle<()>> {
+pub(crate) fn serve(path: &Path, s3: Arc<S3>) -> anyhow::Result<tokio::task::JoinHandle<()>> {
     let _ = fs::remove_file(path);
     let listener = UnixListener::bind(path).with_context(|| format!("{} cannot be made", path.display()))?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;

@@ -8,7 +8,7 @@ use super::terminal::Terminal;
 use crate::config::Ports;
 
 /// Prints addresses, the first password (once), and what to do next.
-pub fn print(ports: &Ports, seeded: &Seeded, demo: Option<&Demo>, terminal: &Terminal) {
+pub(crate) fn print(ports: &Ports, seeded: &Seeded, demo: Option<&Demo>, terminal: &Terminal) {
     let mut lines = vec![
         String::new(),
         format!("Updraft is up after {:.0} s.", terminal.elapsed().as_secs_f32()),

@@ -12,7 +12,7 @@ use updraft_store::template::{self, Template};
 
 /// # Errors
 /// When the metadata server is not there, or Airflow's own migration fails; it is tried anew at the next start.
-pub async fn ensure(
+pub(crate) async fn ensure(
     admin: &SecretString,
     runtime: &Runtime,
     environment: &EnvDir,

@@ -9,7 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use updraft_embedded::Progress;
 
 /// Everything `up` says goes through here, so that bars and lines don't mix.
-pub struct Terminal {
+pub(crate) struct Terminal {
     bars: MultiProgress,
     live: bool,
     running: Mutex<HashMap<String, ProgressBar>>,
@@ -19,7 +19,7 @@ pub struct Terminal {
 // === impl Terminal ===
 
 impl Terminal {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             bars: MultiProgress::new(),
             live: std::io::stderr().is_terminal(),
@@ -28,7 +28,7 @@ impl Terminal {
         }
     }
 
-    pub fn say(&self, line: &str) {
+    pub(crate) fn say(&self, line: &str) {
         if self.live {
             let _ = self.bars.println(line);
         } else {
@@ -37,7 +37,7 @@ impl Terminal {
     }
 
     /// Runs one step of our own under the same display.
-    pub async fn step<T>(
+    pub(crate) async fn step<T>(
         &self,
         name: &str,
         work: impl Future<Output = anyhow::Result<T>>,
@@ -58,7 +58,7 @@ impl Terminal {
     }
 
     /// Since `up` began.
-    pub fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.begun.elapsed()
     }
 

@@ -6,7 +6,7 @@ use reqwest::redirect::Policy;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-pub struct Visitor {
+pub(crate) struct Visitor {
     http: reqwest::Client,
     airflow: Url,
     cookie: String,
@@ -19,7 +19,7 @@ impl Visitor {
     ///
     /// # Errors
     /// When a step of the hand-over is refused.
-    pub async fn sign_in(console: &str, session: &SecretString, airflow: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn sign_in(console: &str, session: &SecretString, airflow: &str) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().redirect(Policy::none()).no_proxy().build()?;
         let airflow = Url::parse(airflow)?;
         let console = Url::parse(console)?;
@@ -47,7 +47,7 @@ impl Visitor {
 
     /// # Errors
     /// When the answer is not JSON or not a success.
-    pub async fn get_json(&self, path: &str) -> anyhow::Result<serde_json::Value> {
+    pub(crate) async fn get_json(&self, path: &str) -> anyhow::Result<serde_json::Value> {
         let url = self.airflow.join(path)?;
         let response = self.http.get(url).header(COOKIE, &self.cookie).send().await?.error_for_status()?;
         let text = response.text().await?;
