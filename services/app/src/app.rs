@@ -9,12 +9,14 @@ use updraft_sso::{PasswordIdentity, Passwords, SignInLimits};
 use updraft_store::Store;
 
 use crate::hub::EventHub;
+use crate::live::{Live, LiveReports, NoReports};
 use crate::{AppConfig, AppError};
 
 /// All use cases. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct App {
     inner: Arc<Inner>,
+    live: Live,
 }
 
 #[derive(Debug)]
@@ -46,7 +48,17 @@ impl App {
                 identity,
                 hub,
             }),
+            live: Live(Arc::new(NoReports)),
         })
+    }
+
+    /// Shows nodes as they last reported to this process, rather than as they last changed.
+    #[must_use]
+    pub fn with_live_reports(self, reports: Arc<dyn LiveReports>) -> Self {
+        Self {
+            live: Live(reports),
+            ..self
+        }
     }
 
     #[must_use]
@@ -74,6 +86,10 @@ impl App {
 
     pub(crate) fn identity(&self) -> &PasswordIdentity {
         &self.inner.identity
+    }
+
+    pub(crate) fn live(&self) -> &dyn LiveReports {
+        &*self.live.0
     }
 
     pub(crate) fn hub(&self) -> &EventHub {

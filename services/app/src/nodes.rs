@@ -16,6 +16,9 @@ impl App {
         let mut connection = self.store().connection().await?;
         access::cluster(&mut connection, actor, id, ClusterAction::View).await?;
         let nodes = node_list::list(&mut connection, actor.tenant, id).await?;
-        Ok(nodes.into_iter().map(view::node).collect())
+        Ok(nodes
+            .into_iter()
+            .map(|node| view::node(node, self.live()))
+            .collect())
     }
 }

@@ -1,5 +1,7 @@
 //! Records of the store as clients see them.
 
+use std::sync::Arc;
+
 use updraft_api::agent::Report;
 use updraft_api::rest::{ClusterView, EventView, NodeView, OperationView, Severity};
 use updraft_model::{ClusterRole, Power};
@@ -8,7 +10,7 @@ use updraft_store::event_log::LoggedEvent;
 use updraft_store::node_list::ListedNode;
 use updraft_store::operations::OperationRecord;
 
-use crate::AppConfig;
+use crate::{AppConfig, LiveReports};
 
 pub(crate) fn cluster(record: ClusterRecord, role: ClusterRole, config: &AppConfig) -> ClusterView {
     let nodes_wanted = match record.power {
@@ -49,35 +51,28 @@ pub(crate) fn operation(record: OperationRecord) -> OperationView {
     }
 }
 
-/// A report that cannot be read counts as none: agents are not trusted to send good ones.
-pub(crate) fn node(listed: ListedNode) -> NodeView {
-    let report = listed
-        .report
-        .and_then(|report| serde_json::from_value::<Report>(report).ok());
-    let label = format!("{}-{}", listed.role, listed.ordinal);
-    let (phase, dag_version, services, cpu_percent, memory_bytes) = match report {
-        Some(report) => (
-            Some(report.phase),
-            report.dag_version,
-            report.services,
-            report.cpu_percent,
-            report.memory_bytes,
-        ),
-        None => (None, None, Vec::new(), None, None),
+/// As the node last reported to this process, else as it last changed. A stored report that cannot be read counts as
+/// none: agents are not trusted to send good ones.
+pub(crate) fn node(listed: ListedNode, live: &dyn LiveReports) -> NodeView {
+    let stored = || {
+        let report = serde_json::from_value::<Report>(listed.report?).ok()?;
+        Some((listed.reported_at?, Arc::new(report)))
     };
+    let (reported_at, report) = live.latest(listed.id).or_else(stored).unzip();
+    let report = report.as_deref();
     NodeView {
         id: listed.id,
         role: listed.role,
-        label,
+        label: format!("{}-{}", listed.role, listed.ordinal),
         address: listed.address,
-        phase,
+        phase: report.map(|report| report.phase),
         generation: listed.generation,
-        dag_version,
-        services,
+        dag_version: report.and_then(|report| report.dag_version.clone()),
+        services: report.map(|report| report.services.clone()).unwrap_or_default(),
         created_at: listed.created_at,
-        last_report_at: listed.reported_at,
-        cpu_percent,
-        memory_bytes,
+        last_report_at: reported_at,
+        cpu_percent: report.and_then(|report| report.cpu_percent),
+        memory_bytes: report.and_then(|report| report.memory_bytes),
     }
 }
 

@@ -4,6 +4,7 @@ pub mod agents;
 pub mod assignments;
 pub mod edges;
 mod internal;
+mod live;
 pub mod reconciler;
 mod rest;
 mod routes;
