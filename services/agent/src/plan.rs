@@ -22,6 +22,9 @@ pub const UNHEALTHY_RESTART: Duration = Duration::from_secs(120);
 /// A service that was healthy and whose health can't be asked for this long is called unhealthy; never restarted.
 pub const UNKNOWN_IS_UNHEALTHY: Duration = Duration::from_secs(30);
 
+/// How long a stopping node waits for other nodes to let go of a service.
+pub const HOLD: Duration = Duration::from_secs(30);
+
 /// What is known of a service's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
@@ -69,6 +72,8 @@ pub struct Observed {
     pub assignment: ServiceAssignment,
     pub process: Process,
     pub attempts: Attempts,
+    /// Other nodes are connected to it: when the node stops, they are given until then to finish first.
+    pub held_until: Option<Instant>,
 }
 
 /// What starting waits for.

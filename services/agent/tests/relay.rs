@@ -225,6 +225,20 @@ async fn a_new_target_takes_new_connections_and_keeps_old_ones() {
 }
 
 #[tokio::test]
+async fn a_node_knows_that_others_use_its_services() {
+    let pki = Pki::new();
+    let web = End::web(&pki).await;
+    web.serve("web").await;
+    let worker = End::worker(&pki, &pki, Some(&web)).await;
+    assert!(!web.relays.is_in_use(&[PORT]));
+    let mut stream = worker.connect().await;
+    ask(&mut stream, "hello").await;
+    assert!(web.relays.is_in_use(&[PORT]) && !web.relays.is_in_use(&[PORT + 1]));
+    drop(stream);
+    support::eventually("the connection's end", || !web.relays.is_in_use(&[PORT])).await;
+}
+
+#[tokio::test]
 async fn a_relay_that_is_taken_away_listens_no_more() {
     let pki = Pki::new();
     let mut worker = End::worker(&pki, &pki, None).await;

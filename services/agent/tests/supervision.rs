@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use rustix::process::Signal;
 use support::{Control, TestNode, eventually, is, is_gone, process, service, status};
-use updraft_api::agent::NodePower;
+use updraft_api::agent::{FileAssignment, NodePower};
 use updraft_model::{AgentPhase, Generation, ServiceName, ServiceState};
 
 const SLEEP: &str = "exec sleep 1000";
@@ -224,7 +224,7 @@ async fn stopping_ends_the_whole_tree_dependents_first_and_reports_stopped() {
     let report = control.phase(AgentPhase::Stopped).await;
     assert!(report.services.iter().all(|status| status.state == ServiceState::Stopped && status.pid.is_none()));
     assert_eq!(std::fs::read_to_string(node.path("work/order")).unwrap(), "scheduler\nbroker\n");
-    assert!(tree.iter().all(|id| !id.is_alive()), "{tree:?}");
+    eventually("the whole tree's end", || tree.iter().all(|id| !id.is_alive())).await;
     assert!(control.events().is_empty());
 
     // The same node starts again.
@@ -348,9 +348,54 @@ async fn children_of_a_crashed_worker_finish_their_work_and_others_are_killed() 
             report.phase == AgentPhase::Running && report.services.iter().all(|status| status.restarts == 1)
         })
         .await;
-    assert!(is_gone(other), "a triggerer's child was left");
+    eventually("the triggerer's child to be killed", || is_gone(other)).await;
     assert!(!is_gone(task), "a worker's task was killed");
     control.change(|assignment| assignment.power = NodePower::Stop);
     control.phase(AgentPhase::Stopped).await;
-    assert!(is_gone(task), "a stopped node runs a task");
+    eventually("the task to be killed", || is_gone(task)).await;
+}
+
+/// As root, services run as a user of their own and can reach neither the agent's files nor anything above them.
+#[tokio::test]
+async fn as_root_services_run_as_their_own_user() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let control = Control::start().await;
+    let mut node = TestNode::new(&control);
+    node.service_user = Some("nobody".to_owned());
+    let script = "id -u > uid; id -G > groups; cat ../agent/identity.json > stolen; echo x > ../logs/mine; \
+                  rm -f ../logs/scheduler.log; ln -sf /etc/shadow link; cat secret > copy; exec sleep 1000";
+    let mut assignment = node.assignment(vec![service(ServiceName::Scheduler, script)]);
+    assignment.directories = vec!["work/tmp".to_owned()];
+    assignment.files =
+        vec![FileAssignment { path: "work/secret".to_owned(), content: "of the service".to_owned() }];
+    control.assign(assignment);
+    std::fs::set_permissions(node.root(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let _agent = node.spawn_agent();
+    let scheduler = process(&control.phase(AgentPhase::Running).await, ServiceName::Scheduler);
+    let work = |name: &str| std::fs::read_to_string(node.path(&format!("work/{name}"))).unwrap_or_default();
+    eventually("the script", || work("copy") == "of the service").await;
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+    assert_eq!(work("uid").trim(), nobody.uid.to_string());
+    assert_eq!(work("groups").trim(), nobody.gid.to_string());
+    assert_eq!(work("stolen"), "");
+    assert_eq!(scheduler.uid(), Some(nobody.uid.as_raw()));
+    assert!(node.path("logs/mine").exists(), "a service may keep logs of its own");
+    assert!(node.path("logs/scheduler.log").exists(), "a service must not remove the agent's log");
+
+    // A file the agent writes never follows a link that a service made.
+    control.change(|assignment| {
+        assignment.files.push(FileAssignment { path: "work/link".to_owned(), content: "ours".to_owned() });
+    });
+    eventually("the file", || work("link") == "ours").await;
+    assert!(!std::fs::read_to_string("/etc/shadow").unwrap().contains("ours"));
+
+    let agent = nix::sys::stat::stat(&node.path("agent/assignment.json")).unwrap();
+    assert_eq!((agent.st_uid, agent.st_mode & 0o777), (0, 0o600));
+    let secret = nix::sys::stat::stat(&node.path("work/secret")).unwrap();
+    assert_eq!((secret.st_uid, secret.st_mode & 0o777), (nobody.uid.as_raw(), 0o600));
+    control.change(|assignment| assignment.power = NodePower::Stop);
+    control.phase(AgentPhase::Stopped).await;
+    assert!(!scheduler.is_alive());
 }

@@ -38,6 +38,9 @@ async fn step(
     let Some((current, tag)) = bucket.current_unless(known.clone()).await? else { return Ok(()) };
     shelf.fetch(bucket, &current.digest).await?;
     if shelf.current().as_ref() != Some(&current.digest) {
+        if shelf.current().is_some() {
+            shelf.freshen(&current.digest)?;
+        }
         shelf.set_current(&current.digest)?;
         let _ = events.send(DagEvent::Live(current.digest)).await;
         shelf.collect()?;

@@ -96,6 +96,29 @@ impl Shelf {
         self.layout.place().write(CURRENT, format!("{digest}\n").as_bytes(), 0o640, Ownership::Shared)
     }
 
+    /// Makes a version's files look new: Airflow parses at once what was modified since it last parsed it, and a version
+    /// may be an earlier one that comes back. Contents never change.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn freshen(&self, digest: &Digest) -> Result<()> {
+        let now = SystemTime::now();
+        let mut directories = vec![self.version(digest)];
+        while let Some(directory) = directories.pop() {
+            let failed = || Error::file("refresh", &directory);
+            for entry in std::fs::read_dir(&directory).map_err(failed())? {
+                let entry = entry.map_err(failed())?;
+                if entry.file_type().map_err(failed())?.is_dir() {
+                    directories.push(entry.path());
+                } else {
+                    let file = std::fs::File::open(entry.path()).map_err(failed())?;
+                    file.set_modified(now).map_err(failed())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// A name for something half-made.
     pub(super) fn aside(&self, kind: &str) -> Aside {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -148,7 +171,7 @@ impl Shelf {
     /// Versions that runs asked for and that are not here.
     #[must_use]
     pub fn wanted(&self) -> Vec<Digest> {
-        self.asked_for().into_iter().map(|(digest, _)| digest).filter(|digest| !self.has(digest)).collect()
+        self.asked_for().into_iter().filter(|digest| !self.has(digest)).collect()
     }
 
     /// Removes versions that nobody is known to use.
@@ -156,9 +179,7 @@ impl Shelf {
     /// # Errors
     /// When one can't be removed.
     pub fn collect(&self) -> Result<()> {
-        let fresh = |at: SystemTime| at.elapsed().map_or(true, |age| age < WANTED_FOR);
-        let wanted: Vec<Digest> =
-            self.asked_for().into_iter().filter(|(_, at)| fresh(*at)).map(|(digest, _)| digest).collect();
+        let wanted = self.asked_for();
         let current = self.current();
         let mut versions = self.installed();
         versions.sort_by_key(|(_, at)| std::cmp::Reverse(*at));
@@ -176,8 +197,11 @@ impl Shelf {
         names(&self.layout.path("dags/versions"))
     }
 
-    fn asked_for(&self) -> Vec<(Digest, SystemTime)> {
-        names(&self.layout.path("dags/wanted"))
+    /// A run asks again when its version is gone: older wishes are over.
+    fn asked_for(&self) -> Vec<Digest> {
+        let fresh = |at: SystemTime| at.elapsed().map_or(true, |age| age < WANTED_FOR);
+        let asked = names(&self.layout.path("dags/wanted"));
+        asked.into_iter().filter(|(_, at)| fresh(*at)).map(|(digest, _)| digest).collect()
     }
 }
 

@@ -50,6 +50,8 @@ impl Client {
     pub fn new() -> reqwest::Result<Self> {
         let http = reqwest::Client::builder()
             .no_proxy()
+            // A kept connection would look like use of the service to its node.
+            .pool_max_idle_per_host(0)
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(2))
             .timeout(Duration::from_secs(5))

@@ -45,6 +45,12 @@ impl Default for Verdict {
 }
 
 impl Verdict {
+    /// Of a process that was healthy under an earlier agent: what it is now, nobody has asked yet.
+    #[must_use]
+    pub fn remembered(now: Instant) -> Self {
+        Self { health: Health::Unknown { since: now }, failures: 0 }
+    }
+
     #[must_use]
     pub fn health(&self) -> Health {
         self.health

@@ -8,6 +8,9 @@ use updraft_model::{ServiceName, ServiceState};
 
 use super::{Action, Because, Health, Observed, Process, Readiness, UNHEALTHY_RESTART, UNKNOWN_IS_UNHEALTHY};
 
+/// Other nodes letting go of a service tells nobody.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
 pub(super) struct Situation<'a> {
     pub(super) assignment: &'a Assignment,
     pub(super) power: NodePower,
@@ -99,8 +102,15 @@ impl Situation<'_> {
     ) -> Decision {
         let stop = |because| Decision::act(Action::Stop(service.name, because), ServiceState::Stopping);
         if !self.is_wanted(service) {
-            let held = self.power == NodePower::Stop && self.is_needed(service.name);
-            return if held { Decision::rest(ServiceState::Stopping) } else { stop(Because::Unwanted) };
+            let stopping = self.power == NodePower::Stop;
+            if stopping && self.is_needed(service.name) {
+                return Decision::rest(ServiceState::Stopping);
+            }
+            let held = self.observed.get(&service.name).and_then(|seen| seen.held_until);
+            return match held.filter(|until| stopping && *until > self.now) {
+                Some(until) => Decision::until(ServiceState::Stopping, until.min(self.now + LOOK_AGAIN)),
+                None => stop(Because::Unwanted),
+            };
         }
         if changed {
             return stop(Because::Changed);

@@ -63,7 +63,7 @@ impl World {
 
     fn with(mut self, name: ServiceName, process: Process) -> Self {
         let assignment = self.assignment.services.iter().find(|service| service.name == name).unwrap().clone();
-        self.observed.insert(name, Observed { assignment, process, attempts: Attempts::default() });
+        self.observed.insert(name, Observed { assignment, process, attempts: Attempts::default(), held_until: None });
         self
     }
 
@@ -232,4 +232,21 @@ fn lasting_bad_health_restarts_a_service() {
     assert_eq!(world.plan().states[&ServiceName::Scheduler], ServiceState::Unhealthy);
     world.now += Duration::from_secs(120);
     assert_eq!(world.plan().actions, [Action::Stop(ServiceName::Scheduler, Because::Unhealthy)]);
+}
+
+#[test]
+fn what_other_nodes_are_connected_to_stops_when_they_let_go_or_after_a_while() {
+    let mut world = World::all_healthy();
+    world.power = NodePower::Stop;
+    let until = world.now + super::HOLD;
+    world.observed.get_mut(&ServiceName::Triggerer).unwrap().held_until = Some(until);
+    let plan = world.plan();
+    assert_eq!(plan.actions, [Action::Stop(ServiceName::Scheduler, Because::Unwanted)]);
+    assert!(plan.wake_at.is_some_and(|at| at < until));
+    world.now = until;
+    assert!(world.plan().actions.contains(&Action::Stop(ServiceName::Triggerer, Because::Unwanted)));
+    world.power = NodePower::Run;
+    world.assignment.services[2].enabled = false;
+    world.now = until - super::HOLD;
+    assert!(world.plan().actions.contains(&Action::Stop(ServiceName::Triggerer, Because::Unwanted)));
 }

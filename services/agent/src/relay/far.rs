@@ -10,14 +10,15 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use updraft_api::agent::RELAY_PORT;
 
-use super::{Offered, Tls, near, wire};
+use super::offered::{Offered, Use};
+use super::{Tls, near, wire};
 
 /// Connections at a time: more are a fault or an attack, and wait.
 const MOST: usize = 4096;
 const INTRODUCE_WITHIN: Duration = Duration::from_secs(10);
 const DIAL_WITHIN: Duration = Duration::from_secs(3);
 
-pub(super) async fn listen(address: String, tls: Tls, offered: Offered) {
+pub(super) async fn listen(address: String, tls: Tls, offered: Arc<Offered>) {
     let listener = near::bind(&address, RELAY_PORT).await;
     let acceptor = TlsAcceptor::from(Arc::clone(&tls.server));
     let places = Arc::new(Semaphore::new(MOST));
@@ -39,7 +40,7 @@ pub(super) async fn listen(address: String, tls: Tls, offered: Offered) {
     }
 }
 
-async fn serve(stream: TcpStream, acceptor: TlsAcceptor, address: &str, offered: &Offered) {
+async fn serve(stream: TcpStream, acceptor: TlsAcceptor, address: &str, offered: &Arc<Offered>) {
     wire::tune(&stream);
     let introduced = timeout(INTRODUCE_WITHIN, async {
         let mut peer = acceptor.accept(stream).await?;
@@ -52,7 +53,7 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor, address: &str, offered:
         Err(_) => return tracing::debug!("A relay's peer did not introduce itself"),
     };
     match dial(address, &line, offered).await {
-        Ok(mut service) => {
+        Ok((mut service, _in_use)) => {
             if peer.write_all(b"+\n").await.is_ok() {
                 // Either side's end is an ordinary end.
                 let _ = copy_bidirectional_with_sizes(&mut peer, &mut service, wire::BUFFER, wire::BUFFER).await;
@@ -65,17 +66,16 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor, address: &str, offered:
     }
 }
 
-async fn dial(address: &str, line: &str, offered: &Offered) -> Result<TcpStream, &'static str> {
+async fn dial(address: &str, line: &str, offered: &Arc<Offered>) -> Result<(TcpStream, Use), &'static str> {
     let port: u16 = line.parse().map_err(|_| "that is no port")?;
-    let allowed = offered.read().is_ok_and(|offered| offered.contains(&port));
-    if !allowed {
+    let Some(in_use) = offered.connect(port) else {
         tracing::warn!(relay.port = port, "A peer asked for a port that no service here offers");
         return Err("no service here offers that port");
-    }
+    };
     match timeout(DIAL_WITHIN, TcpStream::connect((address, port))).await {
         Ok(Ok(service)) => {
             wire::tune(&service);
-            Ok(service)
+            Ok((service, in_use))
         }
         Ok(Err(_)) | Err(_) => Err("the service does not answer yet"),
     }

@@ -4,19 +4,21 @@
 //! The far end admits only nodes of its own cluster (certificates of the cluster's CA) and only to ports that its own
 //! services offer. While there is no such node, connections wait instead of failing: a node's replacement is a pause.
 
-mod near;
 mod far;
+mod near;
+mod offered;
 mod tls;
 mod wire;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, RwLock};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use updraft_api::agent::{Assignment, RelayAssignment};
 
 use crate::error::Result;
+use offered::Offered;
 pub use tls::Tls;
 
 /// Both ends of one node's relays.
@@ -25,12 +27,9 @@ pub struct Relays {
     address: String,
     tls: Tls,
     near: BTreeMap<u16, Near>,
-    offered: Offered,
+    offered: Arc<Offered>,
     far: Option<AbortHandle>,
 }
-
-/// The ports that the node's services offer to other nodes.
-pub(crate) type Offered = Arc<RwLock<BTreeSet<u16>>>;
 
 #[derive(Debug)]
 struct Near {
@@ -47,18 +46,14 @@ impl Relays {
             address: address.to_owned(),
             tls,
             near: BTreeMap::new(),
-            offered: Offered::default(),
+            offered: Arc::default(),
             far: None,
         }
     }
 
     /// Listens where the assignment says and forwards to where it says. Connections that are open stay as they are.
     pub fn apply(&mut self, assignment: &Assignment) {
-        let offered = assignment.services.iter().flat_map(|service| service.ports.iter().copied()).collect();
-        match self.offered.write() {
-            Ok(mut current) => *current = offered,
-            Err(poisoned) => *poisoned.into_inner() = offered,
-        }
+        self.offered.set(assignment.services.iter().flat_map(|service| service.ports.iter().copied()));
         // A node of the role that is asked for offers the port itself.
         let wanted: Vec<_> = assignment.relays.iter().filter(|relay| relay.role != assignment.role).collect();
         self.near.retain(|port, near| {
@@ -75,6 +70,12 @@ impl Relays {
             let task = tokio::spawn(far::listen(self.address.clone(), self.tls.clone(), Arc::clone(&self.offered)));
             self.far = Some(task.abort_handle());
         }
+    }
+
+    /// Whether other nodes are connected to one of these ports.
+    #[must_use]
+    pub fn is_in_use(&self, ports: &[u16]) -> bool {
+        ports.iter().any(|port| self.offered.is_in_use(*port))
     }
 
     fn forward(&mut self, assignment: &Assignment, relay: &RelayAssignment) {

@@ -52,9 +52,9 @@ impl Node {
     fn adopt(&mut self, name: ServiceName, handle: &Handle) {
         let Some(slot) = self.slots.get_mut(&name) else { return };
         let age = (Utc::now() - slot.record.started_at).to_std().unwrap_or(Duration::ZERO);
-        let started = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
+        let now = Instant::now();
         slot.record.process = Some(handle.id());
-        slot.run(handle.clone(), None, started);
+        slot.adopt(handle.clone(), now.checked_sub(age).unwrap_or(now), now);
         tracing::info!(service = name.as_str(), process.pid = handle.id().pid, "A running service was adopted");
     }
 

@@ -19,7 +19,7 @@ use crate::events::Outbox;
 use crate::health;
 use crate::layout::{self, Layout};
 use crate::place::Place;
-use crate::plan::{Plan, Readiness, plan};
+use crate::plan::{HOLD, Observed, Plan, Readiness, plan};
 use crate::relay::Relays;
 use crate::supervise::{Membership, Parent, Slot, rotate};
 use crate::usage::{Meter, Usage};
@@ -47,6 +47,8 @@ pub(super) struct Node {
     pub(super) reported: String,
     meter: Arc<Mutex<Meter>>,
     leaving: bool,
+    /// Since when the node is to stop.
+    stopping: Option<Instant>,
 }
 
 /// Where the pre-imported parent is.
@@ -111,6 +113,7 @@ impl Node {
             reported: String::new(),
             meter: Arc::default(),
             leaving: false,
+            stopping: None,
         })
     }
 
@@ -120,6 +123,10 @@ impl Node {
             self.publish(None);
             let phase = if self.leaving { AgentPhase::Stopped } else { AgentPhase::Preparing };
             return (phase, None);
+        };
+        self.stopping = match self.power() {
+            NodePower::Stop => Some(self.stopping.unwrap_or(now)),
+            NodePower::Run => None,
         };
         let first = self.plan(&assignment, now);
         for action in &first.actions {
@@ -211,7 +218,13 @@ impl Node {
     }
 
     fn plan(&self, assignment: &Assignment, now: Instant) -> Plan {
-        let observed = self.slots.iter().map(|(name, slot)| (*name, slot.observed())).collect();
+        let held_until = self.stopping.map(|since| since + HOLD);
+        let observe = |slot: &Slot| {
+            let observed = slot.observed();
+            let in_use = self.relays.is_in_use(&observed.assignment.ports);
+            Observed { held_until: held_until.filter(|_| in_use), ..observed }
+        };
+        let observed = self.slots.iter().map(|(name, slot)| (*name, observe(slot))).collect();
         plan(assignment, self.power(), &observed, self.readiness, now)
     }
 

@@ -33,6 +33,7 @@ impl Node {
         if !self.readiness.environment {
             let tell = self.tell.clone();
             tokio::spawn(async move {
+                // Whoever brings it renames it into place: once it is there, it is whole.
                 while !Path::new(&environment_dir).is_dir() {
                     tokio::time::sleep(LOOK_FOR_ENVIRONMENT).await;
                 }

@@ -69,11 +69,25 @@ fn read_tail(mut file: File, offset: u64) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// As many whole lines from the end as fit; of one that is too long itself, its end.
 fn last_lines(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.trim().is_empty()).collect();
-    let joined = lines[lines.len().saturating_sub(8)..].join("\n");
-    let skipped = joined.chars().count().saturating_sub(TAIL_CHARS);
-    joined.chars().skip(skipped).collect()
+    let mut kept: Vec<&str> = Vec::new();
+    let mut room = TAIL_CHARS;
+    for line in text.lines().rev().map(str::trim_end).filter(|line| !line.trim().is_empty()).take(8) {
+        let length = line.chars().count() + 1;
+        if length > room {
+            break;
+        }
+        room -= length;
+        kept.push(line);
+    }
+    if kept.is_empty() {
+        let last = text.trim_end().lines().next_back().unwrap_or_default();
+        let skipped = last.chars().count().saturating_sub(TAIL_CHARS);
+        return last.chars().skip(skipped).collect();
+    }
+    kept.reverse();
+    kept.join("\n")
 }
 
 fn redact(text: &str, env: &BTreeMap<String, String>) -> String {

@@ -129,7 +129,7 @@ impl Slot {
                 Process::Stopping { since: *since, because: *because, killed: *killed }
             }
         };
-        Observed { assignment: self.assignment.clone(), process, attempts: self.attempts.clone() }
+        Observed { assignment: self.assignment.clone(), process, attempts: self.attempts.clone(), held_until: None }
     }
 
     #[must_use]
@@ -172,7 +172,19 @@ impl Slot {
         self.healthy_at = None;
     }
 
-    /// It runs now, newly started or adopted; `proven` when it was healthy before this agent.
+    /// It runs now; adopted, its health is remembered.
+    pub fn adopt(&mut self, handle: Handle, started: Instant, now: Instant) {
+        self.run(handle, None, started);
+        if let State::Running(running) = &mut self.state
+            && self.record.proven
+        {
+            running.verdict = Verdict::remembered(now);
+            running.healthy_since = Some(now);
+            self.healthy_at = Some(self.record.started_at);
+        }
+    }
+
+    /// It runs now, newly started.
     pub fn run(&mut self, handle: Handle, child: Option<Child>, now: Instant) {
         self.state = State::Running(Running {
             handle,
