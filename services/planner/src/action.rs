@@ -23,23 +23,43 @@ pub enum Action {
     EnsureDatabase,
     EnsureStorage,
     /// Record a node; it is launched by a later plan.
-    IntendNode { role: NodeRole, ordinal: u32 },
+    IntendNode {
+        role: NodeRole,
+        ordinal: u32,
+    },
     /// Send the recorded request, again if need be, and record the answer.
-    LaunchNode { node: NodeId },
+    LaunchNode {
+        node: NodeId,
+    },
     /// Start the same node again.
-    StartNode { node: NodeId },
+    StartNode {
+        node: NodeId,
+    },
     /// Ask its agent to end every service.
-    StopNode { node: NodeId, loss: Option<Loss> },
-    TerminateNode { node: NodeId, loss: Option<Loss> },
+    StopNode {
+        node: NodeId,
+        loss: Option<Loss>,
+    },
+    TerminateNode {
+        node: NodeId,
+        loss: Option<Loss>,
+    },
     /// Record that it is gone.
-    ForgetNode { node: NodeId, loss: Option<Loss> },
-    TerminateOrphan { provider_id: String },
+    ForgetNode {
+        node: NodeId,
+        loss: Option<Loss>,
+    },
+    TerminateOrphan {
+        provider_id: String,
+    },
     DropDatabase,
     RemoveStorage,
     RemoveSecrets,
     /// The cluster is no more; ends the operation too.
     MarkDeleted,
-    FinishOperation { outcome: Outcome },
+    FinishOperation {
+        outcome: Outcome,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -23,7 +23,9 @@ pub(crate) fn hopeless(desired: &Desired, observed: &Observed, now: DateTime<Utc
 pub(crate) fn cannot_start(node: &Node) -> impl Iterator<Item = &ServiceStatus> {
     let report = node.report.as_ref().filter(|r| r.phase == AgentPhase::Degraded);
     let services = report.map(|r| r.services.as_slice()).unwrap_or_default();
-    services.iter().filter(|s| s.state == ServiceState::BackingOff && s.restarts >= limits::SERVICE_RESTARTS)
+    services
+        .iter()
+        .filter(|s| s.state == ServiceState::BackingOff && s.restarts >= limits::SERVICE_RESTARTS)
 }
 
 /// Whether a cluster does its work without this service.
@@ -41,9 +43,11 @@ pub(crate) fn is_optional(service: ServiceName) -> bool {
 
 fn resource(resource: &Resource, failure: fn(&str) -> Failure) -> Option<Failure> {
     match resource {
-        Resource::Intended { attempts, failure: Some(why), .. } if *attempts >= limits::RESOURCE_ATTEMPTS => {
-            Some(failure(why))
-        }
+        Resource::Intended {
+            attempts,
+            failure: Some(why),
+            ..
+        } if *attempts >= limits::RESOURCE_ATTEMPTS => Some(failure(why)),
         Resource::Absent | Resource::Intended { .. } | Resource::Ready { .. } => None,
     }
 }
@@ -62,22 +66,34 @@ fn storage_unavailable(why: &str) -> Failure {
     Failure {
         code: "storage_unavailable".to_owned(),
         message: format!("The cluster's storage could not be made ready: {why}"),
-        remedy: "Check that the S3 endpoint answers and has disk space; it is tried again every minute.".to_owned(),
+        remedy: "Check that the S3 endpoint answers and has disk space; it is tried again every minute."
+            .to_owned(),
     }
 }
 
 fn launch_failure(node: &Node) -> Option<Failure> {
-    let NodeState::Intended { attempts, failure: Some(failure), .. } = &node.state else { return None };
+    let NodeState::Intended {
+        attempts,
+        failure: Some(failure),
+        ..
+    } = &node.state
+    else {
+        return None;
+    };
     (*attempts >= limits::launch_attempts(failure.kind)).then(|| node_launch_failed(node, failure))
 }
 
 fn node_launch_failed(node: &Node, failure: &LaunchFailure) -> Failure {
     let remedy = match failure.kind {
-        LaunchFailureKind::Quota => "Raise the account's quota or stop other nodes; it is tried again every minute.",
+        LaunchFailureKind::Quota => {
+            "Raise the account's quota or stop other nodes; it is tried again every minute."
+        }
         LaunchFailureKind::Capacity => {
             "Wait, or choose another instance type or subnet; it is tried again every minute."
         }
-        LaunchFailureKind::Refused => "Correct what the message names in the cluster's settings, then start again.",
+        LaunchFailureKind::Refused => {
+            "Correct what the message names in the cluster's settings, then start again."
+        }
         LaunchFailureKind::Throttled | LaunchFailureKind::Unclear => {
             "Check that the provider is reachable; it is tried again every minute."
         }
@@ -102,7 +118,8 @@ fn never_reported(desired: &Desired, observed: &Observed) -> Option<Failure> {
             "{}-{} was launched {} times, but its agent never reached control.",
             history.role, history.ordinal, history.never_reported
         ),
-        remedy: "Check that nodes can reach control's address, and look at the agent's log on the node.".to_owned(),
+        remedy: "Check that nodes can reach control's address, and look at the agent's log on the node."
+            .to_owned(),
     })
 }
 
@@ -120,14 +137,22 @@ fn service_failure(node: &Node) -> Option<Failure> {
 }
 
 pub(crate) fn because(service: &ServiceStatus) -> String {
-    service.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default()
+    service
+        .detail
+        .as_ref()
+        .map(|detail| format!(": {detail}"))
+        .unwrap_or_default()
 }
 
 fn start_timed_out(desired: &Desired, now: DateTime<Utc>) -> Option<Failure> {
     let operation = desired.operation.as_ref()?;
     (operation.created_at + limits::START <= now).then(|| Failure {
         code: "start_timed_out".to_owned(),
-        message: format!("The cluster was not running {} minutes after that was asked for.", limits::START.num_minutes()),
-        remedy: "See in the timeline what it still waits for, and that service's log. It goes on trying.".to_owned(),
+        message: format!(
+            "The cluster was not running {} minutes after that was asked for.",
+            limits::START.num_minutes()
+        ),
+        remedy: "See in the timeline what it still waits for, and that service's log. It goes on trying."
+            .to_owned(),
     })
 }

@@ -13,7 +13,7 @@ mod steps;
 pub use action::{Action, Outcome, Plan};
 pub use desired::{Desired, Operation};
 pub use observed::{
-    LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed, Orphan, PlaceHistory, ProviderView, Report,
-    Resource,
+    LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed, Orphan, PlaceHistory, ProviderView,
+    Report, Resource,
 };
 pub use plan::plan;

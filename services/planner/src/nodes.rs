@@ -23,11 +23,24 @@ struct Case<'a> {
 }
 
 pub(crate) fn actions(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Vec<Action> {
-    let of_nodes = observed.nodes.iter().filter_map(|node| Case { desired, observed, node, now }.action());
-    let orphans = observed.orphans.iter().filter(|orphan| orphan.recorded || desired.terminate_unrecorded);
+    let of_nodes = observed.nodes.iter().filter_map(|node| {
+        Case {
+            desired,
+            observed,
+            node,
+            now,
+        }
+        .action()
+    });
+    let orphans = observed
+        .orphans
+        .iter()
+        .filter(|orphan| orphan.recorded || desired.terminate_unrecorded);
     of_nodes
         .chain(intents(desired, observed, now))
-        .chain(orphans.map(|orphan| Action::TerminateOrphan { provider_id: orphan.provider_id.clone() }))
+        .chain(orphans.map(|orphan| Action::TerminateOrphan {
+            provider_id: orphan.provider_id.clone(),
+        }))
         .collect()
 }
 
@@ -49,25 +62,47 @@ pub(crate) fn places<'a>(
     desired: &'a Desired,
     observed: &'a Observed,
 ) -> impl Iterator<Item = (NodeRole, u32, Option<&'a Node>)> {
-    let wanted = move |role| if desired.power == Power::Running { desired.nodes.of(role) } else { 0 };
-    ROLES.into_iter().flat_map(move |role| (1..=wanted(role)).map(move |ordinal| (role, ordinal))).map(
-        move |(role, ordinal)| {
-            let here = observed.nodes.iter().find(|n| n.role == role && n.ordinal == ordinal);
+    let wanted = move |role| {
+        if desired.power == Power::Running {
+            desired.nodes.of(role)
+        } else {
+            0
+        }
+    };
+    ROLES
+        .into_iter()
+        .flat_map(move |role| (1..=wanted(role)).map(move |ordinal| (role, ordinal)))
+        .map(move |(role, ordinal)| {
+            let here = observed
+                .nodes
+                .iter()
+                .find(|n| n.role == role && n.ordinal == ordinal);
             (role, ordinal, here.filter(|node| is_kept(desired, node)))
-        },
-    )
+        })
 }
 
 /// Places nobody's record holds get an intent, after a pause where nodes were lost again and again.
-fn intents<'a>(desired: &'a Desired, observed: &'a Observed, now: DateTime<Utc>) -> impl Iterator<Item = Action> + 'a {
+fn intents<'a>(
+    desired: &'a Desired,
+    observed: &'a Observed,
+    now: DateTime<Utc>,
+) -> impl Iterator<Item = Action> + 'a {
     places(desired, observed)
-        .filter(|(role, ordinal, _)| !observed.nodes.iter().any(|n| n.role == *role && n.ordinal == *ordinal))
+        .filter(|(role, ordinal, _)| {
+            !observed
+                .nodes
+                .iter()
+                .any(|n| n.role == *role && n.ordinal == *ordinal)
+        })
         .filter(move |(role, ordinal, _)| may_fill(observed, *role, *ordinal, now))
         .map(|(role, ordinal, _)| Action::IntendNode { role, ordinal })
 }
 
 fn may_fill(observed: &Observed, role: NodeRole, ordinal: u32, now: DateTime<Utc>) -> bool {
-    let history = observed.losses.iter().find(|h| h.role == role && h.ordinal == ordinal);
+    let history = observed
+        .losses
+        .iter()
+        .find(|h| h.role == role && h.ordinal == ordinal);
     history.is_none_or(|h| h.last_lost_at + limits::pause_after_losses(h.losses) <= now)
 }
 
@@ -76,9 +111,11 @@ fn may_fill(observed: &Observed, role: NodeRole, ordinal: u32, now: DateTime<Utc
 impl Case<'_> {
     fn action(&self) -> Option<Action> {
         match &self.node.state {
-            NodeState::Intended { attempts, attempted_at, failure } => {
-                self.of_intended(*attempts, *attempted_at, failure.as_ref())
-            }
+            NodeState::Intended {
+                attempts,
+                attempted_at,
+                failure,
+            } => self.of_intended(*attempts, *attempted_at, failure.as_ref()),
             NodeState::Launched { at } if self.node.stop_asked_at.is_some() => self.of_stopping(*at),
             NodeState::Launched { at } => self.of_launched(*at),
             NodeState::Terminating { launched_at } => self.of_terminating(*launched_at),
@@ -104,7 +141,8 @@ impl Case<'_> {
         if self.node.provider.is_there() {
             return Some(Action::TerminateNode { node, loss: None });
         }
-        self.never_existed(attempted_at, failure).then_some(Action::ForgetNode { node, loss: None })
+        self.never_existed(attempted_at, failure)
+            .then_some(Action::ForgetNode { node, loss: None })
     }
 
     /// Whether no launch of this node can have taken effect.
@@ -120,11 +158,18 @@ impl Case<'_> {
         let node = self.node.id;
         if is_wanted(self.desired, self.node) {
             return match self.loss(launched_at) {
-                Some(loss @ Loss::Silent) => Some(Action::StopNode { node, loss: Some(loss) }),
-                Some(loss) if self.is_surely_absent(Some(launched_at)) => {
-                    Some(Action::ForgetNode { node, loss: Some(loss) })
-                }
-                Some(loss) => Some(Action::TerminateNode { node, loss: Some(loss) }),
+                Some(loss @ Loss::Silent) => Some(Action::StopNode {
+                    node,
+                    loss: Some(loss),
+                }),
+                Some(loss) if self.is_surely_absent(Some(launched_at)) => Some(Action::ForgetNode {
+                    node,
+                    loss: Some(loss),
+                }),
+                Some(loss) => Some(Action::TerminateNode {
+                    node,
+                    loss: Some(loss),
+                }),
                 None if self.node.provider == ProviderView::Stopped => Some(Action::StartNode { node }),
                 None => None,
             };
@@ -150,9 +195,9 @@ impl Case<'_> {
             ProviderView::Pending | ProviderView::Running | ProviderView::Stopped => {
                 Some(Action::TerminateNode { node, loss })
             }
-            ProviderView::Gone | ProviderView::Unlisted => {
-                self.is_surely_absent(launched_at).then_some(Action::ForgetNode { node, loss })
-            }
+            ProviderView::Gone | ProviderView::Unlisted => self
+                .is_surely_absent(launched_at)
+                .then_some(Action::ForgetNode { node, loss }),
         }
     }
 
@@ -182,7 +227,11 @@ impl Case<'_> {
 
     fn silence_limit(&self) -> TimeDelta {
         let heard = |other: &Node| other.report.is_some() && other.silence < limits::QUIET;
-        if self.observed.nodes.iter().any(heard) { limits::SILENT } else { limits::SILENT_ALL }
+        if self.observed.nodes.iter().any(heard) {
+            limits::SILENT
+        } else {
+            limits::SILENT_ALL
+        }
     }
 
     /// Whether the provider has no such node and none can turn up late.
@@ -208,12 +257,18 @@ impl Case<'_> {
     fn may_stop(&self) -> bool {
         let waits_for_workers = self.node.role != NodeRole::Worker && self.desired.power == Power::Stopped;
         !waits_for_workers
-            || !self.observed.nodes.iter().any(|n| n.role == NodeRole::Worker && n.is_launched() && !n.has_stopped())
+            || !self
+                .observed
+                .nodes
+                .iter()
+                .any(|n| n.role == NodeRole::Worker && n.is_launched() && !n.has_stopped())
     }
 
     /// Whether the agent was given its time to stop.
     fn waited_enough(&self) -> bool {
-        let Some(asked_at) = self.node.stop_asked_at else { return false };
+        let Some(asked_at) = self.node.stop_asked_at else {
+            return false;
+        };
         let drain = match self.desired.power {
             Power::Deleted => limits::DRAIN_FOR_DELETION,
             Power::Running | Power::Stopped => limits::DRAIN,

@@ -25,8 +25,14 @@ pub struct Observed {
 pub enum Resource {
     Absent,
     /// It may exist in part: making it was begun.
-    Intended { attempts: u32, failure: Option<String>, attempted_at: DateTime<Utc> },
-    Ready { since: DateTime<Utc> },
+    Intended {
+        attempts: u32,
+        failure: Option<String>,
+        attempted_at: DateTime<Utc>,
+    },
+    Ready {
+        since: DateTime<Utc>,
+    },
 }
 
 /// One node's record with what is known of it now.
@@ -55,10 +61,18 @@ pub struct Node {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NodeState {
     /// Recorded; the provider may or may not have been asked.
-    Intended { attempts: u32, attempted_at: Option<DateTime<Utc>>, failure: Option<LaunchFailure> },
-    Launched { at: DateTime<Utc> },
+    Intended {
+        attempts: u32,
+        attempted_at: Option<DateTime<Utc>>,
+        failure: Option<LaunchFailure>,
+    },
+    Launched {
+        at: DateTime<Utc>,
+    },
     /// The provider was, or is about to be, asked to end it.
-    Terminating { launched_at: Option<DateTime<Utc>> },
+    Terminating {
+        launched_at: Option<DateTime<Utc>>,
+    },
 }
 
 /// What the provider says of a node.
@@ -150,12 +164,18 @@ impl Node {
     /// Whether its agent works on the newest assignment.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.report.as_ref().is_some_and(|r| r.assignment_version >= Some(self.assignment_version))
+        self.report
+            .as_ref()
+            .is_some_and(|r| r.assignment_version >= Some(self.assignment_version))
     }
 
     /// Whether its agent said, of the newest assignment, that every service has ended.
     pub(crate) fn has_stopped(&self) -> bool {
-        self.is_settled() && self.report.as_ref().is_some_and(|r| r.phase == AgentPhase::Stopped)
+        self.is_settled()
+            && self
+                .report
+                .as_ref()
+                .is_some_and(|r| r.phase == AgentPhase::Stopped)
     }
 
     pub(crate) fn is_launched(&self) -> bool {

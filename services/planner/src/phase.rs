@@ -34,7 +34,8 @@ pub(crate) fn is_ready(node: &Node) -> bool {
     let works = node.report.as_ref().is_some_and(|report| match report.phase {
         AgentPhase::Running => true,
         AgentPhase::Degraded => report.services.iter().all(|service| {
-            is_optional(service.name) || matches!(service.state, ServiceState::Healthy | ServiceState::Stopped)
+            is_optional(service.name)
+                || matches!(service.state, ServiceState::Healthy | ServiceState::Stopped)
         }),
         AgentPhase::Preparing | AgentPhase::Starting | AgentPhase::Stopping | AgentPhase::Stopped => false,
     });
@@ -44,7 +45,11 @@ pub(crate) fn is_ready(node: &Node) -> bool {
 fn running_phase(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Phase {
     if is_complete(desired, observed) {
         let reasons = blemishes(desired, observed);
-        return if reasons.is_empty() { Phase::Running } else { Phase::Degraded { reasons } };
+        return if reasons.is_empty() {
+            Phase::Running
+        } else {
+            Phase::Degraded { reasons }
+        };
     }
     let failure = hopeless(desired, observed, now);
     let serves = places(desired, observed).any(|(_, _, node)| node.is_some_and(is_ready));
@@ -54,14 +59,20 @@ fn running_phase(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> 
         Some(reason) if !(was_up && serves) => Phase::Failed { reason },
         Some(reason) => degraded(reason.message, desired, observed),
         None if is_change_in_place(desired) && was_up && serves => Phase::Running,
-        None if was_up && serves && !is_start(desired) => Phase::Degraded { reasons: reasons(desired, observed) },
+        None if was_up && serves && !is_start(desired) => Phase::Degraded {
+            reasons: reasons(desired, observed),
+        },
         None => Phase::Starting { waiting_for },
     }
 }
 
 fn degraded(first: String, desired: &Desired, observed: &Observed) -> Phase {
-    let others = reasons(desired, observed).into_iter().filter(|reason| *reason != first);
-    Phase::Degraded { reasons: std::iter::once(first.clone()).chain(others).collect() }
+    let others = reasons(desired, observed)
+        .into_iter()
+        .filter(|reason| *reason != first);
+    Phase::Degraded {
+        reasons: std::iter::once(first.clone()).chain(others).collect(),
+    }
 }
 
 /// A change that people asked for and that goes on beside what runs is no degradation.
@@ -73,24 +84,34 @@ fn is_change_in_place(desired: &Desired) -> bool {
 }
 
 fn is_start(desired: &Desired) -> bool {
-    desired
-        .operation
-        .as_ref()
-        .is_some_and(|op| matches!(op.kind, OperationKind::Create | OperationKind::Start | OperationKind::Restart))
+    desired.operation.as_ref().is_some_and(|op| {
+        matches!(
+            op.kind,
+            OperationKind::Create | OperationKind::Start | OperationKind::Restart
+        )
+    })
 }
 
 fn reasons(desired: &Desired, observed: &Observed) -> Vec<String> {
-    missing(desired, observed).into_iter().chain(blemishes(desired, observed)).collect()
+    missing(desired, observed)
+        .into_iter()
+        .chain(blemishes(desired, observed))
+        .collect()
 }
 
 /// What still lacks, in the words that follow `waiting for`.
 fn missing(desired: &Desired, observed: &Observed) -> Vec<String> {
     let resource = |resource: &Resource, name: &str| match resource {
         Resource::Ready { .. } => None,
-        Resource::Intended { failure: Some(why), .. } => Some(format!("{name}: {why}")),
+        Resource::Intended {
+            failure: Some(why), ..
+        } => Some(format!("{name}: {why}")),
         Resource::Absent | Resource::Intended { .. } => Some(name.to_owned()),
     };
-    let resources = [resource(&observed.database, "the database"), resource(&observed.storage, "the storage")];
+    let resources = [
+        resource(&observed.database, "the database"),
+        resource(&observed.storage, "the storage"),
+    ];
     let nodes = places(desired, observed).filter_map(|(role, ordinal, node)| {
         let place = place_words(desired, role, ordinal);
         match node {
@@ -106,7 +127,13 @@ fn lacking(node: &Node, place: &str) -> Option<String> {
         return None;
     }
     Some(match (&node.state, &node.report) {
-        (NodeState::Intended { failure: Some(failure), .. }, _) => format!("{place} to be launched: {}", failure.message),
+        (
+            NodeState::Intended {
+                failure: Some(failure),
+                ..
+            },
+            _,
+        ) => format!("{place} to be launched: {}", failure.message),
         (NodeState::Intended { .. } | NodeState::Terminating { .. }, _) => format!("{place} to be launched"),
         (NodeState::Launched { .. }, None) => format!("{place} to report"),
         (NodeState::Launched { .. }, Some(_)) if node.silence >= limits::QUIET => {
@@ -132,10 +159,24 @@ fn blemishes(desired: &Desired, observed: &Observed) -> Vec<String> {
         .flat_map(|node| {
             let optional = cannot_start(node)
                 .filter(|service| is_optional(service.name))
-                .map(|service| format!("{} cannot start on {}{}", service.name, node.label(), because(service)));
-            let quiet = (node.report.is_some() && node.silence >= limits::QUIET)
-                .then(|| format!("{} has not reported for {} s", node.label(), node.silence.num_seconds()));
-            optional.chain(quiet.filter(|_| is_ready(node))).collect::<Vec<_>>()
+                .map(|service| {
+                    format!(
+                        "{} cannot start on {}{}",
+                        service.name,
+                        node.label(),
+                        because(service)
+                    )
+                });
+            let quiet = (node.report.is_some() && node.silence >= limits::QUIET).then(|| {
+                format!(
+                    "{} has not reported for {} s",
+                    node.label(),
+                    node.silence.num_seconds()
+                )
+            });
+            optional
+                .chain(quiet.filter(|_| is_ready(node)))
+                .collect::<Vec<_>>()
         })
         .collect()
 }

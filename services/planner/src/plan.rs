@@ -20,7 +20,12 @@ pub fn plan(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Plan 
     let phase = phase(desired, observed, now);
     let steps = steps::compose(desired, observed, now);
     let wake_at = now + pause(desired, observed, &phase);
-    Plan { actions, phase, steps, wake_at }
+    Plan {
+        actions,
+        phase,
+        steps,
+        wake_at,
+    }
 }
 
 fn resource_actions(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Vec<Action> {
@@ -42,14 +47,19 @@ fn resource_actions(desired: &Desired, observed: &Observed, now: DateTime<Utc>) 
 
 /// Secrets go last: they are what the others are removed with.
 fn removals(observed: &Observed, now: DateTime<Utc>) -> Vec<Action> {
-    let outer = [(&observed.database, Action::DropDatabase), (&observed.storage, Action::RemoveStorage)];
+    let outer = [
+        (&observed.database, Action::DropDatabase),
+        (&observed.storage, Action::RemoveStorage),
+    ];
     if outer.iter().all(|(resource, _)| **resource == Resource::Absent) {
         let left = observed.secrets != Resource::Absent;
         return left.then_some(Action::RemoveSecrets).into_iter().collect();
     }
     outer
         .into_iter()
-        .filter(|(resource, _)| **resource != Resource::Absent && (resource.is_ready() || is_due(resource, now)))
+        .filter(|(resource, _)| {
+            **resource != Resource::Absent && (resource.is_ready() || is_due(resource, now))
+        })
         .map(|(_, action)| action)
         .collect()
 }
@@ -57,9 +67,11 @@ fn removals(observed: &Observed, now: DateTime<Utc>) -> Vec<Action> {
 fn is_due(resource: &Resource, now: DateTime<Utc>) -> bool {
     match resource {
         Resource::Absent | Resource::Intended { failure: None, .. } => true,
-        Resource::Intended { attempts, attempted_at, failure: Some(_) } => {
-            *attempted_at + limits::pause_after(*attempts) <= now
-        }
+        Resource::Intended {
+            attempts,
+            attempted_at,
+            failure: Some(_),
+        } => *attempted_at + limits::pause_after(*attempts) <= now,
         Resource::Ready { .. } => false,
     }
 }
@@ -92,7 +104,8 @@ fn has_surplus(desired: &Desired, observed: &Observed) -> bool {
 }
 
 fn pause(desired: &Desired, observed: &Observed, phase: &Phase) -> TimeDelta {
-    let steady = desired.operation.is_none() && !has_surplus(desired, observed) && observed.orphans.is_empty();
+    let steady =
+        desired.operation.is_none() && !has_surplus(desired, observed) && observed.orphans.is_empty();
     match phase {
         Phase::Stopped if steady => limits::LOOK_EMPTY,
         Phase::Running if steady => limits::LOOK_STEADY,

@@ -28,13 +28,16 @@ struct Draft {
 
 /// The whole timeline anew; times once written stay.
 pub(crate) fn compose(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Vec<Step> {
-    let Some(operation) = &desired.operation else { return Vec::new() };
+    let Some(operation) = &desired.operation else {
+        return Vec::new();
+    };
     let mut drafts = Vec::new();
     if desired.power == Power::Running {
         drafts.extend(resources(operation, observed));
-        drafts.extend(places(desired, observed).flat_map(|(role, ordinal, node)| {
-            of_place(operation, &format!("{role}-{ordinal}"), node)
-        }));
+        drafts.extend(
+            places(desired, observed)
+                .flat_map(|(role, ordinal, node)| of_place(operation, &format!("{role}-{ordinal}"), node)),
+        );
     }
     drafts.extend(endings(desired, observed, operation));
     if desired.power == Power::Deleted {
@@ -42,20 +45,25 @@ pub(crate) fn compose(desired: &Desired, observed: &Observed, now: DateTime<Utc>
     }
     let mut seen = HashSet::new();
     drafts.retain(|draft| seen.insert(draft.id.clone()));
-    drafts.into_iter().map(|draft| draft.with_times(operation, now)).collect()
+    drafts
+        .into_iter()
+        .map(|draft| draft.with_times(operation, now))
+        .collect()
 }
 
 /// Database and storage, unless they were there before this operation.
 fn resources(operation: &Operation, observed: &Observed) -> Vec<Draft> {
     let draft = |id: &str, title: &str, resource: &Resource| match resource {
         Resource::Ready { since } if *since < operation.created_at => None,
-        Resource::Ready { since } => {
-            Some(Draft { finished_at: Some(*since), ..Draft::new(id, title, StepState::Done) })
-        }
+        Resource::Ready { since } => Some(Draft {
+            finished_at: Some(*since),
+            ..Draft::new(id, title, StepState::Done)
+        }),
         Resource::Absent => Some(Draft::new(id, title, StepState::Running)),
-        Resource::Intended { failure, .. } => {
-            Some(Draft { detail: failure.clone(), ..Draft::new(id, title, StepState::Running) })
-        }
+        Resource::Intended { failure, .. } => Some(Draft {
+            detail: failure.clone(),
+            ..Draft::new(id, title, StepState::Running)
+        }),
     };
     let database = draft("database", "Create the metadata database", &observed.database);
     let storage = draft("storage", "Create the bucket", &observed.storage);
@@ -63,9 +71,20 @@ fn resources(operation: &Operation, observed: &Observed) -> Vec<Draft> {
 }
 
 fn of_place(operation: &Operation, label: &str, node: Option<&Node>) -> Vec<Draft> {
-    let ready = Draft::new(&format!("{label}/ready"), &format!("{label} is ready"), StepState::Pending);
+    let ready = Draft::new(
+        &format!("{label}/ready"),
+        &format!("{label} is ready"),
+        StepState::Pending,
+    );
     let Some(node) = node else {
-        return vec![Draft::new(&format!("{label}/launch"), &format!("Launch {label}"), StepState::Pending), ready];
+        return vec![
+            Draft::new(
+                &format!("{label}/launch"),
+                &format!("Launch {label}"),
+                StepState::Pending,
+            ),
+            ready,
+        ];
     };
     let launch = (node.created_at >= operation.created_at).then(|| launch(node));
     let report = launch.as_ref().map(|_| first_report(node));
@@ -75,21 +94,44 @@ fn of_place(operation: &Operation, label: &str, node: Option<&Node>) -> Vec<Draf
         (false, true) => StepState::Running,
         (false, false) => StepState::Pending,
     };
-    let ready = Draft { state: ready_state, ..ready }.on(node);
-    launch.into_iter().chain(report).chain(reported(operation, node)).chain([ready]).collect()
+    let ready = Draft {
+        state: ready_state,
+        ..ready
+    }
+    .on(node);
+    launch
+        .into_iter()
+        .chain(report)
+        .chain(reported(operation, node))
+        .chain([ready])
+        .collect()
 }
 
 fn launch(node: &Node) -> Draft {
     let label = node.label();
-    let draft = Draft::new(&format!("{label}/launch"), &format!("Launch {label}"), StepState::Running);
-    let draft = Draft { started_at: Some(node.created_at), ..draft }.on(node);
+    let draft = Draft::new(
+        &format!("{label}/launch"),
+        &format!("Launch {label}"),
+        StepState::Running,
+    );
+    let draft = Draft {
+        started_at: Some(node.created_at),
+        ..draft
+    }
+    .on(node);
     match &node.state {
-        NodeState::Intended { failure, .. } => {
-            Draft { detail: failure.as_ref().map(|f| f.message.clone()), ..draft }
-        }
-        NodeState::Launched { at } | NodeState::Terminating { launched_at: Some(at) } => {
-            Draft { state: StepState::Done, finished_at: Some(*at), ..draft }
-        }
+        NodeState::Intended { failure, .. } => Draft {
+            detail: failure.as_ref().map(|f| f.message.clone()),
+            ..draft
+        },
+        NodeState::Launched { at }
+        | NodeState::Terminating {
+            launched_at: Some(at),
+        } => Draft {
+            state: StepState::Done,
+            finished_at: Some(*at),
+            ..draft
+        },
         NodeState::Terminating { launched_at: None } => draft,
     }
 }
@@ -108,18 +150,33 @@ fn reported(operation: &Operation, node: &Node) -> Vec<Draft> {
     let current = node.report.as_ref().filter(|_| node.is_settled());
     let steps = current.map(|report| report.steps.as_slice()).unwrap_or_default();
     let belongs = |step: &&Step| step.finished_at.is_none_or(|at| at >= operation.created_at);
-    steps.iter().filter(belongs).take(STEPS_PER_NODE).map(|step| Draft::reported(node, step)).collect()
+    steps
+        .iter()
+        .filter(belongs)
+        .take(STEPS_PER_NODE)
+        .map(|step| Draft::reported(node, step))
+        .collect()
 }
 
 /// Nodes that go: those that still do, and those an earlier look saw going.
 fn endings(desired: &Desired, observed: &Observed, operation: &Operation) -> Vec<Draft> {
     let going = observed.nodes.iter().filter(|node| !is_kept(desired, node));
     let mut nodes: Vec<&Node> = going.collect();
-    nodes.sort_by_key(|node| (ROLES.iter().rev().position(|role| *role == node.role), node.ordinal));
+    nodes.sort_by_key(|node| {
+        (
+            ROLES.iter().rev().position(|role| *role == node.role),
+            node.ordinal,
+        )
+    });
     let now_going = nodes.into_iter().flat_map(ending);
     let is_ending = |step: &&Step| step.id.ends_with("/stop") || step.id.ends_with("/terminate");
     let is_there = |step: &Step| observed.nodes.iter().any(|node| Some(node.id) == step.node);
-    let gone = operation.steps.iter().filter(is_ending).filter(|step| !is_there(step)).map(Draft::finished);
+    let gone = operation
+        .steps
+        .iter()
+        .filter(is_ending)
+        .filter(|step| !is_there(step))
+        .map(Draft::finished);
     gone.chain(now_going).collect()
 }
 
@@ -127,32 +184,56 @@ fn ending(node: &Node) -> [Draft; 2] {
     let label = node.label();
     let (stop, terminate) = match (&node.state, node.stop_asked_at) {
         (NodeState::Terminating { .. }, _) => (StepState::Done, StepState::Running),
-        (NodeState::Intended { .. } | NodeState::Launched { .. }, Some(_)) => (StepState::Running, StepState::Pending),
-        (NodeState::Intended { .. } | NodeState::Launched { .. }, None) => (StepState::Pending, StepState::Pending),
+        (NodeState::Intended { .. } | NodeState::Launched { .. }, Some(_)) => {
+            (StepState::Running, StepState::Pending)
+        }
+        (NodeState::Intended { .. } | NodeState::Launched { .. }, None) => {
+            (StepState::Pending, StepState::Pending)
+        }
     };
-    let stopping = Draft::new(&format!("{label}/stop"), &format!("Stop {label}'s services"), stop).on(node);
+    let stopping = Draft::new(
+        &format!("{label}/stop"),
+        &format!("Stop {label}'s services"),
+        stop,
+    )
+    .on(node);
     [
-        Draft { started_at: node.stop_asked_at, ..stopping },
+        Draft {
+            started_at: node.stop_asked_at,
+            ..stopping
+        },
         Draft::new(&format!("{label}/terminate"), &format!("End {label}"), terminate).on(node),
     ]
 }
 
 fn removals(observed: &Observed, operation: &Operation) -> Vec<Draft> {
     let draft = |id: &str, title: &str, resource: &Resource| {
-        let begun = operation.steps.iter().any(|step| step.id == id && step.state != StepState::Pending);
+        let begun = operation
+            .steps
+            .iter()
+            .any(|step| step.id == id && step.state != StepState::Pending);
         let state = match resource {
             Resource::Absent => StepState::Done,
-            Resource::Intended { .. } | Resource::Ready { .. } if observed.nodes.is_empty() || begun => StepState::Running,
+            Resource::Intended { .. } | Resource::Ready { .. } if observed.nodes.is_empty() || begun => {
+                StepState::Running
+            }
             Resource::Intended { .. } | Resource::Ready { .. } => StepState::Pending,
         };
         let detail = match resource {
             Resource::Intended { failure, .. } => failure.clone(),
             Resource::Absent | Resource::Ready { .. } => None,
         };
-        Draft { detail, ..Draft::new(id, title, state) }
+        Draft {
+            detail,
+            ..Draft::new(id, title, state)
+        }
     };
     vec![
-        draft("drop-database", "Delete the metadata database", &observed.database),
+        draft(
+            "drop-database",
+            "Delete the metadata database",
+            &observed.database,
+        ),
         draft("remove-storage", "Delete the storage", &observed.storage),
         draft("remove-secrets", "Destroy the secrets", &observed.secrets),
     ]
@@ -174,7 +255,10 @@ impl Draft {
     }
 
     fn on(self, node: &Node) -> Self {
-        Self { node: Some((node.id, node.label())), ..self }
+        Self {
+            node: Some((node.id, node.label())),
+            ..self
+        }
     }
 
     fn reported(node: &Node, step: &Step) -> Self {
@@ -204,7 +288,10 @@ impl Draft {
     /// Times once recorded stay while the step goes forward; the record of another node's step is another step.
     fn with_times(self, operation: &Operation, now: DateTime<Utc>) -> Step {
         let node = self.node.as_ref().map(|(id, _)| *id);
-        let before = operation.steps.iter().find(|step| step.id == self.id && (step.node.is_none() || step.node == node));
+        let before = operation
+            .steps
+            .iter()
+            .find(|step| step.id == self.id && (step.node.is_none() || step.node == node));
         let clamp = |at: DateTime<Utc>| at.clamp(operation.created_at.min(now), now);
         let begun = self.state != StepState::Pending;
         let started_at = before
@@ -213,7 +300,9 @@ impl Draft {
             .or_else(|| begun.then(|| self.finished_at.map_or(now, clamp)));
         let over = matches!(self.state, StepState::Done | StepState::Failed);
         let finished_at = over.then(|| {
-            let recorded = before.filter(|step| step.state == self.state).and_then(|step| step.finished_at);
+            let recorded = before
+                .filter(|step| step.state == self.state)
+                .and_then(|step| step.finished_at);
             recorded.or_else(|| self.finished_at.map(clamp)).unwrap_or(now)
         });
         Step {
@@ -222,7 +311,9 @@ impl Draft {
             node,
             node_label: self.node.map(|(_, label)| label),
             state: self.state,
-            started_at: started_at.filter(|_| begun).map(|at| finished_at.map_or(at, |end| at.min(end))),
+            started_at: started_at
+                .filter(|_| begun)
+                .map(|at| finished_at.map_or(at, |end| at.min(end))),
             finished_at,
             detail: self.detail,
         }

@@ -93,7 +93,13 @@ fn a_hung_worker_is_replaced_exactly_once() {
 
 #[test]
 fn machines_switched_off_come_back_as_the_same_nodes() {
-    let mut world = World::new(1, Faults { slow: 2, ..Faults::default() });
+    let mut world = World::new(
+        1,
+        Faults {
+            slow: 2,
+            ..Faults::default()
+        },
+    );
     world.happen(&Happening::Start);
     world.run_until_settled();
     world.happen(&Happening::SwitchOffAll);

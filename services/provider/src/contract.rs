@@ -1,6 +1,5 @@
 //! What control relies on, as laws that each provider's tests check: [`check`] runs them all.
 
-use std::future::Future;
 use std::time::Duration;
 
 use async_trait::async_trait;

@@ -60,7 +60,11 @@ pub async fn take_due(
     )
     .fetch_optional(connection)
     .await?;
-    Ok(row.map(|row| Lease { cluster: ClusterId(row.id), fence: row.fence, wake_seen: row.wake_at }))
+    Ok(row.map(|row| Lease {
+        cluster: ClusterId(row.id),
+        fence: row.fence,
+        wake_seen: row.wake_at,
+    }))
 }
 
 /// Makes the cluster due now; somebody who holds its lease looks once more.
@@ -68,9 +72,12 @@ pub async fn take_due(
 /// # Errors
 /// When the database cannot be asked.
 pub async fn wake(connection: &mut PgConnection, cluster: ClusterId) -> Result<(), StoreError> {
-    sqlx::query!("update clusters set wake_at = now() where id = $1 and deleted_at is null", cluster.0)
-        .execute(connection)
-        .await?;
+    sqlx::query!(
+        "update clusters set wake_at = now() where id = $1 and deleted_at is null",
+        cluster.0
+    )
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
@@ -109,7 +116,11 @@ pub async fn hold(connection: &mut PgConnection, lease: &Lease) -> Result<(), St
 ///
 /// # Errors
 /// When the database cannot be asked. A lease that is another's by now is no error.
-pub async fn release(connection: &mut PgConnection, lease: &Lease, wake_at: DateTime<Utc>) -> Result<(), StoreError> {
+pub async fn release(
+    connection: &mut PgConnection,
+    lease: &Lease,
+    wake_at: DateTime<Utc>,
+) -> Result<(), StoreError> {
     sqlx::query!(
         "update clusters
          set lease_owner = null, lease_until = null, wake_at = case when wake_at = $3 then $4 else wake_at end
@@ -157,7 +168,10 @@ pub async fn load(
         Ok(ReconciledCluster {
             id: ClusterId(row.id),
             tenant: TenantId(row.tenant_id),
-            name: row.name.parse().map_err(|_| StoreError::Corrupt { what: "cluster name" })?,
+            name: row
+                .name
+                .parse()
+                .map_err(|_| StoreError::Corrupt { what: "cluster name" })?,
             spec: row.spec.0,
             generation: Generation(row.generation),
             power: word("power", &row.power)?,
@@ -171,7 +185,10 @@ pub async fn load(
 ///
 /// # Errors
 /// When the database cannot be asked.
-pub async fn is_deleted(connection: &mut PgConnection, cluster: ClusterId) -> Result<Option<bool>, StoreError> {
+pub async fn is_deleted(
+    connection: &mut PgConnection,
+    cluster: ClusterId,
+) -> Result<Option<bool>, StoreError> {
     let deleted = sqlx::query_scalar!(
         r#"select deleted_at is not null as "deleted!" from clusters where id = $1"#,
         cluster.0
@@ -183,7 +200,11 @@ pub async fn is_deleted(connection: &mut PgConnection, cluster: ClusterId) -> Re
 
 /// # Errors
 /// [`StoreError::Missing`] when the cluster is deleted.
-pub async fn set_phase(connection: &mut PgConnection, cluster: ClusterId, phase: &Phase) -> Result<(), StoreError> {
+pub async fn set_phase(
+    connection: &mut PgConnection,
+    cluster: ClusterId,
+    phase: &Phase,
+) -> Result<(), StoreError> {
     let done = sqlx::query!(
         "update clusters set phase = $2, updated_at = now() where id = $1 and deleted_at is null",
         cluster.0,
@@ -210,5 +231,9 @@ pub async fn mark_deleted(connection: &mut PgConnection, cluster: ClusterId) -> 
 
 fn interval(duration: Duration) -> PgInterval {
     let microseconds = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-    PgInterval { months: 0, days: 0, microseconds }
+    PgInterval {
+        months: 0,
+        days: 0,
+        microseconds,
+    }
 }

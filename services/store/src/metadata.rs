@@ -61,17 +61,23 @@ impl MetadataServer {
         let name = database_name(cluster);
         let mut admin = self.connect(None).await?;
         lock(&mut admin, cluster).await?;
-        run(&mut admin, format!("drop database if exists {} with (force)", passage(&name))).await?;
+        run(
+            &mut admin,
+            format!("drop database if exists {} with (force)", passage(&name)),
+        )
+        .await?;
         run(&mut admin, format!("drop database if exists {name} with (force)")).await?;
         run(&mut admin, format!("drop role if exists {name}")).await?;
-        admin.close().await
-            .map_err(StoreError::from)
+        admin.close().await.map_err(StoreError::from)
     }
 
     async fn build(&self, admin: &mut PgConnection, name: &str, template: &str) -> Result<(), StoreError> {
         let passage = passage(name);
         run(admin, format!("drop database if exists {passage} with (force)")).await?;
-        let clone = format!("create database {passage} template {} allow_connections true", quoted(template));
+        let clone = format!(
+            "create database {passage} template {} allow_connections true",
+            quoted(template)
+        );
         run(admin, clone).await?;
         run(admin, format!("revoke all on database {passage} from public")).await?;
         let mut inside = self.connect(Some(&passage)).await?;
@@ -84,7 +90,11 @@ impl MetadataServer {
     fn dsn(&self, name: &str, password: &SecretString) -> Result<SecretString, StoreError> {
         let options: PgConnectOptions = PgConnectOptions::from_str(self.admin.expose_secret())?;
         let (host, port) = (options.get_host(), options.get_port());
-        Ok(format!("postgresql://{name}:{}@{host}:{port}/{name}", password.expose_secret()).into())
+        Ok(format!(
+            "postgresql://{name}:{}@{host}:{port}/{name}",
+            password.expose_secret()
+        )
+        .into())
     }
 
     async fn connect(&self, database: Option<&str>) -> Result<PgConnection, StoreError> {
@@ -106,7 +116,11 @@ async fn lock(admin: &mut PgConnection, cluster: ClusterId) -> Result<(), StoreE
     Ok(())
 }
 
-async fn ensure_role(admin: &mut PgConnection, name: &str, password: &SecretString) -> Result<(), StoreError> {
+async fn ensure_role(
+    admin: &mut PgConnection,
+    name: &str,
+    password: &SecretString,
+) -> Result<(), StoreError> {
     let there = sqlx::query_scalar::<_, bool>("select exists (select from pg_roles where rolname = $1)")
         .bind(name)
         .fetch_one(&mut *admin)
@@ -116,7 +130,11 @@ async fn ensure_role(admin: &mut PgConnection, name: &str, password: &SecretStri
     }
     let password = password.expose_secret().replace('\'', "''");
     let rights = "login nosuperuser nocreatedb nocreaterole noreplication nobypassrls";
-    run(admin, format!("alter role {name} {rights} connection limit {CONNECTION_LIMIT} password '{password}'")).await
+    run(
+        admin,
+        format!("alter role {name} {rights} connection limit {CONNECTION_LIMIT} password '{password}'"),
+    )
+    .await
 }
 
 async fn exists(admin: &mut PgConnection, name: &str) -> Result<bool, StoreError> {

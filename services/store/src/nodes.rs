@@ -115,8 +115,9 @@ pub async fn live(connection: &mut PgConnection, cluster: ClusterId) -> Result<V
 /// When the database cannot be asked.
 pub async fn recorded(connection: &mut PgConnection, nodes: &[NodeId]) -> Result<Vec<NodeId>, StoreError> {
     let ids: Vec<_> = nodes.iter().map(|node| node.0).collect();
-    let found =
-        sqlx::query_scalar!("select id from nodes where id = any($1)", &ids).fetch_all(connection).await?;
+    let found = sqlx::query_scalar!("select id from nodes where id = any($1)", &ids)
+        .fetch_all(connection)
+        .await?;
     Ok(found.into_iter().map(NodeId).collect())
 }
 
@@ -206,7 +207,11 @@ pub async fn record_launch_failure(
 ///
 /// # Errors
 /// [`StoreError::Missing`] when the node is not launched.
-pub async fn record_started(connection: &mut PgConnection, node: NodeId, address: &str) -> Result<(), StoreError> {
+pub async fn record_started(
+    connection: &mut PgConnection,
+    node: NodeId,
+    address: &str,
+) -> Result<(), StoreError> {
     let done = sqlx::query!(
         "update nodes set address = $2, launched_at = now(), report = null, reported_at = null
          where id = $1 and state = 'launched'",
@@ -220,7 +225,11 @@ pub async fn record_started(connection: &mut PgConnection, node: NodeId, address
 
 /// # Errors
 /// [`StoreError::Missing`] when the node is not launched.
-pub async fn ask_stop(connection: &mut PgConnection, node: NodeId, loss: Option<&str>) -> Result<(), StoreError> {
+pub async fn ask_stop(
+    connection: &mut PgConnection,
+    node: NodeId,
+    loss: Option<&str>,
+) -> Result<(), StoreError> {
     let done = sqlx::query!(
         "update nodes
          set power = 'stop', stop_asked_at = coalesce(stop_asked_at, now()), loss = coalesce(loss, $2)
@@ -261,7 +270,11 @@ pub async fn begin_termination(
 ///
 /// # Errors
 /// [`StoreError::Missing`] when the node is gone already.
-pub async fn forget(connection: &mut PgConnection, node: NodeId, loss: Option<&str>) -> Result<(), StoreError> {
+pub async fn forget(
+    connection: &mut PgConnection,
+    node: NodeId,
+    loss: Option<&str>,
+) -> Result<(), StoreError> {
     let done = sqlx::query!(
         "update nodes
          set state = 'gone', gone_at = now(), loss = coalesce(loss, $2), bootstrap_hash = null, identity_hash = null

@@ -65,7 +65,11 @@ impl Store {
     /// # Errors
     /// When no connection is to be had.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        Ok(self.pool.begin().await?)
+        // sqlx 0.9 leaves a connection inside a transaction when `begin` is cancelled half-way, and the pool hands it out
+        // again: so it runs to its end apart, whoever has stopped waiting for it.
+        let pool = self.pool.clone();
+        let begun = tokio::spawn(async move { pool.begin().await }).await;
+        Ok(begun.map_err(|_| sqlx::Error::WorkerCrashed)??)
     }
 
     /// A connection outside any transaction, for reads.

@@ -51,7 +51,11 @@ pub async fn find(
 ///
 /// # Errors
 /// When the database cannot be asked.
-pub async fn begin(connection: &mut PgConnection, cluster: ClusterId, kind: ResourceKind) -> Result<(), StoreError> {
+pub async fn begin(
+    connection: &mut PgConnection,
+    cluster: ClusterId,
+    kind: ResourceKind,
+) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into cluster_resources (cluster_id, kind, state, attempts) values ($1, $2, 'intended', 1)
          on conflict (cluster_id, kind) do update
@@ -105,10 +109,18 @@ pub async fn set_failed(
 ///
 /// # Errors
 /// When the database cannot be asked.
-pub async fn forget(connection: &mut PgConnection, cluster: ClusterId, kind: ResourceKind) -> Result<(), StoreError> {
-    sqlx::query!("delete from cluster_resources where cluster_id = $1 and kind = $2", cluster.0, kind.as_str())
-        .execute(connection)
-        .await?;
+pub async fn forget(
+    connection: &mut PgConnection,
+    cluster: ClusterId,
+    kind: ResourceKind,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "delete from cluster_resources where cluster_id = $1 and kind = $2",
+        cluster.0,
+        kind.as_str()
+    )
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

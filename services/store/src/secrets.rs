@@ -59,7 +59,9 @@ pub async fn get(
     .fetch_optional(connection)
     .await
     .map_err(StoreError::from)?;
-    sealed.map(|sealed| key.open(&cluster_context(cluster, name), name, &sealed)).transpose()
+    sealed
+        .map(|sealed| key.open(&cluster_context(cluster, name), name, &sealed))
+        .transpose()
 }
 
 /// Writes a secret, whatever was there.
@@ -115,7 +117,9 @@ pub async fn ensure(
 /// # Errors
 /// When the database cannot be asked.
 pub async fn remove_all(connection: &mut PgConnection, cluster: ClusterId) -> Result<(), StoreError> {
-    sqlx::query!("delete from cluster_secrets where cluster_id = $1", cluster.0).execute(connection).await?;
+    sqlx::query!("delete from cluster_secrets where cluster_id = $1", cluster.0)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -156,7 +160,9 @@ pub fn random_token() -> SecretString {
     use base64::Engine as _;
     let mut bytes = Zeroizing::new([0_u8; 32]);
     rand::rng().fill_bytes(bytes.as_mut_slice());
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes.as_slice()).into()
+    base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .encode(bytes.as_slice())
+        .into()
 }
 
 /// A Fernet key as Airflow wants it: 32 random bytes in padded URL-safe base64.
@@ -165,7 +171,9 @@ pub fn random_fernet_key() -> SecretString {
     use base64::Engine as _;
     let mut bytes = Zeroizing::new([0_u8; 32]);
     rand::rng().fill_bytes(bytes.as_mut_slice());
-    base64::engine::general_purpose::URL_SAFE.encode(bytes.as_slice()).into()
+    base64::engine::general_purpose::URL_SAFE
+        .encode(bytes.as_slice())
+        .into()
 }
 
 // === impl MasterKey ===
@@ -200,7 +208,12 @@ impl MasterKey {
         let mut bytes = Zeroizing::new([0_u8; 32]);
         rand::rng().fill_bytes(bytes.as_mut_slice());
         let draft = path.with_extension(format!("new-{}", std::process::id()));
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&draft)?;
         file.write_all(bytes.as_slice())?;
         file.sync_all()?;
         let linked = std::fs::hard_link(&draft, path);
@@ -221,26 +234,43 @@ impl MasterKey {
             mac.update(context.as_bytes());
             mac.finalize().into_bytes()
         });
-        tag.map(|tag| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(tag)).unwrap_or_default().into()
+        tag.map(|tag| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(tag))
+            .unwrap_or_default()
+            .into()
     }
 
     fn seal(&self, context: &str, name: &str, secret: &SecretString) -> Result<Vec<u8>, SecretError> {
         let mut nonce = [0_u8; NONCE];
         rand::rng().fill_bytes(&mut nonce);
-        let payload = Payload { msg: secret.expose_secret().as_bytes(), aad: context.as_bytes() };
-        let sealed = self
-            .cipher()
-            .encrypt(&Nonce::from(nonce), payload)
-            .map_err(|_| SecretError::Sealed { name: name.to_owned() })?;
+        let payload = Payload {
+            msg: secret.expose_secret().as_bytes(),
+            aad: context.as_bytes(),
+        };
+        let sealed =
+            self.cipher()
+                .encrypt(&Nonce::from(nonce), payload)
+                .map_err(|_| SecretError::Sealed {
+                    name: name.to_owned(),
+                })?;
         Ok([nonce.as_slice(), &sealed].concat())
     }
 
     fn open(&self, context: &str, name: &str, sealed: &[u8]) -> Result<SecretString, SecretError> {
-        let refused = || SecretError::Sealed { name: name.to_owned() };
+        let refused = || SecretError::Sealed {
+            name: name.to_owned(),
+        };
         let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE>().ok_or_else(refused)?;
-        let payload = Payload { msg: ciphertext, aad: context.as_bytes() };
-        let opened = self.cipher().decrypt(&Nonce::from(*nonce), payload).map_err(|_| refused())?;
-        String::from_utf8(opened).map(SecretString::from).map_err(|_| refused())
+        let payload = Payload {
+            msg: ciphertext,
+            aad: context.as_bytes(),
+        };
+        let opened = self
+            .cipher()
+            .decrypt(&Nonce::from(*nonce), payload)
+            .map_err(|_| refused())?;
+        String::from_utf8(opened)
+            .map(SecretString::from)
+            .map_err(|_| refused())
     }
 
     fn cipher(&self) -> Aes256Gcm {

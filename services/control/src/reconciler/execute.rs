@@ -32,10 +32,19 @@ impl Reconciler {
     ) -> Result<Progress, ReconcileError> {
         let all = join_all(actions.iter().map(|action| self.execute_one(lease, view, action))).await;
         let results: Vec<_> = all.into_iter().collect::<Result<_, _>>()?;
-        Ok(if results.contains(&Progress::Made) { Progress::Made } else { Progress::Awaited })
+        Ok(if results.contains(&Progress::Made) {
+            Progress::Made
+        } else {
+            Progress::Awaited
+        })
     }
 
-    async fn execute_one(&self, lease: &Lease, view: &View, action: &Action) -> Result<Progress, ReconcileError> {
+    async fn execute_one(
+        &self,
+        lease: &Lease,
+        view: &View,
+        action: &Action,
+    ) -> Result<Progress, ReconcileError> {
         match action {
             Action::EnsureSecrets => self.ensure_secrets(lease, view).await,
             Action::EnsureDatabase => self.ensure_database(lease, view).await,
@@ -77,7 +86,11 @@ impl Reconciler {
         loss: Option<Loss>,
     ) -> Result<Progress, ReconcileError> {
         let record = view.record(node)?;
-        let listed = view.listed.iter().find(|listed| listed.node == node).map(|listed| listed.id.0.clone());
+        let listed = view
+            .listed
+            .iter()
+            .find(|listed| listed.node == node)
+            .map(|listed| listed.id.0.clone());
         let id = record.provider_id.clone().or(listed);
         let first = record.state != RecordState::Terminating;
         if first {
@@ -93,7 +106,11 @@ impl Reconciler {
     }
 
     async fn terminate_orphan(&self, view: &View, provider_id: &str) -> Result<Progress, ReconcileError> {
-        tracing::warn!(cluster.id = view.cluster.id.0, provider.id = provider_id, "ending a node without a live record");
+        tracing::warn!(
+            cluster.id = view.cluster.id.0,
+            provider.id = provider_id,
+            "ending a node without a live record"
+        );
         self.end_at_provider(&ProviderId(provider_id.to_owned())).await;
         Ok(Progress::Awaited)
     }
@@ -118,15 +135,30 @@ impl Reconciler {
         if let Some(operation) = view.operation {
             operation_steps::finish(&mut tx, operation, None).await?;
         }
-        events::append(&mut tx, &cluster_event(view, "cluster_deleted", EventSeverity::Info, "The cluster is deleted."))
-            .await?;
+        events::append(
+            &mut tx,
+            &cluster_event(
+                view,
+                "cluster_deleted",
+                EventSeverity::Info,
+                "The cluster is deleted.",
+            ),
+        )
+        .await?;
         leases::mark_deleted(&mut tx, view.cluster.id).await?;
         commit(tx).await?;
         Ok(Progress::Made)
     }
 
-    async fn finish(&self, lease: &Lease, view: &View, outcome: &Outcome) -> Result<Progress, ReconcileError> {
-        let Some(operation) = view.operation else { return Ok(Progress::Awaited) };
+    async fn finish(
+        &self,
+        lease: &Lease,
+        view: &View,
+        outcome: &Outcome,
+    ) -> Result<Progress, ReconcileError> {
+        let Some(operation) = view.operation else {
+            return Ok(Progress::Awaited);
+        };
         let mut tx = self.fenced(lease).await?;
         let failure = match outcome {
             Outcome::Succeeded => None,
@@ -139,7 +171,11 @@ impl Reconciler {
         }
         if let Some(failure) = failure {
             let message = failure_sentence(failure);
-            events::append(&mut tx, &cluster_event(view, "operation_failed", EventSeverity::Error, &message)).await?;
+            events::append(
+                &mut tx,
+                &cluster_event(view, "operation_failed", EventSeverity::Error, &message),
+            )
+            .await?;
         }
         commit(tx).await?;
         Ok(Progress::Made)
@@ -147,7 +183,12 @@ impl Reconciler {
 
     /// A failure is seen at the next look: the node is still listed then.
     async fn end_at_provider(&self, id: &ProviderId) {
-        match timeout(self.parts.settings.call_timeout, self.parts.provider.terminate(id)).await {
+        match timeout(
+            self.parts.settings.call_timeout,
+            self.parts.provider.terminate(id),
+        )
+        .await
+        {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(provider.id = %id, %error, "the provider does not end a node"),
             Err(_) => tracing::warn!(provider.id = %id, "the provider does not answer"),
@@ -169,7 +210,9 @@ pub(super) async fn commit(tx: Tx) -> Result<(), ReconcileError> {
 /// Says once that a node was lost: when its record first says so.
 async fn tell_loss(tx: &mut Tx, view: &View, node: NodeId, loss: Option<Loss>) -> Result<(), ReconcileError> {
     let record = view.record(node)?;
-    let Some(loss) = loss.filter(|_| record.loss.is_none()) else { return Ok(()) };
+    let Some(loss) = loss.filter(|_| record.loss.is_none()) else {
+        return Ok(());
+    };
     let label = record.label();
     let message = format!("{label} {}; it is being replaced.", loss.words());
     let event = NewEvent {
@@ -184,6 +227,8 @@ async fn tell_loss(tx: &mut Tx, view: &View, node: NodeId, loss: Option<Loss>) -
 impl View {
     pub(super) fn record(&self, node: NodeId) -> Result<&NodeRecord, ReconcileError> {
         let record = self.records.iter().find(|record| record.id == node);
-        record.ok_or_else(|| ReconcileError::Corrupt { what: format!("node {node}") })
+        record.ok_or_else(|| ReconcileError::Corrupt {
+            what: format!("node {node}"),
+        })
     }
 }

@@ -9,7 +9,9 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 use updraft_model::{NodeId, NodeRole};
-use updraft_provider::{BootSecret, ClientToken, LaunchRequest, Launched, NodeWanted, ProviderError, ProviderId};
+use updraft_provider::{
+    BootSecret, ClientToken, LaunchRequest, Launched, NodeWanted, ProviderError, ProviderId,
+};
 use updraft_store::events::{self, EventSeverity, NewEvent};
 use updraft_store::leases::Lease;
 use updraft_store::nodes::{self, LaunchFailureRecord, NewNode};
@@ -40,7 +42,12 @@ impl Reconciler {
     ) -> Result<Progress, ReconcileError> {
         let node = NodeId(Uuid::now_v7());
         let cluster = view.cluster.id;
-        let request = match self.parts.provider.prepare(&NodeWanted { cluster, node, role, ordinal }) {
+        let request = match self.parts.provider.prepare(&NodeWanted {
+            cluster,
+            node,
+            role,
+            ordinal,
+        }) {
             Ok(request) => request.0,
             // Recorded all the same: its launch will be refused with the reason.
             Err(error) => json!({ "refused": error.to_string() }),
@@ -60,7 +67,12 @@ impl Reconciler {
         Ok(Progress::Made)
     }
 
-    pub(super) async fn launch(&self, lease: &Lease, view: &View, node: NodeId) -> Result<Progress, ReconcileError> {
+    pub(super) async fn launch(
+        &self,
+        lease: &Lease,
+        view: &View,
+        node: NodeId,
+    ) -> Result<Progress, ReconcileError> {
         let record = view.record(node)?;
         let token = bootstrap_token(&self.parts.master_key, node);
         let hash = Sha256::digest(token.expose_secret().as_bytes());
@@ -73,7 +85,8 @@ impl Reconciler {
         let boot = self.boot(node, &token);
         let call = self.parts.provider.launch(&request, &client_token, &boot);
         let answer = timeout(self.parts.settings.call_timeout, call).await;
-        self.record_launch(lease, view, node, answer.unwrap_or_else(|_| Err(no_answer()))).await
+        self.record_launch(lease, view, node, answer.unwrap_or_else(|_| Err(no_answer())))
+            .await
     }
 
     async fn record_launch(
@@ -91,7 +104,10 @@ impl Reconciler {
             Err(error) => {
                 let failure = failure(&error);
                 let label = view.record(node)?.label();
-                let message = format!("{label} could not be launched: {}; it is tried again.", failure.message);
+                let message = format!(
+                    "{label} could not be launched: {}; it is tried again.",
+                    failure.message
+                );
                 nodes::record_launch_failure(&mut tx, node, &failure).await?;
                 if view.record(node)?.launch_attempts == 0 {
                     let event = NewEvent {
@@ -106,11 +122,23 @@ impl Reconciler {
         Ok(Progress::Made)
     }
 
-    pub(super) async fn start(&self, lease: &Lease, view: &View, node: NodeId) -> Result<Progress, ReconcileError> {
+    pub(super) async fn start(
+        &self,
+        lease: &Lease,
+        view: &View,
+        node: NodeId,
+    ) -> Result<Progress, ReconcileError> {
         let record = view.record(node)?;
-        let Some(id) = record.provider_id.clone().map(ProviderId) else { return Ok(Progress::Awaited) };
+        let Some(id) = record.provider_id.clone().map(ProviderId) else {
+            return Ok(Progress::Awaited);
+        };
         let boot = self.boot(node, &bootstrap_token(&self.parts.master_key, node));
-        match timeout(self.parts.settings.call_timeout, self.parts.provider.start(&id, &boot)).await {
+        match timeout(
+            self.parts.settings.call_timeout,
+            self.parts.provider.start(&id, &boot),
+        )
+        .await
+        {
             Ok(Ok(Launched { address, .. })) => {
                 let mut tx = self.fenced(lease).await?;
                 nodes::record_started(&mut tx, node, &address.to_string()).await?;
@@ -145,5 +173,8 @@ fn failure(error: &ProviderError) -> LaunchFailureRecord {
         ProviderError::Refused(_) => "refused",
         ProviderError::Unclear(_) => "unclear",
     };
-    LaunchFailureRecord { kind: kind.to_owned(), message: error.to_string() }
+    LaunchFailureRecord {
+        kind: kind.to_owned(),
+        message: error.to_string(),
+    }
 }

@@ -24,27 +24,46 @@ struct Heard {
 impl Liveness {
     #[must_use]
     pub fn new(now: DateTime<Utc>) -> Self {
-        Self { listening_since: now, nodes: Mutex::default() }
+        Self {
+            listening_since: now,
+            nodes: Mutex::default(),
+        }
     }
 
     /// Takes in a report; true when something but its measurements differs from the last.
     pub fn report(&self, node: NodeId, report: Report, now: DateTime<Utc>) -> bool {
         let report = Arc::new(report);
-        let before = self.nodes().insert(node, Heard { at: now, report: Arc::clone(&report) });
+        let before = self.nodes().insert(
+            node,
+            Heard {
+                at: now,
+                report: Arc::clone(&report),
+            },
+        );
         before.is_none_or(|heard| !is_same(&heard.report, &report))
     }
 
     /// What the node last said, to this process.
     #[must_use]
     pub fn latest(&self, node: NodeId) -> Option<(DateTime<Utc>, Arc<Report>)> {
-        self.nodes().get(&node).map(|heard| (heard.at, Arc::clone(&heard.report)))
+        self.nodes()
+            .get(&node)
+            .map(|heard| (heard.at, Arc::clone(&heard.report)))
     }
 
     /// For how long nothing was heard of a node that runs since `running_since`, while this process listened.
     #[must_use]
-    pub fn silence(&self, node: NodeId, running_since: Option<DateTime<Utc>>, now: DateTime<Utc>) -> TimeDelta {
+    pub fn silence(
+        &self,
+        node: NodeId,
+        running_since: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> TimeDelta {
         let heard = self.nodes().get(&node).map(|heard| heard.at);
-        let since = [Some(self.listening_since), running_since, heard].into_iter().flatten().max();
+        let since = [Some(self.listening_since), running_since, heard]
+            .into_iter()
+            .flatten()
+            .max();
         since.map_or(TimeDelta::zero(), |since| (now - since).max(TimeDelta::zero()))
     }
 
@@ -106,8 +125,18 @@ mod tests {
         let (liveness, node) = (Liveness::new(now), NodeId(Uuid::nil()));
         let long_ago = now - TimeDelta::hours(9);
         let later = now + TimeDelta::seconds(7);
-        assert_eq!(liveness.silence(node, Some(long_ago), later), TimeDelta::seconds(7));
-        liveness.report(node, report(AgentPhase::Running, 0.0), now + TimeDelta::seconds(5));
-        assert_eq!(liveness.silence(node, Some(long_ago), later), TimeDelta::seconds(2));
+        assert_eq!(
+            liveness.silence(node, Some(long_ago), later),
+            TimeDelta::seconds(7)
+        );
+        liveness.report(
+            node,
+            report(AgentPhase::Running, 0.0),
+            now + TimeDelta::seconds(5),
+        );
+        assert_eq!(
+            liveness.silence(node, Some(long_ago), later),
+            TimeDelta::seconds(2)
+        );
     }
 }

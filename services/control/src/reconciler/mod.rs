@@ -97,7 +97,10 @@ pub struct AssignmentsError(pub String);
 impl Reconciler {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { parts, owner: Uuid::new_v4() }
+        Self {
+            parts,
+            owner: Uuid::new_v4(),
+        }
     }
 
     /// Takes what agents report; share it with their endpoint.

@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::timeout;
 use updraft_model::{ClusterId, NodeId, NodeRole, OperationId};
 use updraft_planner::{
-    Desired, LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed, Operation, Orphan, PlaceHistory,
-    ProviderView, Report, Resource,
+    Desired, LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed, Operation, Orphan,
+    PlaceHistory, ProviderView, Report, Resource,
 };
 use updraft_provider::{ListedNode, NodeStatus, ProviderId};
 use updraft_store::leases::{self, ReconciledCluster};
@@ -42,25 +42,51 @@ struct Records {
 
 impl Reconciler {
     /// None: the cluster is deleted.
-    pub(super) async fn observe(&self, cluster: ClusterId, now: DateTime<Utc>) -> Result<Option<View>, ReconcileError> {
+    pub(super) async fn observe(
+        &self,
+        cluster: ClusterId,
+        now: DateTime<Utc>,
+    ) -> Result<Option<View>, ReconcileError> {
         let refreshed = self.parts.assignments.refresh(cluster).await;
         if let Err(error) = &refreshed {
             tracing::error!(cluster.id = cluster.0, %error, "assignments cannot be rendered");
         }
-        let Some(records) = Records::read(&self.parts.store, cluster, now).await? else { return Ok(None) };
+        let Some(records) = Records::read(&self.parts.store, cluster, now).await? else {
+            return Ok(None);
+        };
         let listed = self.parts.listed(cluster).await;
         let mut observations = Vec::with_capacity(records.nodes.len());
         for record in &records.nodes {
             let provider = self.parts.provider_view(record, listed.as_deref()).await;
             let node = self.parts.node(record, provider, now)?;
-            let version = if refreshed.is_ok() { node.assignment_version } else { i64::MAX };
-            observations.push(Node { assignment_version: version, ..node });
+            let version = if refreshed.is_ok() {
+                node.assignment_version
+            } else {
+                i64::MAX
+            };
+            observations.push(Node {
+                assignment_version: version,
+                ..node
+            });
         }
-        let orphans = self.orphans(&records.nodes, listed.as_deref().unwrap_or_default()).await?;
-        Ok(Some(self.view(records, observations, orphans, listed.unwrap_or_default())))
+        let orphans = self
+            .orphans(&records.nodes, listed.as_deref().unwrap_or_default())
+            .await?;
+        Ok(Some(self.view(
+            records,
+            observations,
+            orphans,
+            listed.unwrap_or_default(),
+        )))
     }
 
-    fn view(&self, records: Records, nodes: Vec<Node>, orphans: Vec<Orphan>, listed: Vec<ListedNode>) -> View {
+    fn view(
+        &self,
+        records: Records,
+        nodes: Vec<Node>,
+        orphans: Vec<Orphan>,
+        listed: Vec<ListedNode>,
+    ) -> View {
         let [secrets, database, storage] = records.resources;
         let cluster = records.cluster;
         let operation = records.operation.as_ref().map(|operation| operation.id);
@@ -87,24 +113,40 @@ impl Reconciler {
             orphans,
             listing_lag: lag,
         };
-        View { cluster, operation, desired, observed, records: records.nodes, listed }
+        View {
+            cluster,
+            operation,
+            desired,
+            observed,
+            records: records.nodes,
+            listed,
+        }
     }
 
     /// What the provider lists beyond the live records' nodes.
-    async fn orphans(&self, records: &[NodeRecord], listed: &[ListedNode]) -> Result<Vec<Orphan>, ReconcileError> {
+    async fn orphans(
+        &self,
+        records: &[NodeRecord],
+        listed: &[ListedNode],
+    ) -> Result<Vec<Orphan>, ReconcileError> {
         let is_owned = |node: &ListedNode| {
             records.iter().any(|record| {
                 record.id == node.node && record.provider_id.as_ref().is_none_or(|id| *id == node.id.0)
             })
         };
-        let strangers: Vec<_> =
-            listed.iter().filter(|node| node.status != NodeStatus::Ending && !is_owned(node)).collect();
+        let strangers: Vec<_> = listed
+            .iter()
+            .filter(|node| node.status != NodeStatus::Ending && !is_owned(node))
+            .collect();
         if strangers.is_empty() {
             return Ok(Vec::new());
         }
         let ids: Vec<NodeId> = strangers.iter().map(|node| node.node).collect();
         let mut connection = self.parts.store.connection().await?;
-        let recorded: HashSet<_> = nodes::recorded(&mut connection, &ids).await?.into_iter().collect();
+        let recorded: HashSet<_> = nodes::recorded(&mut connection, &ids)
+            .await?
+            .into_iter()
+            .collect();
         let orphan = |node: &ListedNode| Orphan {
             provider_id: node.id.0.clone(),
             recorded: recorded.contains(&node.node),
@@ -117,15 +159,26 @@ impl Reconciler {
 
 impl Records {
     /// All of one moment: read in one transaction.
-    async fn read(store: &Store, cluster: ClusterId, now: DateTime<Utc>) -> Result<Option<Self>, ReconcileError> {
+    async fn read(
+        store: &Store,
+        cluster: ClusterId,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Self>, ReconcileError> {
         let mut tx = store.begin().await?;
-        let Some(loaded) = leases::load(&mut tx, cluster).await? else { return Ok(None) };
+        let Some(loaded) = leases::load(&mut tx, cluster).await? else {
+            return Ok(None);
+        };
         let mut found = Vec::with_capacity(3);
-        for kind in [ResourceKind::Secrets, ResourceKind::Database, ResourceKind::Storage] {
+        for kind in [
+            ResourceKind::Secrets,
+            ResourceKind::Database,
+            ResourceKind::Storage,
+        ] {
             found.push(resource(resources::find(&mut tx, cluster, kind).await?));
         }
-        let resources = <[Resource; 3]>::try_from(found)
-            .map_err(|_| ReconcileError::Corrupt { what: "resources".to_owned() })?;
+        let resources = <[Resource; 3]>::try_from(found).map_err(|_| ReconcileError::Corrupt {
+            what: "resources".to_owned(),
+        })?;
         Ok(Some(Self {
             cluster: loaded,
             operation: operation_steps::running(&mut tx, cluster).await?,
@@ -152,21 +205,35 @@ impl Parts {
     }
 
     async fn provider_view(&self, record: &NodeRecord, listed: Option<&[ListedNode]>) -> ProviderView {
-        let Some(listed) = listed else { return ProviderView::Unknown };
+        let Some(listed) = listed else {
+            return ProviderView::Unknown;
+        };
         let is_it = |node: &&ListedNode| {
             node.node == record.id && record.provider_id.as_ref().is_none_or(|id| *id == node.id.0)
         };
         if let Some(node) = listed.iter().find(is_it) {
             return view_of(node.status);
         }
-        let Some(id) = record.provider_id.clone() else { return ProviderView::Unlisted };
-        match timeout(self.settings.call_timeout, self.provider.describe(&ProviderId(id))).await {
+        let Some(id) = record.provider_id.clone() else {
+            return ProviderView::Unlisted;
+        };
+        match timeout(
+            self.settings.call_timeout,
+            self.provider.describe(&ProviderId(id)),
+        )
+        .await
+        {
             Ok(Ok(status)) => view_of(status),
             Ok(Err(_)) | Err(_) => ProviderView::Unknown,
         }
     }
 
-    fn node(&self, record: &NodeRecord, provider: ProviderView, now: DateTime<Utc>) -> Result<Node, ReconcileError> {
+    fn node(
+        &self,
+        record: &NodeRecord,
+        provider: ProviderView,
+        now: DateTime<Utc>,
+    ) -> Result<Node, ReconcileError> {
         Ok(Node {
             id: record.id,
             role: record.role,
@@ -174,7 +241,10 @@ impl Parts {
             generation: record.generation,
             state: state(record),
             stop_asked_at: record.stop_asked_at,
-            loss: record.loss.as_deref().and_then(|word| Loss::ALL.into_iter().find(|loss| loss.as_str() == word)),
+            loss: record
+                .loss
+                .as_deref()
+                .and_then(|word| Loss::ALL.into_iter().find(|loss| loss.as_str() == word)),
             created_at: record.created_at,
             provider,
             assignment_version: record.assignment_version,
@@ -185,12 +255,18 @@ impl Parts {
 
     /// What it last said to this process, else what was kept.
     fn report(&self, record: &NodeRecord) -> Result<Option<Report>, ReconcileError> {
-        let heard = self.liveness.latest(record.id).map(|(_, report)| (*report).clone());
+        let heard = self
+            .liveness
+            .latest(record.id)
+            .map(|(_, report)| (*report).clone());
         let report = match (heard, &record.report) {
             (Some(report), _) => Some(report),
             (None, Some(kept)) => Some(
-                serde_json::from_value::<updraft_api::agent::Report>(kept.clone())
-                    .map_err(|_| ReconcileError::Corrupt { what: format!("the report of {}", record.label()) })?,
+                serde_json::from_value::<updraft_api::agent::Report>(kept.clone()).map_err(|_| {
+                    ReconcileError::Corrupt {
+                        what: format!("the report of {}", record.label()),
+                    }
+                })?,
             ),
             (None, None) => None,
         };
@@ -212,7 +288,9 @@ fn state(record: &NodeRecord) -> NodeState {
             failure: record.launch_failure.as_ref().map(launch_failure),
         },
         (RecordState::Launched, Some(at)) => NodeState::Launched { at },
-        (RecordState::Launched, None) => NodeState::Launched { at: record.created_at },
+        (RecordState::Launched, None) => NodeState::Launched {
+            at: record.created_at,
+        },
         (RecordState::Terminating | RecordState::Gone, launched_at) => NodeState::Terminating { launched_at },
     }
 }
@@ -225,7 +303,10 @@ fn launch_failure(record: &LaunchFailureRecord) -> LaunchFailure {
         "refused" => LaunchFailureKind::Refused,
         _ => LaunchFailureKind::Unclear,
     };
-    LaunchFailure { kind, message: record.message.clone() }
+    LaunchFailure {
+        kind,
+        message: record.message.clone(),
+    }
 }
 
 fn view_of(status: NodeStatus) -> ProviderView {
@@ -242,10 +323,20 @@ fn view_of(status: NodeStatus) -> ProviderView {
 fn resource(record: Option<ResourceRecord>) -> Resource {
     match record {
         None => Resource::Absent,
-        Some(ResourceRecord { ready_at: Some(since), .. }) => Resource::Ready { since },
-        Some(ResourceRecord { attempts, failure, attempted_at, ready_at: None }) => {
-            Resource::Intended { attempts, failure, attempted_at }
-        }
+        Some(ResourceRecord {
+            ready_at: Some(since),
+            ..
+        }) => Resource::Ready { since },
+        Some(ResourceRecord {
+            attempts,
+            failure,
+            attempted_at,
+            ready_at: None,
+        }) => Resource::Intended {
+            attempts,
+            failure,
+            attempted_at,
+        },
     }
 }
 
@@ -268,5 +359,11 @@ fn histories(lost: &[LostNode]) -> Vec<PlaceHistory> {
 }
 
 fn first_loss(role: NodeRole, ordinal: u32, unheard: bool, at: DateTime<Utc>) -> PlaceHistory {
-    PlaceHistory { role, ordinal, losses: 1, never_reported: u32::from(unheard), last_lost_at: at }
+    PlaceHistory {
+        role,
+        ordinal,
+        losses: 1,
+        never_reported: u32::from(unheard),
+        last_lost_at: at,
+    }
 }

@@ -24,7 +24,11 @@ impl Reconciler {
         }
         if plan.phase.word() != view.cluster.phase.word() {
             let message = sentence(&plan.phase);
-            events::append(&mut tx, &cluster_event(view, "phase_changed", severity(&plan.phase), &message)).await?;
+            events::append(
+                &mut tx,
+                &cluster_event(view, "phase_changed", severity(&plan.phase), &message),
+            )
+            .await?;
         }
         if let Some((operation, _)) = timeline.filter(|_| steps_changed) {
             operation_steps::write(&mut tx, operation, &plan.steps).await?;

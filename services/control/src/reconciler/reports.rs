@@ -55,7 +55,16 @@ impl Reports {
         if !self.liveness.report(node, report.clone(), Utc::now()) {
             return Ok(());
         }
-        let kept = self.keep(node, &Report { events: Vec::new(), ..report }, &said).await;
+        let kept = self
+            .keep(
+                node,
+                &Report {
+                    events: Vec::new(),
+                    ..report
+                },
+                &said,
+            )
+            .await;
         if kept.is_err() {
             // Not written: the next report is a transition again.
             self.liveness.forget(node);
@@ -106,12 +115,20 @@ fn severity(severity: Severity) -> EventSeverity {
 
 fn bounded(node: NodeId, report: Report) -> Report {
     let mut seen = HashSet::new();
-    let services = report.services.into_iter().filter(|service| seen.insert(service.name));
+    let services = report
+        .services
+        .into_iter()
+        .filter(|service| seen.insert(service.name));
     Report {
         node,
-        services: services.map(|s| ServiceStatus { detail: s.detail.map(|text| cut(&text, TEXT)), ..s }).collect(),
+        services: services
+            .map(|s| ServiceStatus {
+                detail: s.detail.map(|text| cut(&text, TEXT)),
+                ..s
+            })
+            .collect(),
         steps: report.steps.into_iter().take(STEPS).map(bounded_step).collect(),
-        events: report.events.into_iter().take(EVENTS).map(bounded_event).collect(),
+        events: report.events.iter().take(EVENTS).map(bounded_event).collect(),
         dag_version: report.dag_version.map(|text| cut(&text, 2 * WORD)),
         agent_version: cut(&report.agent_version, WORD),
         ..report
@@ -129,10 +146,17 @@ fn bounded_step(step: Step) -> Step {
     }
 }
 
-fn bounded_event(event: AgentEvent) -> AgentEvent {
+fn bounded_event(event: &AgentEvent) -> AgentEvent {
     let word = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '_';
-    let kind = event.kind.chars().filter(word).take(WORD).collect();
-    AgentEvent { kind, message: cut(&event.message, TEXT), ..event }
+    let (kind, message) = (
+        event.kind.chars().filter(word).take(WORD).collect(),
+        cut(&event.message, TEXT),
+    );
+    AgentEvent {
+        kind,
+        message,
+        ..event.clone()
+    }
 }
 
 /// The first `most` characters; no NUL, which the database refuses.

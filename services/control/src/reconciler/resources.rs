@@ -31,7 +31,11 @@ pub mod secret {
 
 impl Reconciler {
     /// Generated once: what is there stays.
-    pub(super) async fn ensure_secrets(&self, lease: &Lease, view: &View) -> Result<Progress, ReconcileError> {
+    pub(super) async fn ensure_secrets(
+        &self,
+        lease: &Lease,
+        view: &View,
+    ) -> Result<Progress, ReconcileError> {
         let cluster = view.cluster.id;
         let authority = match self.parts.assignments.new_authority(cluster) {
             Ok(authority) => authority,
@@ -55,27 +59,47 @@ impl Reconciler {
         Ok(Progress::Made)
     }
 
-    pub(super) async fn ensure_database(&self, lease: &Lease, view: &View) -> Result<Progress, ReconcileError> {
+    pub(super) async fn ensure_database(
+        &self,
+        lease: &Lease,
+        view: &View,
+    ) -> Result<Progress, ReconcileError> {
         let cluster = view.cluster.id;
         let mut tx = self.fenced(lease).await?;
         resources::begin(&mut tx, cluster, ResourceKind::Database).await?;
         let key = &self.parts.master_key;
-        let password = secrets::ensure(&mut tx, key, cluster, secret::DATABASE_PASSWORD, &random_token()).await?;
+        let password =
+            secrets::ensure(&mut tx, key, cluster, secret::DATABASE_PASSWORD, &random_token()).await?;
         commit(tx).await?;
         let template = self.parts.assignments.template_of(&view.cluster.spec.runtime);
         let made = self.parts.metadata.ensure_database(cluster, &template, &password);
         match self.within(made).await {
-            Ok(dsn) => self.ready(lease, view, ResourceKind::Database, secret::DSN, &dsn).await,
+            Ok(dsn) => {
+                self.ready(lease, view, ResourceKind::Database, secret::DSN, &dsn)
+                    .await
+            }
             Err(why) => self.failed(lease, view, ResourceKind::Database, &why).await,
         }
     }
 
-    pub(super) async fn ensure_storage(&self, lease: &Lease, view: &View) -> Result<Progress, ReconcileError> {
+    pub(super) async fn ensure_storage(
+        &self,
+        lease: &Lease,
+        view: &View,
+    ) -> Result<Progress, ReconcileError> {
         self.begin(lease, view, ResourceKind::Storage).await?;
         match self.within(self.parts.storage.ensure(view.cluster.id)).await {
             Ok(access) => {
-                let access = serde_json::to_string(&access).map_err(|_| StoreError::Corrupt { what: "storage" })?;
-                self.ready(lease, view, ResourceKind::Storage, secret::STORAGE, &access.into()).await
+                let access =
+                    serde_json::to_string(&access).map_err(|_| StoreError::Corrupt { what: "storage" })?;
+                self.ready(
+                    lease,
+                    view,
+                    ResourceKind::Storage,
+                    secret::STORAGE,
+                    &access.into(),
+                )
+                .await
             }
             Err(why) => self.failed(lease, view, ResourceKind::Storage, &why).await,
         }
@@ -83,17 +107,27 @@ impl Reconciler {
 
     pub(super) async fn drop_database(&self, lease: &Lease, view: &View) -> Result<Progress, ReconcileError> {
         self.begin(lease, view, ResourceKind::Database).await?;
-        let dropped = self.within(self.parts.metadata.drop_database(view.cluster.id)).await;
+        let dropped = self
+            .within(self.parts.metadata.drop_database(view.cluster.id))
+            .await;
         self.removed(lease, view, ResourceKind::Database, dropped).await
     }
 
-    pub(super) async fn remove_storage(&self, lease: &Lease, view: &View) -> Result<Progress, ReconcileError> {
+    pub(super) async fn remove_storage(
+        &self,
+        lease: &Lease,
+        view: &View,
+    ) -> Result<Progress, ReconcileError> {
         self.begin(lease, view, ResourceKind::Storage).await?;
         let removed = self.within(self.parts.storage.remove(view.cluster.id)).await;
         self.removed(lease, view, ResourceKind::Storage, removed).await
     }
 
-    pub(super) async fn remove_secrets(&self, lease: &Lease, view: &View) -> Result<Progress, ReconcileError> {
+    pub(super) async fn remove_secrets(
+        &self,
+        lease: &Lease,
+        view: &View,
+    ) -> Result<Progress, ReconcileError> {
         let mut tx = self.fenced(lease).await?;
         secrets::remove_all(&mut tx, view.cluster.id).await?;
         resources::forget(&mut tx, view.cluster.id, ResourceKind::Secrets).await?;
@@ -154,7 +188,10 @@ impl Reconciler {
     }
 
     /// The whole chain of causes is for the log; people get the outermost words.
-    async fn within<T, E: std::error::Error>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, String> {
+    async fn within<T, E: std::error::Error>(
+        &self,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, String> {
         match timeout(self.parts.settings.call_timeout, call).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {

@@ -43,6 +43,18 @@ impl Reconciler {
         while looks.join_next().await.is_some() {}
     }
 
+    /// Looks at the one cluster that has been due longest; false when none is.
+    ///
+    /// # Errors
+    /// When no lease can be taken.
+    pub async fn look_at_one_due(&self) -> Result<bool, ReconcileError> {
+        let Some(lease) = self.take_due().await? else {
+            return Ok(false);
+        };
+        self.look(&lease).await;
+        Ok(true)
+    }
+
     async fn look_at_all_due(self: &Arc<Self>, looks: &mut JoinSet<()>, places: &Arc<Semaphore>) {
         while let Ok(place) = Arc::clone(places).try_acquire_owned() {
             match self.take_due().await {
@@ -63,14 +75,14 @@ impl Reconciler {
     }
 
     /// Takes the lease on one cluster that is due, if there is one.
-    pub(super) async fn take_due(&self) -> Result<Option<Lease>, ReconcileError> {
+    async fn take_due(&self) -> Result<Option<Lease>, ReconcileError> {
         let mut connection = self.parts.store.connection().await?;
         Ok(leases::take_due(&mut connection, self.owner, self.parts.settings.lease).await?)
     }
 
     /// Looks at one cluster until there is nothing to do, and gives it back.
     #[tracing::instrument(name = "reconciler.look", skip_all, fields(cluster.id = lease.cluster.0))]
-    pub(super) async fn look(&self, lease: &Lease) {
+    async fn look(&self, lease: &Lease) {
         let wake_at = match self.rounds(lease).await {
             Ok(wake_at) => wake_at,
             Err(error) if error.is_lost_lease() => return,
@@ -87,7 +99,9 @@ impl Reconciler {
     async fn rounds(&self, lease: &Lease) -> Result<DateTime<Utc>, ReconcileError> {
         for _ in 0..ROUNDS {
             let now = Utc::now();
-            let Some(view) = self.observe(lease.cluster, now).await? else { return Ok(now) };
+            let Some(view) = self.observe(lease.cluster, now).await? else {
+                return Ok(now);
+            };
             let plan = plan(&view.desired, &view.observed, now);
             self.record(lease, &view, &plan).await?;
             if plan.actions.is_empty() {

@@ -27,7 +27,8 @@ impl Reconciler {
     }
 
     pub(super) async fn sweep(&self) -> Result<(), ReconcileError> {
-        let Ok(Ok(listed)) = timeout(self.parts.settings.call_timeout, self.parts.provider.list(None)).await else {
+        let Ok(Ok(listed)) = timeout(self.parts.settings.call_timeout, self.parts.provider.list(None)).await
+        else {
             return Ok(());
         };
         for node in listed.iter().filter(|node| node.status != NodeStatus::Ending) {

@@ -10,12 +10,13 @@ use updraft_model::{
     AgentPhase, ClusterId, Generation, NodeCounts, NodeId, NodeRole, OperationKind, Phase, Power, Step,
 };
 use updraft_planner::{
-    Action, Desired, LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed, Operation, Orphan, Outcome,
-    PlaceHistory, ProviderView, Report, Resource, plan,
+    Action, Desired, LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed, Operation, Orphan,
+    Outcome, PlaceHistory, ProviderView, Report, Resource, plan,
 };
 use updraft_provider::simulated::{Faults, SimulatedProvider};
 use updraft_provider::{
-    BootSecret, ClientToken, LaunchRequest, Launched, NodeProvider, NodeStatus, NodeWanted, ProviderError, ProviderId,
+    BootSecret, ClientToken, LaunchRequest, Launched, NodeProvider, NodeStatus, NodeWanted, ProviderError,
+    ProviderId,
 };
 use uuid::Uuid;
 
@@ -160,13 +161,24 @@ impl World {
                 }
             }
             Happening::SwitchOffAll => {
-                for machine in self.provider.live().iter().filter(|m| m.status == NodeStatus::Running) {
+                for machine in self
+                    .provider
+                    .live()
+                    .iter()
+                    .filter(|m| m.status == NodeStatus::Running)
+                {
                     self.provider.switch_off(&machine.id);
                 }
             }
             Happening::HangAgent(which) => {
                 if let Some(id) = self.pick(*which) {
-                    let node = self.provider.live().into_iter().find(|m| m.id == id).unwrap().node;
+                    let node = self
+                        .provider
+                        .live()
+                        .into_iter()
+                        .find(|m| m.id == id)
+                        .unwrap()
+                        .node;
                     self.agents.entry(node).or_default().hung = true;
                 }
             }
@@ -235,7 +247,12 @@ impl World {
         let mut places = HashMap::new();
         for machine in self.provider.live() {
             let other = places.insert((machine.role, machine.ordinal), machine.id.clone());
-            assert!(other.is_none(), "two nodes in {:?} {}", machine.role, machine.ordinal);
+            assert!(
+                other.is_none(),
+                "two nodes in {:?} {}",
+                machine.role,
+                machine.ordinal
+            );
         }
     }
 
@@ -253,8 +270,12 @@ impl World {
     }
 
     fn heard_all(&self) -> bool {
-        let version = |row: &&Row| row.report.as_ref().and_then(|r| r.assignment_version) == Some(row.version);
-        self.rows.iter().filter(|row| row.state == RowState::Launched).all(|row| version(&row))
+        let version =
+            |row: &&Row| row.report.as_ref().and_then(|r| r.assignment_version) == Some(row.version);
+        self.rows
+            .iter()
+            .filter(|row| row.state == RowState::Launched)
+            .all(|row| version(&row))
             && (self.power != Power::Running
                 || self.rows.iter().filter(|r| r.state == RowState::Launched).count()
                     == usize::try_from(self.counts().total()).unwrap())
@@ -270,7 +291,12 @@ impl World {
     }
 
     fn pick(&self, which: usize) -> Option<ProviderId> {
-        let live: Vec<_> = self.provider.live().into_iter().filter(|m| m.status == NodeStatus::Running).collect();
+        let live: Vec<_> = self
+            .provider
+            .live()
+            .into_iter()
+            .filter(|m| m.status == NodeStatus::Running)
+            .collect();
         (!live.is_empty()).then(|| live[which % live.len()].id.clone())
     }
 
@@ -282,8 +308,9 @@ impl World {
     fn agents_report(&mut self) {
         let machines = self.provider.live();
         for row in self.rows.iter_mut().filter(|r| r.state == RowState::Launched) {
-            let running =
-                machines.iter().any(|m| Some(&m.id) == row.provider_id.as_ref() && m.status == NodeStatus::Running);
+            let running = machines
+                .iter()
+                .any(|m| Some(&m.id) == row.provider_id.as_ref() && m.status == NodeStatus::Running);
             let agent = self.agents.entry(row.id).or_default();
             if !running {
                 agent.version = 0;
@@ -315,7 +342,11 @@ impl World {
     }
 
     fn counts(&self) -> NodeCounts {
-        NodeCounts { scheduler: 1, web: 1, worker: self.workers }
+        NodeCounts {
+            scheduler: 1,
+            web: 1,
+            worker: self.workers,
+        }
     }
 
     fn desired(&self) -> Desired {
@@ -336,7 +367,12 @@ impl World {
     fn observe(&self) -> Option<Observed> {
         let listed = self.runtime.block_on(self.provider.list(Some(CLUSTER))).ok();
         let live = |row: &&Row| row.state != RowState::Gone;
-        let nodes = self.rows.iter().filter(live).map(|row| self.observe_node(row, listed.as_deref())).collect();
+        let nodes = self
+            .rows
+            .iter()
+            .filter(live)
+            .map(|row| self.observe_node(row, listed.as_deref()))
+            .collect();
         let is_orphan = |id: &ProviderId, node: NodeId| match self.rows.iter().find(|row| row.id == node) {
             Some(row) if row.state == RowState::Gone => true,
             Some(row) => row.provider_id.as_ref().is_some_and(|own| own != id),
@@ -346,7 +382,10 @@ impl World {
             .iter()
             .flatten()
             .filter(|n| n.status != NodeStatus::Ending && is_orphan(&n.id, n.node))
-            .map(|n| Orphan { provider_id: n.id.0.clone(), recorded: self.rows.iter().any(|row| row.id == n.node) })
+            .map(|n| Orphan {
+                provider_id: n.id.0.clone(),
+                recorded: self.rows.iter().any(|row| row.id == n.node),
+            })
             .collect();
         let [secrets, database, storage] = self.resources.clone();
         Some(Observed {
@@ -363,18 +402,25 @@ impl World {
 
     fn observe_node(&self, row: &Row, listed: Option<&[updraft_provider::ListedNode]>) -> Node {
         let entry = listed.and_then(|nodes| {
-            nodes.iter().find(|n| n.node == row.id && row.provider_id.as_ref().is_none_or(|id| *id == n.id))
+            nodes
+                .iter()
+                .find(|n| n.node == row.id && row.provider_id.as_ref().is_none_or(|id| *id == n.id))
         });
         let provider = match (listed, entry, &row.provider_id) {
             (None, _, _) => ProviderView::Unknown,
             (_, Some(entry), _) => view(entry.status),
             (_, None, None) => ProviderView::Unlisted,
-            (_, None, Some(id)) => {
-                self.runtime.block_on(self.provider.describe(id)).map_or(ProviderView::Unknown, view)
-            }
+            (_, None, Some(id)) => self
+                .runtime
+                .block_on(self.provider.describe(id))
+                .map_or(ProviderView::Unknown, view),
         };
         let heard = self.agents.get(&row.id).and_then(|agent| agent.heard_at);
-        let since = [Some(self.control_since), row.launched_at, heard].into_iter().flatten().max().unwrap();
+        let since = [Some(self.control_since), row.launched_at, heard]
+            .into_iter()
+            .flatten()
+            .max()
+            .unwrap();
         Node {
             id: row.id,
             role: row.role,
@@ -386,8 +432,12 @@ impl World {
                     attempted_at: row.attempted_at,
                     failure: row.failure.clone(),
                 },
-                RowState::Launched => NodeState::Launched { at: row.launched_at.unwrap() },
-                RowState::Terminating | RowState::Gone => NodeState::Terminating { launched_at: row.launched_at },
+                RowState::Launched => NodeState::Launched {
+                    at: row.launched_at.unwrap(),
+                },
+                RowState::Terminating | RowState::Gone => NodeState::Terminating {
+                    launched_at: row.launched_at,
+                },
             },
             stop_asked_at: row.stop_asked_at,
             loss: row.loss,
@@ -402,7 +452,11 @@ impl World {
     fn losses(&self) -> Vec<PlaceHistory> {
         let mut places: HashMap<(NodeRole, u32), PlaceHistory> = HashMap::new();
         let recent = self.now - TimeDelta::minutes(30);
-        for row in self.rows.iter().filter(|r| r.loss.is_some() && r.gone_at.is_some_and(|at| at > recent)) {
+        for row in self
+            .rows
+            .iter()
+            .filter(|r| r.loss.is_some() && r.gone_at.is_some_and(|at| at > recent))
+        {
             let history = places.entry((row.role, row.ordinal)).or_insert(PlaceHistory {
                 role: row.role,
                 ordinal: row.ordinal,
@@ -411,8 +465,11 @@ impl World {
                 last_lost_at: row.gone_at.unwrap(),
             });
             history.losses += 1;
-            history.never_reported =
-                if row.loss == Some(Loss::NeverReported) { history.never_reported + 1 } else { 0 };
+            history.never_reported = if row.loss == Some(Loss::NeverReported) {
+                history.never_reported + 1
+            } else {
+                0
+            };
             history.last_lost_at = history.last_lost_at.max(row.gone_at.unwrap());
         }
         places.into_values().collect()
@@ -444,9 +501,16 @@ impl World {
     }
 
     fn check_timeline(&self, steps: &[Step]) {
-        let Some((_, created_at, _)) = &self.operation else { return };
+        let Some((_, created_at, _)) = &self.operation else {
+            return;
+        };
         for step in steps {
-            let times = [Some(*created_at), step.started_at, step.finished_at, Some(self.now)];
+            let times = [
+                Some(*created_at),
+                step.started_at,
+                step.finished_at,
+                Some(self.now),
+            ];
             let known: Vec<_> = times.into_iter().flatten().collect();
             assert!(known.is_sorted(), "times out of order: {step:?} in {known:?}");
         }
@@ -467,7 +531,8 @@ impl World {
             }
             Action::TerminateOrphan { provider_id } => {
                 let owned = self.rows.iter().any(|row| {
-                    row.state != RowState::Gone && row.provider_id.as_ref().is_some_and(|id| id.0 == *provider_id)
+                    row.state != RowState::Gone
+                        && row.provider_id.as_ref().is_some_and(|id| id.0 == *provider_id)
                 });
                 assert!(!owned, "an owned node is taken for an orphan");
             }
@@ -531,7 +596,9 @@ impl World {
                 self.effect()?;
             }
             Action::TerminateOrphan { provider_id } => {
-                let _ = self.runtime.block_on(self.provider.terminate(&ProviderId(provider_id)));
+                let _ = self
+                    .runtime
+                    .block_on(self.provider.terminate(&ProviderId(provider_id)));
                 self.effect()?;
             }
             Action::MarkDeleted => {
@@ -548,7 +615,11 @@ impl World {
     }
 
     fn make(&mut self, which: usize) -> Result<(), Crash> {
-        self.resources[which] = Resource::Intended { attempts: 1, failure: None, attempted_at: self.now };
+        self.resources[which] = Resource::Intended {
+            attempts: 1,
+            failure: None,
+            attempted_at: self.now,
+        };
         self.effect()?;
         self.resources[which] = Resource::Ready { since: self.now };
         self.effect()
@@ -561,11 +632,22 @@ impl World {
     }
 
     fn intend(&mut self, role: NodeRole, ordinal: u32) -> Result<(), Crash> {
-        let taken = self.rows.iter().any(|r| r.state != RowState::Gone && r.role == role && r.ordinal == ordinal);
+        let taken = self
+            .rows
+            .iter()
+            .any(|r| r.state != RowState::Gone && r.role == role && r.ordinal == ordinal);
         assert!(!taken, "the unique index refuses a second node in one place");
         let id = NodeId(Uuid::from_u128(self.next_id));
         self.next_id += 1;
-        let request = self.provider.prepare(&NodeWanted { cluster: CLUSTER, node: id, role, ordinal }).unwrap();
+        let request = self
+            .provider
+            .prepare(&NodeWanted {
+                cluster: CLUSTER,
+                node: id,
+                role,
+                ordinal,
+            })
+            .unwrap();
         self.rows.push(Row {
             id,
             role,
@@ -595,7 +677,9 @@ impl World {
         (row.attempted_at, row.failure) = (Some(now), None);
         let request = LaunchRequest(row.request.clone());
         self.effect()?;
-        let answer = self.runtime.block_on(self.provider.launch(&request, &ClientToken::of(node), &boot()));
+        let answer = self
+            .runtime
+            .block_on(self.provider.launch(&request, &ClientToken::of(node), &boot()));
         self.effect()?;
         let row = self.row(node);
         match answer {
@@ -603,13 +687,21 @@ impl World {
                 row.state = RowState::Launched;
                 (row.provider_id, row.launched_at) = (Some(id), Some(now));
             }
-            Err(error) => row.failure = Some(LaunchFailure { kind: kind(&error), message: error.to_string() }),
+            Err(error) => {
+                row.failure = Some(LaunchFailure {
+                    kind: kind(&error),
+                    message: error.to_string(),
+                })
+            }
         }
         self.effect()
     }
 
     fn terminate(&mut self, node: NodeId, loss: Option<Loss>) -> Result<(), Crash> {
-        let listed = self.runtime.block_on(self.provider.list(Some(CLUSTER))).unwrap_or_default();
+        let listed = self
+            .runtime
+            .block_on(self.provider.list(Some(CLUSTER)))
+            .unwrap_or_default();
         let row = self.row(node);
         row.loss = row.loss.or(loss);
         row.state = RowState::Terminating;

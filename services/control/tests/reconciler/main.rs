@@ -1,0 +1,266 @@
+//! The reconciler over a real Postgres and the simulated provider: whatever dies, clusters get where they were asked.
+
+mod stage;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stage::Stage;
+use tokio_util::sync::CancellationToken;
+use updraft_model::{OperationKind, OperationState, Phase, Power};
+use updraft_provider::ProviderError;
+use updraft_provider::simulated::Faults;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_launches_every_node_once_and_runs() {
+    let stage = Stage::new(Faults::default()).await;
+    stage.ask(OperationKind::Start, Power::Running).await;
+    let running = stage.run();
+    stage.reaches(&Phase::Running).await;
+    stage.operation_ends(OperationState::Succeeded).await;
+    assert_eq!(stage.provider.machines().len(), 3);
+    let steps = stage.steps().await;
+    for id in [
+        "database",
+        "storage",
+        "scheduler-1/launch",
+        "web-1/ready",
+        "worker-1/report",
+    ] {
+        assert!(
+            steps
+                .iter()
+                .any(|step| step.id == id && step.finished_at.is_some()),
+            "{id} in {steps:#?}"
+        );
+    }
+    assert_eq!(stage.events("phase_changed").await, 2);
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_drains_workers_before_what_they_need_and_keeps_the_database() {
+    let stage = Stage::running(Faults::default()).await;
+    let running = stage.run();
+    stage.ask(OperationKind::Stop, Power::Stopped).await;
+    stage.reaches(&Phase::Stopped).await;
+    stage.operation_ends(OperationState::Succeeded).await;
+    assert!(stage.provider.live().is_empty());
+    assert!(stage.has_metadata_database().await);
+    let stopped = stage.stop_times().await;
+    assert!(
+        stopped
+            .iter()
+            .all(|(role, at)| role == "worker" || *at > stopped["worker"]),
+        "{stopped:?}"
+    );
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_leaves_nothing() {
+    let stage = Stage::running(Faults {
+        slow: 2,
+        ..Faults::default()
+    })
+    .await;
+    let running = stage.run();
+    stage.ask(OperationKind::Delete, Power::Deleted).await;
+    stage.is_deleted().await;
+    stage.operation_ends(OperationState::Succeeded).await;
+    assert!(stage.provider.live().is_empty());
+    assert!(!stage.has_metadata_database().await);
+    assert!(!stage.storage.has(stage.cluster));
+    assert_eq!(stage.secrets().await, 0);
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_node_is_replaced_once_and_told() {
+    let stage = Stage::running(Faults::default()).await;
+    let running = stage.run();
+    stage.provider.lose(&stage.provider.live()[2].id);
+    stage.wake().await;
+    stage
+        .until("a new node", async || stage.provider.machines().len() == 4)
+        .await;
+    stage.reaches(&Phase::Running).await;
+    assert_eq!(stage.provider.live().len(), 3);
+    assert_eq!(stage.events("node_lost").await, 1);
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn machines_switched_off_start_again_as_the_same_nodes() {
+    let stage = Stage::running(Faults::default()).await;
+    for machine in stage.provider.live() {
+        stage.provider.switch_off(&machine.id);
+    }
+    let running = stage.run();
+    stage.wake().await;
+    stage
+        .until("all started", async || {
+            stage.provider.live().iter().all(stage::is_up)
+        })
+        .await;
+    stage.reaches(&Phase::Running).await;
+    assert_eq!(stage.provider.machines().len(), 3);
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scaling_in_takes_the_highest_worker_and_scaling_out_adds_it_again() {
+    let stage = Stage::new(Faults::default()).await;
+    stage.scale(3).await;
+    stage.ask(OperationKind::Start, Power::Running).await;
+    let running = stage.run();
+    stage.reaches(&Phase::Running).await;
+    stage.operation_ends(OperationState::Succeeded).await;
+    stage.scale(1).await;
+    stage.operation_ends(OperationState::Succeeded).await;
+    let workers = |stage: &Stage| {
+        stage
+            .provider
+            .live()
+            .iter()
+            .filter(|m| m.role.as_str() == "worker")
+            .count()
+    };
+    assert_eq!(workers(&stage), 1);
+    assert_eq!(stage.phase().await, Phase::Running);
+    stage.scale(2).await;
+    stage.operation_ends(OperationState::Succeeded).await;
+    assert_eq!(workers(&stage), 2);
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_ends_when_every_agent_has_taken_up_its_new_assignment() {
+    let stage = Stage::running(Faults::default()).await;
+    let running = stage.run();
+    stage.ask(OperationKind::Restart, Power::Running).await;
+    stage.operation_ends(OperationState::Succeeded).await;
+    assert_eq!(stage.provider.machines().len(), 3);
+    assert_eq!(stage.phase().await, Phase::Running);
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reached_quota_fails_the_start_with_its_remedy() {
+    let stage = Stage::new(Faults::default()).await;
+    let quota = || ProviderError::Quota("8 of 8 instances".to_owned());
+    stage.provider.fail_launches((0..12).map(|_| quota()).collect());
+    stage.ask(OperationKind::Start, Power::Running).await;
+    let running = stage.run();
+    stage.operation_ends(OperationState::Failed).await;
+    let Phase::Failed { reason } = stage.phase().await else {
+        panic!("{:?}", stage.phase().await)
+    };
+    assert_eq!(reason.code, "node_launch_failed");
+    assert!(reason.message.contains("8 of 8") && !reason.remedy.is_empty());
+    // The quota is raised: it gets there by itself.
+    stage.provider.fail_launches(Vec::new());
+    stage.reaches(&Phase::Running).await;
+    running.end().await;
+}
+
+/// The driver is dropped after each number of polls in turn, wherever that is, and another begins.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_driver_killed_at_any_point_of_a_start_is_followed_by_one_that_completes_it() {
+    let stage = Stage::new(Faults::default()).await;
+    stage.ask(OperationKind::Start, Power::Running).await;
+    stage
+        .kill_at_every_point(async || stage.phase().await == Phase::Running)
+        .await;
+    let running = stage.run();
+    stage.operation_ends(OperationState::Succeeded).await;
+    assert_eq!(
+        stage.provider.machines().len(),
+        3,
+        "doubled: {:?}",
+        stage.provider.machines()
+    );
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_driver_killed_at_any_point_of_a_deletion_is_followed_by_one_that_completes_it() {
+    let stage = Stage::running(Faults::default()).await;
+    stage.ask(OperationKind::Delete, Power::Deleted).await;
+    stage.kill_at_every_point(async || stage.deleted().await).await;
+    assert!(stage.provider.live().is_empty());
+    assert!(!stage.has_metadata_database().await);
+    assert!(!stage.storage.has(stage.cluster));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_drivers_at_once_never_double_a_node() {
+    let faults = Faults {
+        answer_lost: 20,
+        throttled: 20,
+        slow: 1,
+        listed_after: 1,
+        ..Faults::default()
+    };
+    let stage = Stage::new(faults).await;
+    stage.ask(OperationKind::Start, Power::Running).await;
+    let (one, other) = (stage.run(), stage.run());
+    stage.reaches(&Phase::Running).await;
+    stage.ask(OperationKind::Stop, Power::Stopped).await;
+    stage.reaches(&Phase::Stopped).await;
+    stage.ask(OperationKind::Start, Power::Running).await;
+    stage.reaches(&Phase::Running).await;
+    assert_eq!(stage.provider.live().len(), 3);
+    assert_eq!(
+        stage.provider.machines().len(),
+        6,
+        "doubled: {:?}",
+        stage.provider.machines()
+    );
+    one.end().await;
+    other.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_driver_that_slept_through_its_lease_writes_nothing() {
+    let stage = Stage::new(Faults::default()).await;
+    stage.ask(OperationKind::Start, Power::Running).await;
+    let late = Arc::new(stage.reconciler_with_lease(Duration::ZERO));
+    // Its lease is over as soon as it has it: another takes the cluster while it looks.
+    let running = stage.run();
+    let sleeper = tokio::spawn(async move {
+        for _ in 0..20 {
+            late.look_at_one_due().await.unwrap();
+        }
+    });
+    stage.reaches(&Phase::Running).await;
+    sleeper.await.unwrap();
+    assert_eq!(stage.provider.machines().len(), 3);
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_of_a_deleted_cluster_that_turns_up_late_is_ended() {
+    let stage = Stage::running(Faults::default()).await;
+    let running = stage.run();
+    stage.ask(OperationKind::Delete, Power::Deleted).await;
+    stage.is_deleted().await;
+    stage.late_launch().await;
+    assert_eq!(stage.provider.live().len(), 1);
+    stage
+        .until("the stray to end", async || stage.provider.live().is_empty())
+        .await;
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shutting_down_ends_the_loop() {
+    let stage = Stage::new(Faults::default()).await;
+    let shutdown = CancellationToken::new();
+    let loop_ = tokio::spawn(Arc::new(stage.reconciler()).run(shutdown.clone()));
+    shutdown.cancel();
+    tokio::time::timeout(Duration::from_secs(10), loop_)
+        .await
+        .unwrap()
+        .unwrap();
+}

@@ -1,0 +1,478 @@
+//! A control plane without agents' processes: a fresh database, the simulated provider, agents and storage in memory.
+
+use std::collections::{HashMap, HashSet};
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use futures::future::poll_fn;
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::{Connection as _, Row as _};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use updraft_api::agent::Report;
+use updraft_control::reconciler::{Assignments, AssignmentsError, Liveness, Parts, Reconciler, Settings};
+use updraft_model::{
+    AgentPhase, ClusterId, NodeId, NodeRole, OperationKind, OperationState, Phase, Power, Step,
+};
+use updraft_provider::simulated::{Faults, Machine, SimulatedProvider};
+use updraft_provider::{
+    BootSecret, ClientToken, ClusterStorage, NodeProvider as _, NodeStatus, NodeWanted, ProviderError,
+    StorageAccess,
+};
+use updraft_store::metadata::MetadataServer;
+use updraft_store::secrets::MasterKey;
+use updraft_store::testing::TestDatabase;
+use updraft_store::{Store, node_identity, nodes};
+use uuid::Uuid;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Stage {
+    database: TestDatabase,
+    pub(crate) provider: Arc<SimulatedProvider>,
+    pub(crate) storage: Arc<Buckets>,
+    pub(crate) cluster: ClusterId,
+    liveness: Arc<Liveness>,
+    template: String,
+    time: JoinHandle<()>,
+}
+
+/// A reconciler that runs.
+pub(crate) struct Running {
+    shutdown: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+pub(crate) struct Buckets(Mutex<HashSet<ClusterId>>);
+
+/// Numbers assignments by what they would be made of.
+struct Numbers {
+    store: Store,
+    template: String,
+}
+
+impl Stage {
+    pub(crate) async fn new(faults: Faults) -> Self {
+        let database = TestDatabase::create().await.unwrap();
+        let (cluster, template) = (
+            insert_cluster(&database).await,
+            format!("template_{}", Uuid::new_v4().simple()),
+        );
+        let mut admin = sqlx::PgConnection::connect(database.url().expose_secret())
+            .await
+            .unwrap();
+        sqlx::query(sqlx::AssertSqlSafe(format!("create database {template}")))
+            .execute(&mut admin)
+            .await
+            .unwrap();
+        let lag = Duration::from_millis(20 * (faults.listed_after + 2));
+        let provider = Arc::new(SimulatedProvider::new(3, faults, lag));
+        let liveness = Arc::new(Liveness::new(Utc::now()));
+        let time = tokio::spawn(pass_time(
+            database.store().clone(),
+            Arc::clone(&provider),
+            Arc::clone(&liveness),
+        ));
+        Self {
+            database,
+            provider,
+            storage: Arc::default(),
+            cluster,
+            liveness,
+            template,
+            time,
+        }
+    }
+
+    pub(crate) async fn running(faults: Faults) -> Self {
+        let stage = Self::new(faults).await;
+        stage.ask(OperationKind::Start, Power::Running).await;
+        let running = stage.run();
+        stage.reaches(&Phase::Running).await;
+        stage.operation_ends(OperationState::Succeeded).await;
+        running.end().await;
+        stage
+    }
+
+    pub(crate) fn reconciler(&self) -> Reconciler {
+        self.reconciler_with_lease(Duration::from_secs(20))
+    }
+
+    pub(crate) fn reconciler_with_lease(&self, lease: Duration) -> Reconciler {
+        let store = self.database.store().clone();
+        let numbers = Numbers {
+            store: store.clone(),
+            template: self.template.clone(),
+        };
+        Reconciler::new(Parts {
+            store,
+            master_key: Arc::new(MasterKey::from_bytes([7; 32])),
+            metadata: MetadataServer::new(self.database.url()),
+            provider: Arc::clone(&self.provider) as _,
+            storage: Arc::clone(&self.storage) as _,
+            assignments: Arc::new(numbers),
+            liveness: Arc::clone(&self.liveness),
+            settings: Settings {
+                control_url: "http://127.0.0.1:1".to_owned(),
+                lease,
+                sweep: Duration::from_millis(100),
+                ..Settings::default()
+            },
+        })
+    }
+
+    pub(crate) fn run(&self) -> Running {
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(Arc::new(self.reconciler()).run(shutdown.clone()));
+        Running { shutdown, task }
+    }
+
+    /// Drops a driver after 1, 2, 3 … polls until one gets to the end of what is there to do.
+    pub(crate) async fn kill_at_every_point(&self, done: impl AsyncFn() -> bool) {
+        for polls in 1..2000 {
+            if done().await {
+                return;
+            }
+            self.expire_leases().await;
+            self.wake().await;
+            let reconciler = self.reconciler();
+            polled_at_most(polls, reconciler.look_at_one_due()).await;
+        }
+        panic!("never done");
+    }
+
+    pub(crate) async fn ask(&self, kind: OperationKind, power: Power) {
+        let restart = i64::from(kind == OperationKind::Restart);
+        let statements = format!(
+            "update operations set state = 'superseded' where state = 'running';
+             insert into operations (id, tenant_id, cluster_id, kind, generation)
+                 select '{}', tenant_id, id, '{}', generation + 1 from clusters;
+             update clusters set power = '{}', generation = generation + 1, wake_at = now(),
+                 restart_nonce = restart_nonce + {restart};",
+            Uuid::now_v7(),
+            word(&kind),
+            word(&power),
+        );
+        self.execute(&statements).await;
+    }
+
+    pub(crate) async fn scale(&self, workers: u32) {
+        self.execute(&format!(
+            "update clusters set spec = jsonb_set(spec, '{{workers}}', '{workers}')"
+        ))
+        .await;
+        let power: String = self.value("select power from clusters").await;
+        if power == "running" {
+            self.ask(OperationKind::Update, Power::Running).await;
+        }
+    }
+
+    pub(crate) async fn wake(&self) {
+        self.execute("update clusters set wake_at = now() where deleted_at is null")
+            .await;
+    }
+
+    async fn expire_leases(&self) {
+        self.execute("update clusters set lease_until = now() - interval '1 second'")
+            .await;
+    }
+
+    /// A launch of long ago takes effect only now.
+    pub(crate) async fn late_launch(&self) {
+        let node = NodeId(Uuid::now_v7());
+        let wanted = NodeWanted {
+            cluster: self.cluster,
+            node,
+            role: NodeRole::Worker,
+            ordinal: 9,
+        };
+        let request = self.provider.prepare(&wanted).unwrap();
+        let boot = BootSecret(SecretString::from("{}"));
+        self.provider
+            .launch(&request, &ClientToken::of(node), &boot)
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn phase(&self) -> Phase {
+        let phase: serde_json::Value = self.value("select phase from clusters").await;
+        serde_json::from_value(phase).unwrap()
+    }
+
+    pub(crate) async fn reaches(&self, phase: &Phase) {
+        self.until(&format!("phase {phase}"), async || self.phase().await == *phase)
+            .await;
+    }
+
+    pub(crate) async fn operation_ends(&self, wanted: OperationState) {
+        self.until("the operation's end", async || {
+            self.operation_state().await != "running"
+        })
+        .await;
+        assert_eq!(self.operation_state().await, word(&wanted));
+    }
+
+    async fn operation_state(&self) -> String {
+        self.value("select state from operations order by id desc limit 1")
+            .await
+    }
+
+    pub(crate) async fn steps(&self) -> Vec<Step> {
+        let steps: serde_json::Value = self
+            .value("select steps from operations order by id desc limit 1")
+            .await;
+        serde_json::from_value(steps).unwrap()
+    }
+
+    pub(crate) async fn events(&self, kind: &str) -> i64 {
+        self.value(&format!("select count(*) from events where kind = '{kind}'"))
+            .await
+    }
+
+    pub(crate) async fn secrets(&self) -> i64 {
+        self.value("select count(*) from cluster_secrets").await
+    }
+
+    pub(crate) async fn stop_times(&self) -> HashMap<String, DateTime<Utc>> {
+        let mut connection = self.database.store().connection().await.unwrap();
+        let rows = sqlx::query("select role, stop_asked_at from nodes")
+            .fetch_all(&mut *connection)
+            .await
+            .unwrap();
+        rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+    }
+
+    pub(crate) async fn deleted(&self) -> bool {
+        self.value("select deleted_at is not null from clusters").await
+    }
+
+    pub(crate) async fn is_deleted(&self) {
+        self.until("the cluster's deletion", async || self.deleted().await)
+            .await;
+    }
+
+    pub(crate) async fn has_metadata_database(&self) -> bool {
+        let name = format!("airflow_{}", self.cluster);
+        self.value(&format!(
+            "select exists (select from pg_database where datname = '{name}')"
+        ))
+        .await
+    }
+
+    pub(crate) async fn until(&self, what: &str, condition: impl AsyncFn() -> bool) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while !condition().await {
+            if tokio::time::Instant::now() > deadline {
+                panic!(
+                    "waited in vain for {what}: {:?} {:#?}",
+                    self.phase().await,
+                    self.steps().await
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn execute(&self, statements: &str) {
+        let mut connection = self.database.store().connection().await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statements))
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+    }
+
+    async fn value<T>(&self, statement: &str) -> T
+    where
+        T: Send + Unpin + for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+    {
+        let mut connection = self.database.store().connection().await.unwrap();
+        sqlx::query_scalar(sqlx::AssertSqlSafe(statement))
+            .fetch_one(&mut *connection)
+            .await
+            .unwrap()
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.time.abort();
+        let (url, template, cluster) = (self.database.url(), self.template.clone(), self.cluster);
+        let cleaner = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                MetadataServer::new(url.clone())
+                    .drop_database(cluster)
+                    .await
+                    .ok()?;
+                let mut admin = sqlx::PgConnection::connect(url.expose_secret()).await.ok()?;
+                let statement = format!("drop database if exists {template} with (force)");
+                sqlx::query(sqlx::AssertSqlSafe(statement))
+                    .execute(&mut admin)
+                    .await
+                    .ok()
+            })
+        });
+        let _ = cleaner.join();
+    }
+}
+
+impl Running {
+    pub(crate) async fn end(self) {
+        self.shutdown.cancel();
+        tokio::time::timeout(Duration::from_secs(30), self.task)
+            .await
+            .unwrap()
+            .unwrap();
+    }
+}
+
+impl Buckets {
+    pub(crate) fn has(&self, cluster: ClusterId) -> bool {
+        self.0.lock().unwrap().contains(&cluster)
+    }
+}
+
+#[async_trait]
+impl ClusterStorage for Buckets {
+    async fn ensure(&self, cluster: ClusterId) -> Result<StorageAccess, ProviderError> {
+        self.0.lock().unwrap().insert(cluster);
+        Ok(StorageAccess {
+            endpoint: "http://127.0.0.1:1".to_owned(),
+            bucket: format!("cluster-{cluster}"),
+            access_key: "key".to_owned(),
+            secret_key: SecretString::from("secret"),
+        })
+    }
+
+    async fn remove(&self, cluster: ClusterId) -> Result<(), ProviderError> {
+        self.0.lock().unwrap().remove(&cluster);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Assignments for Numbers {
+    async fn refresh(&self, cluster: ClusterId) -> Result<(), AssignmentsError> {
+        let mut tx = self.store.begin().await.unwrap();
+        let state =
+            sqlx::query("select generation, restart_nonce from clusters where id = $1").bind(cluster.0);
+        let state = state.fetch_one(&mut *tx).await.unwrap();
+        for node in nodes::live(&mut tx, cluster).await.unwrap() {
+            let made_of = (
+                state.get::<i64, _>(0),
+                state.get::<i64, _>(1),
+                node.stop_asked_at.is_some(),
+            );
+            node_identity::assignment_version(&mut tx, node.id, format!("{made_of:?}").as_bytes())
+                .await
+                .unwrap();
+        }
+        tx.commit().await.unwrap();
+        Ok(())
+    }
+
+    fn template_of(&self, _runtime: &str) -> String {
+        self.template.clone()
+    }
+
+    fn new_authority(&self, _cluster: ClusterId) -> Result<(String, SecretString), AssignmentsError> {
+        Ok(("certificate".to_owned(), SecretString::from("key")))
+    }
+}
+
+pub(crate) fn is_up(machine: &Machine) -> bool {
+    machine.status == NodeStatus::Running
+}
+
+/// The provider's time passes, and every running node's agent takes up its assignment and reports.
+async fn pass_time(store: Store, provider: Arc<SimulatedProvider>, liveness: Arc<Liveness>) {
+    let reports = updraft_control::reconciler::Reports::new(store.clone(), liveness);
+    loop {
+        provider.tick();
+        for machine in provider.live().iter().filter(|machine| is_up(machine)) {
+            let report = match store.connection().await {
+                Ok(mut connection) => {
+                    let row = sqlx::query(
+                        "select assignment_version, power from nodes where id = $1 and state = 'launched'",
+                    );
+                    row.bind(machine.node.0)
+                        .fetch_optional(&mut *connection)
+                        .await
+                        .ok()
+                        .flatten()
+                }
+                Err(_) => return,
+            };
+            if let Some(row) = report {
+                let phase = if row.get::<String, _>(1) == "stop" {
+                    AgentPhase::Stopped
+                } else {
+                    AgentPhase::Running
+                };
+                let _ = reports
+                    .accept(machine.node, said(machine.node, row.get(0), phase))
+                    .await;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn said(node: NodeId, version: i64, phase: AgentPhase) -> Report {
+    Report {
+        node,
+        assignment_version: Some(version),
+        generation: None,
+        phase,
+        services: Vec::new(),
+        steps: Vec::new(),
+        events: Vec::new(),
+        dag_version: None,
+        cpu_percent: None,
+        memory_bytes: None,
+        agent_version: "test".to_owned(),
+    }
+}
+
+/// Clusters of different tests share one metadata server: their ids must differ.
+async fn insert_cluster(database: &TestDatabase) -> ClusterId {
+    let mut connection = database.store().connection().await.unwrap();
+    let first = 1_000_000 + i64::from(Uuid::new_v4().as_u128() as u32);
+    let tenant = Uuid::new_v4();
+    let statements = format!(
+        "alter table clusters alter id restart with {first};
+         insert into tenants (id, name) values ('{tenant}', 'tenant');
+         insert into clusters (tenant_id, name, spec, power) values ('{tenant}', 'demo',
+             '{{\"runtime\":\"airflow-3.3.2\",\"workers\":1,\"dag_source\":{{\"kind\":\"cluster_bucket\",\"prefix\":\"dags/\"}}}}',
+             'stopped');"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statements))
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    ClusterId(first)
+}
+
+async fn polled_at_most<F: Future>(polls: usize, future: F) {
+    let mut future = pin!(future);
+    let mut left = polls;
+    poll_fn(|context| {
+        if left == 0 {
+            return std::task::Poll::Ready(());
+        }
+        left -= 1;
+        future.as_mut().poll(context).map(|_| ())
+    })
+    .await;
+}
+
+fn word<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_value(value).unwrap().as_str().unwrap().to_owned()
+}
