@@ -1,0 +1,290 @@
+//! What the reconciler relies on: leases with fences, lives of nodes, sealed secrets, metadata databases.
+
+use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection};
+use updraft_model::{ClusterId, Generation, NodeId, NodeRole};
+use updraft_store::metadata::MetadataServer;
+use updraft_store::nodes::{self, NewNode};
+use updraft_store::secrets::{self, MasterKey, random_token};
+use updraft_store::testing::TestDatabase;
+use updraft_store::{StoreError, leases, template};
+use uuid::Uuid;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+async fn database_with_cluster() -> (TestDatabase, ClusterId) {
+    let database = TestDatabase::create().await.unwrap();
+    let first = 5_000_000_000 + i64::from(Uuid::new_v4().as_u128() as u32);
+    let tenant = Uuid::new_v4();
+    let mut connection = database.store().connection().await.unwrap();
+    let statements = format!(
+        "alter table clusters alter id restart with {first};
+         insert into tenants (id, name) values ('{tenant}', 'tenant');
+         insert into clusters (tenant_id, name, spec, power) values ('{tenant}', 'demo',
+             '{{\"runtime\":\"r\",\"dag_source\":{{\"kind\":\"cluster_bucket\",\"prefix\":\"dags/\"}}}}', 'stopped');"
+    );
+    connection
+        .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(statements)))
+        .await
+        .unwrap();
+    drop(connection);
+    (database, ClusterId(first))
+}
+
+fn node(cluster: ClusterId) -> NewNode {
+    let id = NodeId(Uuid::now_v7());
+    NewNode {
+        id,
+        cluster,
+        role: NodeRole::Web,
+        ordinal: 1,
+        generation: Generation::FIRST,
+        request: serde_json::json!({ "exact": true }),
+        client_token: id.to_string(),
+    }
+}
+
+#[tokio::test]
+async fn a_lease_is_held_by_one_and_a_late_holder_is_fenced_off() {
+    let (database, cluster) = database_with_cluster().await;
+    let mut connection = database.store().connection().await.unwrap();
+    let (one, other) = (Uuid::new_v4(), Uuid::new_v4());
+    let first = leases::take_due(&mut connection, one, Duration::ZERO)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(first.cluster, cluster);
+    let second = leases::take_due(&mut connection, other, MINUTE)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        leases::take_due(&mut connection, one, MINUTE)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(second.fence > first.fence);
+    let late = leases::hold(&mut connection, &first).await;
+    assert!(matches!(late, Err(StoreError::Missing { what: "lease" })));
+    assert!(leases::renew(&mut connection, &first, MINUTE).await.is_err());
+    leases::hold(&mut connection, &second).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_wish_during_a_look_makes_the_cluster_due_at_once() {
+    let (database, cluster) = database_with_cluster().await;
+    let mut connection = database.store().connection().await.unwrap();
+    let tomorrow = Utc::now() + TimeDelta::days(1);
+    let lease = leases::take_due(&mut connection, Uuid::new_v4(), MINUTE)
+        .await
+        .unwrap()
+        .unwrap();
+    leases::wake(&mut connection, cluster).await.unwrap();
+    leases::release(&mut connection, &lease, tomorrow).await.unwrap();
+    let lease = leases::take_due(&mut connection, Uuid::new_v4(), MINUTE)
+        .await
+        .unwrap()
+        .unwrap();
+    leases::release(&mut connection, &lease, tomorrow).await.unwrap();
+    assert!(
+        leases::take_due(&mut connection, Uuid::new_v4(), MINUTE)
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn a_place_holds_one_node_until_it_is_gone() {
+    let (database, cluster) = database_with_cluster().await;
+    let mut connection = database.store().connection().await.unwrap();
+    let first = node(cluster);
+    nodes::intend(&mut connection, &first).await.unwrap();
+    let second = nodes::intend(&mut connection, &node(cluster)).await.unwrap_err();
+    assert!(second.is_conflict_on("nodes_one_per_place"));
+    nodes::begin_launch(&mut connection, first.id, b"hash", Utc::now())
+        .await
+        .unwrap();
+    nodes::record_launched(&mut connection, first.id, "i-1", "10.0.0.1")
+        .await
+        .unwrap();
+    assert!(
+        nodes::record_launched(&mut connection, first.id, "i-2", "10.0.0.2")
+            .await
+            .is_err()
+    );
+    nodes::begin_termination(&mut connection, first.id, Some("silent"), None)
+        .await
+        .unwrap();
+    nodes::forget(&mut connection, first.id, None).await.unwrap();
+    nodes::intend(&mut connection, &node(cluster)).await.unwrap();
+    let lost = nodes::lost_since(&mut connection, cluster, Utc::now() - TimeDelta::minutes(1))
+        .await
+        .unwrap();
+    assert_eq!((lost.len(), lost[0].loss.as_str()), (1, "silent"));
+}
+
+#[tokio::test]
+async fn a_cancelled_begin_leaves_no_transaction_open() {
+    let (database, _) = database_with_cluster().await;
+    for _ in 0..50 {
+        let begin = database.store().begin();
+        let _ = tokio::time::timeout(Duration::from_micros(200), begin).await;
+    }
+    for _ in 0..10 {
+        let mut connection = database.store().connection().await.unwrap();
+        let query = "select count(*) from pg_stat_activity where datname = current_database() and state = 'idle in transaction'";
+        let open: i64 = sqlx::query_scalar(query)
+            .fetch_one(&mut *connection)
+            .await
+            .unwrap();
+        if open == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("a transaction stays open");
+}
+
+#[tokio::test]
+async fn a_secret_opens_only_where_it_belongs() {
+    let (database, cluster) = database_with_cluster().await;
+    let mut connection = database.store().connection().await.unwrap();
+    let (key, other) = (MasterKey::from_bytes([1; 32]), MasterKey::from_bytes([2; 32]));
+    let secret = SecretString::from("fernet");
+    secrets::put(&mut connection, &key, cluster, "fernet_key", &secret)
+        .await
+        .unwrap();
+    let kept = secrets::get(&mut connection, &key, cluster, "fernet_key")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(kept.expose_secret(), "fernet");
+    assert!(
+        secrets::get(&mut connection, &other, cluster, "fernet_key")
+            .await
+            .is_err()
+    );
+    let again = secrets::ensure(&mut connection, &key, cluster, "fernet_key", &random_token())
+        .await
+        .unwrap();
+    assert_eq!(again.expose_secret(), "fernet");
+    let moved = "insert into cluster_secrets (cluster_id, name, ciphertext)
+                 select cluster_id, 'moved', ciphertext from cluster_secrets";
+    connection.execute(moved).await.unwrap();
+    assert!(
+        secrets::get(&mut connection, &key, cluster, "moved")
+            .await
+            .is_err()
+    );
+    connection
+        .execute("update cluster_secrets set ciphertext = set_byte(ciphertext, 20, 0)")
+        .await
+        .unwrap();
+    assert!(
+        secrets::get(&mut connection, &key, cluster, "fernet_key")
+            .await
+            .is_err()
+    );
+}
+
+#[test]
+fn the_master_key_is_made_once_and_is_nobody_elses_to_read() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = std::env::temp_dir().join(format!("updraft-master-{}", Uuid::new_v4()));
+    let first = MasterKey::load_or_create(&path).unwrap();
+    let second = MasterKey::load_or_create(&path).unwrap();
+    assert_eq!(
+        first.derive("a").expose_secret(),
+        second.derive("a").expose_secret()
+    );
+    assert_ne!(
+        first.derive("a").expose_secret(),
+        first.derive("b").expose_secret()
+    );
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    std::fs::write(&path, b"short").unwrap();
+    assert!(MasterKey::load_or_create(&path).is_err());
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[tokio::test]
+async fn a_metadata_database_is_cloned_owned_and_closed_to_others() {
+    let (database, cluster) = database_with_cluster().await;
+    let admin = database.url();
+    let name = format!("template_{}", Uuid::new_v4().simple());
+    template::ensure(&admin, &name).await.unwrap();
+    let mut inside = connect(&template::address_of(&admin, &name).unwrap())
+        .await
+        .unwrap();
+    inside
+        .execute(sqlx::raw_sql(
+            "create table dag (id serial primary key, name text); insert into dag (name) values ('a');
+             create type state as enum ('on'); create view v as select * from dag; create sequence lone;",
+        ))
+        .await
+        .unwrap();
+    inside.close().await.unwrap();
+    template::seal(&admin, &name).await.unwrap();
+
+    let server = MetadataServer::new(admin.clone());
+    let password = random_token();
+    // A clone begun by a control that died.
+    let mut control = connect(&admin).await.unwrap();
+    let unfinished = format!("create database airflow_{cluster}_unfinished");
+    control.execute(sqlx::AssertSqlSafe(unfinished)).await.unwrap();
+    let dsn = server.ensure_database(cluster, &name, &password).await.unwrap();
+    assert_eq!(
+        server
+            .ensure_database(cluster, &name, &password)
+            .await
+            .unwrap()
+            .expose_secret(),
+        dsn.expose_secret()
+    );
+
+    let mut own = connect(&dsn).await.unwrap();
+    own.execute("insert into dag (name) values ('b'); alter table dag add column more int; drop view v; drop sequence lone")
+        .await
+        .unwrap_or_else(|_| panic!("it owns what is in it"));
+    let strangers: i64 = sqlx::query_scalar(
+        "select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+         where n.nspname = 'public' and pg_get_userbyid(c.relowner) <> current_user",
+    )
+    .fetch_one(&mut own)
+    .await
+    .unwrap();
+    assert_eq!(strangers, 0);
+
+    let other = ClusterId(cluster.0 + 1);
+    let stranger = server
+        .ensure_database(other, &name, &random_token())
+        .await
+        .unwrap();
+    let trespass: PgConnectOptions = stranger.expose_secret().parse().unwrap();
+    let refused = trespass.database(&format!("airflow_{cluster}")).connect().await;
+    assert!(refused.is_err(), "another cluster's role gets in");
+
+    server.drop_database(cluster).await.unwrap();
+    server.drop_database(cluster).await.unwrap();
+    server.drop_database(other).await.unwrap();
+    assert!(connect(&dsn).await.is_err());
+    let drop = format!("alter database {name} is_template false");
+    control.execute(sqlx::AssertSqlSafe(drop)).await.unwrap();
+    control
+        .execute(sqlx::AssertSqlSafe(format!("drop database {name}")))
+        .await
+        .unwrap();
+}
+
+async fn connect(url: &SecretString) -> Result<PgConnection, sqlx::Error> {
+    PgConnection::connect(url.expose_secret()).await
+}
