@@ -11,6 +11,8 @@ mod handover;
 #[cfg(test)]
 mod idempotency;
 #[cfg(test)]
+mod nodes;
+#[cfg(test)]
 mod openapi;
 #[cfg(test)]
 mod people;

@@ -1,0 +1,153 @@
+//! Nodes and services as their agents report them.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use updraft_api::agent::Report;
+use updraft_app::LiveReports;
+use updraft_model::{ClusterId, Generation, NodeId, NodeRole, ServiceName};
+use updraft_store::nodes::{self, NewNode};
+use uuid::Uuid;
+
+use crate::support::{Someone, World};
+
+async fn world() -> (World, Someone, ClusterId) {
+    let world = World::new().await;
+    let tenant = world.tenant("acme").await;
+    let owner = world.owner(tenant).await;
+    let cluster = world.cluster(&owner, "demo").await;
+    (world, owner, cluster)
+}
+
+fn report(node: NodeId, cpu: f32) -> Value {
+    let broker = json!({
+        "name": "broker", "state": "healthy", "pid": 7, "started_at": null, "restarts": 2, "detail": null,
+    });
+    json!({
+        "node": node, "assignment_version": 1, "generation": 1, "phase": "running", "services": [broker], "steps": [],
+        "events": [], "dag_version": "abc123", "cpu_percent": cpu, "memory_bytes": 1024, "agent_version": "0",
+    })
+}
+
+async fn launched(world: &World, cluster: ClusterId, role: NodeRole, report: Option<&Value>) -> NodeId {
+    let id = report
+        .and_then(|report| report["node"].as_str())
+        .map_or_else(|| NodeId(Uuid::now_v7()), |id| id.parse().unwrap());
+    let node = NewNode {
+        id,
+        cluster,
+        role,
+        ordinal: 1,
+        generation: Generation(1),
+        request: json!({}),
+        client_token: id.to_string(),
+    };
+    let mut tx = world.tx().await;
+    nodes::intend(&mut tx, &node).await.unwrap();
+    nodes::record_launched(&mut tx, id, "p-1", "127.64.0.9")
+        .await
+        .unwrap();
+    if let Some(report) = report {
+        nodes::record_report(&mut tx, id, report).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    id
+}
+
+#[tokio::test]
+async fn nodes_show_what_their_agents_said_and_the_cluster_counts_them() {
+    let (world, owner, cluster) = world().await;
+    let scheduler = report(NodeId(Uuid::now_v7()), 12.5);
+    launched(&world, cluster, NodeRole::Web, None).await;
+    launched(&world, cluster, NodeRole::Scheduler, Some(&scheduler)).await;
+
+    let listed = world.get(&owner, "/clusters/1/nodes").await.must_be(200);
+    let (first, second) = (&listed["items"][0], &listed["items"][1]);
+    assert_eq!(
+        (first["label"].as_str(), second["label"].as_str()),
+        (Some("scheduler-1"), Some("web-1"))
+    );
+    assert_eq!(
+        (first["phase"].as_str(), first["cpu_percent"].as_f64()),
+        (Some("running"), Some(12.5))
+    );
+    assert!(second["phase"].is_null() && second["last_report_at"].is_null());
+
+    let services = world.get(&owner, "/clusters/1/services").await.must_be(200);
+    assert_eq!(services["items"][0]["name"], "broker");
+    assert_eq!(services["items"][0]["restarts"], 2);
+    assert_eq!(services["items"][0]["node_label"], "scheduler-1");
+
+    let shown = world.get(&owner, "/clusters/1").await.must_be(200);
+    assert_eq!(
+        (shown["nodes_ready"].as_i64(), shown["nodes_wanted"].as_i64()),
+        (Some(1), Some(3))
+    );
+    assert_eq!(shown["dag_version"], "abc123");
+}
+
+#[tokio::test]
+async fn a_report_that_makes_no_sense_counts_as_none() {
+    let (world, owner, cluster) = world().await;
+    let mut nonsense = report(NodeId(Uuid::now_v7()), 1.0);
+    nonsense["services"] = json!("all fine");
+    launched(&world, cluster, NodeRole::Worker, Some(&nonsense)).await;
+    let listed = world.get(&owner, "/clusters/1/nodes").await.must_be(200);
+    assert_eq!(listed["items"][0]["label"], "worker-1");
+    assert!(listed["items"][0]["phase"].is_null());
+}
+
+#[tokio::test]
+async fn a_service_is_changed_on_one_node_of_the_cluster_only() {
+    let (world, owner, cluster) = world().await;
+    let other = world.cluster(&owner, "other").await;
+    let ours = launched(&world, cluster, NodeRole::Worker, None).await;
+    let theirs = launched(&world, other, NodeRole::Worker, None).await;
+    let restart = |node: NodeId| format!("/clusters/1/services/worker/restart?node={node}");
+    world.post(&owner, &restart(ours), json!({})).await.must_be(202);
+    assert_eq!(
+        world.post(&owner, &restart(theirs), json!({})).await.problem(404),
+        "node-not-found"
+    );
+    let mut tx = world.tx().await;
+    let found = updraft_store::clusters::find(&mut tx, owner.tenant, owner.user, cluster)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        found.service_wishes.on(ServiceName::Worker, ours).restart_nonce,
+        1
+    );
+    assert_eq!(
+        found.service_wishes.on(ServiceName::Worker, theirs).restart_nonce,
+        0
+    );
+}
+
+struct Heard(DateTime<Utc>, Arc<Report>);
+
+impl LiveReports for Heard {
+    fn latest(&self, _: NodeId) -> Option<(DateTime<Utc>, Arc<Report>)> {
+        Some((self.0, Arc::clone(&self.1)))
+    }
+}
+
+#[tokio::test]
+async fn what_was_heard_last_goes_before_what_was_stored() {
+    let (world, owner, cluster) = world().await;
+    let stored = report(NodeId(Uuid::now_v7()), 1.0);
+    let id = launched(&world, cluster, NodeRole::Worker, Some(&stored)).await;
+    let now = Utc::now();
+    let live = serde_json::from_value(report(id, 99.0)).unwrap();
+    let app = world
+        .app
+        .clone()
+        .with_live_reports(Arc::new(Heard(now, Arc::new(live))));
+    let actor = app.authenticate(&owner.token).await.unwrap();
+    let nodes = app.list_nodes(&actor, cluster).await.unwrap();
+    assert_eq!(
+        (nodes[0].cpu_percent, nodes[0].last_report_at),
+        (Some(99.0), Some(now))
+    );
+}
