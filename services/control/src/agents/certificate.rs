@@ -60,7 +60,7 @@ impl ClusterCa {
 
 /// The name a node's certificate carries: `scheduler.7.updraft.internal`.
 #[must_use]
-pub fn relay_name(cluster: ClusterId, role: NodeRole) -> String {
+fn relay_name(cluster: ClusterId, role: NodeRole) -> String {
     format!("{role}.{cluster}.updraft.internal")
 }
 

@@ -5,7 +5,6 @@ mod assignment;
 mod certificate;
 mod changes;
 mod identity;
-mod places;
 mod register;
 mod report;
 
@@ -15,34 +14,20 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::{get, post};
-use updraft_authz::PublicKey;
-use updraft_model::ClusterId;
-use updraft_runtimes::Catalogue;
-use updraft_store::Store;
-use updraft_store::secrets::MasterKey;
 
 pub use certificate::{CertificateError, ClusterCa};
-pub use changes::Changes;
-pub use places::Places;
+pub use changes::follow;
 
-use crate::reconciler::Liveness;
-use report::Heard;
+use crate::assignments::Desk;
+use crate::reconciler::Reports;
 
 /// A report of a node with every service is some 10 KB.
 const LARGEST_BODY: usize = 256 * 1024;
 
 /// What the endpoints share.
 pub struct AgentsState {
-    pub store: Store,
-    pub master_key: Arc<MasterKey>,
-    pub catalogue: Arc<Catalogue>,
-    pub places: Arc<dyn Places>,
-    /// Verify what edges say of people.
-    pub airflow_keys: Vec<PublicKey>,
-    pub base_url: Box<dyn Fn(ClusterId) -> String + Send + Sync>,
-    pub liveness: Arc<Liveness>,
-    pub changes: Changes,
-    pub heard: Heard,
+    pub desk: Arc<Desk>,
+    pub reports: Reports,
 }
 
 pub fn router(state: AgentsState) -> Router {

@@ -14,7 +14,7 @@ use updraft_store::{StoreError, secrets};
 use super::AgentsState;
 use super::certificate::{ClusterCa, NodeCertificate};
 use crate::internal::unavailable;
-use crate::reconciler::secret_names;
+use crate::reconciler::secret;
 
 pub(super) async fn post(
     State(state): State<Arc<AgentsState>>,
@@ -23,7 +23,7 @@ pub(super) async fn post(
     let node_token = secrets::random_token();
     let bootstrap_hash = Sha256::digest(request.bootstrap_token.expose_secret());
     let identity_hash = Sha256::digest(node_token.expose_secret());
-    let mut transaction = state.store.begin().await.map_err(unavailable)?;
+    let mut transaction = state.desk.store.begin().await.map_err(unavailable)?;
     let identity =
         node_identity::redeem_bootstrap(&mut transaction, request.node, &bootstrap_hash, &identity_hash)
             .await
@@ -42,13 +42,13 @@ async fn cluster_ca(
     identity: &NodeIdentity,
 ) -> Result<ClusterCa, StatusCode> {
     let mut read = async |name: &str| {
-        secrets::get(connection, &state.master_key, identity.cluster, name)
+        secrets::get(connection, &state.desk.master_key, identity.cluster, name)
             .await
             .map_err(unavailable)?
             .ok_or(StatusCode::SERVICE_UNAVAILABLE)
     };
-    let cert_pem = read(secret_names::CA_CERTIFICATE).await?.expose_secret().to_owned();
-    let key_pem = read(secret_names::CA_KEY).await?;
+    let cert_pem = read(secret::CA_CERTIFICATE).await?.expose_secret().to_owned();
+    let key_pem = read(secret::CA_KEY).await?;
     Ok(ClusterCa { cert_pem, key_pem })
 }
 

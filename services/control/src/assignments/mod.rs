@@ -1,10 +1,14 @@
 //! What each node is to be: rendered from rows, secrets and the runtime's data, on request, never stored in clear.
 //!
-//! [`render`] is pure. The version an agent sees grows whenever what was rendered changes (`versions` keeps it in the
-//! node's row), so a restarted control hands out the same versions as before.
+//! [`render`] is pure; [`Desk`] reads what it needs. The version an agent sees grows whenever what was rendered changes
+//! (the node's row keeps it), so a restarted control hands out the same versions as before.
 
+mod desk;
 mod inputs;
+mod places;
 mod render;
 
+pub use desk::{Desk, DeskError};
 pub use inputs::{AssignmentInputs, ClusterSecrets, NodePlace, Peer};
+pub use places::Places;
 pub use render::{RenderError, render};

@@ -79,7 +79,7 @@ async fn read(store: &Store, settings: &SnapshotSettings) -> Result<Snapshot, St
     let members = routes::members(&mut transaction).await?;
     let grants = routes::grants(&mut transaction).await?;
     let revoked_sessions = routes::revoked_sessions(&mut transaction).await?;
-    transaction.commit().await?;
+    transaction.commit().await.map_err(StoreError::from)?;
 
     let mut policy = Policy { revoked_sessions: revoked_sessions.into_iter().collect(), ..Policy::default() };
     for (tenant, user, role) in members {

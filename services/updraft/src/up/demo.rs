@@ -58,7 +58,7 @@ pub(crate) async fn ensure(
         None => return Ok(None),
     };
     if cluster.power == Power::Running {
-        await_running(&client, &cluster, terminal).await?;
+        await_running(&client, &console, seeded, &cluster, terminal).await?;
     }
     if first_time {
         terminal.step("First DAG run", await_first_run(&console, seeded, &cluster)).await?;
@@ -104,27 +104,43 @@ async fn upload_samples(servers: &Servers, cluster: &ClusterView) -> anyhow::Res
     Ok(())
 }
 
-async fn await_running(client: &Client, cluster: &ClusterView, terminal: &Terminal) -> anyhow::Result<()> {
+/// Both must hold at once: what control says may be from before the machine was restarted, and Airflow's pages are there
+/// before its last worker is.
+async fn await_running(
+    client: &Client,
+    console: &str,
+    seeded: &Seeded,
+    cluster: &ClusterView,
+    terminal: &Terminal,
+) -> anyhow::Result<()> {
     let step = format!("Cluster {}", cluster.name);
-    terminal
-        .step(&step, async {
-            let deadline = Instant::now() + PATIENCE;
-            loop {
-                match client.cluster(cluster.id).await?.phase {
-                    Phase::Running => return Ok(()),
-                    Phase::Failed { reason } => bail!("{}: {}; {}", cluster.name, reason.message, reason.remedy),
-                    Phase::Starting { waiting_for } => {
-                        terminal.advanced(&step, None, &waiting_for.unwrap_or_default());
-                    }
-                    Phase::Stopped | Phase::Degraded { .. } | Phase::Stopping | Phase::Deleting => {}
-                }
-                if Instant::now() > deadline {
-                    bail!("{} does not run after {} s: its page in the console says why", cluster.name, PATIENCE.as_secs());
-                }
-                sleep(BETWEEN_LOOKS).await;
+    let waiting = async {
+        let deadline = Instant::now() + PATIENCE;
+        let mut visitor = None;
+        loop {
+            if visitor.is_none() {
+                visitor = Visitor::sign_in(console, &seeded.session, &cluster.airflow_url).await.ok();
             }
-        })
-        .await
+            let answers = match &visitor {
+                Some(visitor) => visitor.get_json("api/v2/monitor/health").await.is_ok(),
+                None => false,
+            };
+            match client.cluster(cluster.id).await?.phase {
+                Phase::Running if answers => return Ok(()),
+                Phase::Failed { reason } => bail!("{}: {}; {}", cluster.name, reason.message, reason.remedy),
+                Phase::Starting { waiting_for } => {
+                    terminal.advanced(&step, None, &waiting_for.unwrap_or_default());
+                }
+                Phase::Running | Phase::Stopped | Phase::Degraded { .. } | Phase::Stopping | Phase::Deleting => {}
+            }
+            if Instant::now() > deadline {
+                let name = &cluster.name;
+                bail!("{name} does not run after {} s: its page in the console says why", PATIENCE.as_secs());
+            }
+            sleep(BETWEEN_LOOKS).await;
+        }
+    };
+    terminal.step(&step, waiting).await
 }
 
 /// As a person would: signed in, through the edge.

@@ -13,9 +13,9 @@ pub trait Places: Send + Sync {
     /// The runtime's environment on the node, if it is ready there.
     fn environment_dir(&self, runtime: &str) -> Option<String>;
 
-    /// `valkey-server`
+    /// `valkey-server`, absolute.
     fn broker_binary(&self) -> String;
 
-    /// The bucket's address as nodes reach it, and the cluster's access to it.
-    fn storage(&self, cluster: ClusterId) -> updraft_provider::StorageAccess;
+    /// The metadata server's migrated template of a runtime.
+    fn template_database(&self, runtime: &str) -> String;
 }

@@ -1,0 +1,157 @@
+//! Hands out assignments: reads rows and secrets, renders, numbers. Nothing of it is stored but the number.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+use tokio::sync::watch;
+use updraft_api::agent::Assignment;
+use updraft_authz::PublicKey;
+use updraft_model::{ClusterId, NodeId, ServiceName};
+use updraft_provider::StorageAccess;
+use updraft_runtimes::Catalogue;
+use updraft_store::assignments::{self, AssignmentRows};
+use updraft_store::secrets::{self, MasterKey, SecretError};
+use updraft_store::{PgConnection, Store, StoreError, node_identity};
+
+use super::{AssignmentInputs, ClusterSecrets, NodePlace, Peer, Places, RenderError, render};
+use crate::agents::ClusterCa;
+use crate::reconciler::{Assignments, AssignmentsError, secret};
+
+/// Where assignments come from.
+pub struct Desk {
+    pub store: Store,
+    pub master_key: Arc<MasterKey>,
+    pub catalogue: Arc<Catalogue>,
+    pub places: Arc<dyn Places>,
+    /// Verify what edges say of people.
+    pub airflow_keys: Vec<PublicKey>,
+    pub base_url: Box<dyn Fn(ClusterId) -> String + Send + Sync>,
+    /// Ticks when some assignment may have changed.
+    pub ticks: watch::Sender<u64>,
+}
+
+#[derive(Debug, Error)]
+pub enum DeskError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error(transparent)]
+    Render(#[from] RenderError),
+    #[error("what is kept of the cluster's storage cannot be read")]
+    Storage(#[source] serde_json::Error),
+    #[error("the assignment cannot be written down")]
+    Encode(#[source] serde_json::Error),
+}
+
+/// All that is secret in an assignment.
+struct Sealed {
+    secrets: ClusterSecrets,
+    storage: StorageAccess,
+}
+
+// === impl Desk ===
+
+impl Desk {
+    /// What a node is to be now; none while something it is made of is not there yet.
+    ///
+    /// # Errors
+    /// When the database cannot be asked, a secret does not open, or the runtime's templates do not fit.
+    pub async fn current(&self, cluster: ClusterId, node: NodeId) -> Result<Option<Assignment>, DeskError> {
+        let mut transaction = self.store.begin().await?;
+        let Some(rows) = assignments::rows(&mut transaction, node).await? else { return Ok(None) };
+        let Some(sealed) = self.sealed(&mut transaction, cluster).await? else { return Ok(None) };
+        let Some(mut assignment) = self.rendered(cluster, node, &rows, &sealed)? else { return Ok(None) };
+        let digest = serde_json::to_vec(&assignment).map(Sha256::digest).map_err(DeskError::Encode)?;
+        assignment.version = node_identity::assignment_version(&mut transaction, node, &digest).await?;
+        transaction.commit().await.map_err(StoreError::from)?;
+        Ok(Some(assignment))
+    }
+
+    fn rendered(
+        &self,
+        cluster: ClusterId,
+        node: NodeId,
+        rows: &AssignmentRows,
+        sealed: &Sealed,
+    ) -> Result<Option<Assignment>, RenderError> {
+        let Some(runtime) = self.catalogue.get(&rows.spec.runtime) else { return Ok(None) };
+        let Some(environment_dir) = self.places.environment_dir(runtime.name()) else { return Ok(None) };
+        let Some(address) = rows.address.clone() else { return Ok(None) };
+        let peers: Vec<_> =
+            rows.peers.iter().map(|(role, address)| Peer { role: *role, address: address.clone() }).collect();
+        let inputs = AssignmentInputs {
+            cluster,
+            generation: rows.generation,
+            spec: &rows.spec,
+            node,
+            role: rows.role,
+            run: rows.run,
+            place: NodePlace {
+                address,
+                node_dir: self.places.node_dir(node),
+                shared_dir: self.places.shared_dir(cluster),
+                environment_dir,
+                broker_binary: self.places.broker_binary(),
+            },
+            peers: &peers,
+            secrets: &sealed.secrets,
+            storage: &sealed.storage,
+            airflow_keys: &self.airflow_keys,
+            base_url: (self.base_url)(cluster),
+            restart_nonce: &|service: ServiceName| {
+                rows.restart_nonce + rows.wishes.on(service, node).restart_nonce
+            },
+            enabled: &|service: ServiceName| rows.wishes.on(service, node).enabled,
+        };
+        render(runtime, &inputs).map(Some)
+    }
+
+    async fn sealed(
+        &self,
+        connection: &mut PgConnection,
+        cluster: ClusterId,
+    ) -> Result<Option<Sealed>, DeskError> {
+        let mut read = async |name: &str| secrets::get(connection, &self.master_key, cluster, name).await;
+        let (dsn, fernet_key) = (read(secret::DSN).await?, read(secret::FERNET_KEY).await?);
+        let (jwt_secret, broker_password) = (read(secret::JWT_SECRET).await?, read(secret::BROKER_PASSWORD).await?);
+        let storage = read(secret::STORAGE).await?;
+        let (Some(dsn), Some(fernet_key), Some(jwt_secret), Some(broker_password), Some(storage)) =
+            (dsn, fernet_key, jwt_secret, broker_password, storage)
+        else {
+            return Ok(None);
+        };
+        let storage = serde_json::from_str(storage.expose_secret()).map_err(DeskError::Storage)?;
+        Ok(Some(Sealed { secrets: ClusterSecrets { dsn, fernet_key, jwt_secret, broker_password }, storage }))
+    }
+}
+
+#[async_trait]
+impl Assignments for Desk {
+    async fn refresh(&self, cluster: ClusterId) -> Result<(), AssignmentsError> {
+        let words = |error: DeskError| AssignmentsError(error.to_string());
+        let mut connection = self.store.connection().await.map_err(|error| words(error.into()))?;
+        let versions =
+            assignments::versions(&mut connection, cluster).await.map_err(|error| words(error.into()))?;
+        drop(connection);
+        for (node, version) in versions {
+            let assignment = self.current(cluster, node).await.map_err(words)?;
+            if assignment.is_some_and(|assignment| assignment.version != version) {
+                self.ticks.send_modify(|ticks| *ticks += 1);
+            }
+        }
+        Ok(())
+    }
+
+    fn template_of(&self, runtime: &str) -> String {
+        self.places.template_database(runtime)
+    }
+
+    fn new_authority(&self, cluster: ClusterId) -> Result<(String, SecretString), AssignmentsError> {
+        let ca = ClusterCa::generate(cluster).map_err(|error| AssignmentsError(error.to_string()))?;
+        Ok((ca.cert_pem, ca.key_pem))
+    }
+}
