@@ -16,6 +16,7 @@ use crate::frame::{Frame, Here, Theme, Viewer};
 use crate::pages::overview::{Observed, OverviewPage};
 
 /// What the overview can look like.
+#[cfg(test)]
 pub(crate) const SCENES: [&str; 5] = ["starting", "running", "degraded", "failed", "stopped"];
 
 /// Stands still in tests.
@@ -59,6 +60,7 @@ pub(crate) fn member_frame() -> Frame {
     frame
 }
 
+#[cfg(test)]
 pub(crate) fn stranger_frame() -> Frame {
     Frame {
         viewer: None,
@@ -434,6 +436,7 @@ pub(crate) fn options() -> Vec<ConfigOptionView> {
     options
 }
 
+#[cfg(test)]
 pub(crate) fn overview(scene: &str) -> OverviewPage {
     overview_in(frame(), scene, now())
 }

@@ -11,8 +11,8 @@ use tower_http::limit::RequestBodyLimitLayer;
 use updraft_app::App;
 
 use crate::pages::{
-    access, account, activity, cluster, clusters, configuration, delete_cluster, handover, new_cluster,
-    nodes, operation, overview, people, sign_in,
+    access, account, activity, change_configuration, cluster, clusters, configuration, delete_cluster,
+    handover, new_cluster, nodes, operation, overview, people, sign_in,
 };
 use crate::state::{Console, ConsoleConfig};
 use crate::{assets, csrf, live, refusal, shell};
@@ -70,9 +70,9 @@ fn one_cluster() -> Router<Console> {
         .route("/clusters/{id}/services/{service}/{verb}", post(nodes::change))
         .route(
             "/clusters/{id}/configuration",
-            get(configuration::show).post(configuration::change),
+            get(configuration::show).post(change_configuration::change),
         )
-        .route("/clusters/{id}/size", post(configuration::resize))
+        .route("/clusters/{id}/size", post(change_configuration::resize))
         .route("/clusters/{id}/access", get(access::show).post(access::give))
         .route("/clusters/{id}/access/remove", post(access::take))
         .route("/clusters/{id}/activity", get(activity::show))

@@ -1,27 +1,23 @@
 //! Who may use or change one cluster, and why.
 
-use super::cluster::back_to;
-use super::people;
-use crate::extract::{At, Sent};
-use crate::frame::Here;
-use crate::refusal::{Answer, Refusal};
-use crate::session::Visit;
-use crate::state::Console;
 use askama::Template;
 use axum::extract::State;
 use axum::response::{Html, IntoResponse};
 use serde::Deserialize;
-use updraft_api::rest::PutGrant;
-use updraft_api::rest::{ClusterView, GrantView, Person};
+use updraft_api::rest::{ClusterView, GrantView, Person, PutGrant};
 use updraft_app::PageRequest;
 use updraft_authz::{TenantAction, tenant_allows};
-use updraft_model::ClusterId;
-use updraft_model::{ClusterRole, TenantRole, UserId};
+use updraft_model::{ClusterId, ClusterRole, TenantRole, UserId};
 
-use super::cluster::{Head, Tab};
+use super::cluster::{Head, Tab, back_to};
+use super::people;
 use crate::error::Complaint;
-use crate::frame::Frame;
+use crate::extract::{At, Sent};
+use crate::frame::{Frame, Here};
 use crate::icon::icon;
+use crate::refusal::{Answer, Refusal};
+use crate::session::Visit;
+use crate::state::Console;
 use crate::tone::{Pill, Tone};
 
 #[derive(Template)]

@@ -1,12 +1,5 @@
 //! One's own account: who one is, and the password.
 
-use crate::extract::{Asked, Sent};
-use crate::frame::Theme;
-use crate::local_path::LocalPath;
-use crate::refusal::{Answer, Refusal};
-use crate::session::{ClientAddress, Visit};
-use crate::shell::THEME_COOKIE;
-use crate::state::Console;
 use askama::Template;
 use axum::extract::State;
 use axum::http::HeaderValue;
@@ -16,7 +9,13 @@ use serde::Deserialize;
 use updraft_api::rest::ChangePassword;
 
 use crate::error::Complaint;
-use crate::frame::{Frame, Here};
+use crate::extract::{Asked, Sent};
+use crate::frame::{Frame, Here, Theme};
+use crate::local_path::LocalPath;
+use crate::refusal::{Answer, Refusal};
+use crate::session::{ClientAddress, Visit};
+use crate::shell::THEME_COOKIE;
+use crate::state::Console;
 
 #[derive(Template)]
 #[template(path = "pages/account.html")]

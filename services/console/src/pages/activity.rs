@@ -1,10 +1,5 @@
 //! What was asked of one cluster and what happened to it.
 
-use crate::extract::{Asked, At};
-use crate::frame::Here;
-use crate::refusal::{Answer, Refusal};
-use crate::session::Visit;
-use crate::state::Console;
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
@@ -13,12 +8,15 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use updraft_api::rest::{ClusterView, EventView, OperationView};
 use updraft_app::{Actor, EventRange, PageRequest};
-use updraft_model::EventId;
-use updraft_model::{ClusterId, OperationId, OperationState};
+use updraft_model::{ClusterId, EventId, OperationId, OperationState};
 
 use super::cluster::{Head, Tab};
-use super::overview::Events;
-use crate::frame::Frame;
+use super::events::Events;
+use crate::extract::{Asked, At};
+use crate::frame::{Frame, Here};
+use crate::refusal::{Answer, Refusal};
+use crate::session::Visit;
+use crate::state::Console;
 use crate::text::{Moment, duration};
 use crate::timeline::title;
 use crate::tone::Pill;

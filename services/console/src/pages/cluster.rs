@@ -1,9 +1,5 @@
 //! What all tabs of one cluster share: name, phase, URL, and what may be done to it.
 
-use crate::extract::At;
-use crate::refusal::Answer;
-use crate::session::Visit;
-use crate::state::Console;
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
@@ -11,6 +7,10 @@ use axum::response::{IntoResponse, Redirect, Response};
 use updraft_api::rest::ClusterView;
 use updraft_model::{ClusterId, ClusterRole, Phase, Power};
 
+use crate::extract::At;
+use crate::refusal::Answer;
+use crate::session::Visit;
+use crate::state::Console;
 use crate::tone::Pill;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

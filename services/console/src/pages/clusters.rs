@@ -1,10 +1,5 @@
 //! All clusters the viewer may see, each with the one button that is right next.
 
-use crate::extract::Asked;
-use crate::frame::Here;
-use crate::refusal::{Answer, Refusal};
-use crate::session::Visit;
-use crate::state::Console;
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
@@ -14,7 +9,11 @@ use updraft_api::rest::ClusterView;
 use updraft_app::{Actor, PageRequest};
 use updraft_model::{ClusterId, ClusterRole, Phase, Power};
 
-use crate::frame::Frame;
+use crate::extract::Asked;
+use crate::frame::{Frame, Here};
+use crate::refusal::{Answer, Refusal};
+use crate::session::Visit;
+use crate::state::Console;
 use crate::text::short;
 use crate::tone::Pill;
 

@@ -1,20 +1,19 @@
 //! Deleting a cluster: says what is lost and asks for its name.
 
-use crate::extract::{At, Sent};
-use crate::refusal::{Answer, Refusal};
-use crate::session::Visit;
-use crate::state::Console;
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Redirect};
 use serde::Deserialize;
 use updraft_api::rest::ClusterView;
-use updraft_model::ClusterId;
-use updraft_model::ClusterRole;
+use updraft_model::{ClusterId, ClusterRole};
 
 use crate::error::Complaint;
+use crate::extract::{At, Sent};
 use crate::frame::{Frame, Here};
+use crate::refusal::{Answer, Refusal};
+use crate::session::Visit;
+use crate::state::Console;
 
 #[derive(Template)]
 #[template(path = "pages/delete_cluster.html")]

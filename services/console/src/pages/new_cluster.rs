@@ -1,10 +1,5 @@
 //! A new cluster: everything has a good default, so that a name is enough.
 
-use super::cluster::back_to;
-use crate::extract::Sent;
-use crate::refusal::{Answer, Refusal};
-use crate::session::Visit;
-use crate::state::Console;
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -15,8 +10,13 @@ use updraft_api::rest::NewCluster;
 use updraft_authz::{TenantAction, tenant_allows};
 use updraft_model::ClusterName;
 
+use super::cluster::back_to;
 use crate::error::Complaint;
+use crate::extract::Sent;
 use crate::frame::{Frame, Here};
+use crate::refusal::{Answer, Refusal};
+use crate::session::Visit;
+use crate::state::Console;
 
 #[derive(Template)]
 #[template(path = "pages/new_cluster.html")]

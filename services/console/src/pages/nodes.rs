@@ -1,24 +1,20 @@
 //! Each node with its services, and the buttons that restart or start them.
 
-use super::cluster::back_to;
-use crate::extract::{At, Sent};
-use crate::frame::Here;
-use crate::refusal::Answer;
-use crate::session::Visit;
-use crate::state::Console;
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
 use axum::response::{Html, IntoResponse};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use updraft_api::rest::ServiceVerb;
-use updraft_api::rest::{ClusterView, NodeView};
-use updraft_model::NodeId;
-use updraft_model::{ClusterId, ClusterRole, Power, ServiceName, ServiceState, ServiceStatus};
+use updraft_api::rest::{ClusterView, NodeView, ServiceVerb};
+use updraft_model::{ClusterId, ClusterRole, NodeId, Power, ServiceName, ServiceState, ServiceStatus};
 
-use super::cluster::{Head, Tab};
-use crate::frame::Frame;
+use super::cluster::{Head, Tab, back_to};
+use crate::extract::{At, Sent};
+use crate::frame::{Frame, Here};
+use crate::refusal::Answer;
+use crate::session::Visit;
+use crate::state::Console;
 use crate::text::{Moment, bytes, duration};
 use crate::tone::Pill;
 

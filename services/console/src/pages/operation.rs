@@ -1,10 +1,5 @@
 //! One operation's timeline at a URL of its own, to be kept and sent around.
 
-use crate::extract::At;
-use crate::frame::Here;
-use crate::refusal::{Answer, Refusal};
-use crate::session::Visit;
-use crate::state::Console;
 use askama::Template;
 use axum::extract::State;
 use axum::response::{Html, IntoResponse};
@@ -13,7 +8,11 @@ use updraft_api::rest::{ClusterView, OperationView};
 use updraft_model::{ClusterId, OperationId};
 
 use super::cluster::{Head, Tab};
-use crate::frame::Frame;
+use crate::extract::At;
+use crate::frame::{Frame, Here};
+use crate::refusal::{Answer, Refusal};
+use crate::session::Visit;
+use crate::state::Console;
 use crate::timeline::Timeline;
 
 #[derive(Template)]

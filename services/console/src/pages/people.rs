@@ -1,21 +1,20 @@
 //! The people of the organisation: list, add, remove. For owners only.
 
-use crate::extract::{At, Sent};
-use crate::refusal::{Answer, Refusal};
-use crate::session::Visit;
-use crate::state::Console;
 use askama::Template;
 use axum::extract::State;
 use axum::response::{Html, IntoResponse, Redirect};
 use serde::Deserialize;
-use updraft_api::rest::NewPerson;
-use updraft_api::rest::Person;
+use updraft_api::rest::{NewPerson, Person};
 use updraft_app::{Actor, PageRequest};
 use updraft_model::{TenantRole, UserId};
 
 use crate::error::Complaint;
+use crate::extract::{At, Sent};
 use crate::frame::{Frame, Here};
 use crate::icon::icon;
+use crate::refusal::{Answer, Refusal};
+use crate::session::Visit;
+use crate::state::Console;
 use crate::tone::{Pill, Tone};
 
 #[derive(Template)]

@@ -1,11 +1,5 @@
 //! Signing in. Nothing else is on the page.
 
-use crate::extract::{Asked, Sent};
-use crate::local_path::LocalPath;
-use crate::refusal::{Answer, Refusal};
-use crate::session::{ClientAddress, Visit, forget, keep};
-use crate::shell::Shell;
-use crate::state::Console;
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -14,7 +8,13 @@ use serde::Deserialize;
 use updraft_api::rest::SignIn;
 
 use crate::error::Complaint;
+use crate::extract::{Asked, Sent};
 use crate::frame::Frame;
+use crate::local_path::LocalPath;
+use crate::refusal::{Answer, Refusal};
+use crate::session::{ClientAddress, Visit, forget, keep};
+use crate::shell::Shell;
+use crate::state::Console;
 
 #[derive(Template)]
 #[template(path = "pages/sign_in.html")]

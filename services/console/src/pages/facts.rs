@@ -1,0 +1,47 @@
+//! What a cluster is made of.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+use chrono::{DateTime, Utc};
+use updraft_api::rest::{ClusterView, NodeView};
+
+use crate::text::{Moment, count, short};
+
+#[derive(Template)]
+#[template(path = "pages/facts.html")]
+pub(crate) struct Facts {
+    runtime: String,
+    size: String,
+    generation: i64,
+    dag_location: String,
+    dag_version: Option<(String, String)>,
+    receipt: String,
+    created: Moment,
+    updated: Moment,
+}
+
+impl HtmlSafe for Facts {}
+
+// === impl Facts ===
+
+impl Facts {
+    pub(crate) fn new(cluster: &ClusterView, nodes: &[NodeView], now: DateTime<Utc>) -> Self {
+        let spec = &cluster.spec;
+        let workers = count(spec.workers as usize, "worker", "workers");
+        let version = cluster.dag_version.as_deref();
+        let have = nodes
+            .iter()
+            .filter(|node| version.is_some() && node.dag_version.as_deref() == version)
+            .count();
+        Self {
+            runtime: spec.runtime.clone(),
+            size: format!("{workers} × {} tasks at once", spec.worker_concurrency),
+            generation: cluster.generation.0,
+            dag_location: cluster.dag_location.clone(),
+            dag_version: version.map(|digest| (short(digest), digest.to_owned())),
+            receipt: format!("on {have} of {}", count(nodes.len(), "node", "nodes")),
+            created: Moment::new(cluster.created_at, now),
+            updated: Moment::new(cluster.updated_at, now),
+        }
+    }
+}
