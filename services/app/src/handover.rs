@@ -114,7 +114,9 @@ fn cluster_of(return_to: &str) -> Option<ClusterId> {
     let id: ClusterId = digits.parse().ok()?;
     let canonical = id.to_string() == digits && id.0 > 0;
     let path = after.split(['?', '#']).next().unwrap_or_default();
-    let no_escape = !path.split('/').any(|part| part == "." || part == "..");
+    // A browser takes `%2e` for a dot.
+    let dots = |part: &str| matches!(part.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
+    let no_escape = !path.split('/').any(dots);
     (canonical && no_escape && (after.is_empty() || after.starts_with(['/', '?', '#']))).then_some(id)
 }
 
@@ -156,6 +158,7 @@ mod tests {
             "/airflow-webserver-07/",
             "/airflow-webserver-0/",
             "/airflow-webserver-7/../airflow-webserver-8/",
+            "/airflow-webserver-7/.%2E/airflow-webserver-8/",
             "/airflow-webserver-7/\\evil",
             "/airflow-webserver-7/\r\nSet-Cookie: a=b",
             "airflow-webserver-7/",

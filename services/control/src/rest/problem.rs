@@ -113,7 +113,9 @@ fn with_problem_body(mut response: Response, id: &str) -> Response {
     let own = response.extensions_mut().remove::<Problem>();
     let problem = match own {
         Some(problem) => problem,
-        None if status.is_client_error() || status.is_server_error() => general(status),
+        None if (status.is_client_error() || status.is_server_error()) && !is_json(&response) => {
+            general(status)
+        }
         None => return response,
     };
     let (mut parts, _) = response.into_parts();
@@ -129,6 +131,13 @@ fn with_problem_body(mut response: Response, id: &str) -> Response {
     Response::from_parts(parts, body.into_response().into_body())
 }
 
+fn is_json(response: &Response) -> bool {
+    response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value == "application/json")
+}
+
 fn general(status: StatusCode) -> Problem {
     let title = format!(
         "The request was refused: {}.",
@@ -141,4 +150,31 @@ fn general(status: StatusCode) -> Problem {
         "Check the request against /api/v1/docs.",
     );
     *refused.problem
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Json;
+    use axum::http::{StatusCode, header};
+    use axum::response::IntoResponse as _;
+
+    use super::with_problem_body;
+
+    #[test]
+    fn a_bare_refusal_becomes_a_problem() {
+        let refused = with_problem_body(StatusCode::BAD_GATEWAY.into_response(), "id");
+        assert_eq!(
+            refused.headers()[header::CONTENT_TYPE],
+            "application/problem+json"
+        );
+    }
+
+    #[test]
+    fn a_failure_that_is_an_answer_stays_one() {
+        let health = (StatusCode::SERVICE_UNAVAILABLE, Json("degraded")).into_response();
+        assert_eq!(
+            with_problem_body(health, "id").headers()[header::CONTENT_TYPE],
+            "application/json"
+        );
+    }
 }
