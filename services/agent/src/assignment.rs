@@ -41,10 +41,16 @@ pub fn accept(node: NodeId, current: Option<&Assignment>, offered: &Assignment) 
         return Err(Refusal::OtherCluster);
     }
     if offered.generation < current.generation {
-        return Err(Refusal::OlderGeneration { given: offered.generation, current: current.generation });
+        return Err(Refusal::OlderGeneration {
+            given: offered.generation,
+            current: current.generation,
+        });
     }
     if offered.version <= current.version {
-        return Err(Refusal::OlderVersion { given: offered.version, current: current.version });
+        return Err(Refusal::OlderVersion {
+            given: offered.version,
+            current: current.version,
+        });
     }
     Ok(())
 }
@@ -54,17 +60,24 @@ pub fn accept(node: NodeId, current: Option<&Assignment>, offered: &Assignment) 
 /// # Errors
 /// When it is there and can't be read.
 pub fn load(layout: &Layout) -> Result<Option<Assignment>> {
-    let Some(bytes) = layout.place().read(ASSIGNMENT)? else { return Ok(None) };
+    let Some(bytes) = layout.place().read(ASSIGNMENT)? else {
+        return Ok(None);
+    };
     serde_json::from_slice(&bytes)
         .map(Some)
-        .map_err(|source| Error::Format { path: layout.path(ASSIGNMENT), source })
+        .map_err(|source| Error::Format {
+            path: layout.path(ASSIGNMENT),
+            source,
+        })
 }
 
 /// # Errors
 /// When the disk refuses.
 pub fn save(layout: &Layout, assignment: &Assignment) -> Result<()> {
-    let bytes = serde_json::to_vec(assignment)
-        .map_err(|source| Error::Format { path: layout.path(ASSIGNMENT), source })?;
+    let bytes = serde_json::to_vec(assignment).map_err(|source| Error::Format {
+        path: layout.path(ASSIGNMENT),
+        source,
+    })?;
     layout.place().write(ASSIGNMENT, &bytes, 0o600, Ownership::Agent)
 }
 
@@ -90,12 +103,18 @@ pub async fn follow(
                     continue;
                 }
                 Err(refusal) => {
-                    tracing::warn!(assignment.version = offered.version, "An assignment is refused: {refusal}");
+                    tracing::warn!(
+                        assignment.version = offered.version,
+                        "An assignment is refused: {refusal}"
+                    );
                     wait(&mut pause).await;
                 }
             },
             Err(error) => {
-                tracing::warn!(error = error.chain(), "Control can't be asked; services stay as they are");
+                tracing::warn!(
+                    error = error.chain(),
+                    "Control can't be asked; services stay as they are"
+                );
                 wait(&mut pause).await;
             }
         }
@@ -132,7 +151,10 @@ mod tests {
         assert_eq!(accept(node, Some(&current), &assignment(6, 3)), Ok(()));
         assert_eq!(
             accept(node, Some(&current), &assignment(6, 2)),
-            Err(Refusal::OlderGeneration { given: Generation(2), current: Generation(3) })
+            Err(Refusal::OlderGeneration {
+                given: Generation(2),
+                current: Generation(3)
+            })
         );
         assert_eq!(
             accept(node, Some(&current), &assignment(5, 3)),
@@ -143,7 +165,13 @@ mod tests {
     #[test]
     fn another_clusters_assignment_is_refused() {
         let node = NodeId(Default::default());
-        let other = Assignment { cluster: ClusterId(2), ..assignment(9, 9) };
-        assert_eq!(accept(node, Some(&assignment(1, 1)), &other), Err(Refusal::OtherCluster));
+        let other = Assignment {
+            cluster: ClusterId(2),
+            ..assignment(9, 9)
+        };
+        assert_eq!(
+            accept(node, Some(&assignment(1, 1)), &other),
+            Err(Refusal::OtherCluster)
+        );
     }
 }

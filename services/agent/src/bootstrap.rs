@@ -30,7 +30,10 @@ pub struct Identity {
 /// When it can't be read or understood.
 pub fn read(path: &Path) -> Result<Bootstrap> {
     let bytes = std::fs::read(path).map_err(Error::file("read", path))?;
-    serde_json::from_slice(&bytes).map_err(|source| Error::Format { path: path.to_owned(), source })
+    serde_json::from_slice(&bytes).map_err(|source| Error::Format {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// The identity on disk, or a new one from control, however long control takes to come.
@@ -44,18 +47,28 @@ pub async fn identify(bootstrap: &Bootstrap, layout: &Layout) -> Result<Identity
         return Ok(identity);
     }
     let registered = register(bootstrap).await?;
-    let identity = Identity { node: bootstrap.node, registered };
-    let text = serde_json::to_vec(&identity)
-        .map_err(|source| Error::Format { path: layout.path(IDENTITY), source })?;
+    let identity = Identity {
+        node: bootstrap.node,
+        registered,
+    };
+    let text = serde_json::to_vec(&identity).map_err(|source| Error::Format {
+        path: layout.path(IDENTITY),
+        source,
+    })?;
     layout.place().write(IDENTITY, &text, 0o600, Ownership::Agent)?;
     Ok(identity)
 }
 
 fn load(layout: &Layout) -> Result<Option<Identity>> {
-    let Some(bytes) = layout.place().read(IDENTITY)? else { return Ok(None) };
+    let Some(bytes) = layout.place().read(IDENTITY)? else {
+        return Ok(None);
+    };
     serde_json::from_slice(&bytes)
         .map(Some)
-        .map_err(|source| Error::Format { path: layout.path(IDENTITY), source })
+        .map_err(|source| Error::Format {
+            path: layout.path(IDENTITY),
+            source,
+        })
 }
 
 async fn register(bootstrap: &Bootstrap) -> Result<Registered> {
@@ -70,7 +83,11 @@ async fn register(bootstrap: &Bootstrap) -> Result<Registered> {
     loop {
         match client.register(&request).await {
             Ok(registered) => return Ok(registered),
-            Err(error @ Error::ControlRefused { status: 400..=499, .. }) => return Err(error),
+            Err(
+                error @ Error::ControlRefused {
+                    status: 400..=499, ..
+                },
+            ) => return Err(error),
             Err(error) => tracing::warn!(error = error.chain(), "The node can't be registered yet"),
         }
         tokio::time::sleep(pause).await;

@@ -33,14 +33,26 @@ impl ControlClient {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(Error::ControlUnreachable)?;
-        Ok(Self { http, base: format!("{}/agent/v1", control_url.trim_end_matches('/')), token })
+        Ok(Self {
+            http,
+            base: format!("{}/agent/v1", control_url.trim_end_matches('/')),
+            token,
+        })
     }
 
     /// # Errors
     /// When control can't be reached or refuses.
     pub async fn register(&self, request: &Register) -> Result<Registered> {
-        let request = self.http.post(format!("{}/register", self.base)).json(request).timeout(ANSWER_WITHIN);
-        send(request).await?.json().await.map_err(Error::ControlUnreachable)
+        let request = self
+            .http
+            .post(format!("{}/register", self.base))
+            .json(request)
+            .timeout(ANSWER_WITHIN);
+        send(request)
+            .await?
+            .json()
+            .await
+            .map_err(Error::ControlUnreachable)
     }
 
     /// Waits for an assignment later than `after`; `None` when there was none in time.
@@ -80,6 +92,15 @@ async fn send(request: RequestBuilder) -> Result<Response> {
     if status.is_success() || status == StatusCode::NOT_MODIFIED {
         return Ok(answer);
     }
-    let detail = answer.text().await.unwrap_or_default().chars().take(300).collect();
-    Err(Error::ControlRefused { status: status.as_u16(), detail })
+    let detail = answer
+        .text()
+        .await
+        .unwrap_or_default()
+        .chars()
+        .take(300)
+        .collect();
+    Err(Error::ControlRefused {
+        status: status.as_u16(),
+        detail,
+    })
 }

@@ -10,9 +10,16 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, Error)]
 pub enum Error {
     #[error("could not {action} `{}`", path.display())]
-    File { action: &'static str, path: PathBuf, source: io::Error },
+    File {
+        action: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
     #[error("`{}` does not hold what it should", path.display())]
-    Format { path: PathBuf, source: serde_json::Error },
+    Format {
+        path: PathBuf,
+        source: serde_json::Error,
+    },
     #[error("`{0}` is not a path below the node's directory")]
     OutsideNode(String),
     #[error("there is no system user `{0}`: create it, or start the agent without a service user")]
@@ -32,7 +39,10 @@ pub enum Error {
     #[error("{service} could not be started: {reason}")]
     Spawn { service: String, reason: String },
     #[error("the object store could not {action}")]
-    ObjectStore { action: &'static str, source: object_store::Error },
+    ObjectStore {
+        action: &'static str,
+        source: object_store::Error,
+    },
     #[error("{0}")]
     Dags(String),
 }

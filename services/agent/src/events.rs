@@ -32,12 +32,30 @@ impl Outbox {
     /// # Errors
     /// When it is there and can't be read.
     pub(crate) fn load(layout: &Layout) -> Result<Self> {
-        let Some(bytes) = layout.place().read(EVENTS)? else { return Ok(Self { next: 1, ..Self::default() }) };
-        serde_json::from_slice(&bytes).map_err(|source| Error::Format { path: layout.path(EVENTS), source })
+        let Some(bytes) = layout.place().read(EVENTS)? else {
+            return Ok(Self {
+                next: 1,
+                ..Self::default()
+            });
+        };
+        serde_json::from_slice(&bytes).map_err(|source| Error::Format {
+            path: layout.path(EVENTS),
+            source,
+        })
     }
 
-    pub(crate) fn add(&mut self, service: Option<ServiceName>, kind: &str, severity: Severity, message: &str) {
-        tracing::info!(event.kind = kind, service = service.map(ServiceName::as_str), "{message}");
+    pub(crate) fn add(
+        &mut self,
+        service: Option<ServiceName>,
+        kind: &str,
+        severity: Severity,
+        message: &str,
+    ) {
+        tracing::info!(
+            event.kind = kind,
+            service = service.map(ServiceName::as_str),
+            "{message}"
+        );
         self.waiting.push_back(AgentEvent {
             sequence: self.next,
             at: Utc::now(),
@@ -55,8 +73,10 @@ impl Outbox {
     /// # Errors
     /// When the disk refuses; the events are still in memory.
     pub(crate) fn save(&self, layout: &Layout) -> Result<()> {
-        let bytes =
-            serde_json::to_vec(self).map_err(|source| Error::Format { path: layout.path(EVENTS), source })?;
+        let bytes = serde_json::to_vec(self).map_err(|source| Error::Format {
+            path: layout.path(EVENTS),
+            source,
+        })?;
         layout.place().write(EVENTS, &bytes, 0o600, Ownership::Agent)
     }
 

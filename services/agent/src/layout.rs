@@ -53,7 +53,9 @@ impl Layout {
         ] {
             place.directory(path, mode, ownership)?;
         }
-        Ok(Self { place: Arc::new(place) })
+        Ok(Self {
+            place: Arc::new(place),
+        })
     }
 
     #[must_use]

@@ -18,5 +18,5 @@ mod usage;
 
 pub use error::{Error, Result};
 pub use layout::Layout;
-pub use run::run;
 pub use place::{Owner, Ownership, Place};
+pub use run::run;

@@ -50,7 +50,11 @@ impl Owner {
     pub fn resolve(name: Option<&str>) -> Result<Option<Self>> {
         let Some(name) = name else { return Ok(None) };
         let user = nix::unistd::User::from_name(name)
-            .map_err(|errno| Error::File { action: "look up user", path: name.into(), source: errno.into() })?
+            .map_err(|errno| Error::File {
+                action: "look up user",
+                path: name.into(),
+                source: errno.into(),
+            })?
             .ok_or_else(|| Error::NoSuchUser(name.to_owned()))?;
         let me = rustix::process::geteuid();
         if user.uid.as_raw() == me.as_raw() {
@@ -59,7 +63,10 @@ impl Owner {
         if !me.is_root() {
             return Err(Error::NotRoot(name.to_owned()));
         }
-        Ok(Some(Self { uid: user.uid.as_raw(), gid: user.gid.as_raw() }))
+        Ok(Some(Self {
+            uid: user.uid.as_raw(),
+            gid: user.gid.as_raw(),
+        }))
     }
 }
 
@@ -75,7 +82,11 @@ impl Place {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
         let root =
             rustix::fs::open(path, flags, Mode::empty()).map_err(|e| Error::file("open", path)(e.into()))?;
-        Ok(Self { path: path.to_owned(), root, owner })
+        Ok(Self {
+            path: path.to_owned(),
+            root,
+            owner,
+        })
     }
 
     #[must_use]
@@ -93,7 +104,8 @@ impl Place {
     /// # Errors
     /// When they can't be changed.
     pub fn secure(&self, mode: u32, ownership: Ownership) -> Result<()> {
-        self.own(&self.root, mode, ownership).map_err(Error::file("change owner of", &self.path))
+        self.own(&self.root, mode, ownership)
+            .map_err(Error::file("change owner of", &self.path))
     }
 
     /// Makes a directory and those above it.
@@ -102,7 +114,8 @@ impl Place {
     /// When a component is a symbolic link or no directory, or it can't be made.
     pub fn directory(&self, relative: &str, mode: u32, ownership: Ownership) -> Result<OwnedFd> {
         let parts = components(relative)?;
-        self.walk(&parts, Some((mode, ownership))).map_err(Error::file("make directory", self.path.join(relative)))
+        self.walk(&parts, Some((mode, ownership)))
+            .map_err(Error::file("make directory", self.path.join(relative)))
     }
 
     /// Makes what is missing of a path for the services; what is there stays as it is.
@@ -112,7 +125,11 @@ impl Place {
     pub fn directory_above(&self, relative: &str) -> Result<()> {
         let parts = components(relative)?;
         let there = self.walk(&parts, None).is_ok();
-        if there { Ok(()) } else { self.directory(relative, 0o700, Ownership::Service).map(|_| ()) }
+        if there {
+            Ok(())
+        } else {
+            self.directory(relative, 0o700, Ownership::Service).map(|_| ())
+        }
     }
 
     /// Replaces a file in one step.
@@ -139,7 +156,8 @@ impl Place {
         match self.open_file(relative, OFlags::RDONLY) {
             Ok(mut file) => {
                 let mut bytes = Vec::new();
-                file.read_to_end(&mut bytes).map_err(Error::file("read", self.path.join(relative)))?;
+                file.read_to_end(&mut bytes)
+                    .map_err(Error::file("read", self.path.join(relative)))?;
                 Ok(Some(bytes))
             }
             Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -156,7 +174,12 @@ impl Place {
         self.walk(&parents, None)
             .and_then(|parent| {
                 let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-                Ok(File::from(rustix::fs::openat(parent, name, flags, Mode::empty())?))
+                Ok(File::from(rustix::fs::openat(
+                    parent,
+                    name,
+                    flags,
+                    Mode::empty(),
+                )?))
             })
             .map_err(Error::file("open", self.path.join(relative)))
     }
@@ -178,7 +201,9 @@ impl Place {
     /// When it is there and can't be removed.
     pub fn remove(&self, relative: &str) -> Result<()> {
         let (parents, name) = split(relative)?;
-        let removed = self.walk(&parents, None).and_then(|parent| Ok(rustix::fs::unlinkat(parent, name, AtFlags::empty())?));
+        let removed = self
+            .walk(&parents, None)
+            .and_then(|parent| Ok(rustix::fs::unlinkat(parent, name, AtFlags::empty())?));
         match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(Error::file("remove", self.path.join(relative))(error))
@@ -236,11 +261,17 @@ impl Place {
     }
 
     fn append_in(&self, parent: &OwnedFd, name: &str, mode: u32, ownership: Ownership) -> io::Result<File> {
-        let flags = OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let flags = OFlags::CREATE
+            | OFlags::APPEND
+            | OFlags::NOFOLLOW
+            | OFlags::RDWR
+            | OFlags::CLOEXEC
+            | OFlags::NONBLOCK;
         let open = || rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o600));
         let foreign = |fd: &OwnedFd| -> io::Result<bool> {
             let stat = rustix::fs::fstat(fd)?;
-            let regular = rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile;
+            let regular =
+                rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile;
             Ok(!regular || stat.st_nlink != 1 || stat.st_uid != rustix::process::geteuid().as_raw())
         };
         let mut opened = open();
@@ -283,12 +314,18 @@ fn components(relative: &str) -> Result<Vec<&str>> {
             _ => Err(outside()),
         })
         .collect::<Result<_>>()?;
-    if parts.is_empty() { Err(outside()) } else { Ok(parts) }
+    if parts.is_empty() {
+        Err(outside())
+    } else {
+        Ok(parts)
+    }
 }
 
 fn split(relative: &str) -> Result<(Vec<&str>, &str)> {
     let mut parts = components(relative)?;
-    let name = parts.pop().ok_or_else(|| Error::OutsideNode(relative.to_owned()))?;
+    let name = parts
+        .pop()
+        .ok_or_else(|| Error::OutsideNode(relative.to_owned()))?;
     Ok((parts, name))
 }
 
@@ -304,7 +341,10 @@ mod tests {
         std::fs::write(dir.path().join("outside"), "kept").unwrap();
         std::os::unix::fs::symlink(dir.path().join("outside"), dir.path().join("node/file")).unwrap();
         for bad in ["../x", "/etc/x", "", "a/../../x", "link/x"] {
-            assert!(place.write(bad, b"x", 0o600, Ownership::Service).is_err(), "{bad}");
+            assert!(
+                place.write(bad, b"x", 0o600, Ownership::Service).is_err(),
+                "{bad}"
+            );
         }
         assert!(place.directory("link/sub", 0o700, Ownership::Service).is_err());
         assert!(place.read("file").is_err());
@@ -319,7 +359,11 @@ mod tests {
         let place = Place::open(&dir.path().join("node"), None).unwrap();
         std::fs::write(dir.path().join("outside"), "kept").unwrap();
         std::os::unix::fs::symlink(dir.path().join("outside"), dir.path().join("node/a.log")).unwrap();
-        std::io::Write::write_all(&mut place.append("a.log", 0o640, Ownership::Shared).unwrap(), b"line").unwrap();
+        std::io::Write::write_all(
+            &mut place.append("a.log", 0o640, Ownership::Shared).unwrap(),
+            b"line",
+        )
+        .unwrap();
         assert_eq!(std::fs::read(dir.path().join("outside")).unwrap(), b"kept");
         assert_eq!(place.read("a.log").unwrap().unwrap(), b"line");
     }

@@ -32,9 +32,13 @@ pub enum Health {
     Unproven,
     Healthy,
     /// It was healthy; it definitely is not since then.
-    Failing { since: Instant },
+    Failing {
+        since: Instant,
+    },
     /// It was healthy; nobody can say since then.
-    Unknown { since: Instant },
+    Unknown {
+        since: Instant,
+    },
 }
 
 /// Why a service is stopped.
@@ -62,7 +66,11 @@ pub enum Process {
         restart_nonce: i64,
         health: Health,
     },
-    Stopping { since: Instant, because: Because, killed: bool },
+    Stopping {
+        since: Instant,
+        because: Because,
+        killed: bool,
+    },
 }
 
 /// One service as the supervisor holds it.
@@ -110,17 +118,31 @@ pub fn plan(
     readiness: Readiness,
     now: Instant,
 ) -> Plan {
-    let situation = service::Situation { assignment, power, observed, readiness, now };
-    let mut plan =
-        Plan { actions: Vec::new(), states: BTreeMap::new(), phase: AgentPhase::Preparing, wake_at: None };
-    let unassigned = observed.values().map(|seen| &seen.assignment).filter(|seen| !is_assigned(assignment, seen.name));
+    let situation = service::Situation {
+        assignment,
+        power,
+        observed,
+        readiness,
+        now,
+    };
+    let mut plan = Plan {
+        actions: Vec::new(),
+        states: BTreeMap::new(),
+        phase: AgentPhase::Preparing,
+        wake_at: None,
+    };
+    let unassigned = observed
+        .values()
+        .map(|seen| &seen.assignment)
+        .filter(|seen| !is_assigned(assignment, seen.name));
     for service in assignment.services.iter().chain(unassigned) {
         let decision = situation.decide(service);
         plan.actions.extend(decision.action);
         plan.states.insert(service.name, decision.state);
         plan.wake_at = [plan.wake_at, decision.wake_at].into_iter().flatten().min();
     }
-    plan.states.retain(|name, state| *state != ServiceState::Stopped || is_assigned(assignment, *name));
+    plan.states
+        .retain(|name, state| *state != ServiceState::Stopped || is_assigned(assignment, *name));
     plan.phase = phase(power, readiness, observed, assignment, &plan.states);
     plan
 }
@@ -146,7 +168,8 @@ fn phase(
                 .iter()
                 .all(|service| !service.enabled || states.get(&service.name) == Some(&ServiceState::Healthy));
             let troubled = observed.values().any(|seen| {
-                seen.attempts.is_troubled() || states.get(&seen.assignment.name) == Some(&ServiceState::Unhealthy)
+                seen.attempts.is_troubled()
+                    || states.get(&seen.assignment.name) == Some(&ServiceState::Unhealthy)
             });
             if settled {
                 AgentPhase::Running

@@ -28,7 +28,12 @@ pub(crate) struct Meter {
 
 impl Default for Meter {
     fn default() -> Self {
-        Self { ticks_per_second: rustix::param::clock_ticks_per_second(), last: None, looks: 0, memory: None }
+        Self {
+            ticks_per_second: rustix::param::clock_ticks_per_second(),
+            last: None,
+            looks: 0,
+            memory: None,
+        }
     }
 }
 
@@ -45,7 +50,10 @@ impl Meter {
             let spent: u64 = ticks
                 .iter()
                 .map(|(id, ticks)| {
-                    let earlier = before.iter().find(|(other, _)| other == id).map_or(0, |(_, ticks)| *ticks);
+                    let earlier = before
+                        .iter()
+                        .find(|(other, _)| other == id)
+                        .map_or(0, |(_, ticks)| *ticks);
                     ticks.saturating_sub(earlier)
                 })
                 .sum();
@@ -57,7 +65,10 @@ impl Meter {
         }
         self.looks = self.looks.wrapping_add(1);
         self.last = Some((now, ticks));
-        Usage { cpu_percent, memory_bytes: self.memory }
+        Usage {
+            cpu_percent,
+            memory_bytes: self.memory,
+        }
     }
 }
 

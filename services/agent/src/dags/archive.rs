@@ -32,7 +32,11 @@ pub(super) fn pack(directory: &Path, manifest: &Manifest, archive: &Path) -> Res
             header.set_size(file.metadata()?.len());
             tar.append_data(&mut header, path, file)?;
         }
-        tar.into_inner()?.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()
+        tar.into_inner()?
+            .finish()?
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?
+            .sync_data()
     };
     write().map_err(Error::file("pack", archive))
 }
@@ -50,16 +54,21 @@ pub(super) fn unpack(archive: impl Read, directory: &Path, expected: &Digest) ->
     for entry in entries {
         let mut entry = entry.map_err(Error::file("unpack", directory))?;
         if entry.header().entry_type() != EntryType::Regular {
-            return Err(Error::Dags("a published version holds something that is not a file".to_owned()));
+            return Err(Error::Dags(
+                "a published version holds something that is not a file".to_owned(),
+            ));
         }
         let path = entry.path_bytes().into_owned();
-        let path = String::from_utf8(path).map_err(|_| Error::Dags("a published path is not UTF-8".to_owned()))?;
+        let path =
+            String::from_utf8(path).map_err(|_| Error::Dags("a published path is not UTF-8".to_owned()))?;
         let (length, sha256) = write_file(directory, checked_path(&path)?, &mut entry)?;
         manifest.add(&path, length, sha256)?;
         check_size(&manifest)?;
     }
     if manifest.digest() != *expected {
-        return Err(Error::Dags(format!("version {expected} was published with other content than its name says")));
+        return Err(Error::Dags(format!(
+            "version {expected} was published with other content than its name says"
+        )));
     }
     Ok(manifest)
 }
@@ -69,7 +78,11 @@ pub(super) fn write_file(directory: &Path, path: &str, mut content: impl Read) -
     let target = directory.join(path);
     let mut write = || -> io::Result<(u64, [u8; 32])> {
         make_parents(directory, path)?;
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&target)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o644)
+            .open(&target)?;
         file.set_permissions(Permissions::from_mode(0o644))?;
         let mut hash = Sha256::new();
         let mut length = 0;
@@ -144,7 +157,10 @@ mod tests {
         let manifest = version(&source, &[("a.py", "print()"), (&long, "x"), ("b/c.sql", "")]);
         pack(&source, &manifest, &dir.path().join("1")).unwrap();
         let bytes = std::fs::read(dir.path().join("1")).unwrap();
-        assert_eq!(unpack(bytes.as_slice(), &target, &manifest.digest()).unwrap(), manifest);
+        assert_eq!(
+            unpack(bytes.as_slice(), &target, &manifest.digest()).unwrap(),
+            manifest
+        );
         pack(&target, &manifest, &dir.path().join("2")).unwrap();
         assert_eq!(std::fs::read(dir.path().join("2")).unwrap(), bytes);
         assert_eq!(std::fs::read_to_string(target.join("a.py")).unwrap(), "print()");
@@ -160,7 +176,12 @@ mod tests {
         pack(&source, &manifest, &dir.path().join("1")).unwrap();
         let other: Digest = "0".repeat(64).parse().unwrap();
         let bytes = std::fs::read(dir.path().join("1")).unwrap();
-        assert!(unpack(bytes.as_slice(), &target, &other).unwrap_err().to_string().contains("other content"));
+        assert!(
+            unpack(bytes.as_slice(), &target, &other)
+                .unwrap_err()
+                .to_string()
+                .contains("other content")
+        );
     }
 
     #[test]

@@ -9,8 +9,8 @@ use futures::TryStreamExt as _;
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
 use object_store::{
-    ClientOptions, Error as StoreError, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions,
-    RetryConfig, UpdateVersion, WriteMultipart,
+    ClientOptions, Error as StoreError, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode,
+    PutOptions, RetryConfig, UpdateVersion, WriteMultipart,
 };
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
@@ -53,7 +53,11 @@ impl Bucket {
     /// # Errors
     /// When the delivery's endpoint makes no sense.
     pub fn connect(delivery: &DagDelivery) -> Result<Self> {
-        let retry = RetryConfig { max_retries: 2, retry_timeout: Duration::from_secs(10), ..RetryConfig::default() };
+        let retry = RetryConfig {
+            max_retries: 2,
+            retry_timeout: Duration::from_secs(10),
+            ..RetryConfig::default()
+        };
         let options = ClientOptions::new()
             .with_allow_http(true)
             .with_timeout(REQUEST_WITHIN)
@@ -68,28 +72,50 @@ impl Bucket {
             .with_retry(retry)
             .build()
             .map_err(Error::store("be set up"))?;
-        Ok(Self::new(Arc::new(store), &delivery.source_prefix, &delivery.versions_prefix))
+        Ok(Self::new(
+            Arc::new(store),
+            &delivery.source_prefix,
+            &delivery.versions_prefix,
+        ))
     }
 
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, source_prefix: &str, versions_prefix: &str) -> Self {
-        Self { store, source: Path::from(source_prefix), versions: Path::from(versions_prefix) }
+        Self {
+            store,
+            source: Path::from(source_prefix),
+            versions: Path::from(versions_prefix),
+        }
     }
 
     /// The source's objects, sorted by path.
     pub(super) async fn list(&self) -> Result<Vec<SourceObject>> {
-        let metas: Vec<ObjectMeta> =
-            self.store.list(Some(&self.source)).try_collect().await.map_err(Error::store("list the DAG source"))?;
-        let mut objects: Vec<_> = metas.into_iter().filter_map(|meta| self.source_object(meta)).collect();
+        let metas: Vec<ObjectMeta> = self
+            .store
+            .list(Some(&self.source))
+            .try_collect()
+            .await
+            .map_err(Error::store("list the DAG source"))?;
+        let mut objects: Vec<_> = metas
+            .into_iter()
+            .filter_map(|meta| self.source_object(meta))
+            .collect();
         objects.sort();
         Ok(objects)
     }
 
     /// An object as it was listed; refused when it has changed since.
     pub(super) async fn read(&self, object: &SourceObject) -> Result<Bytes> {
-        let options = GetOptions { if_match: Some(object.tag.clone()), ..GetOptions::default() };
+        let options = GetOptions {
+            if_match: Some(object.tag.clone()),
+            ..GetOptions::default()
+        };
         let location = self.location(&object.path);
-        let answer = self.store.get_opts(&location, options).await.map_err(Error::store("read a DAG file"))?;
+        let answer = self
+            .store
+            .get_opts(&location, options)
+            .await
+            .map_err(Error::store("read a DAG file"))?;
         answer.bytes().await.map_err(Error::store("read a DAG file"))
     }
 
@@ -99,15 +125,28 @@ impl Bucket {
     }
 
     /// The current version if its tag is not `known` any more.
-    pub(super) async fn current_unless(&self, known: Option<String>) -> Result<Option<(Current, Option<String>)>> {
-        let options = GetOptions { if_none_match: known, ..GetOptions::default() };
-        let answer = match self.store.get_opts(&self.versions.clone().join("current"), options).await {
+    pub(super) async fn current_unless(
+        &self,
+        known: Option<String>,
+    ) -> Result<Option<(Current, Option<String>)>> {
+        let options = GetOptions {
+            if_none_match: known,
+            ..GetOptions::default()
+        };
+        let answer = match self
+            .store
+            .get_opts(&self.versions.clone().join("current"), options)
+            .await
+        {
             Ok(answer) => answer,
             Err(StoreError::NotFound { .. } | StoreError::NotModified { .. }) => return Ok(None),
             Err(error) => return Err(Error::store("read the current DAG version")(error)),
         };
         let tag = answer.meta.e_tag.clone();
-        let bytes = answer.bytes().await.map_err(Error::store("read the current DAG version"))?;
+        let bytes = answer
+            .bytes()
+            .await
+            .map_err(Error::store("read the current DAG version"))?;
         let current = serde_json::from_slice(&bytes)
             .map_err(|_| Error::Dags("the object `current` names no DAG version".to_owned()))?;
         Ok(Some((current, tag)))
@@ -129,10 +168,17 @@ impl Bucket {
         if length <= PART as u64 {
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes).await.map_err(unreadable())?;
-            self.store.put(&self.archive(digest), bytes.into()).await.map_err(failed())?;
+            self.store
+                .put(&self.archive(digest), bytes.into())
+                .await
+                .map_err(failed())?;
             return Ok(());
         }
-        let upload = self.store.put_multipart(&self.archive(digest)).await.map_err(failed())?;
+        let upload = self
+            .store
+            .put_multipart(&self.archive(digest))
+            .await
+            .map_err(failed())?;
         let mut writer = WriteMultipart::new_with_chunk_size(upload, PART);
         let mut buffer = vec![0; 1 << 20];
         loop {
@@ -150,13 +196,19 @@ impl Bucket {
     pub(super) async fn set_current(&self, current: &Current, before: Option<Option<String>>) -> Result<()> {
         let mode = match before {
             None => PutMode::Create,
-            Some(Some(tag)) => PutMode::Update(UpdateVersion { e_tag: Some(tag), version: None }),
+            Some(Some(tag)) => PutMode::Update(UpdateVersion {
+                e_tag: Some(tag),
+                version: None,
+            }),
             Some(None) => PutMode::Overwrite,
         };
         let bytes = serde_json::to_vec(current)
             .map_err(|_| Error::Dags("the current version can't be written down".to_owned()))?;
         let location = self.versions.clone().join("current");
-        let options = PutOptions { mode, ..PutOptions::default() };
+        let options = PutOptions {
+            mode,
+            ..PutOptions::default()
+        };
         self.store
             .put_opts(&location, bytes.into(), options)
             .await
@@ -170,9 +222,13 @@ impl Bucket {
         let failed = || Error::store("fetch a DAG version");
         let answer = self.store.get(&self.archive(digest)).await.map_err(failed())?;
         let mut stream = answer.into_stream();
-        let mut file = tokio::fs::File::create(archive).await.map_err(Error::file("write", archive))?;
+        let mut file = tokio::fs::File::create(archive)
+            .await
+            .map_err(Error::file("write", archive))?;
         while let Some(chunk) = stream.try_next().await.map_err(failed())? {
-            file.write_all(&chunk).await.map_err(Error::file("write", archive))?;
+            file.write_all(&chunk)
+                .await
+                .map_err(Error::file("write", archive))?;
         }
         file.flush().await.map_err(Error::file("write", archive))
     }
@@ -182,17 +238,30 @@ impl Bucket {
         if meta.location.prefix_matches(&self.versions) && !self.source.prefix_matches(&self.versions) {
             return None;
         }
-        let path = meta.location.as_ref().strip_prefix(self.source.as_ref())?.trim_start_matches('/').to_owned();
+        let path = meta
+            .location
+            .as_ref()
+            .strip_prefix(self.source.as_ref())?
+            .trim_start_matches('/')
+            .to_owned();
         if path.is_empty() || super::digest::is_litter(&path) {
             return None;
         }
         let tag = meta.e_tag.unwrap_or_else(|| meta.last_modified.to_rfc3339());
-        Some(SourceObject { path, size: meta.size, tag })
+        Some(SourceObject {
+            path,
+            size: meta.size,
+            tag,
+        })
     }
 
     fn location(&self, path: &str) -> Path {
         let prefix = self.source.as_ref();
-        if prefix.is_empty() { Path::from(path) } else { Path::from(format!("{prefix}/{path}")) }
+        if prefix.is_empty() {
+            Path::from(path)
+        } else {
+            Path::from(format!("{prefix}/{path}"))
+        }
     }
 
     fn archive(&self, digest: &Digest) -> Path {

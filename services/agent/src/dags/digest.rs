@@ -36,7 +36,10 @@ impl FromStr for Digest {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let hex = text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let hex = text.len() == 64
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         if hex {
             Ok(Self(text.to_owned()))
         } else {
@@ -79,7 +82,11 @@ impl Manifest {
             above = parent;
         }
         let below = format!("{path}/");
-        let is_directory = self.files.range(below.clone()..).next().is_some_and(|(next, _)| next.starts_with(&below));
+        let is_directory = self
+            .files
+            .range(below.clone()..)
+            .next()
+            .is_some_and(|(next, _)| next.starts_with(&below));
         if is_directory || self.files.insert(path.to_owned(), (length, sha256)).is_some() {
             return Err(Error::Dags(format!("`{path}` is there twice")));
         }
@@ -129,7 +136,9 @@ pub(super) fn checked_path(path: &str) -> Result<&str> {
     };
     if path.len() > LONGEST_PATH || path.split('/').any(bad_name) {
         let shown: String = path.chars().take(120).flat_map(char::escape_default).collect();
-        return Err(Error::Dags(format!("`{shown}` can't be a file of a DAG version: rename it")));
+        return Err(Error::Dags(format!(
+            "`{shown}` can't be a file of a DAG version: rename it"
+        )));
     }
     Ok(path)
 }
@@ -170,7 +179,17 @@ mod tests {
 
     #[test]
     fn paths_that_lead_elsewhere_are_refused() {
-        for bad in ["", "/a", "a//b", "../a", "a/../b", "a/.", "a\nb", "a\\b", &"x".repeat(256)] {
+        for bad in [
+            "",
+            "/a",
+            "a//b",
+            "../a",
+            "a/../b",
+            "a/.",
+            "a\nb",
+            "a\\b",
+            &"x".repeat(256),
+        ] {
             assert!(checked_path(bad).is_err(), "{bad:?}");
         }
         for good in ["a.py", "team/a b.sql", ".airflowignore", "ünïcode.py"] {

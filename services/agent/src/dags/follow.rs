@@ -35,7 +35,9 @@ async fn step(
     known: &mut Option<String>,
     events: &mpsc::Sender<DagEvent>,
 ) -> Result<()> {
-    let Some((current, tag)) = bucket.current_unless(known.clone()).await? else { return Ok(()) };
+    let Some((current, tag)) = bucket.current_unless(known.clone()).await? else {
+        return Ok(());
+    };
     shelf.fetch(bucket, &current.digest).await?;
     if shelf.current().as_ref() != Some(&current.digest) {
         if shelf.current().is_some() {

@@ -46,7 +46,9 @@ pub async fn deliver(
     loop {
         let current = delivery.borrow_and_update().clone();
         let work = async {
-            let Some(delivery) = current else { return std::future::pending().await };
+            let Some(delivery) = current else {
+                return std::future::pending().await;
+            };
             match Bucket::connect(&delivery) {
                 Ok(bucket) => run(&shelf, &bucket, delivery.resolver, &events).await,
                 Err(error) => {
@@ -71,7 +73,11 @@ pub async fn run(shelf: &Shelf, bucket: &Bucket, resolver: bool, events: &mpsc::
             std::future::pending::<()>().await;
         }
     };
-    tokio::join!(resolving, follow::current(shelf, bucket, events), follow::wanted(shelf, bucket, events));
+    tokio::join!(
+        resolving,
+        follow::current(shelf, bucket, events),
+        follow::wanted(shelf, bucket, events)
+    );
 }
 
 /// Tells a failure once, when it is sure to be one, and the recovery after it.

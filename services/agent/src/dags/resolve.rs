@@ -36,7 +36,11 @@ pub(super) async fn run(shelf: &Shelf, bucket: &Bucket, events: &mpsc::Sender<Da
     let mut resolved = None;
     loop {
         let settled = step(shelf, bucket, &mut resolved, events).await;
-        let pause = if matches!(settled, Ok(false)) { SETTLE } else { trouble.pause(LIST) };
+        let pause = if matches!(settled, Ok(false)) {
+            SETTLE
+        } else {
+            trouble.pause(LIST)
+        };
         trouble.note(settled.map(|_| ()), events).await;
         sleep(pause).await;
     }
@@ -50,7 +54,10 @@ async fn step(
     events: &mpsc::Sender<DagEvent>,
 ) -> Result<bool> {
     let objects = bucket.list().await?;
-    if resolved.as_ref().is_some_and(|resolved| resolved.objects == objects) {
+    if resolved
+        .as_ref()
+        .is_some_and(|resolved| resolved.objects == objects)
+    {
         return Ok(true);
     }
     let (files, manifest) = match snapshot(shelf, bucket, &objects, resolved.as_ref()).await {
@@ -79,7 +86,13 @@ async fn snapshot(
     check(objects)?;
     let unchanged: BTreeMap<&str, &SourceObject> = resolved
         .filter(|resolved| shelf.has(&resolved.digest))
-        .map(|resolved| resolved.objects.iter().map(|object| (object.path.as_str(), object)).collect())
+        .map(|resolved| {
+            resolved
+                .objects
+                .iter()
+                .map(|object| (object.path.as_str(), object))
+                .collect()
+        })
         .unwrap_or_default();
     let earlier = resolved.map(|resolved| shelf.version(&resolved.digest));
     let files = shelf.aside_directory()?;
@@ -88,12 +101,17 @@ async fn snapshot(
         .iter()
         .map(|object| {
             let same = unchanged.get(object.path.as_str()) == Some(&object);
-            let here = earlier.as_ref().filter(|_| same).map(|earlier| earlier.join(&object.path));
+            let here = earlier
+                .as_ref()
+                .filter(|_| same)
+                .map(|earlier| earlier.join(&object.path));
             copy(bucket.clone(), object.clone(), here, Arc::clone(&directory))
         })
         .collect();
-    let written: Vec<(String, u64, [u8; 32])> =
-        futures::stream::iter(copies).buffer_unordered(AT_ONCE).try_collect().await?;
+    let written: Vec<(String, u64, [u8; 32])> = futures::stream::iter(copies)
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await?;
     let mut manifest = Manifest::default();
     for (path, length, sha256) in written {
         manifest.add(&path, length, sha256)?;
@@ -146,7 +164,11 @@ async fn publish(
     events: &mpsc::Sender<DagEvent>,
 ) -> Result<()> {
     let digest = manifest.digest();
-    let current = Current { digest: digest.clone(), files: manifest.len() as u64, bytes: manifest.bytes() };
+    let current = Current {
+        digest: digest.clone(),
+        files: manifest.len() as u64,
+        bytes: manifest.bytes(),
+    };
     if !bucket.has(&digest).await? {
         let archive = shelf.aside("archive");
         let (packed, files, manifest) = blocking(move || {

@@ -9,9 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::Mutex;
 
+use super::archive;
 use super::bucket::Bucket;
 use super::digest::{Digest, Manifest};
-use super::archive;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::place::Ownership;
@@ -68,9 +68,15 @@ impl Shelf {
     pub fn new(layout: Layout) -> Self {
         // What an agent that was killed left half-made.
         if let Ok(entries) = std::fs::read_dir(layout.path("dags/incoming")) {
-            entries.flatten().for_each(|entry| drop(Aside { path: entry.path() }));
+            entries
+                .flatten()
+                .for_each(|entry| drop(Aside { path: entry.path() }));
         }
-        Self { layout, busy: Arc::default(), next: Arc::default() }
+        Self {
+            layout,
+            busy: Arc::default(),
+            next: Arc::default(),
+        }
     }
 
     #[must_use]
@@ -93,7 +99,12 @@ impl Shelf {
     /// # Errors
     /// When the disk refuses; then the earlier one stays.
     pub fn set_current(&self, digest: &Digest) -> Result<()> {
-        self.layout.place().write(CURRENT, format!("{digest}\n").as_bytes(), 0o640, Ownership::Shared)
+        self.layout.place().write(
+            CURRENT,
+            format!("{digest}\n").as_bytes(),
+            0o640,
+            Ownership::Shared,
+        )
     }
 
     /// Makes a version's files look new: Airflow parses at once what was modified since it last parsed it, and a version
@@ -122,7 +133,9 @@ impl Shelf {
     /// A name for something half-made.
     pub(super) fn aside(&self, kind: &str) -> Aside {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        Aside { path: self.layout.path(&format!("dags/incoming/{kind}-{number}")) }
+        Aside {
+            path: self.layout.path(&format!("dags/incoming/{kind}-{number}")),
+        }
     }
 
     /// An empty directory for something half-made.
@@ -171,7 +184,10 @@ impl Shelf {
     /// Versions that runs asked for and that are not here.
     #[must_use]
     pub fn wanted(&self) -> Vec<Digest> {
-        self.asked_for().into_iter().filter(|digest| !self.has(digest)).collect()
+        self.asked_for()
+            .into_iter()
+            .filter(|digest| !self.has(digest))
+            .collect()
     }
 
     /// Removes versions that nobody is known to use.
@@ -188,7 +204,8 @@ impl Shelf {
                 continue;
             }
             let trash = self.aside("trash");
-            std::fs::rename(self.version(&digest), trash.path()).map_err(Error::file("remove", trash.path()))?;
+            std::fs::rename(self.version(&digest), trash.path())
+                .map_err(Error::file("remove", trash.path()))?;
         }
         Ok(())
     }
@@ -201,12 +218,18 @@ impl Shelf {
     fn asked_for(&self) -> Vec<Digest> {
         let fresh = |at: SystemTime| at.elapsed().map_or(true, |age| age < WANTED_FOR);
         let asked = names(&self.layout.path("dags/wanted"));
-        asked.into_iter().filter(|(_, at)| fresh(*at)).map(|(digest, _)| digest).collect()
+        asked
+            .into_iter()
+            .filter(|(_, at)| fresh(*at))
+            .map(|(digest, _)| digest)
+            .collect()
     }
 }
 
 fn names(directory: &Path) -> Vec<(Digest, SystemTime)> {
-    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return Vec::new();
+    };
     entries
         .flatten()
         .filter_map(|entry| {
@@ -227,7 +250,9 @@ fn sync(directory: &Path, manifest: &Manifest) -> std::io::Result<()> {
     std::fs::File::open(directory)?.sync_all()
 }
 
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(_) => Err(Error::Dags("the work was broken off".to_owned())),

@@ -40,7 +40,9 @@ pub(super) async fn listen(
 ) {
     let within = Duration::from_secs(within_s.max(1).into());
     // `worker.heartbeat`, and `worker.online` which comes first.
-    let pattern = channel.strip_suffix("heartbeat").map_or_else(|| channel.to_owned(), |stem| format!("{stem}*"));
+    let pattern = channel
+        .strip_suffix("heartbeat")
+        .map_or_else(|| channel.to_owned(), |stem| format!("{stem}*"));
     loop {
         if let Err(reason) = subscribe(broker, password, &pattern, hostname, within, process, &tell).await {
             tell(Outcome::Unknown(reason));
@@ -61,8 +63,10 @@ async fn subscribe(
     let unreachable = |error: ::redis::RedisError| format!("the broker can't be asked: {}", error.category());
     let silent = |_| "the broker does not answer in time".to_owned();
     let client = redis::client(broker, password).map_err(unreachable)?;
-    let mut subscription =
-        tokio::time::timeout(CONNECT_WITHIN, client.get_async_pubsub()).await.map_err(silent)?.map_err(unreachable)?;
+    let mut subscription = tokio::time::timeout(CONNECT_WITHIN, client.get_async_pubsub())
+        .await
+        .map_err(silent)?
+        .map_err(unreachable)?;
     tokio::time::timeout(CONNECT_WITHIN, subscription.psubscribe(pattern))
         .await
         .map_err(silent)?
@@ -84,7 +88,10 @@ async fn subscribe(
             Ok(None) => return Err("the broker broke off".to_owned()),
             Err(_) => {
                 heard = tokio::time::Instant::now();
-                tell(Outcome::Unhealthy(format!("no heartbeat for {} s", within.as_secs())));
+                tell(Outcome::Unhealthy(format!(
+                    "no heartbeat for {} s",
+                    within.as_secs()
+                )));
             }
         }
     }
@@ -93,9 +100,12 @@ async fn subscribe(
 /// A heartbeat of this very worker: its name can be taken by another, its process can't.
 fn read(payload: &[u8], hostname: &str, process: ProcessId) -> Option<Heartbeat> {
     let envelope: Envelope = serde_json::from_slice(payload).ok()?;
-    let body = base64::engine::general_purpose::STANDARD.decode(envelope.body).ok()?;
+    let body = base64::engine::general_purpose::STANDARD
+        .decode(envelope.body)
+        .ok()?;
     let beat: Heartbeat = serde_json::from_slice(&body).ok()?;
-    let ours = beat.pid == process.pid || Stat::read(beat.pid).is_some_and(|stat| stat.session == process.pid);
+    let ours =
+        beat.pid == process.pid || Stat::read(beat.pid).is_some_and(|stat| stat.session == process.pid);
     (beat.hostname == hostname && ours).then_some(beat)
 }
 
@@ -112,7 +122,10 @@ mod tests {
             let body = base64::engine::general_purpose::STANDARD.encode(body.to_string());
             serde_json::json!({ "body": body, "content-type": "application/json" }).to_string()
         };
-        let worker = ProcessId { pid: 4_000_000, start_time: 1 };
+        let worker = ProcessId {
+            pid: 4_000_000,
+            start_time: 1,
+        };
         assert!(read(message("worker@a", 4_000_000).as_bytes(), "worker@a", worker).is_some());
         assert!(read(message("worker@b", 4_000_000).as_bytes(), "worker@a", worker).is_none());
         assert!(read(message("worker@a", 4_000_001).as_bytes(), "worker@a", worker).is_none());

@@ -32,12 +32,20 @@ pub(super) async fn json(client: &reqwest::Client, url: &str, paths: &[String], 
 
 /// The JSON at a URL; `Unknown` when nobody answers, `Unhealthy` when the answer is wrong.
 pub(super) async fn fetch(client: &reqwest::Client, url: &str) -> Result<Value, Outcome> {
-    let mut answer = client.get(url).send().await.map_err(|error| Outcome::Unhealthy(describe(&error)))?;
+    let mut answer = client
+        .get(url)
+        .send()
+        .await
+        .map_err(|error| Outcome::Unhealthy(describe(&error)))?;
     if !answer.status().is_success() {
         return Err(Outcome::Unhealthy(format!("{url} answered {}", answer.status())));
     }
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| Outcome::Unhealthy(describe(&error)))? {
+    while let Some(chunk) = answer
+        .chunk()
+        .await
+        .map_err(|error| Outcome::Unhealthy(describe(&error)))?
+    {
         body.extend_from_slice(&chunk);
         if body.len() > LARGEST {
             return Err(Outcome::Unhealthy(format!("{url} answers without end")));

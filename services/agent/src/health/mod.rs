@@ -61,9 +61,25 @@ impl Client {
 
     /// Checks until aborted; tells each outcome.
     pub async fn check(self, subject: Subject, tell: impl Fn(Outcome)) {
-        if let HealthCheck::CeleryWorker { broker, channel, hostname, within_s, .. } = &subject.service.health {
+        if let HealthCheck::CeleryWorker {
+            broker,
+            channel,
+            hostname,
+            within_s,
+            ..
+        } = &subject.service.health
+        {
             let password = subject.password.as_deref();
-            return celery::listen(broker, password, channel, hostname, *within_s, subject.process, tell).await;
+            return celery::listen(
+                broker,
+                password,
+                channel,
+                hostname,
+                *within_s,
+                subject.process,
+                tell,
+            )
+            .await;
         }
         let mut warm = subject.proven;
         let mut proven = false;
@@ -85,10 +101,14 @@ impl Client {
             HealthCheck::HttpStatus { url } => http::status(&self.http, url).await,
             HealthCheck::HttpJson { url, paths, expect } => http::json(&self.http, url, paths, expect).await,
             HealthCheck::Redis { address, .. } => redis::ping(address, subject.password.as_deref()).await,
-            HealthCheck::MonitorHealth { url, component, heartbeat } => {
-                monitor::check(&self.http, url, component, heartbeat, subject.started_at).await
+            HealthCheck::MonitorHealth {
+                url,
+                component,
+                heartbeat,
+            } => monitor::check(&self.http, url, component, heartbeat, subject.started_at).await,
+            HealthCheck::Process | HealthCheck::CeleryWorker { .. } if subject.process.is_alive() => {
+                Outcome::Healthy
             }
-            HealthCheck::Process | HealthCheck::CeleryWorker { .. } if subject.process.is_alive() => Outcome::Healthy,
             HealthCheck::Process | HealthCheck::CeleryWorker { .. } => {
                 Outcome::Unhealthy("its process has ended".to_owned())
             }
@@ -101,7 +121,9 @@ impl Client {
             let asked = self.http.get(url).timeout(WARM_WITHIN).send().await;
             match asked {
                 Ok(answer) if answer.status().is_success() => {}
-                Ok(answer) => return Outcome::Unhealthy(format!("warming up: {url} answered {}", answer.status())),
+                Ok(answer) => {
+                    return Outcome::Unhealthy(format!("warming up: {url} answered {}", answer.status()));
+                }
                 Err(error) => return Outcome::Unhealthy(format!("warming up: {}", http::describe(&error))),
             }
         }

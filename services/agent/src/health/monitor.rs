@@ -31,7 +31,10 @@ fn judge(document: &Value, component: &str, heartbeat: &str, started_at: DateTim
     let Some(entry) = document.get(component) else {
         return Outcome::Unknown(format!("Airflow says nothing of {component}"));
     };
-    let beat = entry.get(heartbeat).and_then(Value::as_str).and_then(|text| text.parse::<DateTime<Utc>>().ok());
+    let beat = entry
+        .get(heartbeat)
+        .and_then(Value::as_str)
+        .and_then(|text| text.parse::<DateTime<Utc>>().ok());
     match (entry.get("status").and_then(Value::as_str), beat) {
         (Some("healthy"), Some(beat)) if beat + SLACK >= started_at => Outcome::Healthy,
         (Some("healthy"), _) => Outcome::Unhealthy("no heartbeat since it was started".to_owned()),
@@ -52,8 +55,17 @@ mod tests {
             judge(&document, "triggerer", "beat", started)
         };
         assert_eq!(told("healthy", "2026-11-21T10:00:00.2+00:00"), Outcome::Healthy);
-        assert!(matches!(told("healthy", "2026-11-21T09:59:50+00:00"), Outcome::Unhealthy(_)));
-        assert!(matches!(told("unhealthy", "2026-11-21T10:00:10+00:00"), Outcome::Unhealthy(_)));
-        assert!(matches!(judge(&serde_json::json!({}), "triggerer", "beat", started), Outcome::Unknown(_)));
+        assert!(matches!(
+            told("healthy", "2026-11-21T09:59:50+00:00"),
+            Outcome::Unhealthy(_)
+        ));
+        assert!(matches!(
+            told("unhealthy", "2026-11-21T10:00:10+00:00"),
+            Outcome::Unhealthy(_)
+        ));
+        assert!(matches!(
+            judge(&serde_json::json!({}), "triggerer", "beat", started),
+            Outcome::Unknown(_)
+        ));
     }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, RedisConnectionInfo, RedisResult};
+use redis::{
+    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, RedisConnectionInfo, RedisResult,
+};
 
 use super::Outcome;
 
@@ -10,7 +12,9 @@ const WITHIN: Duration = Duration::from_secs(3);
 
 pub(super) async fn ping(address: &str, password: Option<&str>) -> Outcome {
     let asked = tokio::time::timeout(WITHIN, async {
-        let mut connection = client(address, password)?.get_multiplexed_async_connection().await?;
+        let mut connection = client(address, password)?
+            .get_multiplexed_async_connection()
+            .await?;
         redis::cmd("PING").query_async::<String>(&mut connection).await
     });
     match asked.await {

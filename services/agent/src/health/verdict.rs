@@ -40,7 +40,10 @@ impl Outcome {
 
 impl Default for Verdict {
     fn default() -> Self {
-        Self { health: Health::Unproven, failures: 0 }
+        Self {
+            health: Health::Unproven,
+            failures: 0,
+        }
     }
 }
 
@@ -48,7 +51,10 @@ impl Verdict {
     /// Of a process that was healthy under an earlier agent: what it is now, nobody has asked yet.
     #[must_use]
     pub fn remembered(now: Instant) -> Self {
-        Self { health: Health::Unknown { since: now }, failures: 0 }
+        Self {
+            health: Health::Unknown { since: now },
+            failures: 0,
+        }
     }
 
     #[must_use]
@@ -70,16 +76,29 @@ impl Verdict {
     #[must_use]
     pub fn after(self, outcome: &Outcome, now: Instant) -> Self {
         match (outcome, self.health) {
-            (Outcome::Healthy, _) => Self { health: Health::Healthy, failures: 0 },
-            (_, Health::Unproven) | (Outcome::Unknown(_), Health::Failing { .. } | Health::Unknown { .. }) => self,
-            (Outcome::Unknown(_), Health::Healthy) => Self { health: Health::Unknown { since: now }, ..self },
+            (Outcome::Healthy, _) => Self {
+                health: Health::Healthy,
+                failures: 0,
+            },
+            (_, Health::Unproven)
+            | (Outcome::Unknown(_), Health::Failing { .. } | Health::Unknown { .. }) => self,
+            (Outcome::Unknown(_), Health::Healthy) => Self {
+                health: Health::Unknown { since: now },
+                ..self
+            },
             (Outcome::Unhealthy(_), Health::Failing { .. }) => self,
-            (Outcome::Unhealthy(_), Health::Healthy | Health::Unknown { .. }) if self.failures + 1 < FAILURES => {
-                Self { failures: self.failures + 1, ..self }
+            (Outcome::Unhealthy(_), Health::Healthy | Health::Unknown { .. })
+                if self.failures + 1 < FAILURES =>
+            {
+                Self {
+                    failures: self.failures + 1,
+                    ..self
+                }
             }
-            (Outcome::Unhealthy(_), Health::Healthy | Health::Unknown { .. }) => {
-                Self { health: Health::Failing { since: now }, failures: 0 }
-            }
+            (Outcome::Unhealthy(_), Health::Healthy | Health::Unknown { .. }) => Self {
+                health: Health::Failing { since: now },
+                failures: 0,
+            },
         }
     }
 }
@@ -97,12 +116,19 @@ mod tests {
     #[test]
     fn one_bad_answer_is_no_verdict_but_three_are() {
         let now = Instant::now();
-        let healthy = Verdict::default().after(&bad(), now).after(&Outcome::Healthy, now);
+        let healthy = Verdict::default()
+            .after(&bad(), now)
+            .after(&Outcome::Healthy, now);
         assert_eq!(healthy.health(), Health::Healthy);
         let twice = healthy.after(&bad(), now).after(&bad(), now);
         assert!(twice.is_healthy());
         assert_eq!(twice.after(&bad(), now).health(), Health::Failing { since: now });
-        assert!(twice.after(&Outcome::Healthy, now).after(&bad(), now).is_healthy());
+        assert!(
+            twice
+                .after(&Outcome::Healthy, now)
+                .after(&bad(), now)
+                .is_healthy()
+        );
     }
 
     #[test]
@@ -111,6 +137,9 @@ mod tests {
         let unknown = Outcome::Unknown("silence".to_owned());
         assert_eq!(Verdict::default().after(&unknown, now).health(), Health::Unproven);
         let healthy = Verdict::default().after(&Outcome::Healthy, now);
-        assert_eq!(healthy.after(&unknown, now).health(), Health::Unknown { since: now });
+        assert_eq!(
+            healthy.after(&unknown, now).health(),
+            Health::Unknown { since: now }
+        );
     }
 }

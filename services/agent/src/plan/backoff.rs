@@ -25,15 +25,30 @@ impl Attempts {
     /// The process ended unasked. `healthy_for`: how long it had been healthy, none if it never was.
     #[must_use]
     pub fn after_failure(&self, healthy_for: Option<Duration>, now: Instant) -> Self {
-        let earlier = if healthy_for.is_some_and(|time| time >= STABLE) { 0 } else { self.failures };
-        let stillborn = if healthy_for.is_some() { 0 } else { self.stillborn + 1 };
-        Self { failures: earlier.saturating_add(1), stillborn, ended: Some(now) }
+        let earlier = if healthy_for.is_some_and(|time| time >= STABLE) {
+            0
+        } else {
+            self.failures
+        };
+        let stillborn = if healthy_for.is_some() {
+            0
+        } else {
+            self.stillborn + 1
+        };
+        Self {
+            failures: earlier.saturating_add(1),
+            stillborn,
+            ended: Some(now),
+        }
     }
 
     /// It became healthy: it can start after all.
     #[must_use]
     pub fn after_health(&self) -> Self {
-        Self { stillborn: 0, ..self.clone() }
+        Self {
+            stillborn: 0,
+            ..self.clone()
+        }
     }
 
     /// When it may be tried again; none: at once.

@@ -29,15 +29,27 @@ pub(super) struct Decision {
 
 impl Decision {
     fn rest(state: ServiceState) -> Self {
-        Self { action: None, state, wake_at: None }
+        Self {
+            action: None,
+            state,
+            wake_at: None,
+        }
     }
 
     fn act(action: Action, state: ServiceState) -> Self {
-        Self { action: Some(action), state, wake_at: None }
+        Self {
+            action: Some(action),
+            state,
+            wake_at: None,
+        }
     }
 
     fn until(state: ServiceState, wake_at: Instant) -> Self {
-        Self { action: None, state, wake_at: Some(wake_at) }
+        Self {
+            action: None,
+            state,
+            wake_at: Some(wake_at),
+        }
     }
 }
 
@@ -51,7 +63,12 @@ impl Situation<'_> {
                 Process::None => self.decide_absent(service, Some(seen)),
                 Process::Launching => Decision::rest(ServiceState::Starting),
                 Process::Stopping { since, killed, .. } => self.decide_stopping(service, *since, *killed),
-                Process::Running { started, digest, restart_nonce, health } => {
+                Process::Running {
+                    started,
+                    digest,
+                    restart_nonce,
+                    health,
+                } => {
                     let changed = *digest != service.digest || *restart_nonce < service.restart_nonce;
                     self.decide_running(service, *started, changed, *health)
                 }
@@ -60,7 +77,11 @@ impl Situation<'_> {
     }
 
     fn is_wanted(&self, service: &ServiceAssignment) -> bool {
-        let assigned = self.assignment.services.iter().any(|other| other.name == service.name);
+        let assigned = self
+            .assignment
+            .services
+            .iter()
+            .any(|other| other.name == service.name);
         self.power == NodePower::Run && service.enabled && assigned
     }
 
@@ -75,7 +96,12 @@ impl Situation<'_> {
         }
         let ready =
             self.readiness.files && self.readiness.environment && (self.readiness.parent || !service.prefork);
-        if ready && service.after.iter().all(|name| self.is_healthy_or_not_wanted(*name)) {
+        if ready
+            && service
+                .after
+                .iter()
+                .all(|name| self.is_healthy_or_not_wanted(*name))
+        {
             Decision::act(Action::Start(service.name), ServiceState::Starting)
         } else {
             Decision::rest(ServiceState::Waiting)
@@ -146,11 +172,22 @@ impl Situation<'_> {
     }
 
     fn is_healthy_or_not_wanted(&self, name: ServiceName) -> bool {
-        let Some(service) = self.assignment.services.iter().find(|service| service.name == name) else {
+        let Some(service) = self
+            .assignment
+            .services
+            .iter()
+            .find(|service| service.name == name)
+        else {
             return true;
         };
         let healthy = self.observed.get(&name).is_some_and(|seen| {
-            matches!(seen.process, Process::Running { health: Health::Healthy | Health::Unknown { .. }, .. })
+            matches!(
+                seen.process,
+                Process::Running {
+                    health: Health::Healthy | Health::Unknown { .. },
+                    ..
+                }
+            )
         });
         healthy || !self.is_wanted(service)
     }
@@ -165,5 +202,9 @@ impl Situation<'_> {
 
 fn later(one: Instant, other: Instant) -> Instant {
     // Past deadlines that lead to nothing must not make the caller spin.
-    if one > other { one } else { other + Duration::from_secs(5) }
+    if one > other {
+        one
+    } else {
+        other + Duration::from_secs(5)
+    }
 }

@@ -6,7 +6,11 @@ use updraft_model::{AgentPhase, ClusterId, Generation, NodeId, NodeRole, Service
 
 use super::{Action, Attempts, Because, Health, Observed, Plan, Process, Readiness, plan};
 
-const READY: Readiness = Readiness { files: true, environment: true, parent: true };
+const READY: Readiness = Readiness {
+    files: true,
+    environment: true,
+    parent: true,
+};
 
 fn service(name: ServiceName, after: &[ServiceName]) -> ServiceAssignment {
     ServiceAssignment {
@@ -15,12 +19,17 @@ fn service(name: ServiceName, after: &[ServiceName]) -> ServiceAssignment {
         env: BTreeMap::new(),
         prefork: name != ServiceName::Broker,
         after: after.to_vec(),
-        health: HealthCheck::HttpStatus { url: "http://127.64.0.1:1/".to_owned() },
+        health: HealthCheck::HttpStatus {
+            url: "http://127.64.0.1:1/".to_owned(),
+        },
         warm: Vec::new(),
         interval_s: 5,
         start_within_s: 60,
         ports: Vec::new(),
-        stop: StopPolicy { signal: "TERM".to_owned(), grace_s: 30 },
+        stop: StopPolicy {
+            signal: "TERM".to_owned(),
+            grace_s: 30,
+        },
         restart_nonce: 0,
         enabled: true,
         digest: "1".to_owned(),
@@ -58,35 +67,79 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        Self { assignment: node(), power: NodePower::Run, observed: BTreeMap::new(), readiness: READY, now: Instant::now() }
+        Self {
+            assignment: node(),
+            power: NodePower::Run,
+            observed: BTreeMap::new(),
+            readiness: READY,
+            now: Instant::now(),
+        }
     }
 
     fn with(mut self, name: ServiceName, process: Process) -> Self {
-        let assignment = self.assignment.services.iter().find(|service| service.name == name).unwrap().clone();
-        self.observed.insert(name, Observed { assignment, process, attempts: Attempts::default(), held_until: None });
+        let assignment = self
+            .assignment
+            .services
+            .iter()
+            .find(|service| service.name == name)
+            .unwrap()
+            .clone();
+        self.observed.insert(
+            name,
+            Observed {
+                assignment,
+                process,
+                attempts: Attempts::default(),
+                held_until: None,
+            },
+        );
         self
     }
 
     fn running(self, name: ServiceName, health: Health) -> Self {
         let started = self.now;
-        self.with(name, Process::Running { started, digest: "1".to_owned(), restart_nonce: 0, health })
+        self.with(
+            name,
+            Process::Running {
+                started,
+                digest: "1".to_owned(),
+                restart_nonce: 0,
+                health,
+            },
+        )
     }
 
     fn all_healthy() -> Self {
-        [ServiceName::Broker, ServiceName::Scheduler, ServiceName::Triggerer]
-            .into_iter()
-            .fold(Self::new(), |world, name| world.running(name, Health::Healthy))
+        [
+            ServiceName::Broker,
+            ServiceName::Scheduler,
+            ServiceName::Triggerer,
+        ]
+        .into_iter()
+        .fold(Self::new(), |world, name| world.running(name, Health::Healthy))
     }
 
     fn plan(&self) -> Plan {
-        plan(&self.assignment, self.power, &self.observed, self.readiness, self.now)
+        plan(
+            &self.assignment,
+            self.power,
+            &self.observed,
+            self.readiness,
+            self.now,
+        )
     }
 }
 
 #[test]
 fn everything_that_waits_for_nothing_starts_at_once() {
     let plan = World::new().plan();
-    assert_eq!(plan.actions, [Action::Start(ServiceName::Broker), Action::Start(ServiceName::Triggerer)]);
+    assert_eq!(
+        plan.actions,
+        [
+            Action::Start(ServiceName::Broker),
+            Action::Start(ServiceName::Triggerer)
+        ]
+    );
     assert_eq!(plan.states[&ServiceName::Scheduler], ServiceState::Waiting);
     assert_eq!(plan.phase, AgentPhase::Starting);
 }
@@ -101,15 +154,28 @@ fn a_broker_needs_no_parent() {
 #[test]
 fn after_means_healthy() {
     let world = World::new().running(ServiceName::Broker, Health::Unproven);
-    assert!(!world.plan().actions.contains(&Action::Start(ServiceName::Scheduler)));
+    assert!(
+        !world
+            .plan()
+            .actions
+            .contains(&Action::Start(ServiceName::Scheduler))
+    );
     let world = World::new().running(ServiceName::Broker, Health::Healthy);
-    assert!(world.plan().actions.contains(&Action::Start(ServiceName::Scheduler)));
+    assert!(
+        world
+            .plan()
+            .actions
+            .contains(&Action::Start(ServiceName::Scheduler))
+    );
 }
 
 #[test]
 fn a_node_runs_when_every_service_is_healthy() {
     let plan = World::all_healthy().plan();
-    assert_eq!((plan.phase, plan.actions.len(), plan.wake_at), (AgentPhase::Running, 0, None));
+    assert_eq!(
+        (plan.phase, plan.actions.len(), plan.wake_at),
+        (AgentPhase::Running, 0, None)
+    );
 }
 
 #[test]
@@ -126,7 +192,12 @@ fn stopping_begins_with_what_nothing_needs() {
     );
     assert_eq!(plan.phase, AgentPhase::Stopping);
     let world = world.with(ServiceName::Scheduler, Process::None);
-    assert!(world.plan().actions.contains(&Action::Stop(ServiceName::Broker, Because::Unwanted)));
+    assert!(
+        world
+            .plan()
+            .actions
+            .contains(&Action::Stop(ServiceName::Broker, Because::Unwanted))
+    );
 }
 
 #[test]
@@ -140,7 +211,11 @@ fn a_node_is_stopped_when_every_service_has_ended() {
 fn grace_ends_in_a_kill_that_is_sent_once() {
     let mut world = World::new();
     let since = world.now;
-    let stopping = |killed| Process::Stopping { since, because: Because::Changed, killed };
+    let stopping = |killed| Process::Stopping {
+        since,
+        because: Because::Changed,
+        killed,
+    };
     world = world.with(ServiceName::Broker, stopping(false));
     assert_eq!(world.plan().wake_at, Some(since + Duration::from_secs(30)));
     world.now = since + Duration::from_secs(30);
@@ -156,7 +231,10 @@ fn a_restart_is_asked_for_by_nonce_or_digest() {
     world.assignment.services[2].digest = "2".to_owned();
     assert_eq!(
         world.plan().actions,
-        [Action::Stop(ServiceName::Broker, Because::Changed), Action::Stop(ServiceName::Triggerer, Because::Changed)]
+        [
+            Action::Stop(ServiceName::Broker, Because::Changed),
+            Action::Stop(ServiceName::Triggerer, Because::Changed)
+        ]
     );
 }
 
@@ -164,7 +242,10 @@ fn a_restart_is_asked_for_by_nonce_or_digest() {
 fn disabling_stops_one_service_and_the_rest_is_still_running() {
     let mut world = World::all_healthy();
     world.assignment.services[2].enabled = false;
-    assert_eq!(world.plan().actions, [Action::Stop(ServiceName::Triggerer, Because::Unwanted)]);
+    assert_eq!(
+        world.plan().actions,
+        [Action::Stop(ServiceName::Triggerer, Because::Unwanted)]
+    );
     world = world.with(ServiceName::Triggerer, Process::None);
     assert_eq!(world.plan().phase, AgentPhase::Running);
 }
@@ -173,7 +254,10 @@ fn disabling_stops_one_service_and_the_rest_is_still_running() {
 fn what_is_no_longer_assigned_is_stopped_and_forgotten() {
     let mut world = World::all_healthy();
     world.assignment.services.pop();
-    assert_eq!(world.plan().actions, [Action::Stop(ServiceName::Triggerer, Because::Unwanted)]);
+    assert_eq!(
+        world.plan().actions,
+        [Action::Stop(ServiceName::Triggerer, Because::Unwanted)]
+    );
     world.observed.get_mut(&ServiceName::Triggerer).unwrap().process = Process::None;
     assert!(!world.plan().states.contains_key(&ServiceName::Triggerer));
 }
@@ -188,7 +272,12 @@ fn failures_wait_longer_and_longer_but_never_above_a_minute() {
             attempts.pause().as_millis()
         })
         .collect();
-    assert_eq!(pauses, [200, 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000, 60000, 60000, 60000]);
+    assert_eq!(
+        pauses,
+        [
+            200, 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000, 60000, 60000, 60000
+        ]
+    );
     let recovered = attempts.after_failure(Some(Duration::from_secs(61)), now);
     assert_eq!(recovered.pause().as_millis(), 200);
 }
@@ -200,7 +289,10 @@ fn a_failed_service_backs_off_then_starts() {
     world.observed.get_mut(&ServiceName::Triggerer).unwrap().attempts = failed;
     let plan = world.plan();
     assert_eq!(plan.states[&ServiceName::Triggerer], ServiceState::BackingOff);
-    assert_eq!((plan.phase, plan.wake_at), (AgentPhase::Degraded, Some(world.now + Duration::from_millis(200))));
+    assert_eq!(
+        (plan.phase, plan.wake_at),
+        (AgentPhase::Degraded, Some(world.now + Duration::from_millis(200)))
+    );
     world.now += Duration::from_millis(200);
     assert_eq!(world.plan().actions, [Action::Start(ServiceName::Triggerer)]);
 }
@@ -209,7 +301,12 @@ fn a_failed_service_backs_off_then_starts() {
 fn a_start_that_takes_too_long_has_failed() {
     let mut world = World::new().running(ServiceName::Broker, Health::Unproven);
     world.now += Duration::from_secs(60);
-    assert!(world.plan().actions.contains(&Action::Stop(ServiceName::Broker, Because::FailedToStart)));
+    assert!(
+        world
+            .plan()
+            .actions
+            .contains(&Action::Stop(ServiceName::Broker, Because::FailedToStart))
+    );
 }
 
 #[test]
@@ -217,7 +314,10 @@ fn health_that_cannot_be_asked_never_restarts_a_service() {
     let mut world = World::all_healthy();
     let since = world.now;
     world = world.running(ServiceName::Triggerer, Health::Unknown { since });
-    assert_eq!(world.plan().states[&ServiceName::Triggerer], ServiceState::Healthy);
+    assert_eq!(
+        world.plan().states[&ServiceName::Triggerer],
+        ServiceState::Healthy
+    );
     world.now += Duration::from_secs(3600);
     let plan = world.plan();
     assert_eq!(plan.states[&ServiceName::Triggerer], ServiceState::Unhealthy);
@@ -229,9 +329,15 @@ fn lasting_bad_health_restarts_a_service() {
     let mut world = World::all_healthy();
     let since = world.now;
     world = world.running(ServiceName::Scheduler, Health::Failing { since });
-    assert_eq!(world.plan().states[&ServiceName::Scheduler], ServiceState::Unhealthy);
+    assert_eq!(
+        world.plan().states[&ServiceName::Scheduler],
+        ServiceState::Unhealthy
+    );
     world.now += Duration::from_secs(120);
-    assert_eq!(world.plan().actions, [Action::Stop(ServiceName::Scheduler, Because::Unhealthy)]);
+    assert_eq!(
+        world.plan().actions,
+        [Action::Stop(ServiceName::Scheduler, Because::Unhealthy)]
+    );
 }
 
 #[test]
@@ -239,14 +345,31 @@ fn what_other_nodes_are_connected_to_stops_when_they_let_go_or_after_a_while() {
     let mut world = World::all_healthy();
     world.power = NodePower::Stop;
     let until = world.now + super::HOLD;
-    world.observed.get_mut(&ServiceName::Triggerer).unwrap().held_until = Some(until);
+    world
+        .observed
+        .get_mut(&ServiceName::Triggerer)
+        .unwrap()
+        .held_until = Some(until);
     let plan = world.plan();
-    assert_eq!(plan.actions, [Action::Stop(ServiceName::Scheduler, Because::Unwanted)]);
+    assert_eq!(
+        plan.actions,
+        [Action::Stop(ServiceName::Scheduler, Because::Unwanted)]
+    );
     assert!(plan.wake_at.is_some_and(|at| at < until));
     world.now = until;
-    assert!(world.plan().actions.contains(&Action::Stop(ServiceName::Triggerer, Because::Unwanted)));
+    assert!(
+        world
+            .plan()
+            .actions
+            .contains(&Action::Stop(ServiceName::Triggerer, Because::Unwanted))
+    );
     world.power = NodePower::Run;
     world.assignment.services[2].enabled = false;
     world.now = until - super::HOLD;
-    assert!(world.plan().actions.contains(&Action::Stop(ServiceName::Triggerer, Because::Unwanted)));
+    assert!(
+        world
+            .plan()
+            .actions
+            .contains(&Action::Stop(ServiceName::Triggerer, Because::Unwanted))
+    );
 }

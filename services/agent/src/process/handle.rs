@@ -32,7 +32,10 @@ impl ProcessId {
     /// Who has this pid now.
     #[must_use]
     pub fn of(pid: i32) -> Option<Self> {
-        Stat::read(pid).map(|stat| Self { pid, start_time: stat.start_time })
+        Stat::read(pid).map(|stat| Self {
+            pid,
+            start_time: stat.start_time,
+        })
     }
 
     #[must_use]
@@ -43,7 +46,9 @@ impl ProcessId {
     /// The user it runs as.
     #[must_use]
     pub fn uid(self) -> Option<u32> {
-        std::fs::metadata(format!("/proc/{}", self.pid)).ok().map(|meta| meta.uid())
+        std::fs::metadata(format!("/proc/{}", self.pid))
+            .ok()
+            .map(|meta| meta.uid())
     }
 
     /// Sends a signal to this process and to no other that may have taken its pid.
@@ -51,7 +56,9 @@ impl ProcessId {
     /// # Errors
     /// When it may not be signalled; that it has ended is no error.
     pub fn signal(self, signal: Signal) -> io::Result<()> {
-        let Some(pid) = Pid::from_raw(self.pid) else { return Ok(()) };
+        let Some(pid) = Pid::from_raw(self.pid) else {
+            return Ok(());
+        };
         let fd = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
             Ok(fd) => fd,
             Err(rustix::io::Errno::SRCH) => return Ok(()),
@@ -75,7 +82,9 @@ impl Handle {
     /// # Errors
     /// When the kernel refuses.
     pub fn open(id: ProcessId) -> io::Result<Option<Self>> {
-        let Some(pid) = Pid::from_raw(id.pid) else { return Ok(None) };
+        let Some(pid) = Pid::from_raw(id.pid) else {
+            return Ok(None);
+        };
         let fd = match rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK) {
             Ok(fd) => fd,
             Err(rustix::io::Errno::SRCH) => return Ok(None),
@@ -86,7 +95,10 @@ impl Handle {
         if !same {
             return Ok(None);
         }
-        #[expect(deprecated, reason = "its successor is unsafe; an OwnedFd is the descriptor it owns")]
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe; an OwnedFd is the descriptor it owns"
+        )]
         let fd = AsyncFd::with_interest(fd, Interest::READABLE)?;
         Ok(Some(Self { id, fd: Arc::new(fd) }))
     }

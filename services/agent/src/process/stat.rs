@@ -26,7 +26,9 @@ impl Stat {
     /// Every process there is.
     #[must_use]
     pub fn read_all() -> Vec<Self> {
-        let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+        let Ok(entries) = std::fs::read_dir("/proc") else {
+            return Vec::new();
+        };
         entries
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
             .filter_map(Self::read)
@@ -64,7 +66,8 @@ mod tests {
 
     #[test]
     fn names_may_hold_anything() {
-        let line = "7 (a) R 9 (b) S 1 7 7 0 -1 4194304 1 2 3 4 50 60 7 8 20 0 1 0 12345 99 11 18446744073709551615";
+        let line =
+            "7 (a) R 9 (b) S 1 7 7 0 -1 4194304 1 2 3 4 50 60 7 8 20 0 1 0 12345 99 11 18446744073709551615";
         let stat = Stat::parse(line).unwrap();
         assert_eq!((stat.pid, stat.state, stat.parent, stat.session), (7, 'S', 1, 7));
         assert_eq!((stat.cpu_ticks, stat.start_time), (110, 12345));
@@ -73,6 +76,10 @@ mod tests {
     #[test]
     fn this_process_is_found() {
         let me = i32::try_from(std::process::id()).unwrap();
-        assert!(Stat::read_all().iter().any(|stat| stat.pid == me && !stat.is_dead()));
+        assert!(
+            Stat::read_all()
+                .iter()
+                .any(|stat| stat.pid == me && !stat.is_dead())
+        );
     }
 }

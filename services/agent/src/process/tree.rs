@@ -23,7 +23,9 @@ impl Tree {
 
     #[must_use]
     pub fn from_stats(stats: impl IntoIterator<Item = Stat>) -> Self {
-        Self { processes: stats.into_iter().map(|stat| (stat.pid, stat)).collect() }
+        Self {
+            processes: stats.into_iter().map(|stat| (stat.pid, stat)).collect(),
+        }
     }
 
     #[must_use]
@@ -35,7 +37,9 @@ impl Tree {
     #[must_use]
     pub fn members(&self, root: ProcessId) -> BTreeSet<ProcessId> {
         // A leader's pid is not given away while its session has members: another process there means it is over.
-        let usurped = self.get(root.pid).is_some_and(|stat| stat.start_time != root.start_time);
+        let usurped = self
+            .get(root.pid)
+            .is_some_and(|stat| stat.start_time != root.start_time);
         if usurped {
             return BTreeSet::new();
         }
@@ -62,7 +66,10 @@ impl Tree {
             .into_iter()
             .filter_map(|pid| self.get(pid))
             .filter(|stat| !stat.is_dead())
-            .map(|stat| ProcessId { pid: stat.pid, start_time: stat.start_time })
+            .map(|stat| ProcessId {
+                pid: stat.pid,
+                start_time: stat.start_time,
+            })
             .collect()
     }
 
@@ -72,7 +79,10 @@ impl Tree {
         self.processes
             .values()
             .filter(|stat| !stat.is_dead())
-            .map(|stat| ProcessId { pid: stat.pid, start_time: stat.start_time })
+            .map(|stat| ProcessId {
+                pid: stat.pid,
+                start_time: stat.start_time,
+            })
             .filter(move |id| id.uid() == Some(uid) && carries(id.pid, &entry))
     }
 }
@@ -95,8 +105,10 @@ pub fn kill_tree(root: ProcessId, mark: &str, uid: u32) -> usize {
         let tree = Tree::read();
         let mut members = tree.members(root);
         members.extend(tree.marked(mark, uid));
-        let fresh: Vec<_> =
-            members.into_iter().filter(|id| !killed.contains(id) && id.uid() == Some(uid)).collect();
+        let fresh: Vec<_> = members
+            .into_iter()
+            .filter(|id| !killed.contains(id) && id.uid() == Some(uid))
+            .collect();
         if fresh.is_empty() {
             break;
         }
@@ -115,11 +127,22 @@ mod tests {
     use super::{ProcessId, Stat, Tree};
 
     fn process(pid: i32, parent: i32, session: i32, start_time: u64) -> Stat {
-        Stat { pid, state: 'S', parent, group: session, session, cpu_ticks: 0, start_time }
+        Stat {
+            pid,
+            state: 'S',
+            parent,
+            group: session,
+            session,
+            cpu_ticks: 0,
+            start_time,
+        }
     }
 
     fn pids(tree: &Tree, pid: i32, start_time: u64) -> Vec<i32> {
-        tree.members(ProcessId { pid, start_time }).into_iter().map(|id| id.pid).collect()
+        tree.members(ProcessId { pid, start_time })
+            .into_iter()
+            .map(|id| id.pid)
+            .collect()
     }
 
     #[test]

@@ -23,7 +23,9 @@ pub(super) async fn listen(address: String, tls: Tls, offered: Arc<Offered>) {
     let acceptor = TlsAcceptor::from(Arc::clone(&tls.server));
     let places = Arc::new(Semaphore::new(MOST));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
         match listener.accept().await {
             Ok((stream, _)) => {
                 let (address, acceptor, offered) = (address.clone(), acceptor.clone(), Arc::clone(&offered));
@@ -56,7 +58,8 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor, address: &str, offered:
         Ok((mut service, _in_use)) => {
             if peer.write_all(b"+\n").await.is_ok() {
                 // Either side's end is an ordinary end.
-                let _ = copy_bidirectional_with_sizes(&mut peer, &mut service, wire::BUFFER, wire::BUFFER).await;
+                let _ =
+                    copy_bidirectional_with_sizes(&mut peer, &mut service, wire::BUFFER, wire::BUFFER).await;
             }
         }
         Err(reason) => {
@@ -69,7 +72,10 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor, address: &str, offered:
 async fn dial(address: &str, line: &str, offered: &Arc<Offered>) -> Result<(TcpStream, Use), &'static str> {
     let port: u16 = line.parse().map_err(|_| "that is no port")?;
     let Some(in_use) = offered.connect(port) else {
-        tracing::warn!(relay.port = port, "A peer asked for a port that no service here offers");
+        tracing::warn!(
+            relay.port = port,
+            "A peer asked for a port that no service here offers"
+        );
         return Err("no service here offers that port");
     };
     match timeout(DIAL_WITHIN, TcpStream::connect((address, port))).await {

@@ -53,9 +53,18 @@ impl Relays {
 
     /// Listens where the assignment says and forwards to where it says. Connections that are open stay as they are.
     pub fn apply(&mut self, assignment: &Assignment) {
-        self.offered.set(assignment.services.iter().flat_map(|service| service.ports.iter().copied()));
+        self.offered.set(
+            assignment
+                .services
+                .iter()
+                .flat_map(|service| service.ports.iter().copied()),
+        );
         // A node of the role that is asked for offers the port itself.
-        let wanted: Vec<_> = assignment.relays.iter().filter(|relay| relay.role != assignment.role).collect();
+        let wanted: Vec<_> = assignment
+            .relays
+            .iter()
+            .filter(|relay| relay.role != assignment.role)
+            .collect();
         self.near.retain(|port, near| {
             let keep = wanted.iter().any(|relay| relay.listen_port == *port);
             if !keep {
@@ -67,7 +76,11 @@ impl Relays {
             self.forward(assignment, relay);
         }
         if self.far.is_none() {
-            let task = tokio::spawn(far::listen(self.address.clone(), self.tls.clone(), Arc::clone(&self.offered)));
+            let task = tokio::spawn(far::listen(
+                self.address.clone(),
+                self.tls.clone(),
+                Arc::clone(&self.offered),
+            ));
             self.far = Some(task.abort_handle());
         }
     }

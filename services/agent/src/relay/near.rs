@@ -20,7 +20,12 @@ const LONGEST_RETRY: Duration = Duration::from_millis(500);
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const LISTEN_AGAIN: Duration = Duration::from_millis(200);
 
-pub(super) async fn listen(address: String, cluster: ClusterId, tls: Tls, target: watch::Receiver<RelayAssignment>) {
+pub(super) async fn listen(
+    address: String,
+    cluster: ClusterId,
+    tls: Tls,
+    target: watch::Receiver<RelayAssignment>,
+) {
     let port = target.borrow().listen_port;
     let listener = bind(&address, port).await;
     loop {
@@ -52,9 +57,16 @@ pub(super) async fn bind(address: &str, port: u16) -> TcpListener {
     }
 }
 
-async fn carry(mut service: TcpStream, cluster: ClusterId, tls: Tls, mut target: watch::Receiver<RelayAssignment>) {
+async fn carry(
+    mut service: TcpStream,
+    cluster: ClusterId,
+    tls: Tls,
+    mut target: watch::Receiver<RelayAssignment>,
+) {
     wire::tune(&service);
-    let Some(mut peer) = reach(&service, cluster, &tls, &mut target).await else { return };
+    let Some(mut peer) = reach(&service, cluster, &tls, &mut target).await else {
+        return;
+    };
     // Either side's end is an ordinary end.
     let _ = copy_bidirectional_with_sizes(&mut service, &mut peer, wire::BUFFER, wire::BUFFER).await;
 }
@@ -76,7 +88,11 @@ async fn reach(
             Err(_) => "no answer in time".to_owned(),
         };
         if Instant::now() + pause >= deadline {
-            tracing::warn!(relay.port = relay.listen_port, problem, "A relayed connection was given up");
+            tracing::warn!(
+                relay.port = relay.listen_port,
+                problem,
+                "A relayed connection was given up"
+            );
             return None;
         }
         tokio::select! {
@@ -93,18 +109,29 @@ async fn reach(
     }
 }
 
-async fn connect(relay: &RelayAssignment, cluster: ClusterId, tls: &Tls) -> Result<TlsStream<TcpStream>, String> {
+async fn connect(
+    relay: &RelayAssignment,
+    cluster: ClusterId,
+    tls: &Tls,
+) -> Result<TlsStream<TcpStream>, String> {
     let target = relay.target.as_deref().ok_or("there is no such node now")?;
     let name = tls::peer_name(relay.role, cluster).map_err(|error| error.to_string())?;
-    let stream = TcpStream::connect(target).await.map_err(|error| error.to_string())?;
+    let stream = TcpStream::connect(target)
+        .await
+        .map_err(|error| error.to_string())?;
     wire::tune(&stream);
     let mut stream = TlsConnector::from(tls.client.clone())
         .connect(name, stream)
         .await
         .map_err(|error| error.to_string())?;
     let request = format!("{}\n", relay.target_port);
-    stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
-    let answer = wire::read_line(&mut stream, wire::LONGEST_ANSWER).await.map_err(|error| error.to_string())?;
+    stream
+        .write_all(request.as_bytes())
+        .await
+        .map_err(|error| error.to_string())?;
+    let answer = wire::read_line(&mut stream, wire::LONGEST_ANSWER)
+        .await
+        .map_err(|error| error.to_string())?;
     if answer == "+" { Ok(stream) } else { Err(answer) }
 }
 

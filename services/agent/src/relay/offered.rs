@@ -35,7 +35,10 @@ impl Offered {
             return None;
         }
         *state.open.entry(port).or_default() += 1;
-        Some(Use { offered: Arc::clone(self), port })
+        Some(Use {
+            offered: Arc::clone(self),
+            port,
+        })
     }
 
     pub(super) fn is_in_use(&self, port: u16) -> bool {

@@ -38,7 +38,10 @@ impl Tls {
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_root_certificates(roots)
             .with_client_auth_cert(chain, key)?;
-        Ok(Self { client: Arc::new(client), server: Arc::new(server) })
+        Ok(Self {
+            client: Arc::new(client),
+            server: Arc::new(server),
+        })
     }
 }
 
@@ -66,5 +69,9 @@ fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>> {
     let found: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes())
         .collect::<Result<_, _>>()
         .map_err(|_| Error::Certificates("a certificate is not PEM"))?;
-    if found.is_empty() { Err(Error::Certificates("there is none")) } else { Ok(found) }
+    if found.is_empty() {
+        Err(Error::Certificates("there is none"))
+    } else {
+        Ok(found)
+    }
 }

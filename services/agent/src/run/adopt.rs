@@ -32,7 +32,11 @@ impl Node {
             }
         }
         self.adopt_assignment(stored);
-        let handles: Vec<_> = self.slots.iter().filter_map(|(name, slot)| Some((*name, slot.handle()?))).collect();
+        let handles: Vec<_> = self
+            .slots
+            .iter()
+            .filter_map(|(name, slot)| Some((*name, slot.handle()?)))
+            .collect();
         for (name, handle) in handles {
             self.watch(name, handle);
         }
@@ -50,17 +54,27 @@ impl Node {
     }
 
     fn adopt(&mut self, name: ServiceName, handle: &Handle) {
-        let Some(slot) = self.slots.get_mut(&name) else { return };
-        let age = (Utc::now() - slot.record.started_at).to_std().unwrap_or(Duration::ZERO);
+        let Some(slot) = self.slots.get_mut(&name) else {
+            return;
+        };
+        let age = (Utc::now() - slot.record.started_at)
+            .to_std()
+            .unwrap_or(Duration::ZERO);
         let now = Instant::now();
         slot.record.process = Some(handle.id());
         slot.adopt(handle.clone(), now.checked_sub(age).unwrap_or(now), now);
-        tracing::info!(service = name.as_str(), process.pid = handle.id().pid, "A running service was adopted");
+        tracing::info!(
+            service = name.as_str(),
+            process.pid = handle.id().pid,
+            "A running service was adopted"
+        );
     }
 
     /// It ended while no agent watched.
     fn lost(&mut self, name: ServiceName, process: ProcessId) {
-        let Some(slot) = self.slots.get_mut(&name) else { return };
+        let Some(slot) = self.slots.get_mut(&name) else {
+            return;
+        };
         slot.launch();
         self.failed_process(name, process, "ended while no agent watched", Instant::now());
     }
@@ -79,7 +93,10 @@ fn stranger(name: ServiceName) -> ServiceAssignment {
         interval_s: 5,
         start_within_s: 120,
         ports: Vec::new(),
-        stop: StopPolicy { signal: "TERM".to_owned(), grace_s: 30 },
+        stop: StopPolicy {
+            signal: "TERM".to_owned(),
+            grace_s: 30,
+        },
         restart_nonce: 0,
         enabled: false,
         digest: String::new(),

@@ -36,15 +36,24 @@ impl Node {
             .assignment
             .as_ref()
             .and_then(|assignment| assignment.services.iter().find(|service| service.name == name));
-        let Some(mut service) = service.cloned() else { return };
+        let Some(mut service) = service.cloned() else {
+            return;
+        };
         service.env.insert(MARK.to_owned(), self.mark(name));
         let parent = match &self.parent {
             ParentState::Ready(parent) => Some(parent.clone()),
             ParentState::Absent | ParentState::Starting | ParentState::Failed => None,
         };
-        let launch = Launch { service: service.clone(), layout: self.layout.clone(), parent };
+        let launch = Launch {
+            service: service.clone(),
+            layout: self.layout.clone(),
+            parent,
+        };
         let log = self.layout.path(&layout::log(name));
-        let slot = self.slots.entry(name).or_insert_with(|| Slot::new(service.clone(), None));
+        let slot = self
+            .slots
+            .entry(name)
+            .or_insert_with(|| Slot::new(service.clone(), None));
         slot.assignment = service;
         slot.record.boot = boot();
         slot.record.started_at = Utc::now();
@@ -63,21 +72,34 @@ impl Node {
     }
 
     fn stop(&mut self, name: ServiceName, because: Because, now: Instant) {
-        let Some(slot) = self.slots.get_mut(&name) else { return };
+        let Some(slot) = self.slots.get_mut(&name) else {
+            return;
+        };
         let Some(process) = slot.process() else { return };
         let signal = signal(&slot.assignment.stop.signal);
         slot.stop(because, now);
-        tracing::info!(service = name.as_str(), process.pid = process.pid, ?because, "A service is stopped");
+        tracing::info!(
+            service = name.as_str(),
+            process.pid = process.pid,
+            ?because,
+            "A service is stopped"
+        );
         if let Err(error) = process.signal(signal) {
             tracing::warn!(service = name.as_str(), %error, "A service could not be told to stop");
         }
     }
 
     fn kill(&mut self, name: ServiceName) {
-        let Some(slot) = self.slots.get_mut(&name) else { return };
+        let Some(slot) = self.slots.get_mut(&name) else {
+            return;
+        };
         let Some(process) = slot.process() else { return };
         slot.kill();
-        let killed = kill_tree(process, &self.mark(name), service_uid(self.layout.place().owner()));
+        let killed = kill_tree(
+            process,
+            &self.mark(name),
+            service_uid(self.layout.place().owner()),
+        );
         let message = format!("{name} did not end within its grace and was killed ({killed} processes).");
         self.event(Some(name), "service_killed", Severity::Warning, &message);
     }
@@ -86,7 +108,9 @@ impl Node {
         match launched {
             Ok(launched) => {
                 let process = launched.handle.id();
-                let Some(slot) = self.slots.get_mut(&name) else { return };
+                let Some(slot) = self.slots.get_mut(&name) else {
+                    return;
+                };
                 slot.record.process = Some(process);
                 slot.record.origin = launched.origin;
                 slot.run(launched.handle.clone(), launched.child, now);
@@ -102,14 +126,21 @@ impl Node {
 
     /// Watches a process's end and health until it ends.
     pub(super) fn watch(&mut self, name: ServiceName, handle: Handle) {
-        let Some(slot) = self.slots.get_mut(&name) else { return };
+        let Some(slot) = self.slots.get_mut(&name) else {
+            return;
+        };
         let process = handle.id();
         let subject = Subject {
             service: slot.assignment.clone(),
             process,
             started_at: slot.record.started_at,
             proven: slot.record.proven,
-            password: password(self.assignment.as_ref().map_or(&[], |assignment| &assignment.files), &slot.assignment),
+            password: password(
+                self.assignment
+                    .as_ref()
+                    .map_or(&[], |assignment| &assignment.files),
+                &slot.assignment,
+            ),
         };
         let (client, tell) = (self.health.clone(), self.tell.clone());
         let check = tokio::spawn(client.check(subject, move |outcome| {
@@ -128,7 +159,9 @@ impl Node {
     }
 
     pub(super) fn checked(&mut self, name: ServiceName, process: ProcessId, outcome: &Outcome, now: Instant) {
-        let Some(slot) = self.slots.get_mut(&name) else { return };
+        let Some(slot) = self.slots.get_mut(&name) else {
+            return;
+        };
         match slot.note(process, outcome, now) {
             HealthChange::None => {}
             HealthChange::Proven => {
@@ -136,7 +169,12 @@ impl Node {
                 self.save_record(name);
             }
             HealthChange::Recovered => {
-                self.event(Some(name), "service_recovered", Severity::Info, &format!("{name} is healthy again."));
+                self.event(
+                    Some(name),
+                    "service_recovered",
+                    Severity::Info,
+                    &format!("{name} is healthy again."),
+                );
             }
             HealthChange::Lost(reason) => {
                 let message = format!("{name} runs but is not healthy: {reason}");
@@ -146,7 +184,9 @@ impl Node {
     }
 
     pub(super) fn ended(&mut self, name: ServiceName, process: ProcessId, ended: Ended, now: Instant) {
-        let Some(slot) = self.slots.get_mut(&name) else { return };
+        let Some(slot) = self.slots.get_mut(&name) else {
+            return;
+        };
         if slot.process() != Some(process) {
             return;
         }
@@ -159,7 +199,9 @@ impl Node {
         let uid = service_uid(self.layout.place().owner());
         let crashed = self.failed(name, how, now);
         let mark = self.mark(name);
-        let Some(slot) = self.slots.get_mut(&name) else { return };
+        let Some(slot) = self.slots.get_mut(&name) else {
+            return;
+        };
         // A crashed worker's tasks go on without it and finish; all else would be in the next process's way.
         if crashed && name == ServiceName::Worker {
             slot.record.orphaned.push(process);
@@ -167,7 +209,11 @@ impl Node {
             for root in slot.record.orphaned.drain(..).chain([process]) {
                 let left = kill_tree(root, &mark, uid);
                 if left > 0 {
-                    tracing::info!(service = name.as_str(), processes = left, "What a service left behind was killed");
+                    tracing::info!(
+                        service = name.as_str(),
+                        processes = left,
+                        "What a service left behind was killed"
+                    );
                 }
             }
         }
@@ -176,13 +222,26 @@ impl Node {
 
     /// Returns whether that was a failure.
     fn failed(&mut self, name: ServiceName, how: &str, now: Instant) -> bool {
-        let Some(slot) = self.slots.get_mut(&name) else { return false };
+        let Some(slot) = self.slots.get_mut(&name) else {
+            return false;
+        };
         let was_healthy = slot.record.proven;
-        let Some(attempts) = slot.end(now) else { return false };
+        let Some(attempts) = slot.end(now) else {
+            return false;
+        };
         slot.record.restarts += 1;
         let env = &slot.assignment.env;
-        let tail = redacted_tail(self.layout.place(), &layout::log(name), slot.record.log_offset, env);
-        let told = if tail.is_empty() { how.to_owned() } else { format!("{how}. Its last words:\n{tail}") };
+        let tail = redacted_tail(
+            self.layout.place(),
+            &layout::log(name),
+            slot.record.log_offset,
+            env,
+        );
+        let told = if tail.is_empty() {
+            how.to_owned()
+        } else {
+            format!("{how}. Its last words:\n{tail}")
+        };
         slot.detail = Some(told.chars().take(500).collect());
         if attempts.just_became_hopeless() {
             let message = format!("{name} cannot start: {told}");
@@ -240,7 +299,8 @@ fn signal(name: &str) -> Signal {
 
 /// From the assignment, not from the disk, where a service could have put another's file.
 fn password(files: &[updraft_api::agent::FileAssignment], service: &ServiceAssignment) -> Option<String> {
-    let (HealthCheck::Redis { password_file, .. } | HealthCheck::CeleryWorker { password_file, .. }) = &service.health
+    let (HealthCheck::Redis { password_file, .. } | HealthCheck::CeleryWorker { password_file, .. }) =
+        &service.health
     else {
         return None;
     };

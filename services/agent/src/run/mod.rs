@@ -80,7 +80,12 @@ fn begin(
     let control = ControlClient::new(&bootstrap.control_url, registered.node_token.clone())?;
     let stored = assignment::load(&layout)?;
     let (taken, mut assignments) = mpsc::channel(1);
-    tokio::spawn(assignment::follow(control.clone(), identity.node, stored.clone(), taken));
+    tokio::spawn(assignment::follow(
+        control.clone(),
+        identity.node,
+        stored.clone(),
+        taken,
+    ));
     let forward = tell.clone();
     tokio::spawn(async move {
         while let Some(assignment) = assignments.recv().await {

@@ -12,6 +12,7 @@ use updraft_model::{AgentPhase, NodeId, ServiceName};
 
 use super::happening::Happening;
 use super::reporter;
+use crate::assignment;
 use crate::control::ControlClient;
 use crate::dags::{self, DagEvent, Shelf};
 use crate::error::{Error, Result};
@@ -23,7 +24,6 @@ use crate::plan::{HOLD, Observed, Plan, Readiness, plan};
 use crate::relay::Relays;
 use crate::supervise::{Membership, Parent, Slot, rotate};
 use crate::usage::{Meter, Usage};
-use crate::assignment;
 
 pub(super) struct Node {
     pub(super) id: NodeId,
@@ -89,8 +89,13 @@ impl Node {
         let (report, reports) = watch::channel(None);
         tokio::spawn(reporter::run(control.clone(), reports, tell.clone()));
         spawn_dags(&layout, deliveries, tell.clone());
-        let dag_version = Shelf::new(layout.clone()).current().map(|digest| digest.to_string());
-        let since = Since { dags_live: dag_version.as_ref().map(|_| Utc::now()), ..Since::default() };
+        let dag_version = Shelf::new(layout.clone())
+            .current()
+            .map(|digest| digest.to_string());
+        let since = Since {
+            dags_live: dag_version.as_ref().map(|_| Utc::now()),
+            ..Since::default()
+        };
         Ok(Self {
             id,
             layout,
@@ -121,7 +126,11 @@ impl Node {
     pub(super) fn advance(&mut self, now: Instant) -> (AgentPhase, Option<Instant>) {
         let Some(assignment) = self.assignment.clone() else {
             self.publish(None);
-            let phase = if self.leaving { AgentPhase::Stopped } else { AgentPhase::Preparing };
+            let phase = if self.leaving {
+                AgentPhase::Stopped
+            } else {
+                AgentPhase::Preparing
+            };
             return (phase, None);
         };
         self.stopping = match self.power() {
@@ -132,7 +141,11 @@ impl Node {
         for action in &first.actions {
             self.execute(*action, now);
         }
-        let settled = if first.actions.is_empty() { first } else { self.plan(&assignment, now) };
+        let settled = if first.actions.is_empty() {
+            first
+        } else {
+            self.plan(&assignment, now)
+        };
         self.note_phase(settled.phase);
         self.publish(Some(&settled));
         (settled.phase, settled.wake_at)
@@ -162,7 +175,13 @@ impl Node {
     }
 
     /// Events are written down as they come: an agent may be killed at any moment.
-    pub(super) fn event(&mut self, service: Option<ServiceName>, kind: &str, severity: Severity, message: &str) {
+    pub(super) fn event(
+        &mut self,
+        service: Option<ServiceName>,
+        kind: &str,
+        severity: Severity,
+        message: &str,
+    ) {
         self.outbox.add(service, kind, severity, message);
         self.save();
     }
@@ -200,7 +219,11 @@ impl Node {
         let roots: Vec<_> = self
             .slots
             .values()
-            .flat_map(|slot| slot.process().into_iter().chain(slot.record.orphaned.iter().copied()))
+            .flat_map(|slot| {
+                slot.process()
+                    .into_iter()
+                    .chain(slot.record.orphaned.iter().copied())
+            })
             .collect();
         let names: Vec<ServiceName> = self.slots.keys().copied().collect();
         let (meter, tell, layout) = (Arc::clone(&self.meter), self.tell.clone(), self.layout.clone());
@@ -222,16 +245,26 @@ impl Node {
         let observe = |slot: &Slot| {
             let observed = slot.observed();
             let in_use = self.relays.is_in_use(&observed.assignment.ports);
-            Observed { held_until: held_until.filter(|_| in_use), ..observed }
+            Observed {
+                held_until: held_until.filter(|_| in_use),
+                ..observed
+            }
         };
-        let observed = self.slots.iter().map(|(name, slot)| (*name, observe(slot))).collect();
+        let observed = self
+            .slots
+            .iter()
+            .map(|(name, slot)| (*name, observe(slot)))
+            .collect();
         plan(assignment, self.power(), &observed, self.readiness, now)
     }
 
     fn take(&mut self, offered: Assignment) {
         if let Err(error) = assignment::save(&self.layout, &offered) {
             // It is still carried out: only a restart without control would miss it.
-            let message = format!("The new assignment could not be written to disk: {}", error.chain());
+            let message = format!(
+                "The new assignment could not be written to disk: {}",
+                error.chain()
+            );
             self.event(None, "node_disk_failed", Severity::Error, &message);
         }
         self.adopt_assignment(offered);
@@ -268,11 +301,18 @@ impl Node {
                 self.event(None, "dag_version_published", Severity::Info, &message);
             }
             DagEvent::Failed(reason) => {
-                let message = format!("The DAGs could not be brought up to date; the last good version serves: {reason}");
+                let message = format!(
+                    "The DAGs could not be brought up to date; the last good version serves: {reason}"
+                );
                 self.event(None, "dag_sync_failed", Severity::Error, &message);
             }
             DagEvent::Recovered => {
-                self.event(None, "dag_sync_recovered", Severity::Info, "DAGs are brought up to date again.");
+                self.event(
+                    None,
+                    "dag_sync_recovered",
+                    Severity::Info,
+                    "DAGs are brought up to date again.",
+                );
             }
         }
     }

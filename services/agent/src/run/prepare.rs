@@ -20,7 +20,10 @@ const LOOK_FOR_ENVIRONMENT: Duration = Duration::from_millis(50);
 impl Node {
     /// Carries out an assignment: what it needs is begun here, services are the plan's.
     pub(super) fn adopt_assignment(&mut self, assignment: Assignment) {
-        let restarted = self.assignment.as_ref().is_none_or(|before| before.generation != assignment.generation);
+        let restarted = self
+            .assignment
+            .as_ref()
+            .is_none_or(|before| before.generation != assignment.generation);
         if restarted {
             self.since.assigned = Some(Utc::now());
             self.since.prepared = None;
@@ -44,13 +47,19 @@ impl Node {
 
     /// Starts or finds the pre-imported parent when the node runs and some service asks for it.
     pub(super) fn ensure_parent(&mut self) {
-        let Some(assignment) = &self.assignment else { return };
-        let needed = self.power() == NodePower::Run && assignment.services.iter().any(|service| service.prefork);
+        let Some(assignment) = &self.assignment else {
+            return;
+        };
+        let needed =
+            self.power() == NodePower::Run && assignment.services.iter().any(|service| service.prefork);
         if !needed || !matches!(self.parent, ParentState::Absent) {
             return;
         }
         let (environment, env) = (assignment.environment_dir.clone(), assignment.parent_env.clone());
-        let joined = self.membership.take().map_or_else(|| Membership::join(&self.shared), Ok);
+        let joined = self
+            .membership
+            .take()
+            .map_or_else(|| Membership::join(&self.shared), Ok);
         match joined {
             Ok(membership) => self.membership = Some(membership),
             Err(error) => tracing::warn!(error = error.chain(), "The pre-imported parent can't be shared"),
@@ -61,7 +70,8 @@ impl Node {
         self.since.parent_ready = None;
         let (shared, tell) = (Arc::clone(&self.shared), self.tell.clone());
         tokio::spawn(async move {
-            let found = tokio::task::spawn_blocking(move || Parent::ensure(&shared, &environment, &env)).await;
+            let found =
+                tokio::task::spawn_blocking(move || Parent::ensure(&shared, &environment, &env)).await;
             let ready = match found {
                 Ok(Ok(parent)) => parent.ready().await.map(|()| parent),
                 Ok(Err(error)) => Err(error.chain()),
@@ -103,21 +113,31 @@ impl Node {
     pub(super) fn leave_parent(&mut self) {
         self.parent = ParentState::Absent;
         self.readiness.parent = false;
-        let Some(membership) = self.membership.take() else { return };
+        let Some(membership) = self.membership.take() else {
+            return;
+        };
         if let Err(error) = membership.leave(&self.shared) {
-            tracing::warn!(error = error.chain(), "The pre-imported parent could not be ended");
+            tracing::warn!(
+                error = error.chain(),
+                "The pre-imported parent could not be ended"
+            );
         }
     }
 
     fn apply_rest(&mut self) {
-        let Some(assignment) = self.assignment.clone() else { return };
+        let Some(assignment) = self.assignment.clone() else {
+            return;
+        };
         self.relays.apply(&assignment);
         self.deliver_dags(&assignment);
         match self.write_files(&assignment) {
             Ok(()) => self.readiness.files = true,
             Err(error) => {
                 self.readiness.files = false;
-                let message = format!("The services' files could not be written, so none is started: {}", error.chain());
+                let message = format!(
+                    "The services' files could not be written, so none is started: {}",
+                    error.chain()
+                );
                 self.event(None, "node_disk_failed", Severity::Error, &message);
             }
         }
@@ -144,7 +164,9 @@ impl Node {
                 place.directory_above(parent)?;
             }
             // A link or a directory that a service put there is replaced, or told of.
-            let same = place.read(&file.path).is_ok_and(|now| now.as_deref() == Some(file.content.as_bytes()));
+            let same = place
+                .read(&file.path)
+                .is_ok_and(|now| now.as_deref() == Some(file.content.as_bytes()));
             if !same {
                 place.write_soon(&file.path, file.content.as_bytes(), 0o600, Ownership::Service)?;
             }

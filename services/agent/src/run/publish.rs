@@ -39,9 +39,14 @@ impl Node {
             .iter()
             .map(|(name, state)| match self.slots.get(name) {
                 Some(slot) => slot.status(*state),
-                None => {
-                    ServiceStatus { name: *name, state: *state, pid: None, started_at: None, restarts: 0, detail: None }
-                }
+                None => ServiceStatus {
+                    name: *name,
+                    state: *state,
+                    pid: None,
+                    started_at: None,
+                    restarts: 0,
+                    detail: None,
+                },
             })
             .collect()
     }
@@ -65,7 +70,12 @@ impl Node {
         let since = &self.since;
         let mut steps = vec![self.step("prepare", "Prepare the node", since.assigned, since.prepared)];
         if !matches!(self.parent, ParentState::Absent) {
-            let mut step = self.step("airflow", "Load Airflow", since.parent_started, since.parent_ready);
+            let mut step = self.step(
+                "airflow",
+                "Load Airflow",
+                since.parent_started,
+                since.parent_ready,
+            );
             if matches!(self.parent, ParentState::Failed) {
                 step.state = StepState::Failed;
                 step.detail = Some("services are started one by one".to_owned());
@@ -96,7 +106,9 @@ impl Node {
 
     fn start_step(&self, name: ServiceName, state: ServiceState) -> Step {
         let slot = self.slots.get(&name);
-        let started = slot.filter(|slot| !slot.is_idle()).map(|slot| slot.record.started_at);
+        let started = slot
+            .filter(|slot| !slot.is_idle())
+            .map(|slot| slot.record.started_at);
         let healthy = slot.and_then(|slot| slot.healthy_at);
         let mut step = self.step(name.as_str(), &format!("Start {name}"), started, healthy);
         step.state = match state {
@@ -113,7 +125,12 @@ impl Node {
     }
 
     fn stop_step(&self, name: ServiceName, state: ServiceState) -> Step {
-        let mut step = self.step(&format!("stop-{name}"), &format!("Stop {name}"), self.since.stopping, None);
+        let mut step = self.step(
+            &format!("stop-{name}"),
+            &format!("Stop {name}"),
+            self.since.stopping,
+            None,
+        );
         step.state = match state {
             ServiceState::Stopped => StepState::Done,
             ServiceState::Stopping => StepState::Running,

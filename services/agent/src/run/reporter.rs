@@ -25,7 +25,9 @@ pub(super) async fn run(
             return;
         }
         sleep(TOGETHER).await;
-        let Some(report) = reports.borrow_and_update().clone() else { continue };
+        let Some(report) = reports.borrow_and_update().clone() else {
+            continue;
+        };
         match control.report(&report).await {
             Ok(()) => {
                 silent = false;
@@ -37,7 +39,10 @@ pub(super) async fn run(
             }
             Err(error) => {
                 if !silent {
-                    tracing::warn!(error = error.chain(), "Control takes no reports; services stay as they are");
+                    tracing::warn!(
+                        error = error.chain(),
+                        "Control takes no reports; services stay as they are"
+                    );
                 }
                 silent = true;
                 reports.mark_changed();

@@ -37,14 +37,23 @@ impl Launch {
     /// Which way it will go.
     #[must_use]
     pub fn origin(&self) -> Origin {
-        if self.service.prefork && self.parent.is_some() { Origin::Prefork } else { Origin::Direct }
+        if self.service.prefork && self.parent.is_some() {
+            Origin::Prefork
+        } else {
+            Origin::Direct
+        }
     }
 
     /// # Errors
     /// When the process can't be started; the reason is for people.
     pub async fn run(self) -> Result<Launched> {
-        let output = self.layout.place().append(&layout::log(self.service.name), 0o660, Ownership::Shared)?;
-        self.layout.place().remove(&layout::exit_status(self.service.name))?;
+        let output = self
+            .layout
+            .place()
+            .append(&layout::log(self.service.name), 0o660, Ownership::Shared)?;
+        self.layout
+            .place()
+            .remove(&layout::exit_status(self.service.name))?;
         match &self.parent {
             Some(parent) if self.service.prefork => self.fork(parent).await,
             _ => self.spawn(output),
@@ -52,17 +61,32 @@ impl Launch {
     }
 
     fn spawn(&self, output: std::fs::File) -> Result<Launched> {
-        let (program, arguments) =
-            self.service.argv.split_first().ok_or_else(|| self.failed("it has no command".to_owned()))?;
-        let errors = output.try_clone().map_err(|error| self.failed(error.to_string()))?;
-        let child = detached(program, arguments, &self.service.env, self.work_dir(), self.layout.place().owner())
-            .stdout(output)
-            .stderr(errors)
-            .spawn()
-            .map_err(|error| self.failed(format!("`{program}`: {error}")))?;
+        let (program, arguments) = self
+            .service
+            .argv
+            .split_first()
+            .ok_or_else(|| self.failed("it has no command".to_owned()))?;
+        let errors = output
+            .try_clone()
+            .map_err(|error| self.failed(error.to_string()))?;
+        let child = detached(
+            program,
+            arguments,
+            &self.service.env,
+            self.work_dir(),
+            self.layout.place().owner(),
+        )
+        .stdout(output)
+        .stderr(errors)
+        .spawn()
+        .map_err(|error| self.failed(format!("`{program}`: {error}")))?;
         let pid = i32::try_from(child.id()).map_err(|_| self.failed("its pid is none".to_owned()))?;
         let handle = self.hold(pid, None)?;
-        Ok(Launched { handle, origin: Origin::Direct, child: Some(child) })
+        Ok(Launched {
+            handle,
+            origin: Origin::Direct,
+            child: Some(child),
+        })
     }
 
     async fn fork(&self, parent: &Parent) -> Result<Launched> {
@@ -74,10 +98,17 @@ impl Launch {
             output: text(self.layout.path(&layout::log(self.service.name))),
             status: text(self.layout.path(&layout::exit_status(self.service.name))),
         };
-        let id = parent.fork(&request).await.map_err(|reason| self.failed(reason))?;
+        let id = parent
+            .fork(&request)
+            .await
+            .map_err(|reason| self.failed(reason))?;
         // The parent runs with the services' rights: what it names may be no process of others.
         let handle = self.hold(id.pid, Some(id))?;
-        Ok(Launched { handle, origin: Origin::Prefork, child: None })
+        Ok(Launched {
+            handle,
+            origin: Origin::Prefork,
+            child: None,
+        })
     }
 
     fn hold(&self, pid: i32, told: Option<ProcessId>) -> Result<Handle> {
@@ -85,9 +116,13 @@ impl Launch {
         let id = told.or_else(|| ProcessId::of(pid)).ok_or_else(gone)?;
         let foreign = told.is_some() && id.uid() != Some(service_uid(self.layout.place().owner()));
         if foreign {
-            return Err(self.failed("the pre-imported parent named a process that is not the services'".to_owned()));
+            return Err(
+                self.failed("the pre-imported parent named a process that is not the services'".to_owned())
+            );
         }
-        Handle::open(id).map_err(|error| self.failed(error.to_string()))?.ok_or_else(gone)
+        Handle::open(id)
+            .map_err(|error| self.failed(error.to_string()))?
+            .ok_or_else(gone)
     }
 
     fn work_dir(&self) -> PathBuf {
@@ -95,7 +130,10 @@ impl Launch {
     }
 
     fn failed(&self, reason: String) -> Error {
-        Error::Spawn { service: self.service.name.to_string(), reason }
+        Error::Spawn {
+            service: self.service.name.to_string(),
+            reason,
+        }
     }
 }
 
@@ -113,7 +151,13 @@ pub(super) fn detached(
     owner: Option<Owner>,
 ) -> Command {
     let mut command = Command::new(program);
-    command.args(arguments).env_clear().envs(env).current_dir(directory).stdin(Stdio::null()).process_group(0);
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(env)
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .process_group(0);
     if let Some(owner) = owner {
         // As root the standard library drops supplementary groups when it changes the user.
         command.gid(owner.gid).uid(owner.uid);

@@ -18,7 +18,11 @@ pub(crate) struct Lock {
 impl Lock {
     /// Waits for the lock, blocking the thread.
     pub(crate) fn wait(place: &Place, name: &str, shared: bool) -> Result<Self> {
-        let operation = if shared { FlockOperation::LockShared } else { FlockOperation::LockExclusive };
+        let operation = if shared {
+            FlockOperation::LockShared
+        } else {
+            FlockOperation::LockExclusive
+        };
         Self::take(place, name, operation)
     }
 

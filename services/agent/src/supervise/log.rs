@@ -40,16 +40,18 @@ pub fn rotate(place: &Place, log: &str) -> Result<bool> {
         }
     }
     let mut copy = place.append(&format!("{log}.1"), 0o640, Ownership::Shared)?;
-    io::copy(&mut file, &mut copy).and_then(|_| file.set_len(0)).map_err(Error::file("rotate", &path))?;
+    io::copy(&mut file, &mut copy)
+        .and_then(|_| file.set_len(0))
+        .map_err(Error::file("rotate", &path))?;
     Ok(true)
 }
 
 /// The last lines after `offset`, without the values of the service's secrets, at most 380 characters.
 #[must_use]
 pub fn redacted_tail(place: &Place, log: &str, offset: u64, env: &BTreeMap<String, String>) -> String {
-    let text = place.open_file(log, OFlags::RDONLY).and_then(|file| {
-        read_tail(file, offset).map_err(Error::file("read", place.path().join(log)))
-    });
+    let text = place
+        .open_file(log, OFlags::RDONLY)
+        .and_then(|file| read_tail(file, offset).map_err(Error::file("read", place.path().join(log))));
     match text {
         Ok(text) => last_lines(&redact(&text, env)),
         Err(error) => {
@@ -73,7 +75,13 @@ fn read_tail(mut file: File, offset: u64) -> io::Result<String> {
 fn last_lines(text: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     let mut room = TAIL_CHARS;
-    for line in text.lines().rev().map(str::trim_end).filter(|line| !line.trim().is_empty()).take(8) {
+    for line in text
+        .lines()
+        .rev()
+        .map(str::trim_end)
+        .filter(|line| !line.trim().is_empty())
+        .take(8)
+    {
         let length = line.chars().count() + 1;
         if length > room {
             break;
@@ -97,11 +105,23 @@ fn redact(text: &str, env: &BTreeMap<String, String>) -> String {
         .flat_map(|(_, value)| std::iter::once(value.as_str()).chain(parts_of(value)))
         .collect();
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+    secrets
+        .iter()
+        .fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
 }
 
 fn holds_secret(key: &str) -> bool {
-    const WORDS: [&str; 9] = ["SECRET", "KEY", "PASSWORD", "TOKEN", "CONN", "DSN", "BROKER", "BACKEND", "CREDENTIAL"];
+    const WORDS: [&str; 9] = [
+        "SECRET",
+        "KEY",
+        "PASSWORD",
+        "TOKEN",
+        "CONN",
+        "DSN",
+        "BROKER",
+        "BACKEND",
+        "CREDENTIAL",
+    ];
     let key = key.to_ascii_uppercase();
     WORDS.iter().any(|word| key.contains(word))
 }
@@ -113,8 +133,16 @@ fn parts_of(value: &str) -> Vec<&str> {
         .and_then(|(_, rest)| rest.rsplit_once('@'))
         .and_then(|(user, _)| user.split_once(':'))
         .map(|(_, password)| password);
-    let quoted = value.split('"').skip(1).step_by(2).filter(|part| part.len() >= 16);
-    password.into_iter().filter(|part| part.len() >= 6).chain(quoted).collect()
+    let quoted = value
+        .split('"')
+        .skip(1)
+        .step_by(2)
+        .filter(|part| part.len() >= 16);
+    password
+        .into_iter()
+        .filter(|part| part.len() >= 6)
+        .chain(quoted)
+        .collect()
 }
 
 #[cfg(test)]
@@ -135,9 +163,16 @@ mod tests {
         let (_dir, place) = place();
         let mut log = place.append("a.log", 0o640, Ownership::Shared).unwrap();
         log.write_all(b"earlier\n").unwrap();
-        log.write_all(b"cannot reach redis://:hunter22@b:6379/0\nlogin with hunter22 failed\n").unwrap();
-        let env = BTreeMap::from([("AIRFLOW__CELERY__BROKER_URL".to_owned(), "redis://:hunter22@b:6379/0".to_owned())]);
-        assert_eq!(redacted_tail(&place, "a.log", 8, &env), "cannot reach ***\nlogin with *** failed");
+        log.write_all(b"cannot reach redis://:hunter22@b:6379/0\nlogin with hunter22 failed\n")
+            .unwrap();
+        let env = BTreeMap::from([(
+            "AIRFLOW__CELERY__BROKER_URL".to_owned(),
+            "redis://:hunter22@b:6379/0".to_owned(),
+        )]);
+        assert_eq!(
+            redacted_tail(&place, "a.log", 8, &env),
+            "cannot reach ***\nlogin with *** failed"
+        );
     }
 
     #[test]

@@ -77,7 +77,9 @@ impl Parent {
         let socket = shared.path().join(SOCKET);
         if let Some(record) = load(shared)? {
             match Handle::open(record.process).map_err(Error::file("watch", RECORD))? {
-                Some(handle) if record.environment_dir == environment_dir => return Ok(Self { socket, handle }),
+                Some(handle) if record.environment_dir == environment_dir => {
+                    return Ok(Self { socket, handle });
+                }
                 // Another environment's parent makes room; what it forked stays.
                 Some(handle) => terminate(shared, handle.id())?,
                 None => {}
@@ -86,26 +88,55 @@ impl Parent {
         Self::start(shared, socket, environment_dir, env)
     }
 
-    fn start(shared: &Place, socket: PathBuf, environment_dir: &str, env: &BTreeMap<String, String>) -> Result<Self> {
-        let failed = |reason: String| Error::Spawn { service: "the pre-imported parent".to_owned(), reason };
+    fn start(
+        shared: &Place,
+        socket: PathBuf,
+        environment_dir: &str,
+        env: &BTreeMap<String, String>,
+    ) -> Result<Self> {
+        let failed = |reason: String| Error::Spawn {
+            service: "the pre-imported parent".to_owned(),
+            reason,
+        };
         // What is there belongs to one that has ended; whoever connects must reach the new one.
         shared.remove(SOCKET)?;
         let output = shared.append(LOG, 0o660, Ownership::Shared)?;
         let errors = output.try_clone().map_err(|error| failed(error.to_string()))?;
         let program = format!("{environment_dir}/bin/python");
-        let arguments = ["-m", "updraft_airflow.prefork", "--socket", &socket.to_string_lossy()].map(str::to_owned);
-        let mut child = detached(&program, &arguments, env, shared.path().to_owned(), shared.owner())
-            .stdout(output)
-            .stderr(errors)
-            .spawn()
-            .map_err(|error| failed(format!("`{program}`: {error}")))?;
+        let arguments = [
+            "-m",
+            "updraft_airflow.prefork",
+            "--socket",
+            &socket.to_string_lossy(),
+        ]
+        .map(str::to_owned);
+        let mut child = detached(
+            &program,
+            &arguments,
+            env,
+            shared.path().to_owned(),
+            shared.owner(),
+        )
+        .stdout(output)
+        .stderr(errors)
+        .spawn()
+        .map_err(|error| failed(format!("`{program}`: {error}")))?;
         let process = i32::try_from(child.id()).ok().and_then(ProcessId::of);
         let process = process.ok_or_else(|| failed("it ended at once".to_owned()))?;
-        save(shared, &ParentRecord { process, environment_dir: environment_dir.to_owned() })?;
+        save(
+            shared,
+            &ParentRecord {
+                process,
+                environment_dir: environment_dir.to_owned(),
+            },
+        )?;
         // Whichever agent started it has to reap it.
         std::thread::spawn(move || child.wait());
         let handle = Handle::open(process).map_err(|error| failed(error.to_string()))?;
-        Ok(Self { socket, handle: handle.ok_or_else(|| failed("it ended at once".to_owned()))? })
+        Ok(Self {
+            socket,
+            handle: handle.ok_or_else(|| failed("it ended at once".to_owned()))?,
+        })
     }
 
     /// Returns once it answers.
@@ -161,7 +192,9 @@ impl Membership {
     /// # Errors
     /// When the lock can't be taken.
     pub(crate) fn join(shared: &Place) -> Result<Self> {
-        Ok(Self { _lock: Lock::wait(shared, USERS, true)? })
+        Ok(Self {
+            _lock: Lock::wait(shared, USERS, true)?,
+        })
     }
 
     /// Leaves; the last one ends the parent.
@@ -183,18 +216,24 @@ impl Membership {
 
 fn terminate(shared: &Place, process: ProcessId) -> Result<()> {
     if process.is_alive() && process.uid() == Some(service_uid(shared.owner())) {
-        process.signal(Signal::TERM).map_err(Error::file("stop", RECORD))?;
+        process
+            .signal(Signal::TERM)
+            .map_err(Error::file("stop", RECORD))?;
     }
     shared.remove(RECORD)
 }
 
 fn load(shared: &Place) -> Result<Option<ParentRecord>> {
     // Whoever wrote it had the lock, or died at it: then there is none.
-    Ok(shared.read(RECORD)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    Ok(shared
+        .read(RECORD)?
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
 fn save(shared: &Place, record: &ParentRecord) -> Result<()> {
-    let bytes = serde_json::to_vec(record)
-        .map_err(|source| Error::Format { path: Path::new(RECORD).to_owned(), source })?;
+    let bytes = serde_json::to_vec(record).map_err(|source| Error::Format {
+        path: Path::new(RECORD).to_owned(),
+        source,
+    })?;
     shared.write(RECORD, &bytes, 0o600, Ownership::Agent)
 }

@@ -51,8 +51,10 @@ impl Record {
     /// When the disk refuses.
     pub fn save(&self, layout: &Layout) -> Result<()> {
         let path = layout::record(self.name);
-        let text = serde_json::to_vec(self)
-            .map_err(|source| Error::Format { path: layout.path(&path), source })?;
+        let text = serde_json::to_vec(self).map_err(|source| Error::Format {
+            path: layout.path(&path),
+            source,
+        })?;
         layout.place().write_soon(&path, &text, 0o600, Ownership::Agent)
     }
 
@@ -73,7 +75,10 @@ impl Record {
 /// This kernel's run.
 #[must_use]
 pub fn boot() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }
 
 /// A group leader whose output goes to `log`: the service of an agent that died before it could write its record.
@@ -83,6 +88,9 @@ pub fn find_stray(log: &Path) -> Option<ProcessId> {
         .into_iter()
         .filter(|stat| !stat.is_dead() && stat.group == stat.pid)
         .filter(|stat| std::fs::read_link(format!("/proc/{}/fd/1", stat.pid)).is_ok_and(|path| path == log))
-        .map(|stat| ProcessId { pid: stat.pid, start_time: stat.start_time })
+        .map(|stat| ProcessId {
+            pid: stat.pid,
+            start_time: stat.start_time,
+        })
         .min_by_key(|id| id.start_time)
 }

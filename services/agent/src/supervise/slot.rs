@@ -40,7 +40,12 @@ enum State {
     None,
     Launching,
     Running(Running),
-    Stopping { running: Running, since: Instant, because: Because, killed: bool },
+    Stopping {
+        running: Running,
+        since: Instant,
+        because: Because,
+        killed: bool,
+    },
 }
 
 #[derive(Debug)]
@@ -125,11 +130,23 @@ impl Slot {
                 restart_nonce: self.record.restart_nonce,
                 health: running.verdict.health(),
             },
-            State::Stopping { since, because, killed, .. } => {
-                Process::Stopping { since: *since, because: *because, killed: *killed }
-            }
+            State::Stopping {
+                since,
+                because,
+                killed,
+                ..
+            } => Process::Stopping {
+                since: *since,
+                because: *because,
+                killed: *killed,
+            },
         };
-        Observed { assignment: self.assignment.clone(), process, attempts: self.attempts.clone(), held_until: None }
+        Observed {
+            assignment: self.assignment.clone(),
+            process,
+            attempts: self.attempts.clone(),
+            held_until: None,
+        }
     }
 
     #[must_use]
@@ -141,7 +158,11 @@ impl Slot {
             pid: id.map(|id| id.pid),
             started_at: id.map(|_| self.record.started_at),
             restarts: self.record.restarts,
-            detail: if state == ServiceState::Healthy { None } else { self.detail.clone() },
+            detail: if state == ServiceState::Healthy {
+                None
+            } else {
+                self.detail.clone()
+            },
         }
     }
 
@@ -206,7 +227,12 @@ impl Slot {
         self.state = match std::mem::replace(&mut self.state, State::None) {
             State::Running(running) => {
                 running.end_check();
-                State::Stopping { running, since: now, because, killed: false }
+                State::Stopping {
+                    running,
+                    since: now,
+                    because,
+                    killed: false,
+                }
             }
             other => other,
         };
@@ -225,12 +251,20 @@ impl Slot {
             State::Launching => (false, None, None),
             State::Running(running) => {
                 running.end_check();
-                (false, running.healthy_since.map(|since| now - since), running.child)
+                (
+                    false,
+                    running.healthy_since.map(|since| now - since),
+                    running.child,
+                )
             }
             State::Stopping { running, because, .. } => match because {
                 Because::Unwanted | Because::Changed => (true, None, running.child),
                 Because::FailedToStart => (false, None, running.child),
-                Because::Unhealthy => (false, running.healthy_since.map(|since| now - since), running.child),
+                Because::Unhealthy => (
+                    false,
+                    running.healthy_since.map(|since| now - since),
+                    running.child,
+                ),
             },
         };
         if let Some(mut child) = child {
@@ -238,7 +272,11 @@ impl Slot {
             let _ = child.try_wait();
         }
         self.record.process = None;
-        self.attempts = if asked { Attempts::default() } else { self.attempts.after_failure(healthy_for, now) };
+        self.attempts = if asked {
+            Attempts::default()
+        } else {
+            self.attempts.after_failure(healthy_for, now)
+        };
         if asked {
             self.detail = None;
             return None;
@@ -248,12 +286,16 @@ impl Slot {
 
     /// How this agent's own child ended; `None` for others'.
     pub fn reap(&mut self) -> Option<Ended> {
-        let (State::Running(running) | State::Stopping { running, .. }) = &mut self.state else { return None };
+        let (State::Running(running) | State::Stopping { running, .. }) = &mut self.state else {
+            return None;
+        };
         running.child.as_mut()?.try_wait().ok().flatten().map(Ended::from)
     }
 
     pub fn note(&mut self, id: ProcessId, outcome: &Outcome, now: Instant) -> HealthChange {
-        let State::Running(running) = &mut self.state else { return HealthChange::None };
+        let State::Running(running) = &mut self.state else {
+            return HealthChange::None;
+        };
         if running.handle.id() != id {
             return HealthChange::None;
         }
@@ -266,7 +308,11 @@ impl Slot {
                 running.healthy_since.get_or_insert(now);
                 self.healthy_at.get_or_insert_with(Utc::now);
                 self.attempts = self.attempts.after_health();
-                if proven { HealthChange::Recovered } else { HealthChange::Proven }
+                if proven {
+                    HealthChange::Recovered
+                } else {
+                    HealthChange::Proven
+                }
             }
             (true, false) if running.verdict.is_failing() => {
                 HealthChange::Lost(outcome.reason().unwrap_or_default().to_owned())

@@ -1,8 +1,6 @@
 //! A fake control that speaks the agent's protocol, nodes with directories of their own, and agents as real processes
 //! that can be killed.
 
-#![expect(dead_code, reason = "each test binary uses its part")]
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -17,17 +15,19 @@ use axum::{Json, Router};
 use tokio::sync::watch;
 use updraft_agent::process::{ProcessId, Stat};
 use updraft_api::agent::{
-    AgentEvent, Assignment, DagDelivery, HealthCheck, NodePower, Register, Registered, Report, ServiceAssignment,
-    StopPolicy,
+    AgentEvent, Assignment, DagDelivery, HealthCheck, NodePower, Register, Registered, Report,
+    ServiceAssignment, StopPolicy,
 };
-use updraft_model::{AgentPhase, ClusterId, Generation, NodeId, NodeRole, ServiceName, ServiceState, ServiceStatus};
+use updraft_model::{
+    AgentPhase, ClusterId, Generation, NodeId, NodeRole, ServiceName, ServiceState, ServiceStatus,
+};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Control, as far as agents know it.
 #[derive(Clone)]
-pub struct Control {
-    pub url: String,
+pub(crate) struct Control {
+    pub(crate) url: String,
     state: Arc<ControlState>,
 }
 
@@ -41,29 +41,29 @@ struct ControlState {
 
 /// A cluster's certificates.
 #[derive(Clone)]
-pub struct Pki {
-    pub ca_pem: String,
+pub(crate) struct Pki {
+    pub(crate) ca_pem: String,
     key_pem: String,
 }
 
-pub struct TestNode {
+pub(crate) struct TestNode {
     dir: tempfile::TempDir,
-    pub node: NodeId,
-    pub address: String,
-    pub service_user: Option<String>,
-    pub shared_dir: PathBuf,
+    pub(crate) node: NodeId,
+    pub(crate) address: String,
+    pub(crate) service_user: Option<String>,
+    pub(crate) shared_dir: PathBuf,
     control_url: String,
 }
 
 /// A real agent process, killed when dropped.
-pub struct AgentProcess {
+pub(crate) struct AgentProcess {
     child: Child,
 }
 
 // === impl Control ===
 
 impl Control {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let state = Arc::new(ControlState {
             assignment: watch::Sender::new(None),
             reports: watch::Sender::new(Vec::new()),
@@ -82,12 +82,12 @@ impl Control {
         Self { url, state }
     }
 
-    pub fn assign(&self, assignment: Assignment) {
+    pub(crate) fn assign(&self, assignment: Assignment) {
         self.state.assignment.send_replace(Some(assignment));
     }
 
     /// Changes the assignment and its version.
-    pub fn change(&self, change: impl FnOnce(&mut Assignment)) {
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Assignment)) {
         self.state.assignment.send_modify(|current| {
             let current = current.as_mut().expect("assigned before");
             current.version += 1;
@@ -95,19 +95,22 @@ impl Control {
         });
     }
 
-    pub fn events(&self) -> Vec<AgentEvent> {
+    pub(crate) fn events(&self) -> Vec<AgentEvent> {
         self.state.events.lock().unwrap().values().cloned().collect()
     }
 
-    pub fn registrations(&self) -> u32 {
+    pub(crate) fn registrations(&self) -> u32 {
         *self.state.registered.lock().unwrap()
     }
 
     /// The first report from now on, or the latest one, that satisfies.
-    pub async fn report_where(&self, what: &str, wanted: impl Fn(&Report) -> bool) -> Report {
+    pub(crate) async fn report_where(&self, what: &str, wanted: impl Fn(&Report) -> bool) -> Report {
         let mut reports = self.state.reports.subscribe();
         let found = tokio::time::timeout(PATIENCE, async {
-            let found = reports.wait_for(|reports| reports.last().is_some_and(&wanted)).await.unwrap();
+            let found = reports
+                .wait_for(|reports| reports.last().is_some_and(&wanted))
+                .await
+                .unwrap();
             found.last().cloned().unwrap()
         })
         .await;
@@ -115,16 +118,20 @@ impl Control {
             Ok(report) => report,
             Err(_) => {
                 let last = self.state.reports.borrow().last().cloned();
-                panic!("no report of {what}; the last one: {last:#?}; events: {:#?}", self.events())
+                panic!(
+                    "no report of {what}; the last one: {last:#?}; events: {:#?}",
+                    self.events()
+                )
             }
         }
     }
 
-    pub async fn phase(&self, phase: AgentPhase) -> Report {
-        self.report_where(phase.as_str(), |report| report.phase == phase).await
+    pub(crate) async fn phase(&self, phase: AgentPhase) -> Report {
+        self.report_where(phase.as_str(), |report| report.phase == phase)
+            .await
     }
 
-    pub async fn event(&self, kind: &str) -> AgentEvent {
+    pub(crate) async fn event(&self, kind: &str) -> AgentEvent {
         let found = || self.events().into_iter().find(|event| event.kind == kind);
         eventually(kind, || found().is_some()).await;
         found().unwrap()
@@ -148,7 +155,8 @@ async fn assignment(
 ) -> Result<Json<Assignment>, StatusCode> {
     let mut assignments = state.assignment.subscribe();
     let after = query["after"];
-    let newer = assignments.wait_for(|current| current.as_ref().is_some_and(|current| current.version > after));
+    let newer =
+        assignments.wait_for(|current| current.as_ref().is_some_and(|current| current.version > after));
     match tokio::time::timeout(Duration::from_secs(2), newer).await {
         Ok(Ok(current)) => Ok(Json(current.clone().unwrap())),
         _ => Err(StatusCode::NO_CONTENT),
@@ -156,49 +164,66 @@ async fn assignment(
 }
 
 async fn report(State(state): State<Arc<ControlState>>, Json(report): Json<Report>) {
-    state.events.lock().unwrap().extend(report.events.iter().map(|event| (event.sequence, event.clone())));
+    state
+        .events
+        .lock()
+        .unwrap()
+        .extend(report.events.iter().map(|event| (event.sequence, event.clone())));
     state.reports.send_modify(|reports| reports.push(report));
 }
 
 // === impl Pki ===
 
 impl Pki {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = rcgen::KeyPair::generate().unwrap();
         let mut params = rcgen::CertificateParams::default();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        Self { ca_pem: params.self_signed(&key).unwrap().pem(), key_pem: key.serialize_pem() }
+        Self {
+            ca_pem: params.self_signed(&key).unwrap().pem(),
+            key_pem: key.serialize_pem(),
+        }
     }
 
     /// Certificate and key.
-    pub fn issue(&self, name: &str) -> (String, String) {
+    pub(crate) fn issue(&self, name: &str) -> (String, String) {
         let key = rcgen::KeyPair::from_pem(&self.key_pem).unwrap();
         let issuer = rcgen::Issuer::from_ca_cert_pem(&self.ca_pem, key).unwrap();
         let own = rcgen::KeyPair::generate().unwrap();
         let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
-        (params.signed_by(&own, &issuer).unwrap().pem(), own.serialize_pem())
+        (
+            params.signed_by(&own, &issuer).unwrap().pem(),
+            own.serialize_pem(),
+        )
     }
 }
 
 // === impl TestNode ===
 
 impl TestNode {
-    pub fn new(control: &Control) -> Self {
+    pub(crate) fn new(control: &Control) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let node = NodeId(uuid_from(&unique().to_be_bytes()));
         let shared_dir = dir.path().join("shared");
-        Self { dir, node, address: address(), service_user: None, shared_dir, control_url: control.url.clone() }
+        Self {
+            dir,
+            node,
+            address: address(),
+            service_user: None,
+            shared_dir,
+            control_url: control.url.clone(),
+        }
     }
 
-    pub fn path(&self, relative: &str) -> PathBuf {
+    pub(crate) fn path(&self, relative: &str) -> PathBuf {
         self.dir.path().join("node").join(relative)
     }
 
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         self.dir.path()
     }
 
-    pub fn bootstrap(&self) -> PathBuf {
+    pub(crate) fn bootstrap(&self) -> PathBuf {
         let path = self.dir.path().join("bootstrap.json");
         let text = serde_json::json!({
             "control_url": self.control_url, "node": self.node, "token": "once",
@@ -210,7 +235,7 @@ impl TestNode {
     }
 
     /// An agent as a process of its own: this test binary, told to be one.
-    pub fn spawn_agent(&self) -> AgentProcess {
+    pub(crate) fn spawn_agent(&self) -> AgentProcess {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -227,7 +252,7 @@ impl TestNode {
         AgentProcess { child }
     }
 
-    pub fn assignment(&self, services: Vec<ServiceAssignment>) -> Assignment {
+    pub(crate) fn assignment(&self, services: Vec<ServiceAssignment>) -> Assignment {
         Assignment {
             version: 1,
             cluster: ClusterId(1),
@@ -257,13 +282,17 @@ impl TestNode {
 impl Drop for TestNode {
     fn drop(&mut self) {
         // Services outlive agents; they must not outlive tests.
-        let records = std::fs::read_dir(self.path("run")).into_iter().flatten().flatten();
+        let records = std::fs::read_dir(self.path("run"))
+            .into_iter()
+            .flatten()
+            .flatten();
         for record in records {
             let text = std::fs::read_to_string(record.path()).unwrap_or_default();
             let process = serde_json::from_str::<serde_json::Value>(&text).ok();
             let process = process.and_then(|record| serde_json::from_value(record["process"].clone()).ok());
             if let Some(process) = process.flatten() {
-                let _ = updraft_agent::process::kill_tree(process, "none", rustix::process::geteuid().as_raw());
+                let _ =
+                    updraft_agent::process::kill_tree(process, "none", rustix::process::geteuid().as_raw());
             }
         }
     }
@@ -273,17 +302,17 @@ impl Drop for TestNode {
 
 impl AgentProcess {
     /// `kill -9`.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    pub fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     }
 
-    pub async fn exit(mut self) -> std::process::ExitStatus {
+    pub(crate) async fn exit(mut self) -> std::process::ExitStatus {
         let mut status = None;
         eventually("the agent to end", || {
             status = self.child.try_wait().unwrap();
@@ -301,10 +330,16 @@ impl Drop for AgentProcess {
     }
 }
 
-/// The body of each test binary's `be_an_agent`.
-pub fn be_an_agent() {
-    let Ok(bootstrap) = std::env::var("UPDRAFT_TEST_BOOTSTRAP") else { return };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+/// The body of the test binary's `be_an_agent`.
+pub(crate) fn be_an_agent() {
+    let Ok(bootstrap) = std::env::var("UPDRAFT_TEST_BOOTSTRAP") else {
+        return;
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap();
         let shutdown = async move {
@@ -317,7 +352,7 @@ pub fn be_an_agent() {
 }
 
 /// `sh -c script` as a service that is healthy while it runs.
-pub fn service(name: ServiceName, script: &str) -> ServiceAssignment {
+pub(crate) fn service(name: ServiceName, script: &str) -> ServiceAssignment {
     ServiceAssignment {
         name,
         argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
@@ -329,44 +364,62 @@ pub fn service(name: ServiceName, script: &str) -> ServiceAssignment {
         interval_s: 1,
         start_within_s: 60,
         ports: Vec::new(),
-        stop: StopPolicy { signal: "TERM".to_owned(), grace_s: 10 },
+        stop: StopPolicy {
+            signal: "TERM".to_owned(),
+            grace_s: 10,
+        },
         restart_nonce: 0,
         enabled: true,
         digest: "1".to_owned(),
     }
 }
 
-pub fn status(report: &Report, name: ServiceName) -> &ServiceStatus {
-    report.services.iter().find(|status| status.name == name).expect("the service is reported")
+pub(crate) fn status(report: &Report, name: ServiceName) -> &ServiceStatus {
+    report
+        .services
+        .iter()
+        .find(|status| status.name == name)
+        .expect("the service is reported")
 }
 
-pub fn is(report: &Report, name: ServiceName, state: ServiceState) -> bool {
-    report.services.iter().any(|status| status.name == name && status.state == state)
+pub(crate) fn is(report: &Report, name: ServiceName, state: ServiceState) -> bool {
+    report
+        .services
+        .iter()
+        .any(|status| status.name == name && status.state == state)
 }
 
-pub fn process(report: &Report, name: ServiceName) -> ProcessId {
+pub(crate) fn process(report: &Report, name: ServiceName) -> ProcessId {
     ProcessId::of(status(report, name).pid.expect("it has a pid")).expect("it runs")
 }
 
-pub fn is_gone(pid: i32) -> bool {
+pub(crate) fn is_gone(pid: i32) -> bool {
     Stat::read(pid).is_none_or(|stat| stat.is_dead())
 }
 
-pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while !condition() {
-        assert!(tokio::time::Instant::now() < deadline, "waited in vain for {what}");
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "waited in vain for {what}"
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
 /// A loopback address that no other test uses.
-pub fn address() -> String {
+pub(crate) fn address() -> String {
     let number = unique();
-    format!("127.{}.{}.{}", 100 + (std::process::id() >> 8) % 100, std::process::id() % 256, number % 250 + 2)
+    format!(
+        "127.{}.{}.{}",
+        100 + (std::process::id() >> 8) % 100,
+        std::process::id() % 256,
+        number % 250 + 2
+    )
 }
 
-pub fn unique() -> u16 {
+pub(crate) fn unique() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }

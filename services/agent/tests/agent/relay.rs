@@ -1,10 +1,8 @@
 //! Two nodes' relays over real sockets and real certificates.
 
-mod support;
-
 use std::time::Duration;
 
-use support::{Control, Pki, TestNode, service};
+use crate::support::{Control, Pki, TestNode, eventually, service};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use updraft_agent::relay::{self, Relays};
@@ -13,11 +11,6 @@ use updraft_model::{NodeRole, ServiceName};
 
 /// The port that the cluster's web nodes serve on.
 const PORT: u16 = 8080;
-
-#[test]
-fn be_an_agent() {
-    support::be_an_agent();
-}
 
 struct End {
     address: String,
@@ -31,8 +24,15 @@ impl End {
         let node = TestNode::new(&control);
         let (cert, key) = pki.issue(&format!("{role}.1.updraft.internal"));
         let relays = relay::open(&node.address, &trusted.ca_pem, &cert, &key).unwrap();
-        let assignment = Assignment { role, ..node.assignment(Vec::new()) };
-        Self { address: node.address.clone(), relays, assignment }
+        let assignment = Assignment {
+            role,
+            ..node.assignment(Vec::new())
+        };
+        Self {
+            address: node.address.clone(),
+            relays,
+            assignment,
+        }
     }
 
     /// A web node that offers `PORT`.
@@ -81,7 +81,10 @@ impl End {
                     let mut line = [0; 64];
                     while let Ok(read @ 1..) = stream.read(&mut line).await {
                         let said = String::from_utf8_lossy(&line[..read]).trim().to_owned();
-                        stream.write_all(format!("{name} heard {said}\n").as_bytes()).await.unwrap();
+                        stream
+                            .write_all(format!("{name} heard {said}\n").as_bytes())
+                            .await
+                            .unwrap();
                     }
                 });
             }
@@ -92,12 +95,17 @@ impl End {
 async fn ask(stream: &mut TcpStream, words: &str) -> String {
     stream.write_all(format!("{words}\n").as_bytes()).await.unwrap();
     let mut answer = vec![0; 256];
-    let read = tokio::time::timeout(Duration::from_secs(20), stream.read(&mut answer)).await.unwrap().unwrap();
+    let read = tokio::time::timeout(Duration::from_secs(20), stream.read(&mut answer))
+        .await
+        .unwrap()
+        .unwrap();
     String::from_utf8_lossy(&answer[..read]).trim().to_owned()
 }
 
 async fn is_closed(stream: &mut TcpStream) -> bool {
-    let read = tokio::time::timeout(Duration::from_secs(20), stream.read(&mut [0; 8])).await.unwrap();
+    let read = tokio::time::timeout(Duration::from_secs(20), stream.read(&mut [0; 8]))
+        .await
+        .unwrap();
     matches!(read, Ok(0) | Err(_))
 }
 
@@ -153,7 +161,9 @@ async fn a_peer_of_another_cluster_is_refused() {
     });
     assert!(!matches!(answer.await, Ok(Ok(1..))), "a stranger was answered");
     // A peer without any certificate is no better.
-    let mut plain = TcpStream::connect((web.address.as_str(), RELAY_PORT)).await.unwrap();
+    let mut plain = TcpStream::connect((web.address.as_str(), RELAY_PORT))
+        .await
+        .unwrap();
     plain.write_all(b"8080\nhello\n").await.unwrap();
     let mut said = Vec::new();
     let _ = plain.read_to_end(&mut said).await;
@@ -203,7 +213,10 @@ async fn connections_wait_for_a_node_that_is_not_there_yet() {
     // The node is there; its service comes later.
     web.serve("web").await;
     let mut answer = vec![0; 64];
-    let read = tokio::time::timeout(Duration::from_secs(20), waiting.read(&mut answer)).await.unwrap().unwrap();
+    let read = tokio::time::timeout(Duration::from_secs(20), waiting.read(&mut answer))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(String::from_utf8_lossy(&answer[..read]).trim(), "web heard early");
 }
 
@@ -235,7 +248,7 @@ async fn a_node_knows_that_others_use_its_services() {
     ask(&mut stream, "hello").await;
     assert!(web.relays.is_in_use(&[PORT]) && !web.relays.is_in_use(&[PORT + 1]));
     drop(stream);
-    support::eventually("the connection's end", || !web.relays.is_in_use(&[PORT])).await;
+    eventually("the connection's end", || !web.relays.is_in_use(&[PORT])).await;
 }
 
 #[tokio::test]

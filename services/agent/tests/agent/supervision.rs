@@ -1,20 +1,13 @@
 //! Services of a node as real processes, under a real agent process that is killed and started again.
 
-mod support;
-
 use std::time::Instant;
 
+use crate::support::{Control, TestNode, eventually, is, is_gone, process, service, status};
 use rustix::process::Signal;
-use support::{Control, TestNode, eventually, is, is_gone, process, service, status};
 use updraft_api::agent::{FileAssignment, NodePower};
 use updraft_model::{AgentPhase, Generation, ServiceName, ServiceState};
 
 const SLEEP: &str = "exec sleep 1000";
-
-#[test]
-fn be_an_agent() {
-    support::be_an_agent();
-}
 
 #[tokio::test]
 async fn services_start_in_order_and_the_node_runs() {
@@ -22,7 +15,10 @@ async fn services_start_in_order_and_the_node_runs() {
     let node = TestNode::new(&control);
     let mut scheduler = service(ServiceName::Scheduler, "cat first > second; exec sleep 1000");
     scheduler.after = vec![ServiceName::Broker];
-    control.assign(node.assignment(vec![service(ServiceName::Broker, "echo 1 > first; exec sleep 1000"), scheduler]));
+    control.assign(node.assignment(vec![
+        service(ServiceName::Broker, "echo 1 > first; exec sleep 1000"),
+        scheduler,
+    ]));
     let begun = Instant::now();
     let _agent = node.spawn_agent();
     let report = control.phase(AgentPhase::Running).await;
@@ -50,7 +46,10 @@ async fn a_killed_service_is_started_again_and_told_of() {
         .await;
     assert_eq!(status(&report, ServiceName::Scheduler).restarts, 1);
     let event = control.event("service_restarted").await;
-    assert_eq!(event.message, "scheduler was killed by signal 9 and is started again.");
+    assert_eq!(
+        event.message,
+        "scheduler was killed by signal 9 and is started again."
+    );
 }
 
 #[tokio::test]
@@ -58,17 +57,25 @@ async fn a_service_that_cannot_start_is_an_event_with_its_last_words_and_no_secr
     let control = Control::start().await;
     let node = TestNode::new(&control);
     let mut broken = service(ServiceName::Scheduler, "echo \"no such database: $DSN\"; exit 3");
-    broken.env.insert("DSN".to_owned(), "postgresql://u:hunter22@h/d".to_owned());
+    broken
+        .env
+        .insert("DSN".to_owned(), "postgresql://u:hunter22@h/d".to_owned());
     control.assign(node.assignment(vec![broken, service(ServiceName::Triggerer, SLEEP)]));
     let _agent = node.spawn_agent();
     let event = control.event("service_cannot_start").await;
     assert_eq!(event.service, Some(ServiceName::Scheduler));
     assert!(event.message.contains("ended with status 3"), "{}", event.message);
-    assert!(event.message.contains("no such database: ***"), "{}", event.message);
+    assert!(
+        event.message.contains("no such database: ***"),
+        "{}",
+        event.message
+    );
     let report = control.phase(AgentPhase::Degraded).await;
     assert!(is(&report, ServiceName::Triggerer, ServiceState::Healthy));
     control
-        .report_where("back-off", |report| is(report, ServiceName::Scheduler, ServiceState::BackingOff))
+        .report_where("back-off", |report| {
+            is(report, ServiceName::Scheduler, ServiceState::BackingOff)
+        })
         .await;
 }
 
@@ -81,14 +88,21 @@ async fn a_command_that_does_not_exist_says_so() {
     control.assign(node.assignment(vec![missing]));
     let _agent = node.spawn_agent();
     let event = control.event("service_cannot_start").await;
-    assert!(event.message.contains("/nonexistent/airflow"), "{}", event.message);
+    assert!(
+        event.message.contains("/nonexistent/airflow"),
+        "{}",
+        event.message
+    );
 }
 
 #[tokio::test]
 async fn killing_the_agent_touches_no_service_and_the_next_one_adopts_them() {
     let control = Control::start().await;
     let node = TestNode::new(&control);
-    control.assign(node.assignment(vec![service(ServiceName::Broker, SLEEP), service(ServiceName::Scheduler, SLEEP)]));
+    control.assign(node.assignment(vec![
+        service(ServiceName::Broker, SLEEP),
+        service(ServiceName::Scheduler, SLEEP),
+    ]));
     let agent = node.spawn_agent();
     let before = control.phase(AgentPhase::Running).await;
     let pids = [ServiceName::Broker, ServiceName::Scheduler].map(|name| process(&before, name));
@@ -102,7 +116,10 @@ async fn killing_the_agent_touches_no_service_and_the_next_one_adopts_them() {
             report.assignment_version == Some(2) && report.phase == AgentPhase::Running
         })
         .await;
-    assert_eq!([ServiceName::Broker, ServiceName::Scheduler].map(|name| process(&after, name)), pids);
+    assert_eq!(
+        [ServiceName::Broker, ServiceName::Scheduler].map(|name| process(&after, name)),
+        pids
+    );
     assert_eq!(control.registrations(), 1);
     assert!(control.events().is_empty());
 
@@ -121,7 +138,13 @@ async fn a_service_that_died_without_an_agent_is_started_again() {
     agent.kill();
     first.signal(Signal::KILL).unwrap();
     let _agent = node.spawn_agent();
-    assert!(control.event("service_restarted").await.message.contains("while no agent watched"));
+    assert!(
+        control
+            .event("service_restarted")
+            .await
+            .message
+            .contains("while no agent watched")
+    );
 }
 
 #[tokio::test]
@@ -137,7 +160,14 @@ async fn a_reused_pid_is_not_adopted() {
     let mut stranger = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
     let record = node.path("run/scheduler.json");
     let text = std::fs::read_to_string(&record).unwrap();
-    std::fs::write(&record, text.replace(&format!("\"pid\":{}", first.pid), &format!("\"pid\":{}", stranger.id()))).unwrap();
+    std::fs::write(
+        &record,
+        text.replace(
+            &format!("\"pid\":{}", first.pid),
+            &format!("\"pid\":{}", stranger.id()),
+        ),
+    )
+    .unwrap();
     let _agent = node.spawn_agent();
     let report = control
         .report_where("a process of its own", |report| {
@@ -145,7 +175,10 @@ async fn a_reused_pid_is_not_adopted() {
                 && status(report, ServiceName::Scheduler).pid != Some(first.pid)
         })
         .await;
-    assert_ne!(status(&report, ServiceName::Scheduler).pid, i32::try_from(stranger.id()).ok());
+    assert_ne!(
+        status(&report, ServiceName::Scheduler).pid,
+        i32::try_from(stranger.id()).ok()
+    );
     assert!(stranger.try_wait().unwrap().is_none(), "the stranger was touched");
     stranger.kill().unwrap();
     stranger.wait().unwrap();
@@ -198,7 +231,9 @@ async fn without_control_services_run_and_a_restarted_agent_goes_on_from_its_dis
     let record = || std::fs::read_to_string(node.path("run/scheduler.json")).unwrap_or_default();
     eventually("another process", || {
         let value: serde_json::Value = serde_json::from_str(&record()).unwrap_or_default();
-        value["process"]["pid"].as_i64().is_some_and(|pid| pid != i64::from(first.pid))
+        value["process"]["pid"]
+            .as_i64()
+            .is_some_and(|pid| pid != i64::from(first.pid))
     })
     .await;
     assert!(!agent.is_finished());
@@ -209,10 +244,15 @@ async fn without_control_services_run_and_a_restarted_agent_goes_on_from_its_dis
 async fn stopping_ends_the_whole_tree_dependents_first_and_reports_stopped() {
     let control = Control::start().await;
     let node = TestNode::new(&control);
-    let mut scheduler =
-        service(ServiceName::Scheduler, "trap 'echo scheduler >> order; exit' TERM; sleep 1000 & setsid sleep 1000 & wait");
+    let mut scheduler = service(
+        ServiceName::Scheduler,
+        "trap 'echo scheduler >> order; exit' TERM; sleep 1000 & setsid sleep 1000 & wait",
+    );
     scheduler.after = vec![ServiceName::Broker];
-    let broker = service(ServiceName::Broker, "trap 'echo broker >> order; exit' TERM; sleep 1000 & wait");
+    let broker = service(
+        ServiceName::Broker,
+        "trap 'echo broker >> order; exit' TERM; sleep 1000 & wait",
+    );
     control.assign(node.assignment(vec![broker, scheduler]));
     let _agent = node.spawn_agent();
     let report = control.phase(AgentPhase::Running).await;
@@ -222,8 +262,16 @@ async fn stopping_ends_the_whole_tree_dependents_first_and_reports_stopped() {
     let tree = members();
     control.change(|assignment| assignment.power = NodePower::Stop);
     let report = control.phase(AgentPhase::Stopped).await;
-    assert!(report.services.iter().all(|status| status.state == ServiceState::Stopped && status.pid.is_none()));
-    assert_eq!(std::fs::read_to_string(node.path("work/order")).unwrap(), "scheduler\nbroker\n");
+    assert!(
+        report
+            .services
+            .iter()
+            .all(|status| status.state == ServiceState::Stopped && status.pid.is_none())
+    );
+    assert_eq!(
+        std::fs::read_to_string(node.path("work/order")).unwrap(),
+        "scheduler\nbroker\n"
+    );
     eventually("the whole tree's end", || tree.iter().all(|id| !id.is_alive())).await;
     assert!(control.events().is_empty());
 
@@ -236,12 +284,18 @@ async fn stopping_ends_the_whole_tree_dependents_first_and_reports_stopped() {
 async fn what_does_not_end_in_its_grace_is_killed_with_its_children() {
     let control = Control::start().await;
     let node = TestNode::new(&control);
-    let mut stubborn = service(ServiceName::Worker, "trap '' TERM; sleep 1000 & while true; do sleep 1; done");
+    let mut stubborn = service(
+        ServiceName::Worker,
+        "trap '' TERM; sleep 1000 & while true; do sleep 1; done",
+    );
     stubborn.stop.grace_s = 1;
     control.assign(node.assignment(vec![stubborn]));
     let _agent = node.spawn_agent();
     let leader = process(&control.phase(AgentPhase::Running).await, ServiceName::Worker);
-    eventually("its children", || updraft_agent::process::Tree::read().members(leader).len() >= 2).await;
+    eventually("its children", || {
+        updraft_agent::process::Tree::read().members(leader).len() >= 2
+    })
+    .await;
     control.change(|assignment| assignment.power = NodePower::Stop);
     control.phase(AgentPhase::Stopped).await;
     control.event("service_killed").await;
@@ -276,7 +330,10 @@ async fn an_older_generation_is_refused() {
 async fn a_restart_that_was_asked_for_happens_once() {
     let control = Control::start().await;
     let node = TestNode::new(&control);
-    control.assign(node.assignment(vec![service(ServiceName::Scheduler, SLEEP), service(ServiceName::Triggerer, SLEEP)]));
+    control.assign(node.assignment(vec![
+        service(ServiceName::Scheduler, SLEEP),
+        service(ServiceName::Triggerer, SLEEP),
+    ]));
     let _agent = node.spawn_agent();
     let before = control.phase(AgentPhase::Running).await;
     let triggerer = process(&before, ServiceName::Triggerer);
@@ -284,7 +341,8 @@ async fn a_restart_that_was_asked_for_happens_once() {
     control.change(|assignment| assignment.services[0].restart_nonce = 1);
     let after = control
         .report_where("the restart", |report| {
-            report.phase == AgentPhase::Running && status(report, ServiceName::Scheduler).pid != Some(scheduler.pid)
+            report.phase == AgentPhase::Running
+                && status(report, ServiceName::Scheduler).pid != Some(scheduler.pid)
         })
         .await;
     assert_eq!(process(&after, ServiceName::Triggerer), triggerer);
@@ -293,7 +351,9 @@ async fn a_restart_that_was_asked_for_happens_once() {
 
     control.change(|assignment| assignment.services[1].enabled = false);
     let report = control
-        .report_where("one service stopped", |report| is(report, ServiceName::Triggerer, ServiceState::Stopped))
+        .report_where("one service stopped", |report| {
+            is(report, ServiceName::Triggerer, ServiceState::Stopped)
+        })
         .await;
     assert_eq!(report.phase, AgentPhase::Running);
     assert!(is_gone(triggerer.pid));
@@ -319,7 +379,8 @@ async fn terminating_the_agent_leaves_services_and_the_stop_file_ends_both() {
     let _agent = node.spawn_agent();
     control
         .report_where("another process", |report| {
-            report.phase == AgentPhase::Running && status(report, ServiceName::Scheduler).pid != Some(scheduler.pid)
+            report.phase == AgentPhase::Running
+                && status(report, ServiceName::Scheduler).pid != Some(scheduler.pid)
         })
         .await;
 }
@@ -337,12 +398,21 @@ async fn children_of_a_crashed_worker_finish_their_work_and_others_are_killed() 
     let _agent = node.spawn_agent();
     let report = control.phase(AgentPhase::Running).await;
     let child = |name: &str| {
-        std::fs::read_to_string(node.path(&format!("work/child-{name}"))).ok().and_then(|pid| pid.trim().parse::<i32>().ok())
+        std::fs::read_to_string(node.path(&format!("work/child-{name}")))
+            .ok()
+            .and_then(|pid| pid.trim().parse::<i32>().ok())
     };
-    eventually("children", || child("worker").is_some() && child("triggerer").is_some()).await;
+    eventually("children", || {
+        child("worker").is_some() && child("triggerer").is_some()
+    })
+    .await;
     let (task, other) = (child("worker").unwrap(), child("triggerer").unwrap());
-    process(&report, ServiceName::Worker).signal(Signal::KILL).unwrap();
-    process(&report, ServiceName::Triggerer).signal(Signal::KILL).unwrap();
+    process(&report, ServiceName::Worker)
+        .signal(Signal::KILL)
+        .unwrap();
+    process(&report, ServiceName::Triggerer)
+        .signal(Signal::KILL)
+        .unwrap();
     control
         .report_where("both again", |report| {
             report.phase == AgentPhase::Running && report.services.iter().all(|status| status.restarts == 1)
@@ -368,8 +438,10 @@ async fn as_root_services_run_as_their_own_user() {
                   rm -f ../logs/scheduler.log; ln -sf /etc/shadow link; cat secret > copy; exec sleep 1000";
     let mut assignment = node.assignment(vec![service(ServiceName::Scheduler, script)]);
     assignment.directories = vec!["work/tmp".to_owned()];
-    assignment.files =
-        vec![FileAssignment { path: "work/secret".to_owned(), content: "of the service".to_owned() }];
+    assignment.files = vec![FileAssignment {
+        path: "work/secret".to_owned(),
+        content: "of the service".to_owned(),
+    }];
     control.assign(assignment);
     std::fs::set_permissions(node.root(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let _agent = node.spawn_agent();
@@ -381,12 +453,21 @@ async fn as_root_services_run_as_their_own_user() {
     assert_eq!(work("groups").trim(), nobody.gid.to_string());
     assert_eq!(work("stolen"), "");
     assert_eq!(scheduler.uid(), Some(nobody.uid.as_raw()));
-    assert!(node.path("logs/mine").exists(), "a service may keep logs of its own");
-    assert!(node.path("logs/scheduler.log").exists(), "a service must not remove the agent's log");
+    assert!(
+        node.path("logs/mine").exists(),
+        "a service may keep logs of its own"
+    );
+    assert!(
+        node.path("logs/scheduler.log").exists(),
+        "a service must not remove the agent's log"
+    );
 
     // A file the agent writes never follows a link that a service made.
     control.change(|assignment| {
-        assignment.files.push(FileAssignment { path: "work/link".to_owned(), content: "ours".to_owned() });
+        assignment.files.push(FileAssignment {
+            path: "work/link".to_owned(),
+            content: "ours".to_owned(),
+        });
     });
     eventually("the file", || work("link") == "ours").await;
     assert!(!std::fs::read_to_string("/etc/shadow").unwrap().contains("ours"));
@@ -394,7 +475,10 @@ async fn as_root_services_run_as_their_own_user() {
     let agent = nix::sys::stat::stat(&node.path("agent/assignment.json")).unwrap();
     assert_eq!((agent.st_uid, agent.st_mode & 0o777), (0, 0o600));
     let secret = nix::sys::stat::stat(&node.path("work/secret")).unwrap();
-    assert_eq!((secret.st_uid, secret.st_mode & 0o777), (nobody.uid.as_raw(), 0o600));
+    assert_eq!(
+        (secret.st_uid, secret.st_mode & 0o777),
+        (nobody.uid.as_raw(), 0o600)
+    );
     control.change(|assignment| assignment.power = NodePower::Stop);
     control.phase(AgentPhase::Stopped).await;
     assert!(!scheduler.is_alive());

@@ -1,25 +1,18 @@
 //! DAG versions from an object store (in memory, with its real conditions) to two nodes' disks.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::eventually;
+use object_store::ObjectStoreExt as _;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{ObjectStore as _, ObjectStoreExt as _};
-use support::eventually;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use updraft_agent::dags::{self, Bucket, DagEvent, Digest, Shelf};
 use updraft_agent::{Layout, Place};
-
-#[test]
-fn be_an_agent() {
-    support::be_an_agent();
-}
 
 struct Disk {
     _dir: tempfile::TempDir,
@@ -38,7 +31,14 @@ impl Disk {
     fn at(dir: tempfile::TempDir) -> Self {
         let layout = Layout::ensure(Place::open(&dir.path().join("node"), None).unwrap()).unwrap();
         let (tell, events) = mpsc::channel(100);
-        Self { shelf: Shelf::new(layout.clone()), _dir: dir, layout, events, tell, task: None }
+        Self {
+            shelf: Shelf::new(layout.clone()),
+            _dir: dir,
+            layout,
+            events,
+            tell,
+            task: None,
+        }
     }
 
     fn run(&mut self, bucket: &Bucket, resolver: bool) {
@@ -70,7 +70,12 @@ impl Disk {
                 if entry.path().is_dir() {
                     directories.push(entry.path());
                 } else {
-                    let path = entry.path().strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+                    let path = entry
+                        .path()
+                        .strip_prefix(&root)
+                        .unwrap()
+                        .to_string_lossy()
+                        .into_owned();
                     files.insert(path, std::fs::read_to_string(entry.path()).unwrap());
                 }
             }
@@ -115,7 +120,12 @@ impl Source {
 }
 
 fn files(expected: &[(&str, &str)]) -> Option<BTreeMap<String, String>> {
-    Some(expected.iter().map(|(path, content)| ((*path).to_owned(), (*content).to_owned())).collect())
+    Some(
+        expected
+            .iter()
+            .map(|(path, content)| ((*path).to_owned(), (*content).to_owned()))
+            .collect(),
+    )
 }
 
 #[tokio::test]
@@ -138,11 +148,15 @@ async fn every_node_has_the_same_version_of_the_source() {
     source.put("dags/a.py", "two").await;
     source.store.delete(&Path::from("dags/team/b.sql")).await.unwrap();
     for disk in [&mut resolver, &mut follower] {
-        disk.event(|event| matches!(event, DagEvent::Live(digest) if *digest != first)).await;
+        disk.event(|event| matches!(event, DagEvent::Live(digest) if *digest != first))
+            .await;
         assert_eq!(disk.live(), files(&[("a.py", "two")]));
     }
     // The earlier version is still there for the runs that are pinned to it.
-    assert_eq!(std::fs::read_to_string(follower.shelf.version(&first).join("a.py")).unwrap(), "one");
+    assert_eq!(
+        std::fs::read_to_string(follower.shelf.version(&first).join("a.py")).unwrap(),
+        "one"
+    );
     let leftover = |disk: &Disk| std::fs::read_dir(disk.path("dags/incoming")).unwrap().count();
     assert_eq!((leftover(&resolver), leftover(&follower)), (0, 0));
 }
@@ -156,17 +170,28 @@ async fn a_version_that_is_not_what_its_name_says_is_refused() {
     resolver.event(|event| matches!(event, DagEvent::Live(_))).await;
     let good = resolver.shelf.current().unwrap();
     source.put("dags/a.py", "better").await;
-    resolver.event(|event| matches!(event, DagEvent::Live(digest) if *digest != good)).await;
+    resolver
+        .event(|event| matches!(event, DagEvent::Live(digest) if *digest != good))
+        .await;
     let better = resolver.shelf.current().unwrap();
     resolver.task.take().unwrap().abort();
 
     // Somebody swaps the archives.
-    let swapped = source.store.get(&source.archive(&good).await).await.unwrap().bytes().await.unwrap();
+    let swapped = source
+        .store
+        .get(&source.archive(&good).await)
+        .await
+        .unwrap()
+        .bytes()
+        .await
+        .unwrap();
     let target = source.archive(&better).await;
     source.store.put(&target, swapped.into()).await.unwrap();
     let mut follower = Disk::new();
     follower.run(&source.bucket, false);
-    let DagEvent::Failed(reason) = follower.event(|event| matches!(event, DagEvent::Failed(_))).await else { return };
+    let DagEvent::Failed(reason) = follower.event(|event| matches!(event, DagEvent::Failed(_))).await else {
+        return;
+    };
     assert!(reason.contains("other content than its name says"), "{reason}");
     assert_eq!(follower.shelf.current(), None);
     assert!(!follower.shelf.has(&better));
@@ -181,7 +206,9 @@ async fn a_version_that_a_run_wants_is_fetched() {
     resolver.event(|event| matches!(event, DagEvent::Live(_))).await;
     let old = resolver.shelf.current().unwrap();
     source.put("dags/a.py", "new").await;
-    resolver.event(|event| matches!(event, DagEvent::Live(digest) if *digest != old)).await;
+    resolver
+        .event(|event| matches!(event, DagEvent::Live(digest) if *digest != old))
+        .await;
 
     let mut late = Disk::new();
     late.run(&source.bucket, false);
@@ -202,7 +229,9 @@ async fn a_source_that_makes_no_sense_leaves_the_last_good_version() {
     disk.event(|event| matches!(event, DagEvent::Live(_))).await;
     // An object store has no directories: both can be there.
     source.put("dags/a.py/b.py", "below a file").await;
-    let DagEvent::Failed(reason) = disk.event(|event| matches!(event, DagEvent::Failed(_))).await else { return };
+    let DagEvent::Failed(reason) = disk.event(|event| matches!(event, DagEvent::Failed(_))).await else {
+        return;
+    };
     assert!(reason.contains("`a.py`"), "{reason}");
     assert_eq!(disk.live(), files(&[("a.py", "good")]));
     source.store.delete(&Path::from("dags/a.py/b.py")).await.unwrap();
@@ -218,7 +247,10 @@ async fn versions_nobody_uses_are_collected_and_those_wanted_are_kept() {
     for number in 0..25 {
         std::fs::create_dir(versions.join(name(number))).unwrap();
         let then = std::time::SystemTime::now() - Duration::from_secs(3600 - u64::from(number));
-        std::fs::File::open(versions.join(name(number))).unwrap().set_modified(then).unwrap();
+        std::fs::File::open(versions.join(name(number)))
+            .unwrap()
+            .set_modified(then)
+            .unwrap();
     }
     std::fs::write(disk.path(&format!("dags/wanted/{}", name(0))), "").unwrap();
     source.put("dags/a.py", "new").await;
@@ -233,7 +265,10 @@ async fn versions_nobody_uses_are_collected_and_those_wanted_are_kept() {
 #[tokio::test]
 async fn a_full_disk_leaves_the_last_good_version() {
     let Some(mount) = SmallDisk::new() else {
-        assert!(!rustix::process::geteuid().is_root(), "root can make a small disk");
+        assert!(
+            !rustix::process::geteuid().is_root(),
+            "root can make a small disk"
+        );
         return;
     };
     let source = Source::new();
@@ -242,9 +277,17 @@ async fn a_full_disk_leaves_the_last_good_version() {
     let mut disk = Disk::at(dir);
     disk.run(&source.bucket, true);
     disk.event(|event| matches!(event, DagEvent::Live(_))).await;
-    let noise: Vec<u8> = (0..4_000_000_u64).map(|n| (n.wrapping_mul(6_364_136_223_846_793_005) >> 56) as u8).collect();
-    source.store.put(&Path::from("dags/large.bin"), noise.into()).await.unwrap();
-    let DagEvent::Failed(reason) = disk.event(|event| matches!(event, DagEvent::Failed(_))).await else { return };
+    let noise: Vec<u8> = (0..4_000_000_u64)
+        .map(|n| (n.wrapping_mul(6_364_136_223_846_793_005) >> 56) as u8)
+        .collect();
+    source
+        .store
+        .put(&Path::from("dags/large.bin"), noise.into())
+        .await
+        .unwrap();
+    let DagEvent::Failed(reason) = disk.event(|event| matches!(event, DagEvent::Failed(_))).await else {
+        return;
+    };
     assert!(reason.contains("No space left"), "{reason}");
     assert_eq!(disk.live(), files(&[("a.py", "good")]));
     source.store.delete(&Path::from("dags/large.bin")).await.unwrap();
@@ -274,7 +317,10 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg("-l").arg(&self.path).status();
+        let _ = std::process::Command::new("umount")
+            .arg("-l")
+            .arg(&self.path)
+            .status();
         let _ = std::fs::remove_dir(&self.path);
     }
 }

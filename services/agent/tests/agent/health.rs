@@ -1,26 +1,19 @@
 //! Health that can't lie: services whose answers the test decides, under a real agent, and a real broker.
 
-mod support;
-
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::{Control, TestNode, is, process, service, status};
+use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
-use axum::Router;
 use base64::Engine as _;
 use rustix::process::Signal;
-use support::{Control, TestNode, is, process, service, status};
 use updraft_api::agent::{FileAssignment, HealthCheck};
 use updraft_model::{AgentPhase, ServiceName, ServiceState};
-
-#[test]
-fn be_an_agent() {
-    support::be_an_agent();
-}
 
 /// A web service that says what it is told to say.
 #[derive(Clone, Default)]
@@ -34,7 +27,10 @@ impl Oracle {
     async fn start(status: u16, body: &str) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let oracle = Self { url, ..Self::default() };
+        let oracle = Self {
+            url,
+            ..Self::default()
+        };
         oracle.say(status, body);
         let router = Router::new()
             .route("/health", get(Self::health))
@@ -82,15 +78,23 @@ async fn a_page_is_no_health_and_a_healthy_service_is_warmed_once() {
     let agent = node.spawn_agent();
     let detail = |text: &'static str| {
         move |report: &updraft_api::agent::Report| {
-            report.services.iter().any(|status| status.detail.as_ref().is_some_and(|detail| detail.contains(text)))
+            report
+                .services
+                .iter()
+                .any(|status| status.detail.as_ref().is_some_and(|detail| detail.contains(text)))
         }
     };
     control.report_where("a page", detail("not with JSON")).await;
     oracle.say(200, BAD);
-    control.report_where("bad health", detail("metadatabase.status is \"unhealthy\"")).await;
+    control
+        .report_where("bad health", detail("metadatabase.status is \"unhealthy\""))
+        .await;
     oracle.say(503, GOOD);
     let report = control.report_where("an error", detail("503")).await;
-    assert_eq!(status(&report, ServiceName::ApiServer).state, ServiceState::Starting);
+    assert_eq!(
+        status(&report, ServiceName::ApiServer).state,
+        ServiceState::Starting
+    );
     assert_eq!(oracle.warmed.load(Ordering::Relaxed), 0);
     oracle.say(200, GOOD);
     let pid = process(&control.phase(AgentPhase::Running).await, ServiceName::ApiServer);
@@ -133,19 +137,32 @@ async fn a_heartbeat_counts_when_it_is_younger_than_the_process() {
     let _agent = node.spawn_agent();
     let report = control
         .report_where("an old heartbeat", |report| {
-            report.services.iter().any(|status| status.detail.as_ref().is_some_and(|detail| detail.contains("no heartbeat")))
+            report.services.iter().any(|status| {
+                status
+                    .detail
+                    .as_ref()
+                    .is_some_and(|detail| detail.contains("no heartbeat"))
+            })
         })
         .await;
     assert!(is(&report, ServiceName::Triggerer, ServiceState::Starting));
-    oracle.say(200, &beat(&(chrono::Utc::now() + chrono::TimeDelta::minutes(1)).to_rfc3339()));
+    oracle.say(
+        200,
+        &beat(&(chrono::Utc::now() + chrono::TimeDelta::minutes(1)).to_rfc3339()),
+    );
     let running = control.phase(AgentPhase::Running).await;
 
     // No web node answers: nobody knows, and nothing is restarted or called ill.
     oracle.say(502, "");
     control.change(|assignment| assignment.relays.clear());
-    let report = control.report_where("version 2", |report| report.assignment_version == Some(2)).await;
+    let report = control
+        .report_where("version 2", |report| report.assignment_version == Some(2))
+        .await;
     assert_eq!(report.phase, AgentPhase::Running);
-    assert_eq!(process(&report, ServiceName::Triggerer), process(&running, ServiceName::Triggerer));
+    assert_eq!(
+        process(&report, ServiceName::Triggerer),
+        process(&running, ServiceName::Triggerer)
+    );
 }
 
 const PASSWORD: &str = "broker-secret";
@@ -161,11 +178,17 @@ async fn a_broker_answers_and_a_worker_is_known_by_its_heartbeats_there() {
     let broker_address = format!("{}:6379", node.address);
     let password_file = "work/broker-password".to_owned();
     let mut broker = service(ServiceName::Broker, "");
-    let arguments = format!("--bind {} --port 6379 --requirepass {PASSWORD} --save  --dir .", node.address);
+    let arguments = format!(
+        "--bind {} --port 6379 --requirepass {PASSWORD} --save  --dir .",
+        node.address
+    );
     broker.argv = std::iter::once(valkey.to_string_lossy().into_owned())
         .chain(arguments.split(' ').map(str::to_owned))
         .collect();
-    broker.health = HealthCheck::Redis { address: broker_address.clone(), password_file: password_file.clone() };
+    broker.health = HealthCheck::Redis {
+        address: broker_address.clone(),
+        password_file: password_file.clone(),
+    };
     let mut worker = service(ServiceName::Worker, "exec sleep 1000");
     worker.after = vec![ServiceName::Broker];
     worker.health = HealthCheck::CeleryWorker {
@@ -176,7 +199,10 @@ async fn a_broker_answers_and_a_worker_is_known_by_its_heartbeats_there() {
         within_s: 1,
     };
     let mut assignment = node.assignment(vec![broker, worker]);
-    assignment.files = vec![FileAssignment { path: password_file, content: PASSWORD.to_owned() }];
+    assignment.files = vec![FileAssignment {
+        path: password_file,
+        content: PASSWORD.to_owned(),
+    }];
     control.assign(assignment);
     let _agent = node.spawn_agent();
     let report = control
@@ -184,7 +210,10 @@ async fn a_broker_answers_and_a_worker_is_known_by_its_heartbeats_there() {
             is(report, ServiceName::Broker, ServiceState::Healthy)
                 && report.services.iter().any(|status| {
                     status.name == ServiceName::Worker
-                        && status.detail.as_ref().is_some_and(|detail| detail.contains("no heartbeat"))
+                        && status
+                            .detail
+                            .as_ref()
+                            .is_some_and(|detail| detail.contains("no heartbeat"))
                 })
         })
         .await;
@@ -194,12 +223,18 @@ async fn a_broker_answers_and_a_worker_is_known_by_its_heartbeats_there() {
     let pid = process(&report, ServiceName::Worker).pid;
     let beat = move |event: &str, pid: i32| {
         let body = serde_json::json!({ "hostname": "worker@a", "pid": pid, "type": event }).to_string();
-        let message = serde_json::json!({ "body": base64::engine::general_purpose::STANDARD.encode(body) }).to_string();
+        let message =
+            serde_json::json!({ "body": base64::engine::general_purpose::STANDARD.encode(body) }).to_string();
         let channel = format!("/0.celeryev/{}", event.replace('-', "."));
         let client = client.clone();
         async move {
             let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-            redis::cmd("PUBLISH").arg(channel).arg(message).query_async::<i64>(&mut connection).await.unwrap()
+            redis::cmd("PUBLISH")
+                .arg(channel)
+                .arg(message)
+                .query_async::<i64>(&mut connection)
+                .await
+                .unwrap()
         }
     };
     beat("worker-heartbeat", 1).await;
@@ -215,15 +250,21 @@ async fn a_broker_answers_and_a_worker_is_known_by_its_heartbeats_there() {
     let report = control.phase(AgentPhase::Running).await;
     beating.abort();
     let event = control.event("service_unhealthy").await;
-    assert_eq!(event.message, "worker runs but is not healthy: no heartbeat for 1 s");
+    assert_eq!(
+        event.message,
+        "worker runs but is not healthy: no heartbeat for 1 s"
+    );
     // One message is enough, and the first one comes before any heartbeat.
     beat("worker-online", pid).await;
     control.event("service_recovered").await;
 
-    process(&report, ServiceName::Broker).signal(Signal::KILL).unwrap();
+    process(&report, ServiceName::Broker)
+        .signal(Signal::KILL)
+        .unwrap();
     let report = control
         .report_where("the broker again", |report| {
-            is(report, ServiceName::Broker, ServiceState::Healthy) && status(report, ServiceName::Broker).restarts == 1
+            is(report, ServiceName::Broker, ServiceState::Healthy)
+                && status(report, ServiceName::Broker).restarts == 1
         })
         .await;
     assert_eq!(process(&report, ServiceName::Worker).pid, pid);

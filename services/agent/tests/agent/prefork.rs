@@ -1,19 +1,12 @@
 //! Services forked from a parent that two nodes share, with a real Python parent that speaks the protocol.
 
-mod support;
-
 use std::path::Path;
 
+use crate::support::{Control, TestNode, eventually, is, process, service, status};
 use rustix::process::Signal;
-use support::{Control, TestNode, eventually, is, process, service, status};
 use updraft_agent::process::ProcessId;
 use updraft_api::agent::{Assignment, NodePower};
 use updraft_model::{AgentPhase, ServiceName, ServiceState};
-
-#[test]
-fn be_an_agent() {
-    support::be_an_agent();
-}
 
 /// An environment whose Python knows our stand-in for the parent.
 struct Machine {
@@ -24,7 +17,9 @@ impl Machine {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("env/bin")).unwrap();
-        let asked = std::process::Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
+        let asked = std::process::Command::new("python3")
+            .args(["-c", "import sys; print(sys.executable)"])
+            .output();
         let python = String::from_utf8(asked.unwrap().stdout).unwrap();
         std::os::unix::fs::symlink(python.trim(), dir.path().join("env/bin/python")).unwrap();
         Self { dir }
@@ -40,9 +35,13 @@ impl Machine {
         let mut assignment = node.assignment(vec![service(ServiceName::Scheduler, script)]);
         assignment.services[0].prefork = true;
         assignment.environment_dir = self.dir.path().join("env").to_string_lossy().into_owned();
-        let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/python");
-        assignment.parent_env.insert("PYTHONPATH".to_owned(), modules.to_string_lossy().into_owned());
-        assignment.parent_env.insert("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned());
+        let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/agent/support/python");
+        assignment
+            .parent_env
+            .insert("PYTHONPATH".to_owned(), modules.to_string_lossy().into_owned());
+        assignment
+            .parent_env
+            .insert("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned());
         assignment
     }
 
@@ -63,7 +62,11 @@ impl Drop for Machine {
 const NAMED: &str = "echo $FORKED_BY > parent; exec sleep 1000";
 
 fn forked_by(node: &TestNode) -> Option<i32> {
-    std::fs::read_to_string(node.path("work/parent")).ok()?.trim().parse().ok()
+    std::fs::read_to_string(node.path("work/parent"))
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
 }
 
 #[tokio::test]
@@ -76,10 +79,18 @@ async fn nodes_of_one_machine_fork_from_one_parent_and_the_last_one_ends_it() {
     let _agents = nodes.each_ref().map(TestNode::spawn_agent);
     let report = first.phase(AgentPhase::Running).await;
     second.phase(AgentPhase::Running).await;
-    eventually("both to say who forked them", || nodes.iter().all(|node| forked_by(node).is_some())).await;
+    eventually("both to say who forked them", || {
+        nodes.iter().all(|node| forked_by(node).is_some())
+    })
+    .await;
     let parent = machine.parent().unwrap();
     assert!(nodes.iter().all(|node| forked_by(node) == Some(parent.pid)));
-    assert!(report.steps.iter().any(|step| step.id == "airflow" && step.finished_at.is_some()));
+    assert!(
+        report
+            .steps
+            .iter()
+            .any(|step| step.id == "airflow" && step.finished_at.is_some())
+    );
 
     first.change(|assignment| assignment.power = NodePower::Stop);
     first.phase(AgentPhase::Stopped).await;
@@ -107,7 +118,10 @@ async fn forked_services_are_adopted_and_say_how_they_ended() {
         .await;
     assert_eq!(process(&report, ServiceName::Scheduler), first);
     first.signal(Signal::USR1).unwrap();
-    assert_eq!(control.event("service_restarted").await.message, "scheduler ended with status 7 and is started again.");
+    assert_eq!(
+        control.event("service_restarted").await.message,
+        "scheduler ended with status 7 and is started again."
+    );
 }
 
 #[tokio::test]
@@ -120,7 +134,10 @@ async fn the_parents_end_touches_no_service_and_another_one_takes_over() {
     let first = process(&control.phase(AgentPhase::Running).await, ServiceName::Scheduler);
     let parent = machine.parent().unwrap();
     parent.signal(Signal::KILL).unwrap();
-    eventually("another parent", || machine.parent().is_some_and(|other| other != parent)).await;
+    eventually("another parent", || {
+        machine.parent().is_some_and(|other| other != parent)
+    })
+    .await;
     assert!(first.is_alive());
     first.signal(Signal::KILL).unwrap();
     control
@@ -141,7 +158,9 @@ async fn a_parent_that_cannot_start_is_done_without() {
     let control = Control::start().await;
     let node = machine.node(&control);
     let mut assignment = machine.assignment(&node, NAMED);
-    assignment.parent_env.insert("BROKEN".to_owned(), "yes".to_owned());
+    assignment
+        .parent_env
+        .insert("BROKEN".to_owned(), "yes".to_owned());
     control.assign(assignment);
     let _agent = node.spawn_agent();
     control.phase(AgentPhase::Running).await;

@@ -1,0 +1,20 @@
+//! The agent with real processes, sockets and disks, under a fake control.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test's helpers fail like a test"
+)]
+
+mod dags;
+mod health;
+mod prefork;
+mod relay;
+mod supervision;
+mod support;
+
+/// Not a test: what this binary does when a test starts it as an agent.
+#[test]
+fn be_an_agent() {
+    support::be_an_agent();
+}
