@@ -19,6 +19,7 @@ pub(crate) struct Timeline {
     pub(crate) took: String,
     pub(crate) done: usize,
     pub(crate) total: usize,
+    pub(crate) under_way: bool,
     pub(crate) ticks: Vec<Tick>,
     pub(crate) groups: Vec<Group>,
     pub(crate) failure: Option<Failure>,
@@ -87,6 +88,7 @@ impl Timeline {
             took: duration(end - operation.created_at),
             done,
             total: operation.steps.len(),
+            under_way: operation.state == OperationState::Running,
             ticks: axis.ticks(),
             groups: groups(&operation.steps, &axis, end),
             failure: operation.failure.clone(),
@@ -310,6 +312,12 @@ mod tests {
         let mut operation = fixtures::operation("starting");
         operation.steps.clear();
         let html = Timeline::new(&operation, fixtures::now()).render().unwrap();
-        assert!(html.contains("The plan is being made"), "{html}");
+        assert!(
+            html.contains("The plan is being made") && !html.contains("of 0 steps"),
+            "{html}"
+        );
+        operation.state = updraft_model::OperationState::Superseded;
+        let html = Timeline::new(&operation, fixtures::now()).render().unwrap();
+        assert!(html.contains("without a step"), "{html}");
     }
 }
