@@ -22,11 +22,18 @@ export async function withBrowser(run) {
   }
 }
 
-/** Fills in the console's sign-in page, wherever the browser was sent to it. */
+/** Fills in the console's sign-in page, wherever the browser was sent to it; waits when there were many sign-ins. */
 export async function signIn(page, { email, password } = facts.admin) {
-  await page.locator("input[type=email], input[name=email]").first().fill(email);
-  await page.locator("input[type=password]").first().fill(password);
-  await page.locator("form:has(input[type=password]) button").first().click();
+  for (let tries = 0; tries < 10; tries++) {
+    await page.locator("input[type=email], input[name=email]").first().fill(email);
+    await page.locator("input[type=password]").first().fill(password);
+    const [answer] = await Promise.all([
+      page.waitForResponse((response) => response.request().method() === "POST"),
+      page.locator("form:has(input[type=password]) button").first().click(),
+    ]);
+    if (answer.status() !== 429) return;
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+  }
 }
 
 /** Opens a cluster's Airflow, signing in on the way where that is asked for. */

@@ -28,7 +28,8 @@ class Airflow:
         return this
 
     def ask(self, method: str, path: str, body: object = None) -> Answer:
-        return self.web.ask(method, f"{self.url}/api/v2/{path}", body, follow=False)
+        json = {"Accept": "application/json"}
+        return self.web.ask(method, f"{self.url}/api/v2/{path}", body, json, follow=False)
 
     def get(self, path: str) -> Any:
         answer = self.ask("GET", path)

@@ -34,6 +34,7 @@ class Installation:
     process: subprocess.Popen[bytes] | None = None
     log: Path = field(default_factory=Path)
     last_start: float = 0.0
+    admin: Rest | None = None
 
     @classmethod
     def of_environment(cls) -> Installation:
@@ -110,6 +111,12 @@ class Installation:
     # === use ===
 
     def rest(self) -> Rest:
+        """The first admin, signed in once: more would meet the rate limit."""
+        if self.admin is None:
+            self.admin = self.sign_in()
+        return self.admin
+
+    def sign_in(self) -> Rest:
         return Rest.sign_in(self.console, self.email, self.password)
 
     def storage(self) -> Storage:

@@ -17,7 +17,12 @@ class Rest:
 
     @classmethod
     def sign_in(cls, console: str, email: str, password: str) -> Rest:
-        answer = cls(console).ask("POST", "sessions", {"email": email, "password": password})
+        def tried() -> Answer | None:
+            answer = cls(console).ask("POST", "sessions", {"email": email, "password": password})
+            return None if answer.status == 429 else answer
+
+        answer = wait_for("signing in is allowed", tried, 60, every=1)
+        assert answer is not None
         assert answer.status in (200, 201), answer.text
         return cls(console, answer.json()["token"])
 
