@@ -67,12 +67,10 @@ fn running_phase(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> 
 }
 
 fn degraded(first: String, desired: &Desired, observed: &Observed) -> Phase {
-    let others = reasons(desired, observed)
-        .into_iter()
-        .filter(|reason| *reason != first);
-    Phase::Degraded {
-        reasons: std::iter::once(first.clone()).chain(others).collect(),
-    }
+    let mut reasons = reasons(desired, observed);
+    reasons.retain(|reason| *reason != first);
+    reasons.insert(0, first);
+    Phase::Degraded { reasons }
 }
 
 /// A change that people asked for and that goes on beside what runs is no degradation.

@@ -3,6 +3,8 @@
 //!
 //! The records obey the driver's transaction rules, the nodes come from the simulated provider, agents are modelled.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod world;
 
 use proptest::prelude::*;

@@ -1,5 +1,7 @@
 //! One decision each.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use chrono::{DateTime, TimeDelta, Utc};
 use updraft_model::{
     AgentPhase, Failure, Generation, NodeCounts, NodeId, NodeRole, OperationKind, Phase, Power, ServiceName,

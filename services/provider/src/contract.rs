@@ -213,13 +213,11 @@ impl<'a> New<'a> {
         })
     }
 
-    fn launch(&self) -> impl Future<Output = Result<Launched, ProviderError>> {
-        async {
-            self.subject
-                .provider()
-                .launch(&self.request, &self.token, &self.subject.boot(self.id))
-                .await
-        }
+    async fn launch(&self) -> Result<Launched, ProviderError> {
+        self.subject
+            .provider()
+            .launch(&self.request, &self.token, &self.subject.boot(self.id))
+            .await
     }
 
     async fn reaches(&self, launched: &Launched, wanted: NodeStatus) -> Verdict {

@@ -1,5 +1,7 @@
 //! The local provider, with a shell script for an agent.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;

@@ -28,6 +28,8 @@ pub(super) struct NodeRecord {
     pub(super) request: Value,
     pub(super) address: Ipv4Addr,
     pub(super) service_user: Option<String>,
+    #[serde(default)]
+    pub(super) service_uid: Option<u32>,
 }
 
 /// The agent last started.

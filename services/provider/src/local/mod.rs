@@ -7,10 +7,12 @@
 
 mod addresses;
 mod agent;
+mod firewall;
 mod layout;
 mod process;
 mod supervise;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::Permissions;
 use std::net::{IpAddr, Ipv4Addr};
@@ -25,6 +27,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use updraft_model::{ClusterId, NodeId};
 
+pub use firewall::{Isolation, IsolationError};
 pub use layout::LocalLayout;
 use layout::{NodeRecord, remove_file, remove_tree, write_file};
 
@@ -62,6 +65,7 @@ pub struct ServiceUser {
 pub struct LocalProvider {
     settings: LocalSettings,
     layout: LocalLayout,
+    isolation: Option<Isolation>,
     /// Held while a node is made, started or ended.
     turn: Mutex<supervise::Respawns>,
 }
@@ -77,8 +81,43 @@ impl LocalProvider {
         Ok(Self {
             settings,
             layout,
+            isolation: None,
             turn: Mutex::default(),
         })
+    }
+
+    /// Keeps clusters apart on the loopback from now on; see [`Isolation`]. Needs root and users per cluster.
+    ///
+    /// # Errors
+    /// When there is no `nft`, or it refuses: clusters are then not kept apart, and the operator should know.
+    pub async fn isolate(mut self, isolation: Isolation) -> (Self, Result<(), IsolationError>) {
+        self.isolation = Some(isolation);
+        let applied = self.apply_isolation().await;
+        if applied.is_err() {
+            self.isolation = None;
+        }
+        (self, applied)
+    }
+
+    /// Takes the rules away, when nothing of this installation runs any more.
+    ///
+    /// # Errors
+    /// When there is no `nft`, or it refuses.
+    pub async fn lift_isolation(&self) -> Result<(), IsolationError> {
+        firewall::lift(self.network()).await
+    }
+
+    async fn apply_isolation(&self) -> Result<(), IsolationError> {
+        let Some(isolation) = &self.isolation else {
+            return Ok(());
+        };
+        let mut nodes: BTreeMap<u32, Vec<Ipv4Addr>> = BTreeMap::new();
+        for (_, record) in self.layout.nodes() {
+            if let Some(user) = record.service_uid {
+                nodes.entry(user).or_default().push(record.address);
+            }
+        }
+        firewall::apply(&firewall::table(self.network(), isolation, &nodes)).await
     }
 
     #[must_use]
@@ -131,6 +170,7 @@ impl LocalProvider {
             request: request.clone(),
             address,
             service_user: user.as_ref().map(|user| user.name.clone()),
+            service_uid: user.as_ref().map(|user| user.uid),
         };
         let shared = self.layout.shared_dir(wanted.cluster);
         let made = make_directory(&shared, user.as_ref()).and_then(|()| {
@@ -139,6 +179,10 @@ impl LocalProvider {
             open_to_services(&self.layout.node_dir(wanted.node), user.is_some())
         });
         made.map_err(|error| broken(&error))?;
+        // Before any of its processes runs.
+        self.apply_isolation()
+            .await
+            .map_err(|error| ProviderError::Unclear(error.to_string()))?;
         Ok(launched(wanted.node, address))
     }
 
