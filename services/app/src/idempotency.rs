@@ -9,7 +9,7 @@ use crate::{App, AppError};
 
 /// A claim whose process died is taken over after this time; no request lasts so long.
 const ABANDONED_AFTER: Duration = Duration::minutes(2);
-const MAX_LENGTH: usize = 128;
+const MAX_LENGTH: usize = 200;
 
 /// What a person calls one request, and what that request is.
 #[derive(Clone, Debug)]
@@ -42,13 +42,14 @@ impl IdempotencyKey {
     /// `request` are the bytes that make the request what it is; keep passwords out of them.
     ///
     /// # Errors
-    /// [`AppError::Invalid`] when the key is not 1 to 128 visible ASCII characters.
+    /// [`AppError::Invalid`] when the key is not 1 to 200 visible ASCII characters.
     pub fn new(actor: &Actor, key: &str, route: &str, request: &[u8]) -> Result<Self, AppError> {
         if !(1..=MAX_LENGTH).contains(&key.len()) || !key.bytes().all(|b| b.is_ascii_graphic()) {
             let why = format!("use 1 to {MAX_LENGTH} visible ASCII characters, for example a random UUID");
             return Err(AppError::invalid("Idempotency-Key", why));
         }
-        let stored = format!("{}/{key}", actor.user);
+        // A hash, so that person and key together fit the column.
+        let stored = hex::encode(sha256(format!("{}/{key}", actor.user).as_bytes()));
         Ok(Self {
             stored,
             route: route.to_owned(),
