@@ -1,5 +1,7 @@
 //! What the reconciler relies on: leases with fences, lives of nodes, sealed secrets, metadata databases.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};

@@ -1,5 +1,7 @@
 //! The reconciler over a real Postgres and the simulated provider: whatever dies, clusters get where they were asked.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod stage;
 
 use std::sync::Arc;

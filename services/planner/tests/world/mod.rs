@@ -691,7 +691,7 @@ impl World {
                 row.failure = Some(LaunchFailure {
                     kind: kind(&error),
                     message: error.to_string(),
-                })
+                });
             }
         }
         self.effect()
