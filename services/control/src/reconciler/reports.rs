@@ -76,6 +76,8 @@ impl Reports {
         let report = serde_json::to_value(report).map_err(|_| StoreError::Corrupt { what: "report" })?;
         let mut tx = self.store.begin().await?;
         let (tenant, cluster, label) = nodes::owner(&mut tx, node).await?.ok_or(ReportRefused::Gone)?;
+        // The cluster before its nodes, as everywhere: whoever locks in another order deadlocks with the driver.
+        leases::wake(&mut tx, cluster).await?;
         nodes::record_report(&mut tx, node, &report).await.map_err(gone)?;
         for event in said {
             let sequence = i64::try_from(event.sequence).unwrap_or(i64::MAX);
@@ -92,7 +94,6 @@ impl Reports {
                 events::append(&mut tx, &new).await?;
             }
         }
-        leases::wake(&mut tx, cluster).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())
     }

@@ -148,14 +148,14 @@ impl Stage {
     pub(crate) async fn ask(&self, kind: OperationKind, power: Power) {
         let restart = i64::from(kind == OperationKind::Restart);
         let statements = format!(
-            "update operations set state = 'superseded' where state = 'running';
+            "update clusters set power = '{}', generation = generation + 1, wake_at = now(),
+                 restart_nonce = restart_nonce + {restart};
+             update operations set state = 'superseded' where state = 'running';
              insert into operations (id, tenant_id, cluster_id, kind, generation)
-                 select '{}', tenant_id, id, '{}', generation + 1 from clusters;
-             update clusters set power = '{}', generation = generation + 1, wake_at = now(),
-                 restart_nonce = restart_nonce + {restart};",
+                 select '{}', tenant_id, id, '{}', generation from clusters;",
+            word(&power),
             Uuid::now_v7(),
             word(&kind),
-            word(&power),
         );
         self.execute(&statements).await;
     }
