@@ -9,7 +9,7 @@ mod verdict;
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use updraft_api::agent::{HealthCheck, ServiceAssignment};
 
 use crate::process::ProcessId;
@@ -22,6 +22,8 @@ const FAST: Duration = Duration::from_millis(200);
 const FAST_REMOTE: Duration = Duration::from_millis(500);
 /// After a check that did not succeed.
 const AGAIN: Duration = Duration::from_secs(1);
+/// A process that nothing can be asked of is called healthy at this age.
+const SETTLED: TimeDelta = TimeDelta::milliseconds(300);
 const WARM_WITHIN: Duration = Duration::from_secs(60);
 
 /// What checks share.
@@ -127,6 +129,18 @@ impl Client {
                 Err(error) => return Outcome::Unhealthy(format!("warming up: {}", http::describe(&error))),
             }
         }
+        Outcome::Healthy
+    }
+}
+
+/// Nothing can be asked of it: it is well when it has not ended at once.
+fn running(subject: &Subject) -> Outcome {
+    let age = Utc::now() - subject.started_at;
+    if !subject.process.is_alive() {
+        Outcome::Unhealthy("its process has ended".to_owned())
+    } else if age < SETTLED {
+        Outcome::Unhealthy("its process has only begun".to_owned())
+    } else {
         Outcome::Healthy
     }
 }

@@ -77,7 +77,8 @@ impl ProcessId {
 // === impl Handle ===
 
 impl Handle {
-    /// Takes hold of a process, own child or not. `None` when it has ended or its pid is another's now.
+    /// Takes hold of a process, own child or not. `None` when it is gone or its pid is another's now; one that has ended
+    /// but was not reaped can be held, and `ended` returns at once.
     ///
     /// # Errors
     /// When the kernel refuses.

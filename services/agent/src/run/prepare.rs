@@ -55,7 +55,7 @@ impl Node {
         if !needed || !matches!(self.parent, ParentState::Absent) {
             return;
         }
-        let (environment, env) = (assignment.environment_dir.clone(), assignment.parent_env.clone());
+        let (environment, wanted) = (assignment.environment_dir.clone(), assignment.parent.clone());
         let joined = self
             .membership
             .take()
@@ -71,7 +71,7 @@ impl Node {
         let (shared, tell) = (Arc::clone(&self.shared), self.tell.clone());
         tokio::spawn(async move {
             let found =
-                tokio::task::spawn_blocking(move || Parent::ensure(&shared, &environment, &env)).await;
+                tokio::task::spawn_blocking(move || Parent::ensure(&shared, &environment, &wanted)).await;
             let ready = match found {
                 Ok(Ok(parent)) => parent.ready().await.map(|()| parent),
                 Ok(Err(error)) => Err(error.chain()),
@@ -152,25 +152,5 @@ impl Node {
             }
             !same
         });
-    }
-
-    fn write_files(&self, assignment: &Assignment) -> Result<(), Error> {
-        let place = self.layout.place();
-        for directory in &assignment.directories {
-            place.directory(directory, 0o700, Ownership::Service)?;
-        }
-        for file in &assignment.files {
-            if let Some((parent, _)) = file.path.rsplit_once('/') {
-                place.directory_above(parent)?;
-            }
-            // A link or a directory that a service put there is replaced, or told of.
-            let same = place
-                .read(&file.path)
-                .is_ok_and(|now| now.as_deref() == Some(file.content.as_bytes()));
-            if !same {
-                place.write_soon(&file.path, file.content.as_bytes(), 0o600, Ownership::Service)?;
-            }
-        }
-        Ok(())
     }
 }

@@ -9,13 +9,17 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
+
+use updraft_api::agent::ParentAssignment;
 
 use super::launch::{detached, service_uid};
 use super::lock::Lock;
 use crate::error::{Error, Result};
 use crate::place::{Ownership, Place};
+use crate::supervise::files::write_files;
 use crate::process::{Handle, ProcessId};
 
 const SOCKET: &str = "prefork.sock";
@@ -44,7 +48,8 @@ pub(crate) struct Membership {
 #[derive(Debug, Serialize, Deserialize)]
 struct ParentRecord {
     process: ProcessId,
-    environment_dir: String,
+    /// Of environment and assignment: a parent of anything else is of no use.
+    made_of: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -65,6 +70,12 @@ enum Reply {
     Refused { error: String },
 }
 
+/// Of all that a parent is made of.
+fn digest(environment_dir: &str, wanted: &ParentAssignment) -> String {
+    let content = serde_json::to_vec(&(environment_dir, wanted)).unwrap_or_default();
+    hex::encode(Sha256::digest(content))
+}
+
 // === impl Parent ===
 
 impl Parent {
@@ -72,27 +83,36 @@ impl Parent {
     ///
     /// # Errors
     /// When it can't be started.
-    pub fn ensure(shared: &Place, environment_dir: &str, env: &BTreeMap<String, String>) -> Result<Self> {
+    pub fn ensure(shared: &Place, environment_dir: &str, wanted: &ParentAssignment) -> Result<Self> {
+        let made_of = digest(environment_dir, wanted);
         let _lock = Lock::wait(shared, LOCK, false)?;
         let socket = shared.path().join(SOCKET);
         if let Some(record) = load(shared)? {
-            match Handle::open(record.process).map_err(Error::file("watch", RECORD))? {
-                Some(handle) if record.environment_dir == environment_dir => {
+            // One that has ended and was not reaped yet is none.
+            let living = Some(record.process).filter(|process| process.is_alive());
+            let handle = living
+                .map(Handle::open)
+                .transpose()
+                .map_err(Error::file("watch", RECORD))?
+                .flatten();
+            match handle {
+                Some(handle) if record.made_of == made_of => {
                     return Ok(Self { socket, handle });
                 }
-                // Another environment's parent makes room; what it forked stays.
+                // A parent of another environment or configuration makes room; what it forked stays.
                 Some(handle) => terminate(shared, handle.id())?,
                 None => {}
             }
         }
-        Self::start(shared, socket, environment_dir, env)
+        Self::start(shared, socket, environment_dir, wanted, made_of)
     }
 
     fn start(
         shared: &Place,
         socket: PathBuf,
         environment_dir: &str,
-        env: &BTreeMap<String, String>,
+        wanted: &ParentAssignment,
+        made_of: String,
     ) -> Result<Self> {
         let failed = |reason: String| Error::Spawn {
             service: "the pre-imported parent".to_owned(),
@@ -100,6 +120,7 @@ impl Parent {
         };
         // What is there belongs to one that has ended; whoever connects must reach the new one.
         shared.remove(SOCKET)?;
+        write_files(shared, &wanted.directories, &wanted.files)?;
         let output = shared.append(LOG, 0o660, Ownership::Shared)?;
         let errors = output.try_clone().map_err(|error| failed(error.to_string()))?;
         let program = format!("{environment_dir}/bin/python");
@@ -110,10 +131,7 @@ impl Parent {
             &socket.to_string_lossy(),
         ]
         .map(str::to_owned);
-        let mut child = detached(
-            &program,
-            &arguments,
-            env,
+        let mut child = detached(&program, &arguments, &wanted.env,
             shared.path().to_owned(),
             shared.owner(),
         )
@@ -125,10 +143,7 @@ impl Parent {
         let process = process.ok_or_else(|| failed("it ended at once".to_owned()))?;
         save(
             shared,
-            &ParentRecord {
-                process,
-                environment_dir: environment_dir.to_owned(),
-            },
+            &ParentRecord { process, made_of },
         )?;
         // Whichever agent started it has to reap it.
         std::thread::spawn(move || child.wait());

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::support::{Control, TestNode, eventually, is, is_gone, process, service, status};
 use rustix::process::Signal;
-use updraft_api::agent::{FileAssignment, NodePower};
+use updraft_api::agent::{FileAssignment, HealthCheck, NodePower};
 use updraft_model::{AgentPhase, Generation, ServiceName, ServiceState};
 
 const SLEEP: &str = "exec sleep 1000";

@@ -132,8 +132,13 @@ impl Control {
     }
 
     pub(crate) async fn event(&self, kind: &str) -> AgentEvent {
+        let mut reports = self.state.reports.subscribe();
         let found = || self.events().into_iter().find(|event| event.kind == kind);
-        eventually(kind, || found().is_some()).await;
+        let told = reports.wait_for(|_| found().is_some());
+        if tokio::time::timeout(PATIENCE, told).await.is_err() {
+            let last = self.state.reports.borrow().last().cloned();
+            panic!("no event {kind}; the last report: {last:#?}");
+        }
         found().unwrap()
     }
 }
