@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.waiting import wait_for
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from harness.airflow import Airflow
     from harness.installation import Installation
     from harness.rest import Rest
 
+SAMPLE = Path(__file__).parents[2] / "infra" / "sample-dags" / "hello_updraft.py"
 HOSTILE = Path(__file__).parent / "hostile" / "evil_plugin.py"
 
 
@@ -27,8 +31,15 @@ def test_console(journey: Callable[..., None], installation: Installation, demo:
 
 
 def test_crawl_of_airflow(
-    journey: Callable[..., None], installation: Installation, demo: dict[str, Any], neighbour: dict[str, Any]
+    journey: Callable[..., None],
+    installation: Installation,
+    rest: Rest,
+    demo: dict[str, Any],
+    neighbour: dict[str, Any],
+    neighbour_airflow: Airflow,
 ) -> None:
+    installation.add_dag(rest, "neighbour", SAMPLE.name, SAMPLE.read_text())
+    wait_for("the sample DAG has run", lambda: "success" in states(neighbour_airflow), 120)
     clusters = [cluster(installation, demo), cluster(installation, neighbour)]
     journey("crawl.test.mjs", clusters=clusters)
 
@@ -72,3 +83,7 @@ def restart(installation: Installation, rest: Rest) -> None:
     words = ["cluster", "services", "restart", "neighbour", "api-server", "--wait", "--timeout", "3m"]
     done = installation.cli(*words, token=rest.token)
     assert done.code == 0, done.err
+
+
+def states(airflow: Airflow) -> list[str]:
+    return [run["state"] for run in airflow.runs(SAMPLE.stem)] if airflow.has_dag(SAMPLE.stem) else []
