@@ -136,7 +136,7 @@ mod tests {
     fn assignment(version: i64, generation: i64) -> Assignment {
         serde_json::from_value(serde_json::json!({
             "version": version, "cluster": 1, "node": NodeId(Default::default()), "role": "web",
-            "generation": generation, "power": "run", "environment_dir": "", "parent_env": {}, "services": [],
+            "generation": generation, "power": "run", "environment_dir": "", "parent": {"env": {}, "directories": [], "files": []}, "services": [],
             "files": [], "relays": [], "dags": { "endpoint": "", "bucket": "", "source_prefix": "",
             "versions_prefix": "", "access_key": "", "secret_key": "", "resolver": false },
         }))

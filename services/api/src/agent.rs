@@ -64,8 +64,7 @@ pub struct Assignment {
     pub power: NodePower,
     /// Directory of the ready environment (a Python venv) on this machine.
     pub environment_dir: String,
-    /// Environment of the pre-imported parent: no DSN, no Fernet key.
-    pub parent_env: BTreeMap<String, String>,
+    pub parent: ParentAssignment,
     /// In start order.
     pub services: Vec<ServiceAssignment>,
     /// Files to write before services start, relative to `node_dir`, mode 0600, owned by the service user.
@@ -75,6 +74,17 @@ pub struct Assignment {
     pub directories: Vec<String>,
     pub dags: DagDelivery,
     pub relays: Vec<RelayAssignment>,
+}
+
+/// The pre-imported parent that the services of one cluster's nodes on this machine are forked from. The same for all of
+/// them, and without any secret: what it remembers, every service remembers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParentAssignment {
+    pub env: BTreeMap<String, String>,
+    /// Made before it starts, relative to the shared directory.
+    pub directories: Vec<String>,
+    /// Written before it starts, relative to the shared directory.
+    pub files: Vec<FileAssignment>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,9 +157,9 @@ pub enum HealthCheck {
 }
 
 /// A file for the services, mode 0600.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileAssignment {
-    /// Relative to `node_dir`.
+    /// Relative to `node_dir`, or to the shared directory for the parent's.
     pub path: String,
     pub content: String,
 }

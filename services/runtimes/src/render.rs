@@ -15,9 +15,14 @@ pub struct RenderedNode {
     pub services: Vec<RenderedService>,
     pub directories: Vec<String>,
     pub files: Vec<RenderedFile>,
-    /// Environment of the pre-imported parent: no secret at all.
-    pub parent_env: BTreeMap<String, String>,
     pub relays: Vec<Relay>,
+}
+
+/// The pre-imported parent of one cluster's services on one machine: no secret at all.
+pub struct RenderedParent {
+    pub env: BTreeMap<String, String>,
+    pub directories: Vec<String>,
+    pub files: Vec<RenderedFile>,
 }
 
 pub struct RenderedService {
@@ -67,7 +72,6 @@ impl Runtime {
             services,
             files,
             directories: self.data.directories.paths.clone(),
-            parent_env: self.parent_env(variables, overrides)?,
             relays: self
                 .data
                 .relays
@@ -76,6 +80,23 @@ impl Runtime {
                 .cloned()
                 .collect(),
         })
+    }
+
+    /// The parent that services are forked from. It belongs to no node: `variables` give it directories of its own.
+    ///
+    /// # Errors
+    /// When a template names a variable that `variables` lacks.
+    pub fn parent(
+        &self,
+        variables: &Variables,
+        overrides: &IndexMap<String, String>,
+    ) -> Result<RenderedParent, MissingVariable> {
+        let mut env = self.airflow_env(&BTreeSet::new(), variables, overrides)?;
+        for (key, template) in &self.data.prefork.env {
+            env.insert(key.clone(), variables.fill(template)?);
+        }
+        let files = self.files(&self.data.files, &BTreeSet::new(), variables)?;
+        Ok(RenderedParent { env, directories: self.data.directories.paths.clone(), files })
     }
 
     /// The role whose nodes run this service.
@@ -129,18 +150,6 @@ impl Runtime {
             env,
         };
         Ok((rendered, files))
-    }
-
-    fn parent_env(
-        &self,
-        variables: &Variables,
-        overrides: &IndexMap<String, String>,
-    ) -> Result<BTreeMap<String, String>, MissingVariable> {
-        let mut env = self.airflow_env(&BTreeSet::new(), variables, overrides)?;
-        for (key, template) in &self.data.prefork.env {
-            env.insert(key.clone(), variables.fill(template)?);
-        }
-        Ok(env)
     }
 
     /// `[env]`, then defaults, then the tenant's overrides, then managed keys: later ones win.

@@ -39,7 +39,7 @@ fn service(name: ServiceName, after: &[ServiceName]) -> ServiceAssignment {
 fn node() -> Assignment {
     serde_json::from_value(serde_json::json!({
         "version": 1, "cluster": 1, "node": NodeId(Default::default()), "role": "scheduler", "generation": 1,
-        "power": "run", "environment_dir": "/e", "parent_env": {}, "services": [], "files": [], "relays": [],
+        "power": "run", "environment_dir": "/e", "parent": {"env": {}, "directories": [], "files": []}, "services": [], "files": [], "relays": [],
         "dags": { "endpoint": "", "bucket": "", "source_prefix": "", "versions_prefix": "", "access_key": "",
                   "secret_key": "", "resolver": false },
     }))

@@ -11,9 +11,8 @@ use updraft_api::rest::Severity;
 
 use super::happening::Happening;
 use super::node::{Node, ParentState};
-use crate::error::{Error, Result};
-use crate::place::Ownership;
-use crate::supervise::{Membership, Parent};
+use crate::error::Result;
+use crate::supervise::{Membership, Parent, write_files};
 
 const LOOK_FOR_ENVIRONMENT: Duration = Duration::from_millis(50);
 
@@ -130,7 +129,7 @@ impl Node {
         };
         self.relays.apply(&assignment);
         self.deliver_dags(&assignment);
-        match self.write_files(&assignment) {
+        match write_files(self.layout.place(), &assignment.directories, &assignment.files) {
             Ok(()) => self.readiness.files = true,
             Err(error) => {
                 self.readiness.files = false;

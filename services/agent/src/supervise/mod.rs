@@ -4,6 +4,7 @@
 //! A service outlives its agent: its output goes to a file, it leads a process group of its own, and a record on
 //! disk names it by pid and start time. No decision is made here; `plan` makes them.
 
+mod files;
 mod launch;
 mod lock;
 mod log;
@@ -15,6 +16,7 @@ pub(crate) use launch::service_uid;
 pub use launch::{Launch, Launched};
 pub(crate) use lock::Lock;
 pub use log::{redacted_tail, rotate};
+pub(crate) use files::write_files;
 pub(crate) use prefork::Membership;
 pub use prefork::Parent;
 pub use record::{Origin, Record, boot, find_stray};

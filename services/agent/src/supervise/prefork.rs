@@ -19,7 +19,7 @@ use super::launch::{detached, service_uid};
 use super::lock::Lock;
 use crate::error::{Error, Result};
 use crate::place::{Ownership, Place};
-use crate::supervise::files::write_files;
+use super::files::write_files;
 use crate::process::{Handle, ProcessId};
 
 const SOCKET: &str = "prefork.sock";

@@ -37,10 +37,10 @@ impl Machine {
         assignment.environment_dir = self.dir.path().join("env").to_string_lossy().into_owned();
         let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/agent/support/python");
         assignment
-            .parent_env
+            .parent.env
             .insert("PYTHONPATH".to_owned(), modules.to_string_lossy().into_owned());
         assignment
-            .parent_env
+            .parent.env
             .insert("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned());
         assignment
     }
@@ -159,7 +159,7 @@ async fn a_parent_that_cannot_start_is_done_without() {
     let node = machine.node(&control);
     let mut assignment = machine.assignment(&node, NAMED);
     assignment
-        .parent_env
+        .parent.env
         .insert("BROKEN".to_owned(), "yes".to_owned());
     control.assign(assignment);
     let _agent = node.spawn_agent();

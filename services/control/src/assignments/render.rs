@@ -3,12 +3,12 @@
 use secrecy::ExposeSecret as _;
 use thiserror::Error;
 use updraft_api::agent::{
-    Assignment, DagDelivery, FileAssignment, HealthCheck, NodePower, RELAY_PORT, RelayAssignment, ServiceAssignment,
+    Assignment, DagDelivery, FileAssignment, HealthCheck, NodePower, ParentAssignment, RELAY_PORT, RelayAssignment, ServiceAssignment,
     StopPolicy,
 };
 use updraft_authz::PublicKey;
 use updraft_model::{DagSource, NodeRole};
-use updraft_runtimes::{Health, MissingVariable, Relay, RenderedService, Runtime, Variables};
+use updraft_runtimes::{Health, MissingVariable, Relay, RenderedFile, RenderedService, Runtime, Variables};
 
 use super::AssignmentInputs;
 
@@ -18,6 +18,8 @@ const LOGS: &str = "logs";
 const DAGS: &str = "dags";
 const JWKS: &str = "work/jwks.json";
 const BROKER_PASSWORD: &str = "work/broker-password";
+/// Below the directory that the cluster's nodes share.
+const PARENT: &str = "parent";
 
 #[derive(Debug, Error)]
 pub enum RenderError {
@@ -49,7 +51,7 @@ pub fn render(runtime: &Runtime, inputs: &AssignmentInputs<'_>) -> Result<Assign
         generation: inputs.generation,
         power: if inputs.run { NodePower::Run } else { NodePower::Stop },
         environment_dir: inputs.place.environment_dir.clone(),
-        parent_env: node.parent_env,
+        parent: parent_assignment(runtime, inputs)?,
         services: node.services.into_iter().map(|service| service_assignment(service, inputs)).collect(),
         files,
         directories: node.directories.iter().map(|path| format!("{WORK}/{path}")).collect(),
@@ -81,6 +83,25 @@ fn variables(inputs: &AssignmentInputs<'_>) -> Variables {
         .with("fernet_key", inputs.secrets.fernet_key.expose_secret())
         .with("jwt_secret", inputs.secrets.jwt_secret.expose_secret())
         .with("broker_password", inputs.secrets.broker_password.expose_secret())
+}
+
+/// The same on every node of the cluster: nothing of it may name the node.
+fn parent_assignment(
+    runtime: &Runtime,
+    inputs: &AssignmentInputs<'_>,
+) -> Result<ParentAssignment, RenderError> {
+    let shared = &inputs.place.shared_dir;
+    let home = format!("{shared}/{PARENT}");
+    let own = ["work_dir", "logs_dir", "dags_dir"];
+    let variables = own.iter().fold(variables(inputs), |all, name| all.with(name, &home));
+    let parent = runtime.parent(&variables.with("address", "127.0.0.1"), &inputs.spec.config)?;
+    let file =
+        |file: RenderedFile| FileAssignment { path: relative(&file.path, shared), content: file.content };
+    Ok(ParentAssignment {
+        env: parent.env,
+        directories: parent.directories.iter().map(|path| format!("{PARENT}/{path}")).collect(),
+        files: parent.files.into_iter().map(file).collect(),
+    })
 }
 
 fn service_assignment(service: RenderedService, inputs: &AssignmentInputs<'_>) -> ServiceAssignment {

@@ -15,7 +15,7 @@ use axum::{Json, Router};
 use tokio::sync::watch;
 use updraft_agent::process::{ProcessId, Stat};
 use updraft_api::agent::{
-    AgentEvent, Assignment, DagDelivery, HealthCheck, NodePower, Register, Registered, Report,
+    AgentEvent, Assignment, DagDelivery, HealthCheck, NodePower, ParentAssignment, Register, Registered, Report,
     ServiceAssignment, StopPolicy,
 };
 use updraft_model::{
@@ -266,7 +266,7 @@ impl TestNode {
             generation: Generation(1),
             power: NodePower::Run,
             environment_dir: "/".to_owned(),
-            parent_env: BTreeMap::new(),
+            parent: ParentAssignment::default(),
             services,
             files: Vec::new(),
             directories: Vec::new(),
