@@ -142,16 +142,30 @@ pub enum HealthCheck {
     /// Some 2xx answer.
     HttpStatus { url: String },
     /// A 2xx answer whose JSON has `expect` at each of the dotted paths.
-    HttpJson { url: String, paths: Vec<String>, expect: String },
+    HttpJson {
+        url: String,
+        paths: Vec<String>,
+        expect: String,
+    },
     /// PING → PONG with the password in this file (relative to `node_dir`).
     Redis { address: String, password_file: String },
     /// A Celery worker that consumes from the broker: its heartbeats are read there, never by `celery inspect`
     /// (3.2 CPU s). A message on `channel` is JSON whose `body` is base64 of JSON with `hostname` and `pid`.
-    CeleryWorker { broker: String, password_file: String, channel: String, hostname: String, within_s: u32 },
+    CeleryWorker {
+        broker: String,
+        password_file: String,
+        channel: String,
+        hostname: String,
+        within_s: u32,
+    },
     /// The process writes its heartbeat to the database; web nodes answer `/monitor/health` through the relay.
     /// Healthy when `<component>.status` is `healthy` and the time at `<component>.<heartbeat>` is later than this
     /// process's start.
-    MonitorHealth { url: String, component: String, heartbeat: String },
+    MonitorHealth {
+        url: String,
+        component: String,
+        heartbeat: String,
+    },
     /// The process runs.
     Process,
 }
@@ -244,12 +258,17 @@ fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, 
 
 impl std::fmt::Debug for ServiceAssignment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ServiceAssignment").field("name", &self.name).field("digest", &self.digest).finish_non_exhaustive()
+        f.debug_struct("ServiceAssignment")
+            .field("name", &self.name)
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
     }
 }
 
 impl std::fmt::Debug for FileAssignment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FileAssignment").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("FileAssignment")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }

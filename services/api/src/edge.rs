@@ -37,11 +37,17 @@ pub struct Route {
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum RouteState {
     /// `upstream` (`127.65.0.3:8080`) comes from the provider, never from a report.
-    Up { upstream: String },
-    Starting { waiting_for: Option<String> },
+    Up {
+        upstream: String,
+    },
+    Starting {
+        waiting_for: Option<String>,
+    },
     Stopped,
     Stopping,
-    Failed { reason: Failure },
+    Failed {
+        reason: Failure,
+    },
 }
 
 /// Redeems a hand-over code: single use, 60 s, bound to browser and host.

@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use updraft_model::{
-    AgentPhase, ClusterId, ClusterName, ClusterRole, ClusterSpec, DagSource, EventId, Failure, Generation, NodeId,
-    NodeRole, OperationId, OperationKind, OperationState, Phase, Power, ServiceName, ServiceStatus, SessionId, Step,
-    TenantId, TenantRole, UserId,
+    AgentPhase, ClusterId, ClusterName, ClusterRole, ClusterSpec, DagSource, EventId, Failure, Generation,
+    NodeId, NodeRole, OperationId, OperationKind, OperationState, Phase, Power, ServiceName, ServiceStatus,
+    SessionId, Step, TenantId, TenantRole, UserId,
 };
 use utoipa::ToSchema;
 

@@ -58,7 +58,11 @@ impl SigningKey {
             usage: "sig".into(),
             x: URL_SAFE_NO_PAD.encode(key.verifying_key().as_bytes()),
         };
-        Ok(Self { kid, pem: pem.to_string(), public })
+        Ok(Self {
+            kid,
+            pem: pem.to_string(),
+            public,
+        })
     }
 
     #[must_use]
@@ -73,7 +77,9 @@ impl SigningKey {
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKey").field("kid", &self.kid).finish_non_exhaustive()
+        f.debug_struct("SigningKey")
+            .field("kid", &self.kid)
+            .finish_non_exhaustive()
     }
 }
 

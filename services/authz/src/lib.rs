@@ -10,8 +10,10 @@ mod tokens;
 
 pub use keys::{KeyError, PublicKey, SigningKey};
 pub use policy::{ClusterPolicy, Policy};
-pub use roles::{Actor, ClusterAction, Grant, TenantAction, Why, cluster_allows, cluster_role, tenant_allows};
+pub use roles::{
+    Actor, ClusterAction, Grant, TenantAction, Why, cluster_allows, cluster_role, tenant_allows,
+};
 pub use tokens::{
-    AIRFLOW_ISSUER, AirflowClaims, SESSION_AUDIENCE, SESSION_ISSUER, SessionClaims, TokenError, airflow_audience,
-    mint_airflow_token, mint_session_token, verify_session_token,
+    AIRFLOW_ISSUER, AirflowClaims, SESSION_AUDIENCE, SESSION_ISSUER, SessionClaims, TokenError,
+    airflow_audience, mint_airflow_token, mint_session_token, verify_session_token,
 };

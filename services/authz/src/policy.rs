@@ -32,7 +32,10 @@ impl Policy {
         if !self.is_live(session) {
             return None;
         }
-        let policy = self.clusters.get(&cluster).filter(|c| c.tenant == session.tenant)?;
+        let policy = self
+            .clusters
+            .get(&cluster)
+            .filter(|c| c.tenant == session.tenant)?;
         let member = self.members.get(&session.tenant)?.get(&session.sub)?;
         cluster_role(*member, policy.grants.get(&session.sub).copied())
     }
@@ -41,6 +44,9 @@ impl Policy {
     #[must_use]
     pub fn is_live(&self, session: &SessionClaims) -> bool {
         !self.revoked_sessions.contains(&session.sid)
-            && self.members.get(&session.tenant).is_some_and(|people| people.contains_key(&session.sub))
+            && self
+                .members
+                .get(&session.tenant)
+                .is_some_and(|people| people.contains_key(&session.sub))
     }
 }

@@ -104,7 +104,10 @@ pub fn verify_session_token(
 ) -> Result<SessionClaims, TokenError> {
     let header = decode_header(token).map_err(|_| TokenError::Invalid("malformed"))?;
     let kid = header.kid.ok_or(TokenError::Invalid("no key id"))?;
-    let key = keys.iter().find(|k| k.kid == kid).ok_or(TokenError::Invalid("unknown key"))?;
+    let key = keys
+        .iter()
+        .find(|k| k.kid == kid)
+        .ok_or(TokenError::Invalid("unknown key"))?;
     let decoding = DecodingKey::from_ed_components(&key.x).map_err(|_| TokenError::Invalid("bad key"))?;
     let mut validation = Validation::new(Algorithm::EdDSA);
     validation.set_issuer(&[SESSION_ISSUER]);

@@ -199,7 +199,10 @@ pub async fn stop_leftover(layout: &Layout, name: &str) -> Result<bool> {
 
 async fn stop_matching(layout: &Layout, wanted: impl Fn(&str) -> bool) -> Result<Vec<String>> {
     let entries = fs::read_dir(layout.run()).map_err(Error::io("read", &layout.run()))?;
-    let mut records: Vec<Record> = entries.flatten().filter_map(|entry| Record::read(&entry.path())).collect();
+    let mut records: Vec<Record> = entries
+        .flatten()
+        .filter_map(|entry| Record::read(&entry.path()))
+        .collect();
     records.retain(|record| wanted(&record.service));
     records.sort_by_key(|record| std::cmp::Reverse(record.start_ticks));
     let mut stopped = Vec::new();

@@ -77,7 +77,11 @@ pub struct NodeCounts {
 impl ClusterSpec {
     #[must_use]
     pub fn node_counts(&self) -> NodeCounts {
-        NodeCounts { scheduler: 1, web: 1, worker: self.workers }
+        NodeCounts {
+            scheduler: 1,
+            web: 1,
+            worker: self.workers,
+        }
     }
 }
 

@@ -14,7 +14,9 @@ use utoipa::ToSchema;
 pub struct ClusterName(String);
 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{given}` is not a cluster name: use 1 to 40 of a-z, 0-9 and `-`, beginning with a letter, not ending in `-`")]
+#[error(
+    "`{given}` is not a cluster name: use 1 to 40 of a-z, 0-9 and `-`, beginning with a letter, not ending in `-`"
+)]
 pub struct InvalidName {
     given: String,
 }
@@ -40,7 +42,9 @@ impl FromStr for ClusterName {
         if well_formed {
             Ok(Self(text.to_owned()))
         } else {
-            Err(InvalidName { given: text.chars().take(60).collect() })
+            Err(InvalidName {
+                given: text.chars().take(60).collect(),
+            })
         }
     }
 }
@@ -73,7 +77,18 @@ mod tests {
         for good in ["a", "demo", "team-a1", &"a".repeat(40)] {
             assert!(good.parse::<ClusterName>().is_ok(), "{good}");
         }
-        for bad in ["", "1a", "-a", "a-", "Demo", "a_b", "a b", "a/b", "é", &"a".repeat(41)] {
+        for bad in [
+            "",
+            "1a",
+            "-a",
+            "a-",
+            "Demo",
+            "a_b",
+            "a b",
+            "a/b",
+            "é",
+            &"a".repeat(41),
+        ] {
             assert!(bad.parse::<ClusterName>().is_err(), "{bad}");
         }
     }

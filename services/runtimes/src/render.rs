@@ -96,7 +96,11 @@ impl Runtime {
             env.insert(key.clone(), variables.fill(template)?);
         }
         let files = self.files(&self.data.files, &BTreeSet::new(), variables)?;
-        Ok(RenderedParent { env, directories: self.data.directories.paths.clone(), files })
+        Ok(RenderedParent {
+            env,
+            directories: self.data.directories.paths.clone(),
+            files,
+        })
     }
 
     /// The role whose nodes run this service.

@@ -74,7 +74,11 @@ fn a_worker_gets_neither_dsn_nor_fernet_key_nor_signing_secret() {
 #[test]
 fn the_pre_imported_parent_knows_no_secret() {
     let catalogue = Catalogue::embedded().unwrap();
-    let parent = catalogue.newest().unwrap().parent(&variables(), &IndexMap::new()).unwrap();
+    let parent = catalogue
+        .newest()
+        .unwrap()
+        .parent(&variables(), &IndexMap::new())
+        .unwrap();
     let env = text(&parent.env);
     for (_, secret) in SECRETS {
         assert!(!env.contains(secret), "{secret} in {env}");

@@ -1,7 +1,7 @@
 //! Who an agent is, and which version of its assignment it was given.
 
 use sqlx::PgConnection;
-use updraft_model::{ClusterId, NodeId, NodeRole, TenantId};
+use updraft_model::{ClusterId, NodeId, NodeRole};
 use uuid::Uuid;
 
 use crate::StoreError;
@@ -53,7 +53,8 @@ pub async fn by_identity(
     )
     .fetch_optional(connection)
     .await?;
-    row.map(|row| identity(row.id, row.cluster_id, &row.role)).transpose()
+    row.map(|row| identity(row.id, row.cluster_id, &row.role))
+        .transpose()
 }
 
 /// The number of the assignment with this digest: as before when it is the one handed out last, else the next.
@@ -83,7 +84,11 @@ pub async fn assignment_version(
 ///
 /// # Errors
 /// When the database cannot be asked.
-pub async fn count_event(connection: &mut PgConnection, node: NodeId, sequence: i64) -> Result<bool, StoreError> {
+pub async fn count_event(
+    connection: &mut PgConnection,
+    node: NodeId,
+    sequence: i64,
+) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "update nodes set last_event_sequence = $2 where id = $1 and last_event_sequence < $2",
         node.0,
@@ -95,27 +100,12 @@ pub async fn count_event(connection: &mut PgConnection, node: NodeId, sequence: 
 }
 
 fn identity(node: Uuid, cluster: i64, role: &str) -> Result<NodeIdentity, StoreError> {
-    let role = role.parse().map_err(|_| StoreError::Corrupt { what: "node role" })?;
-    Ok(NodeIdentity { node: NodeId(node), cluster: ClusterId(cluster), role })
-}
-
-/// Whose a node is, and what people call it.
-#[derive(Clone, Debug)]
-pub struct NodePlacement {
-    pub tenant: TenantId,
-    /// `worker-2`
-    pub label: String,
-}
-
-/// # Errors
-/// [`StoreError::Missing`] when there is no such node.
-pub async fn placement(connection: &mut PgConnection, node: NodeId) -> Result<NodePlacement, StoreError> {
-    let row = sqlx::query!(
-        "select c.tenant_id, n.role, n.ordinal from nodes n join clusters c on c.id = n.cluster_id where n.id = $1",
-        node.0,
-    )
-    .fetch_optional(connection)
-    .await?
-    .ok_or(StoreError::Missing { what: "node" })?;
-    Ok(NodePlacement { tenant: TenantId(row.tenant_id), label: format!("{}-{}", row.role, row.ordinal) })
+    let role = role
+        .parse()
+        .map_err(|_| StoreError::Corrupt { what: "node role" })?;
+    Ok(NodeIdentity {
+        node: NodeId(node),
+        cluster: ClusterId(cluster),
+        role,
+    })
 }

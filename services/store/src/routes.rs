@@ -41,10 +41,14 @@ pub async fn clusters(connection: &mut PgConnection) -> Result<Vec<RoutedCluster
             Ok(RoutedCluster {
                 cluster: ClusterId(row.id),
                 tenant: TenantId(row.tenant_id),
-                name: row.name.parse().map_err(|_| StoreError::Corrupt { what: "cluster name" })?,
+                name: row
+                    .name
+                    .parse()
+                    .map_err(|_| StoreError::Corrupt { what: "cluster name" })?,
                 runtime: row.runtime,
-                phase: serde_json::from_value(row.phase)
-                    .map_err(|_| StoreError::Corrupt { what: "cluster phase" })?,
+                phase: serde_json::from_value(row.phase).map_err(|_| StoreError::Corrupt {
+                    what: "cluster phase",
+                })?,
                 web_addresses: row.web_addresses,
                 web_running: row.web_running,
             })
@@ -54,10 +58,20 @@ pub async fn clusters(connection: &mut PgConnection) -> Result<Vec<RoutedCluster
 
 /// # Errors
 /// When the database cannot be asked.
-pub async fn members(connection: &mut PgConnection) -> Result<Vec<(TenantId, UserId, TenantRole)>, StoreError> {
-    let rows = sqlx::query!("select tenant_id, user_id, role from memberships").fetch_all(connection).await?;
+pub async fn members(
+    connection: &mut PgConnection,
+) -> Result<Vec<(TenantId, UserId, TenantRole)>, StoreError> {
+    let rows = sqlx::query!("select tenant_id, user_id, role from memberships")
+        .fetch_all(connection)
+        .await?;
     rows.into_iter()
-        .map(|row| Ok((TenantId(row.tenant_id), UserId(row.user_id), word("tenant role", &row.role)?)))
+        .map(|row| {
+            Ok((
+                TenantId(row.tenant_id),
+                UserId(row.user_id),
+                word("tenant role", &row.role)?,
+            ))
+        })
         .collect()
 }
 
@@ -66,9 +80,17 @@ pub async fn members(connection: &mut PgConnection) -> Result<Vec<(TenantId, Use
 pub async fn grants(
     connection: &mut PgConnection,
 ) -> Result<Vec<(ClusterId, UserId, ClusterRole)>, StoreError> {
-    let rows = sqlx::query!("select cluster_id, user_id, role from cluster_grants").fetch_all(connection).await?;
+    let rows = sqlx::query!("select cluster_id, user_id, role from cluster_grants")
+        .fetch_all(connection)
+        .await?;
     rows.into_iter()
-        .map(|row| Ok((ClusterId(row.cluster_id), UserId(row.user_id), word("cluster role", &row.role)?)))
+        .map(|row| {
+            Ok((
+                ClusterId(row.cluster_id),
+                UserId(row.user_id),
+                word("cluster role", &row.role)?,
+            ))
+        })
         .collect()
 }
 
@@ -77,8 +99,9 @@ pub async fn grants(
 /// # Errors
 /// When the database cannot be asked.
 pub async fn revoked_sessions(connection: &mut PgConnection) -> Result<Vec<SessionId>, StoreError> {
-    let ids = sqlx::query_scalar!("select id from sessions where revoked_at is not null and expires_at > now()")
-        .fetch_all(connection)
-        .await?;
+    let ids =
+        sqlx::query_scalar!("select id from sessions where revoked_at is not null and expires_at > now()")
+            .fetch_all(connection)
+            .await?;
     Ok(ids.into_iter().map(SessionId).collect())
 }

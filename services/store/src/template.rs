@@ -29,10 +29,16 @@ pub async fn ensure(admin: &SecretString, name: &str) -> Result<Template, StoreE
         .await?;
     if sealed.is_none() {
         let statement = format!("create database {}", quoted(name));
-        sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await?;
+        sqlx::query(AssertSqlSafe(statement))
+            .execute(&mut connection)
+            .await?;
     }
     connection.close().await?;
-    Ok(if sealed == Some(true) { Template::Sealed } else { Template::Open })
+    Ok(if sealed == Some(true) {
+        Template::Sealed
+    } else {
+        Template::Open
+    })
 }
 
 /// Marks it as ready and closes it to connections: a clone needs a source that nobody uses.
@@ -41,8 +47,13 @@ pub async fn ensure(admin: &SecretString, name: &str) -> Result<Template, StoreE
 /// When the metadata server cannot be asked.
 pub async fn seal(admin: &SecretString, name: &str) -> Result<(), StoreError> {
     let mut connection = connect(admin).await?;
-    let statement = format!("alter database {} with is_template true allow_connections false", quoted(name));
-    sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await?;
+    let statement = format!(
+        "alter database {} with is_template true allow_connections false",
+        quoted(name)
+    );
+    sqlx::query(AssertSqlSafe(statement))
+        .execute(&mut connection)
+        .await?;
     connection.close().await?;
     Ok(())
 }
@@ -53,8 +64,12 @@ pub async fn seal(admin: &SecretString, name: &str) -> Result<(), StoreError> {
 /// # Errors
 /// When `admin` is no database address.
 pub fn address_of(admin: &SecretString, name: &str) -> Result<SecretString, StoreError> {
-    let (server, _) =
-        admin.expose_secret().rsplit_once('/').ok_or(StoreError::Corrupt { what: "database address" })?;
+    let (server, _) = admin
+        .expose_secret()
+        .rsplit_once('/')
+        .ok_or(StoreError::Corrupt {
+            what: "database address",
+        })?;
     Ok(format!("{server}/{name}").into())
 }
 

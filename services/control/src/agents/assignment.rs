@@ -28,7 +28,11 @@ pub(super) async fn get(
     let deadline = Instant::now() + LONG_POLL;
     let mut ticks = state.desk.ticks.subscribe();
     loop {
-        let assignment = state.desk.current(identity.cluster, identity.node).await.map_err(unavailable)?;
+        let assignment = state
+            .desk
+            .current(identity.cluster, identity.node)
+            .await
+            .map_err(unavailable)?;
         if let Some(assignment) = assignment
             && assignment.version > query.after
         {

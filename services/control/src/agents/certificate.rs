@@ -1,8 +1,8 @@
 //! Certificates with which the nodes of one cluster, and no others, know each other.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
@@ -36,7 +36,10 @@ impl ClusterCa {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let cert = params.self_signed(&key)?;
-        Ok(Self { cert_pem: cert.pem(), key_pem: key.serialize_pem().into() })
+        Ok(Self {
+            cert_pem: cert.pem(),
+            key_pem: key.serialize_pem().into(),
+        })
     }
 
     /// A certificate for one node, for both ends of a relay connection.
@@ -52,9 +55,15 @@ impl ClusterCa {
         params.distinguished_name = common_name(&name);
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
         let cert = params.signed_by(&key, &issuer)?;
-        Ok(NodeCertificate { cert_pem: cert.pem(), key_pem: key.serialize_pem().into() })
+        Ok(NodeCertificate {
+            cert_pem: cert.pem(),
+            key_pem: key.serialize_pem().into(),
+        })
     }
 }
 

@@ -22,8 +22,12 @@ pub(super) async fn require_node(
     let token = bearer(request.headers()).ok_or(StatusCode::UNAUTHORIZED)?;
     let hash = Sha256::digest(token);
     let mut connection = state.desk.store.connection().await.map_err(unavailable)?;
-    let identity = node_identity::by_identity(&mut connection, &hash).await.map_err(unavailable)?;
+    let identity = node_identity::by_identity(&mut connection, &hash)
+        .await
+        .map_err(unavailable)?;
     drop(connection);
-    request.extensions_mut().insert(identity.ok_or(StatusCode::UNAUTHORIZED)?);
+    request
+        .extensions_mut()
+        .insert(identity.ok_or(StatusCode::UNAUTHORIZED)?);
     Ok(next.run(request).await)
 }

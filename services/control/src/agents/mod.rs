@@ -35,7 +35,10 @@ pub fn router(state: AgentsState) -> Router {
     let known = Router::new()
         .route("/agent/v1/assignment", get(assignment::get))
         .route("/agent/v1/report", post(report::post))
-        .layer(middleware::from_fn_with_state(state.clone(), identity::require_node));
+        .layer(middleware::from_fn_with_state(
+            state.clone(),
+            identity::require_node,
+        ));
     Router::new()
         .route("/agent/v1/register", post(register::post))
         .merge(known)

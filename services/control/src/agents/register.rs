@@ -33,7 +33,12 @@ pub(super) async fn post(
         ca.issue(identity.cluster, identity.role).map_err(unavailable)?;
     transaction.commit().await.map_err(unavailable)?;
     tracing::info!(node.id = %identity.node, cluster.id = %identity.cluster, role = %identity.role, "node registered");
-    Ok(Json(Registered { node_token, ca_pem: ca.cert_pem, cert_pem, key_pem }))
+    Ok(Json(Registered {
+        node_token,
+        ca_pem: ca.cert_pem,
+        cert_pem,
+        key_pem,
+    }))
 }
 
 async fn cluster_ca(

@@ -62,10 +62,18 @@ impl Desk {
     /// When the database cannot be asked, a secret does not open, or the runtime's templates do not fit.
     pub async fn current(&self, cluster: ClusterId, node: NodeId) -> Result<Option<Assignment>, DeskError> {
         let mut transaction = self.store.begin().await?;
-        let Some(rows) = assignments::rows(&mut transaction, node).await? else { return Ok(None) };
-        let Some(sealed) = self.sealed(&mut transaction, cluster).await? else { return Ok(None) };
-        let Some(mut assignment) = self.rendered(cluster, node, &rows, &sealed)? else { return Ok(None) };
-        let digest = serde_json::to_vec(&assignment).map(Sha256::digest).map_err(DeskError::Encode)?;
+        let Some(rows) = assignments::rows(&mut transaction, node).await? else {
+            return Ok(None);
+        };
+        let Some(sealed) = self.sealed(&mut transaction, cluster).await? else {
+            return Ok(None);
+        };
+        let Some(mut assignment) = self.rendered(cluster, node, &rows, &sealed)? else {
+            return Ok(None);
+        };
+        let digest = serde_json::to_vec(&assignment)
+            .map(Sha256::digest)
+            .map_err(DeskError::Encode)?;
         assignment.version = node_identity::assignment_version(&mut transaction, node, &digest).await?;
         transaction.commit().await.map_err(StoreError::from)?;
         Ok(Some(assignment))
@@ -78,11 +86,23 @@ impl Desk {
         rows: &AssignmentRows,
         sealed: &Sealed,
     ) -> Result<Option<Assignment>, RenderError> {
-        let Some(runtime) = self.catalogue.get(&rows.spec.runtime) else { return Ok(None) };
-        let Some(environment_dir) = self.places.environment_dir(runtime.name()) else { return Ok(None) };
-        let Some(address) = rows.address.clone() else { return Ok(None) };
-        let peers: Vec<_> =
-            rows.peers.iter().map(|(role, address)| Peer { role: *role, address: address.clone() }).collect();
+        let Some(runtime) = self.catalogue.get(&rows.spec.runtime) else {
+            return Ok(None);
+        };
+        let Some(environment_dir) = self.places.environment_dir(runtime.name()) else {
+            return Ok(None);
+        };
+        let Some(address) = rows.address.clone() else {
+            return Ok(None);
+        };
+        let peers: Vec<_> = rows
+            .peers
+            .iter()
+            .map(|(role, address)| Peer {
+                role: *role,
+                address: address.clone(),
+            })
+            .collect();
         let inputs = AssignmentInputs {
             cluster,
             generation: rows.generation,
@@ -117,7 +137,10 @@ impl Desk {
     ) -> Result<Option<Sealed>, DeskError> {
         let mut read = async |name: &str| secrets::get(connection, &self.master_key, cluster, name).await;
         let (dsn, fernet_key) = (read(secret::DSN).await?, read(secret::FERNET_KEY).await?);
-        let (jwt_secret, broker_password) = (read(secret::JWT_SECRET).await?, read(secret::BROKER_PASSWORD).await?);
+        let (jwt_secret, broker_password) = (
+            read(secret::JWT_SECRET).await?,
+            read(secret::BROKER_PASSWORD).await?,
+        );
         let storage = read(secret::STORAGE).await?;
         let (Some(dsn), Some(fernet_key), Some(jwt_secret), Some(broker_password), Some(storage)) =
             (dsn, fernet_key, jwt_secret, broker_password, storage)
@@ -125,7 +148,15 @@ impl Desk {
             return Ok(None);
         };
         let storage = serde_json::from_str(storage.expose_secret()).map_err(DeskError::Storage)?;
-        Ok(Some(Sealed { secrets: ClusterSecrets { dsn, fernet_key, jwt_secret, broker_password }, storage }))
+        Ok(Some(Sealed {
+            secrets: ClusterSecrets {
+                dsn,
+                fernet_key,
+                jwt_secret,
+                broker_password,
+            },
+            storage,
+        }))
     }
 }
 
@@ -133,9 +164,14 @@ impl Desk {
 impl Assignments for Desk {
     async fn refresh(&self, cluster: ClusterId) -> Result<(), AssignmentsError> {
         let words = |error: DeskError| AssignmentsError(error.to_string());
-        let mut connection = self.store.connection().await.map_err(|error| words(error.into()))?;
-        let versions =
-            assignments::versions(&mut connection, cluster).await.map_err(|error| words(error.into()))?;
+        let mut connection = self
+            .store
+            .connection()
+            .await
+            .map_err(|error| words(error.into()))?;
+        let versions = assignments::versions(&mut connection, cluster)
+            .await
+            .map_err(|error| words(error.into()))?;
         drop(connection);
         for (node, version) in versions {
             let assignment = self.current(cluster, node).await.map_err(words)?;

@@ -3,8 +3,8 @@
 use secrecy::ExposeSecret as _;
 use thiserror::Error;
 use updraft_api::agent::{
-    Assignment, DagDelivery, FileAssignment, HealthCheck, NodePower, ParentAssignment, RELAY_PORT, RelayAssignment, ServiceAssignment,
-    StopPolicy,
+    Assignment, DagDelivery, FileAssignment, HealthCheck, NodePower, ParentAssignment, RELAY_PORT,
+    RelayAssignment, ServiceAssignment, StopPolicy,
 };
 use updraft_authz::PublicKey;
 use updraft_model::{DagSource, NodeRole};
@@ -35,12 +35,18 @@ pub enum RenderError {
 /// When the runtime's data does not fit what is rendered here.
 pub fn render(runtime: &Runtime, inputs: &AssignmentInputs<'_>) -> Result<Assignment, RenderError> {
     let node = runtime.render(inputs.role, &variables(inputs), &inputs.spec.config)?;
-    let relays =
-        node.relays.iter().map(|relay| relay_assignment(runtime, relay, inputs)).collect::<Result<_, _>>()?;
+    let relays = node
+        .relays
+        .iter()
+        .map(|relay| relay_assignment(runtime, relay, inputs))
+        .collect::<Result<_, _>>()?;
     let mut files: Vec<_> = node
         .files
         .into_iter()
-        .map(|file| FileAssignment { path: relative(&file.path, &inputs.place.node_dir), content: file.content })
+        .map(|file| FileAssignment {
+            path: relative(&file.path, &inputs.place.node_dir),
+            content: file.content,
+        })
         .collect();
     files.extend(own_files(inputs));
     Ok(Assignment {
@@ -49,12 +55,24 @@ pub fn render(runtime: &Runtime, inputs: &AssignmentInputs<'_>) -> Result<Assign
         node: inputs.node,
         role: inputs.role,
         generation: inputs.generation,
-        power: if inputs.run { NodePower::Run } else { NodePower::Stop },
+        power: if inputs.run {
+            NodePower::Run
+        } else {
+            NodePower::Stop
+        },
         environment_dir: inputs.place.environment_dir.clone(),
         parent: parent_assignment(runtime, inputs)?,
-        services: node.services.into_iter().map(|service| service_assignment(service, inputs)).collect(),
+        services: node
+            .services
+            .into_iter()
+            .map(|service| service_assignment(service, inputs))
+            .collect(),
         files,
-        directories: node.directories.iter().map(|path| format!("{WORK}/{path}")).collect(),
+        directories: node
+            .directories
+            .iter()
+            .map(|path| format!("{WORK}/{path}"))
+            .collect(),
         dags: dag_delivery(inputs),
         relays,
     })
@@ -93,13 +111,21 @@ fn parent_assignment(
     let shared = &inputs.place.shared_dir;
     let home = format!("{shared}/{PARENT}");
     let own = ["work_dir", "logs_dir", "dags_dir"];
-    let variables = own.iter().fold(variables(inputs), |all, name| all.with(name, &home));
+    let variables = own
+        .iter()
+        .fold(variables(inputs), |all, name| all.with(name, &home));
     let parent = runtime.parent(&variables.with("address", "127.0.0.1"), &inputs.spec.config)?;
-    let file =
-        |file: RenderedFile| FileAssignment { path: relative(&file.path, shared), content: file.content };
+    let file = |file: RenderedFile| FileAssignment {
+        path: relative(&file.path, shared),
+        content: file.content,
+    };
     Ok(ParentAssignment {
         env: parent.env,
-        directories: parent.directories.iter().map(|path| format!("{PARENT}/{path}")).collect(),
+        directories: parent
+            .directories
+            .iter()
+            .map(|path| format!("{PARENT}/{path}"))
+            .collect(),
         files: parent.files.into_iter().map(file).collect(),
     })
 }
@@ -123,7 +149,10 @@ fn service_assignment(service: RenderedService, inputs: &AssignmentInputs<'_>) -
         warm: service.warm,
         start_within_s: service.start_within_seconds,
         ports: service.ports,
-        stop: StopPolicy { signal: service.stop_signal, grace_s: service.stop_grace_seconds },
+        stop: StopPolicy {
+            signal: service.stop_signal,
+            grace_s: service.stop_grace_seconds,
+        },
         restart_nonce: (inputs.restart_nonce)(service.name),
         enabled: (inputs.enabled)(service.name),
         digest: service.digest,
@@ -133,15 +162,33 @@ fn service_assignment(service: RenderedService, inputs: &AssignmentInputs<'_>) -
 fn health_check(health: Health) -> HealthCheck {
     let password_file = BROKER_PASSWORD.to_owned();
     match health {
-        Health::RedisPing { address, .. } => HealthCheck::Redis { address, password_file },
+        Health::RedisPing { address, .. } => HealthCheck::Redis {
+            address,
+            password_file,
+        },
         Health::HttpStatus { url, .. } => HealthCheck::HttpStatus { url },
-        Health::HttpJson { url, healthy, .. } => {
-            HealthCheck::HttpJson { url, paths: healthy, expect: "healthy".to_owned() }
-        }
-        Health::MonitorHealth { url, component, heartbeat, .. } => {
-            HealthCheck::MonitorHealth { url, component, heartbeat }
-        }
-        Health::Celery { address, channel, hostname, within_seconds, .. } => HealthCheck::CeleryWorker {
+        Health::HttpJson { url, healthy, .. } => HealthCheck::HttpJson {
+            url,
+            paths: healthy,
+            expect: "healthy".to_owned(),
+        },
+        Health::MonitorHealth {
+            url,
+            component,
+            heartbeat,
+            ..
+        } => HealthCheck::MonitorHealth {
+            url,
+            component,
+            heartbeat,
+        },
+        Health::Celery {
+            address,
+            channel,
+            hostname,
+            within_seconds,
+            ..
+        } => HealthCheck::CeleryWorker {
             broker: address,
             password_file,
             channel,
@@ -195,5 +242,8 @@ fn relay_assignment(
 }
 
 fn relative(path: &str, node_dir: &str) -> String {
-    path.strip_prefix(node_dir).unwrap_or(path).trim_start_matches('/').to_owned()
+    path.strip_prefix(node_dir)
+        .unwrap_or(path)
+        .trim_start_matches('/')
+        .to_owned()
 }

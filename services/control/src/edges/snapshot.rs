@@ -21,7 +21,9 @@ pub(super) struct After {
 pub(super) async fn get(State(state): State<Arc<EdgesState>>, Query(query): Query<After>) -> Response {
     let mut snapshots = state.snapshot.clone();
     let newer = snapshots.wait_for(|snapshot| {
-        snapshot.as_ref().is_some_and(|snapshot| Some(snapshot.version) != query.after)
+        snapshot
+            .as_ref()
+            .is_some_and(|snapshot| Some(snapshot.version) != query.after)
     });
     match timeout(LONG_POLL, newer).await {
         Ok(Ok(snapshot)) => match snapshot.as_ref() {

@@ -60,7 +60,9 @@ async fn follow(
     loop {
         let snapshot = read(store, settings).await?;
         sender.send_if_modified(|current| {
-            let changed = current.as_ref().is_none_or(|current| current.version != snapshot.version);
+            let changed = current
+                .as_ref()
+                .is_none_or(|current| current.version != snapshot.version);
             if changed {
                 *current = Some(Arc::new(snapshot));
             }
@@ -81,12 +83,18 @@ async fn read(store: &Store, settings: &SnapshotSettings) -> Result<Snapshot, St
     let revoked_sessions = routes::revoked_sessions(&mut transaction).await?;
     transaction.commit().await.map_err(StoreError::from)?;
 
-    let mut policy = Policy { revoked_sessions: revoked_sessions.into_iter().collect(), ..Policy::default() };
+    let mut policy = Policy {
+        revoked_sessions: revoked_sessions.into_iter().collect(),
+        ..Policy::default()
+    };
     for (tenant, user, role) in members {
         policy.members.entry(tenant).or_default().insert(user, role);
     }
     for cluster in &clusters {
-        let entry = ClusterPolicy { tenant: cluster.tenant, grants: HashMap::new() };
+        let entry = ClusterPolicy {
+            tenant: cluster.tenant,
+            grants: HashMap::new(),
+        };
         policy.clusters.insert(cluster.cluster, entry);
     }
     for (cluster, user, role) in grants {
@@ -94,7 +102,10 @@ async fn read(store: &Store, settings: &SnapshotSettings) -> Result<Snapshot, St
             entry.grants.insert(user, role);
         }
     }
-    let routes = clusters.into_iter().map(|cluster| route(cluster, &settings.host_of)).collect();
+    let routes = clusters
+        .into_iter()
+        .map(|cluster| route(cluster, &settings.host_of))
+        .collect();
     Ok(numbered(Snapshot {
         version: 0,
         routes,
@@ -118,8 +129,15 @@ fn route(cluster: RoutedCluster, host_of: &dyn Fn(ClusterId) -> String) -> Route
 }
 
 fn route_state(cluster: &RoutedCluster) -> RouteState {
-    let up = || cluster.web_addresses.first().map(|address| format!("{address}:{AIRFLOW_PORT}"));
-    let replaced = || RouteState::Starting { waiting_for: Some("its web node to be replaced".to_owned()) };
+    let up = || {
+        cluster
+            .web_addresses
+            .first()
+            .map(|address| format!("{address}:{AIRFLOW_PORT}"))
+    };
+    let replaced = || RouteState::Starting {
+        waiting_for: Some("its web node to be replaced".to_owned()),
+    };
     match &cluster.phase {
         Phase::Running | Phase::Degraded { .. } => {
             up().map_or_else(replaced, |upstream| RouteState::Up { upstream })
@@ -127,11 +145,15 @@ fn route_state(cluster: &RoutedCluster) -> RouteState {
         // Airflow's pages are there before the last worker is.
         Phase::Starting { waiting_for } => match up() {
             Some(upstream) if cluster.web_running => RouteState::Up { upstream },
-            _ => RouteState::Starting { waiting_for: waiting_for.clone() },
+            _ => RouteState::Starting {
+                waiting_for: waiting_for.clone(),
+            },
         },
         Phase::Stopped => RouteState::Stopped,
         Phase::Stopping | Phase::Deleting => RouteState::Stopping,
-        Phase::Failed { reason } => RouteState::Failed { reason: reason.clone() },
+        Phase::Failed { reason } => RouteState::Failed {
+            reason: reason.clone(),
+        },
     }
 }
 

@@ -38,6 +38,7 @@ struct Ground {
     airflow_key: SigningKey,
     /// Verifies the sessions that edges accept.
     session_key: PublicKey,
+    liveness: Arc<Liveness>,
     provider: Arc<LocalProvider>,
     shutdown: CancellationToken,
 }
@@ -96,11 +97,12 @@ impl Ground {
             console_url: file.console_url.clone(),
             ..AppConfig::local(ports.console, ports.edge, session_key.clone())
         };
-        let app = App::new(store.clone(), catalogue.clone(), settings)?;
-        let provider = Arc::new(nodes::provider(&file.data_dir)?);
+        let liveness = Arc::new(Liveness::new(Utc::now()));
+        let app = App::new(store.clone(), catalogue.clone(), settings)?.with_live_reports(liveness.clone());
+        let provider = Arc::new(nodes::isolated_provider(&file.data_dir, &ports).await?);
         let session_key = session_key.public().clone();
         let shutdown = shutdown::on_signal()?;
-        Ok(Self { file, ports, store, master_key, catalogue, app, airflow_key, session_key, provider, shutdown })
+        Ok(Self { file, ports, store, master_key, catalogue, app, airflow_key, session_key, liveness, provider, shutdown })
     }
 }
 
@@ -133,7 +135,7 @@ fn reconciler(ground: &Ground, desk: Arc<Desk>) -> Reconciler {
             master_key: ground.master_key.clone(),
         }),
         assignments: desk,
-        liveness: Arc::new(Liveness::new(Utc::now())),
+        liveness: ground.liveness.clone(),
         settings: Settings { control_url: ground.ports.internal_url(), ..Settings::default() },
     })
 }

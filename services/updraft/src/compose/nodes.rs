@@ -10,9 +10,9 @@ use updraft_control::assignments::Places;
 use updraft_embedded::{Accounts, Layout};
 use updraft_model::{ClusterId, NodeId};
 use updraft_provider::ProviderError;
-use updraft_provider::local::{LocalLayout, LocalProvider, LocalSettings, ServiceUser, ServiceUsers};
+use updraft_provider::local::{Isolation, LocalLayout, LocalProvider, LocalSettings, ServiceUser, ServiceUsers};
 
-use crate::config::ReadyRuntime;
+use crate::config::{Ports, ReadyRuntime};
 
 /// # Errors
 /// When the data directory cannot be used.
@@ -26,6 +26,23 @@ pub(crate) fn provider(data_dir: &Path) -> anyhow::Result<LocalProvider> {
         users: separate.then(|| std::sync::Arc::new(ClusterUsers(accounts)) as _),
     };
     Ok(LocalProvider::open(settings)?)
+}
+
+/// The same for control: as root, clusters are kept apart on the loopback. Without `nft` they are not, and the log says
+/// so at each start.
+///
+/// # Errors
+/// When the data directory cannot be used.
+pub(crate) async fn isolated_provider(data_dir: &Path, ports: &Ports) -> anyhow::Result<LocalProvider> {
+    let provider = provider(data_dir)?;
+    let Accounts::Separate = Accounts::detect() else { return Ok(provider) };
+    let trusted = vec![Accounts::Separate.ensure_user("updraft").await?.uid];
+    let shared_ports = vec![ports.metadata_postgres, ports.s3];
+    let (provider, applied) = provider.isolate(Isolation { trusted, shared_ports }).await;
+    if let Err(error) = applied {
+        tracing::warn!(%error, "clusters of different tenants should not run on this machine");
+    }
+    Ok(provider)
 }
 
 /// Stops every node's services in order and then its agent; what nodes keep stays.
