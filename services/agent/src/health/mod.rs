@@ -108,12 +108,7 @@ impl Client {
                 component,
                 heartbeat,
             } => monitor::check(&self.http, url, component, heartbeat, subject.started_at).await,
-            HealthCheck::Process | HealthCheck::CeleryWorker { .. } if subject.process.is_alive() => {
-                Outcome::Healthy
-            }
-            HealthCheck::Process | HealthCheck::CeleryWorker { .. } => {
-                Outcome::Unhealthy("its process has ended".to_owned())
-            }
+            HealthCheck::Process | HealthCheck::CeleryWorker { .. } => running(subject),
         }
     }
 

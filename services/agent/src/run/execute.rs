@@ -250,7 +250,6 @@ impl Node {
             let message = format!("{name} {how} and is started again.");
             self.event(Some(name), "service_restarted", Severity::Warning, &message);
         }
-        self.ensure_parent();
         true
     }
 

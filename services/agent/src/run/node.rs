@@ -137,6 +137,7 @@ impl Node {
             NodePower::Stop => Some(self.stopping.unwrap_or(now)),
             NodePower::Run => None,
         };
+        self.ensure_parent_if_needed();
         let first = self.plan(&assignment, now);
         for action in &first.actions {
             self.execute(*action, now);

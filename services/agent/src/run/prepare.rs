@@ -12,7 +12,7 @@ use updraft_api::rest::Severity;
 use super::happening::Happening;
 use super::node::{Node, ParentState};
 use crate::error::Result;
-use crate::supervise::{Membership, Parent, write_files};
+use crate::supervise::{Membership, Parent, Slot, write_files};
 
 const LOOK_FOR_ENVIRONMENT: Duration = Duration::from_millis(50);
 
@@ -30,7 +30,9 @@ impl Node {
         self.readiness.environment = Path::new(&assignment.environment_dir).is_dir();
         let environment_dir = assignment.environment_dir.clone();
         self.assignment = Some(assignment);
-        self.ensure_parent();
+        self.join_parent();
+        // It takes longest, so it goes first.
+        self.ensure_parent_if_needed();
         self.apply_rest();
         if !self.readiness.environment {
             let tell = self.tell.clone();
@@ -44,25 +46,35 @@ impl Node {
         }
     }
 
-    /// Starts or finds the pre-imported parent when the node runs and some service asks for it.
-    pub(super) fn ensure_parent(&mut self) {
-        let Some(assignment) = &self.assignment else {
-            return;
-        };
-        let needed =
-            self.power() == NodePower::Run && assignment.services.iter().any(|service| service.prefork);
-        if !needed || !matches!(self.parent, ParentState::Absent) {
+    /// As long as this node has forked services, or may have, others don't end the parent; adopted ones count too.
+    fn join_parent(&mut self) {
+        let forks = self
+            .assignment
+            .iter()
+            .any(|assignment| assignment.services.iter().any(|service| service.prefork));
+        if self.membership.is_some() || !forks || self.power() != NodePower::Run {
             return;
         }
-        let (environment, wanted) = (assignment.environment_dir.clone(), assignment.parent.clone());
-        let joined = self
-            .membership
-            .take()
-            .map_or_else(|| Membership::join(&self.shared), Ok);
-        match joined {
+        match Membership::join(&self.shared) {
             Ok(membership) => self.membership = Some(membership),
             Err(error) => tracing::warn!(error = error.chain(), "The pre-imported parent can't be shared"),
         }
+    }
+
+    /// Starts or finds the pre-imported parent when the node runs and some service has to be forked.
+    pub(super) fn ensure_parent_if_needed(&mut self) {
+        let Some(assignment) = &self.assignment else {
+            return;
+        };
+        let mut forked = assignment
+            .services
+            .iter()
+            .filter(|service| service.prefork && service.enabled);
+        let lacking = forked.any(|service| self.slots.get(&service.name).is_none_or(Slot::is_idle));
+        if self.power() != NodePower::Run || !lacking || !matches!(self.parent, ParentState::Absent) {
+            return;
+        }
+        let (environment, wanted) = (assignment.environment_dir.clone(), assignment.parent.clone());
         self.parent = ParentState::Starting;
         self.readiness.parent = false;
         self.since.parent_started = Some(Utc::now());
@@ -100,11 +112,12 @@ impl Node {
         }
     }
 
-    /// Another is started only when a service needs it: what it forked goes on.
+    /// Another is started only when a service needs it: what this one forked goes on. It may have made room for the
+    /// parent of a newer configuration, which must not be fought over.
     pub(super) fn parent_ended(&mut self) {
         if matches!(self.parent, ParentState::Ready(_)) {
             self.parent = ParentState::Absent;
-            self.ensure_parent();
+            self.readiness.parent = false;
         }
     }
 

@@ -18,7 +18,9 @@ pub(crate) fn write_files(place: &Place, directories: &[String], files: &[FileAs
             place.directory_above(parent)?;
         }
         // A link or a directory that a service put there is replaced, or told of.
-        let same = place.read(&file.path).is_ok_and(|now| now.as_deref() == Some(file.content.as_bytes()));
+        let same = place
+            .read(&file.path)
+            .is_ok_and(|now| now.as_deref() == Some(file.content.as_bytes()));
         if !same {
             place.write_soon(&file.path, file.content.as_bytes(), 0o600, Ownership::Service)?;
         }

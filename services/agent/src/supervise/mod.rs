@@ -12,11 +12,11 @@ mod prefork;
 mod record;
 mod slot;
 
+pub(crate) use files::write_files;
 pub(crate) use launch::service_uid;
 pub use launch::{Launch, Launched};
 pub(crate) use lock::Lock;
 pub use log::{redacted_tail, rotate};
-pub(crate) use files::write_files;
 pub(crate) use prefork::Membership;
 pub use prefork::Parent;
 pub use record::{Origin, Record, boot, find_stray};

@@ -15,11 +15,11 @@ use tokio::net::UnixStream;
 
 use updraft_api::agent::ParentAssignment;
 
+use super::files::write_files;
 use super::launch::{detached, service_uid};
 use super::lock::Lock;
 use crate::error::{Error, Result};
 use crate::place::{Ownership, Place};
-use super::files::write_files;
 use crate::process::{Handle, ProcessId};
 
 const SOCKET: &str = "prefork.sock";
@@ -131,7 +131,10 @@ impl Parent {
             &socket.to_string_lossy(),
         ]
         .map(str::to_owned);
-        let mut child = detached(&program, &arguments, &wanted.env,
+        let mut child = detached(
+            &program,
+            &arguments,
+            &wanted.env,
             shared.path().to_owned(),
             shared.owner(),
         )
@@ -141,10 +144,7 @@ impl Parent {
         .map_err(|error| failed(format!("`{program}`: {error}")))?;
         let process = i32::try_from(child.id()).ok().and_then(ProcessId::of);
         let process = process.ok_or_else(|| failed("it ended at once".to_owned()))?;
-        save(
-            shared,
-            &ParentRecord { process, made_of },
-        )?;
+        save(shared, &ParentRecord { process, made_of })?;
         // Whichever agent started it has to reap it.
         std::thread::spawn(move || child.wait());
         let handle = Handle::open(process).map_err(|error| failed(error.to_string()))?;

@@ -57,6 +57,9 @@ async fn a_service_that_cannot_start_is_an_event_with_its_last_words_and_no_secr
     let control = Control::start().await;
     let node = TestNode::new(&control);
     let mut broken = service(ServiceName::Scheduler, "echo \"no such database: $DSN\"; exit 3");
+    broken.health = HealthCheck::HttpStatus {
+        url: "http://127.0.0.1:9/".to_owned(),
+    };
     broken
         .env
         .insert("DSN".to_owned(), "postgresql://u:hunter22@h/d".to_owned());

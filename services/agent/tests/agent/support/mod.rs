@@ -15,8 +15,8 @@ use axum::{Json, Router};
 use tokio::sync::watch;
 use updraft_agent::process::{ProcessId, Stat};
 use updraft_api::agent::{
-    AgentEvent, Assignment, DagDelivery, HealthCheck, NodePower, ParentAssignment, Register, Registered, Report,
-    ServiceAssignment, StopPolicy,
+    AgentEvent, Assignment, DagDelivery, HealthCheck, NodePower, ParentAssignment, Register, Registered,
+    Report, ServiceAssignment, StopPolicy,
 };
 use updraft_model::{
     AgentPhase, ClusterId, Generation, NodeId, NodeRole, ServiceName, ServiceState, ServiceStatus,
