@@ -69,7 +69,8 @@ def pids(part: str, installation: Installation, rest: Rest, cluster: int) -> lis
         agents = processes.updraft("agent", installation.data_dir)
         lines = processes.command_lines()
         return [pid for pid in agents if any(node in " ".join(lines.get(pid, [])) for node in nodes)]
-    return [int(rest.service(cluster, part)["pid"])]
+    pid = rest.service(cluster, part)["pid"]
+    return [pid] if pid else []
 
 
 def is_back(
