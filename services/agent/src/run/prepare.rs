@@ -12,7 +12,7 @@ use updraft_api::rest::Severity;
 use super::happening::Happening;
 use super::node::{Node, ParentState};
 use crate::error::Result;
-use crate::supervise::{Membership, Parent, Slot, write_files};
+use crate::supervise::{Membership, Parent, ParentName, Slot, write_files};
 
 const LOOK_FOR_ENVIRONMENT: Duration = Duration::from_millis(50);
 
@@ -48,14 +48,23 @@ impl Node {
 
     /// As long as this node has forked services, or may have, others don't end the parent; adopted ones count too.
     fn join_parent(&mut self) {
-        let forks = self
-            .assignment
-            .iter()
-            .any(|assignment| assignment.services.iter().any(|service| service.prefork));
+        let Some(assignment) = &self.assignment else {
+            return;
+        };
+        let forks = assignment.services.iter().any(|service| service.prefork);
+        let name = ParentName::new(&assignment.environment_dir, &assignment.parent);
+        if self
+            .membership
+            .as_ref()
+            .is_some_and(|membership| *membership.name() != name)
+        {
+            // What the earlier one forked goes on without it.
+            self.leave_parent();
+        }
         if self.membership.is_some() || !forks || self.power() != NodePower::Run {
             return;
         }
-        match Membership::join(&self.shared) {
+        match Membership::join(&self.shared, name) {
             Ok(membership) => self.membership = Some(membership),
             Err(error) => tracing::warn!(error = error.chain(), "The pre-imported parent can't be shared"),
         }
@@ -112,8 +121,7 @@ impl Node {
         }
     }
 
-    /// Another is started only when a service needs it: what this one forked goes on. It may have made room for the
-    /// parent of a newer configuration, which must not be fought over.
+    /// Another is started only when a service needs it: what this one forked goes on.
     pub(super) fn parent_ended(&mut self) {
         if matches!(self.parent, ParentState::Ready(_)) {
             self.parent = ParentState::Absent;

@@ -18,6 +18,6 @@ pub use launch::{Launch, Launched};
 pub(crate) use lock::Lock;
 pub use log::{redacted_tail, rotate};
 pub(crate) use prefork::Membership;
-pub use prefork::Parent;
+pub use prefork::{Parent, ParentName};
 pub use record::{Origin, Record, boot, find_stray};
 pub use slot::{Ended, HealthChange, Slot};

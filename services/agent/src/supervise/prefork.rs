@@ -4,7 +4,7 @@
 //! the agents' to supervise and outlive it. Its protocol is described in `updraft_airflow.prefork`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -22,10 +22,7 @@ use crate::error::{Error, Result};
 use crate::place::{Ownership, Place};
 use crate::process::{Handle, ProcessId};
 
-const SOCKET: &str = "prefork.sock";
-const RECORD: &str = "prefork.json";
 const LOCK: &str = "prefork.lock";
-const USERS: &str = "prefork.users";
 const LOG: &str = "prefork.log";
 const READY_WITHIN: Duration = Duration::from_secs(120);
 const ASK_EVERY: Duration = Duration::from_millis(20);
@@ -39,17 +36,21 @@ pub struct Parent {
     handle: Handle,
 }
 
+/// Which parent: one for each environment and configuration. Nodes that are given another one while they change do not
+/// fight over a single one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParentName(String);
+
 /// That this agent's services may need the parent.
 #[derive(Debug)]
 pub(crate) struct Membership {
+    name: ParentName,
     _lock: Lock,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct ParentRecord {
     process: ProcessId,
-    /// Of environment and assignment: a parent of anything else is of no use.
-    made_of: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -70,10 +71,32 @@ enum Reply {
     Refused { error: String },
 }
 
-/// Of all that a parent is made of.
-fn digest(environment_dir: &str, wanted: &ParentAssignment) -> String {
-    let content = serde_json::to_vec(&(environment_dir, wanted)).unwrap_or_default();
-    hex::encode(Sha256::digest(content))
+// === impl ParentName ===
+
+impl ParentName {
+    /// Of all that a parent is made of.
+    #[must_use]
+    pub fn new(environment_dir: &str, wanted: &ParentAssignment) -> Self {
+        let content = serde_json::to_vec(&(environment_dir, wanted)).unwrap_or_default();
+        // Short: a socket's path may have 107 bytes.
+        let digest = hex::encode(Sha256::digest(content))
+            .chars()
+            .take(8)
+            .collect::<String>();
+        Self(format!("prefork-{digest}"))
+    }
+
+    fn socket(&self) -> String {
+        format!("{}.sock", self.0)
+    }
+
+    fn record(&self) -> String {
+        format!("{}.json", self.0)
+    }
+
+    fn users(&self) -> String {
+        format!("{}.users", self.0)
+    }
 }
 
 // === impl Parent ===
@@ -84,42 +107,37 @@ impl Parent {
     /// # Errors
     /// When it can't be started.
     pub fn ensure(shared: &Place, environment_dir: &str, wanted: &ParentAssignment) -> Result<Self> {
-        let made_of = digest(environment_dir, wanted);
+        let name = ParentName::new(environment_dir, wanted);
         let _lock = Lock::wait(shared, LOCK, false)?;
-        let socket = shared.path().join(SOCKET);
-        if let Some(record) = load(shared)? {
-            // One that has ended and was not reaped yet is none.
-            let living = Some(record.process).filter(|process| process.is_alive());
-            let handle = living
-                .map(Handle::open)
-                .transpose()
-                .map_err(Error::file("watch", RECORD))?
-                .flatten();
-            match handle {
-                Some(handle) if record.made_of == made_of => {
-                    return Ok(Self { socket, handle });
-                }
-                // A parent of another environment or configuration makes room; what it forked stays.
-                Some(handle) => terminate(shared, handle.id())?,
-                None => {}
-            }
+        // One that has ended and was not reaped yet is none.
+        let living = load(shared, &name)?.filter(|process| process.is_alive());
+        let handle = living
+            .map(Handle::open)
+            .transpose()
+            .map_err(Error::file("watch", name.record()))?
+            .flatten();
+        match handle {
+            Some(handle) => Ok(Self {
+                socket: shared.path().join(name.socket()),
+                handle,
+            }),
+            None => Self::start(shared, &name, environment_dir, wanted),
         }
-        Self::start(shared, socket, environment_dir, wanted, made_of)
     }
 
     fn start(
         shared: &Place,
-        socket: PathBuf,
+        name: &ParentName,
         environment_dir: &str,
         wanted: &ParentAssignment,
-        made_of: String,
     ) -> Result<Self> {
         let failed = |reason: String| Error::Spawn {
             service: "the pre-imported parent".to_owned(),
             reason,
         };
         // What is there belongs to one that has ended; whoever connects must reach the new one.
-        shared.remove(SOCKET)?;
+        shared.remove(&name.socket())?;
+        let socket = shared.path().join(name.socket());
         write_files(shared, &wanted.directories, &wanted.files)?;
         let output = shared.append(LOG, 0o660, Ownership::Shared)?;
         let errors = output.try_clone().map_err(|error| failed(error.to_string()))?;
@@ -144,7 +162,7 @@ impl Parent {
         .map_err(|error| failed(format!("`{program}`: {error}")))?;
         let process = i32::try_from(child.id()).ok().and_then(ProcessId::of);
         let process = process.ok_or_else(|| failed("it ended at once".to_owned()))?;
-        save(shared, &ParentRecord { process, made_of })?;
+        save(shared, name, process)?;
         // Whichever agent started it has to reap it.
         std::thread::spawn(move || child.wait());
         let handle = Handle::open(process).map_err(|error| failed(error.to_string()))?;
@@ -206,10 +224,13 @@ impl Membership {
     ///
     /// # Errors
     /// When the lock can't be taken.
-    pub(crate) fn join(shared: &Place) -> Result<Self> {
-        Ok(Self {
-            _lock: Lock::wait(shared, USERS, true)?,
-        })
+    pub(crate) fn join(shared: &Place, name: ParentName) -> Result<Self> {
+        let lock = Lock::wait(shared, &name.users(), true)?;
+        Ok(Self { name, _lock: lock })
+    }
+
+    pub(crate) fn name(&self) -> &ParentName {
+        &self.name
     }
 
     /// Leaves; the last one ends the parent.
@@ -217,38 +238,39 @@ impl Membership {
     /// # Errors
     /// When the parent can't be told.
     pub(crate) fn leave(self, shared: &Place) -> Result<()> {
+        let name = self.name.clone();
         drop(self);
         let _lock = Lock::wait(shared, LOCK, false)?;
-        if Lock::try_alone(shared, USERS).is_none() {
+        if Lock::try_alone(shared, &name.users()).is_none() {
             return Ok(());
         }
-        match load(shared)? {
-            Some(record) => terminate(shared, record.process),
+        match load(shared, &name)? {
+            Some(process) => terminate(shared, &name, process),
             None => Ok(()),
         }
     }
 }
 
-fn terminate(shared: &Place, process: ProcessId) -> Result<()> {
+fn terminate(shared: &Place, name: &ParentName, process: ProcessId) -> Result<()> {
     if process.is_alive() && process.uid() == Some(service_uid(shared.owner())) {
         process
             .signal(Signal::TERM)
-            .map_err(Error::file("stop", RECORD))?;
+            .map_err(Error::file("stop", name.record()))?;
     }
-    shared.remove(RECORD)
+    shared.remove(&name.record())
 }
 
-fn load(shared: &Place) -> Result<Option<ParentRecord>> {
+fn load(shared: &Place, name: &ParentName) -> Result<Option<ProcessId>> {
     // Whoever wrote it had the lock, or died at it: then there is none.
-    Ok(shared
-        .read(RECORD)?
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    let bytes = shared.read(&name.record())?;
+    let record = bytes.and_then(|bytes| serde_json::from_slice::<ParentRecord>(&bytes).ok());
+    Ok(record.map(|record| record.process))
 }
 
-fn save(shared: &Place, record: &ParentRecord) -> Result<()> {
-    let bytes = serde_json::to_vec(record).map_err(|source| Error::Format {
-        path: Path::new(RECORD).to_owned(),
+fn save(shared: &Place, name: &ParentName, process: ProcessId) -> Result<()> {
+    let bytes = serde_json::to_vec(&ParentRecord { process }).map_err(|source| Error::Format {
+        path: name.record().into(),
         source,
     })?;
-    shared.write(RECORD, &bytes, 0o600, Ownership::Agent)
+    shared.write(&name.record(), &bytes, 0o600, Ownership::Agent)
 }

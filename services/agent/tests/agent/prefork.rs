@@ -48,7 +48,11 @@ impl Machine {
     }
 
     fn parent(&self) -> Option<ProcessId> {
-        let text = std::fs::read_to_string(self.dir.path().join("shared/prefork.json")).ok()?;
+        let entries = std::fs::read_dir(self.dir.path().join("shared")).ok()?;
+        let record = entries
+            .flatten()
+            .find(|entry| entry.path().extension().is_some_and(|kind| kind == "json"))?;
+        let text = std::fs::read_to_string(record.path()).ok()?;
         serde_json::from_value(serde_json::from_str::<serde_json::Value>(&text).ok()?["process"].clone()).ok()
     }
 }
@@ -171,4 +175,38 @@ async fn a_parent_that_cannot_start_is_done_without() {
     control.phase(AgentPhase::Running).await;
     control.event("prefork_failed").await;
     assert_eq!(forked_by(&node), None);
+}
+
+#[tokio::test]
+async fn nodes_with_other_configurations_have_other_parents() {
+    let machine = Machine::new();
+    let (first, second) = (Control::start().await, Control::start().await);
+    let nodes = [machine.node(&first), machine.node(&second)];
+    first.assign(machine.assignment(&nodes[0], NAMED));
+    let mut other = machine.assignment(&nodes[1], NAMED);
+    other
+        .parent
+        .env
+        .insert("CONFIGURED".to_owned(), "otherwise".to_owned());
+    second.assign(other);
+    let _agents = nodes.each_ref().map(TestNode::spawn_agent);
+    first.phase(AgentPhase::Running).await;
+    second.phase(AgentPhase::Running).await;
+    eventually("both to say who forked them", || {
+        nodes.iter().all(|node| forked_by(node).is_some())
+    })
+    .await;
+    let parents = nodes
+        .each_ref()
+        .map(|node| ProcessId::of(forked_by(node).unwrap()).unwrap());
+    assert_ne!(parents[0], parents[1]);
+    for control in [&first, &second] {
+        control.change(|assignment| assignment.power = NodePower::Stop);
+        control.phase(AgentPhase::Stopped).await;
+    }
+    eventually("the parents' end", || {
+        parents.iter().all(|parent| !parent.is_alive())
+    })
+    .await;
+    assert!(first.events().is_empty() && second.events().is_empty());
 }
