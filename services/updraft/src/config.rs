@@ -96,7 +96,10 @@ impl Ports {
     /// Each cluster's Airflow on a loopback address of its own: another host to the browser, and no DNS needed.
     #[must_use]
     pub(crate) fn airflow_url(&self) -> String {
-        format!("http://{{cluster_ip}}:{}/airflow-webserver-{{cluster}}/", self.edge)
+        format!(
+            "http://{{cluster_ip}}:{}/airflow-webserver-{{cluster}}/",
+            self.edge
+        )
     }
 }
 
@@ -121,7 +124,11 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let aside = path.with_extension("new");
     let _ = fs::remove_file(&aside);
     let write = || -> std::io::Result<()> {
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&aside)?;
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&aside, path)

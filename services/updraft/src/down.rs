@@ -17,7 +17,10 @@ const PATIENCE: Duration = Duration::from_secs(180);
 pub(crate) async fn run(args: &DownArgs) -> anyhow::Result<()> {
     let layout = Layout::new(args.data_dir.clone().unwrap_or_else(Layout::default_dir));
     if !layout.version_file().exists() {
-        bail!("{} is no Updraft data directory: name it with --data-dir", layout.root().display());
+        bail!(
+            "{} is no Updraft data directory: name it with --data-dir",
+            layout.root().display()
+        );
     }
     if let Some(pid) = running_pid(&layout) {
         return ask_up(&layout, pid).await;
@@ -28,11 +31,15 @@ pub(crate) async fn run(args: &DownArgs) -> anyhow::Result<()> {
 /// `up` runs: it knows the order.
 async fn ask_up(layout: &Layout, pid: i32) -> anyhow::Result<()> {
     eprintln!("Stopping `updraft up` (process {pid}) …");
-    kill(Pid::from_raw(pid), Signal::SIGTERM).with_context(|| format!("process {pid} cannot be signalled"))?;
+    kill(Pid::from_raw(pid), Signal::SIGTERM)
+        .with_context(|| format!("process {pid} cannot be signalled"))?;
     let begun = Instant::now();
     while running_pid(layout).is_some() {
         if begun.elapsed() > PATIENCE {
-            bail!("process {pid} is still stopping after {} s: look at its terminal", PATIENCE.as_secs());
+            bail!(
+                "process {pid} is still stopping after {} s: look at its terminal",
+                PATIENCE.as_secs()
+            );
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

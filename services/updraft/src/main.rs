@@ -14,7 +14,10 @@ use cli::{Command, LocalCommand};
 fn main() -> ExitCode {
     let cli = cli::parse();
     // One provider for all of TLS; a second install would be a mistake of ours.
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
+    if rustls::crypto::ring::default_provider()
+        .install_default()
+        .is_err()
+    {
         eprintln!("error: TLS could not be set up");
         return ExitCode::FAILURE;
     }

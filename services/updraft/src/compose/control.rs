@@ -52,7 +52,11 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
     let reconciler = Arc::new(reconciler(&ground, desk.clone()));
     let (snapshots, snapshot) = watch::channel(None);
 
-    let internal = agents::router(AgentsState { desk, reports: reconciler.reports() }).merge(edges::router(EdgesState {
+    let internal = agents::router(AgentsState {
+        desk,
+        reports: reconciler.reports(),
+    })
+    .merge(edges::router(EdgesState {
         app: ground.app.clone(),
         edge_token: config::read_secret(&ground.file.edge_token_file)?,
         snapshot,
@@ -61,7 +65,12 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
 
     let shutdown = &ground.shutdown;
     let background = [
-        tokio::spawn(edges::keep_current(ground.store.clone(), snapshot_settings(&ground), snapshots, shutdown.clone())),
+        tokio::spawn(edges::keep_current(
+            ground.store.clone(),
+            snapshot_settings(&ground),
+            snapshots,
+            shutdown.clone(),
+        )),
         tokio::spawn(agents::follow(ground.store.clone(), ticks, shutdown.clone())),
         tokio::spawn(ground.provider.clone().supervise(shutdown.clone())),
         tokio::spawn({
@@ -87,7 +96,9 @@ impl Ground {
     async fn prepare(file: ControlFile) -> anyhow::Result<Self> {
         let ports = Ports::from_base(file.port_base);
         let master_key = Arc::new(MasterKey::load_or_create(&file.master_key_file)?);
-        let store = Store::connect(&file.database_url, 40).await.context("control's database is not there")?;
+        let store = Store::connect(&file.database_url, 40)
+            .await
+            .context("control's database is not there")?;
         store.migrate().await?;
         let session_key = control_key(&store, &master_key, "session").await?;
         let airflow_key = control_key(&store, &master_key, "airflow").await?;
@@ -102,7 +113,19 @@ impl Ground {
         let provider = Arc::new(nodes::isolated_provider(&file.data_dir, &ports).await?);
         let session_key = session_key.public().clone();
         let shutdown = shutdown::on_signal()?;
-        Ok(Self { file, ports, store, master_key, catalogue, app, airflow_key, session_key, liveness, provider, shutdown })
+        Ok(Self {
+            file,
+            ports,
+            store,
+            master_key,
+            catalogue,
+            app,
+            airflow_key,
+            session_key,
+            liveness,
+            provider,
+            shutdown,
+        })
     }
 }
 
@@ -136,7 +159,10 @@ fn reconciler(ground: &Ground, desk: Arc<Desk>) -> Reconciler {
         }),
         assignments: desk,
         liveness: ground.liveness.clone(),
-        settings: Settings { control_url: ground.ports.internal_url(), ..Settings::default() },
+        settings: Settings {
+            control_url: ground.ports.internal_url(),
+            ..Settings::default()
+        },
     })
 }
 

@@ -11,8 +11,12 @@ use crate::config::{self, EdgeFile};
 /// When the configuration is unreadable or the port taken.
 pub(crate) async fn edge(path: &Path) -> anyhow::Result<()> {
     let file: EdgeFile = config::read(path)?;
-    let mut settings =
-        EdgeConfig::new(file.control_url.parse()?, file.edge_token_file, file.state_dir, file.asset_dir);
+    let mut settings = EdgeConfig::new(
+        file.control_url.parse()?,
+        file.edge_token_file,
+        file.state_dir,
+        file.asset_dir,
+    );
     settings.listen_port = file.port;
     updraft_edge::run(settings, shutdown::on_signal()?).await?;
     Ok(())

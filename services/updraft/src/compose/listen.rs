@@ -11,11 +11,18 @@ use tokio_util::sync::CancellationToken;
 ///
 /// # Errors
 /// When the port is taken.
-pub(crate) async fn on_loopback(port: u16, router: Router, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn on_loopback(
+    port: u16,
+    router: Router,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     let v4 = bind((Ipv4Addr::LOCALHOST, port).into()).await?;
     match bind((Ipv6Addr::LOCALHOST, port).into()).await {
         Ok(v6) => {
-            tokio::try_join!(serve(v4, router.clone(), shutdown.clone()), serve(v6, router, shutdown))?;
+            tokio::try_join!(
+                serve(v4, router.clone(), shutdown.clone()),
+                serve(v6, router, shutdown)
+            )?;
             Ok(())
         }
         // A machine without IPv6 knows only the one.
@@ -32,14 +39,17 @@ pub(crate) async fn internally(port: u16, router: Router, shutdown: Cancellation
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("{address} cannot be listened on"))
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("{address} cannot be listened on"))
 }
 
 /// Long polls and event streams do not end by themselves: after the signal they are given a moment.
 async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) -> anyhow::Result<()> {
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let stopping = shutdown.clone();
-    let server = axum::serve(listener, service).with_graceful_shutdown(async move { stopping.cancelled().await });
+    let server =
+        axum::serve(listener, service).with_graceful_shutdown(async move { stopping.cancelled().await });
     let patience = async move {
         shutdown.cancelled().await;
         tokio::time::sleep(std::time::Duration::from_secs(2)).await;

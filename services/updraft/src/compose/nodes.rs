@@ -10,7 +10,9 @@ use updraft_control::assignments::Places;
 use updraft_embedded::{Accounts, Layout};
 use updraft_model::{ClusterId, NodeId};
 use updraft_provider::ProviderError;
-use updraft_provider::local::{Isolation, LocalLayout, LocalProvider, LocalSettings, ServiceUser, ServiceUsers};
+use updraft_provider::local::{
+    Isolation, LocalLayout, LocalProvider, LocalSettings, ServiceUser, ServiceUsers,
+};
 
 use crate::config::{Ports, ReadyRuntime};
 
@@ -35,10 +37,17 @@ pub(crate) fn provider(data_dir: &Path) -> anyhow::Result<LocalProvider> {
 /// When the data directory cannot be used.
 pub(crate) async fn isolated_provider(data_dir: &Path, ports: &Ports) -> anyhow::Result<LocalProvider> {
     let provider = provider(data_dir)?;
-    let Accounts::Separate = Accounts::detect() else { return Ok(provider) };
+    let Accounts::Separate = Accounts::detect() else {
+        return Ok(provider);
+    };
     let trusted = vec![Accounts::Separate.ensure_user("updraft").await?.uid];
     let shared_ports = vec![ports.metadata_postgres, ports.s3];
-    let (provider, applied) = provider.isolate(Isolation { trusted, shared_ports }).await;
+    let (provider, applied) = provider
+        .isolate(Isolation {
+            trusted,
+            shared_ports,
+        })
+        .await;
     if let Err(error) = applied {
         tracing::warn!(%error, "clusters of different tenants should not run on this machine");
     }
@@ -62,7 +71,11 @@ impl ServiceUsers for ClusterUsers {
     async fn ensure(&self, cluster: ClusterId) -> Result<ServiceUser, ProviderError> {
         let account = self.0.ensure_user(&format!("updraft-c{cluster}")).await;
         let account = account.map_err(|error| ProviderError::Refused(error.to_string()))?;
-        Ok(ServiceUser { name: account.name, uid: account.uid, gid: account.gid })
+        Ok(ServiceUser {
+            name: account.name,
+            uid: account.uid,
+            gid: account.gid,
+        })
     }
 }
 
@@ -83,7 +96,9 @@ impl Places for LocalPlaces {
     }
 
     fn environment_dir(&self, runtime: &str) -> Option<String> {
-        self.runtimes.get(runtime).map(|ready| ready.environment_dir.display().to_string())
+        self.runtimes
+            .get(runtime)
+            .map(|ready| ready.environment_dir.display().to_string())
     }
 
     fn broker_binary(&self) -> String {
@@ -91,6 +106,9 @@ impl Places for LocalPlaces {
     }
 
     fn template_database(&self, runtime: &str) -> String {
-        self.runtimes.get(runtime).map(|ready| ready.template_database.clone()).unwrap_or_default()
+        self.runtimes
+            .get(runtime)
+            .map(|ready| ready.template_database.clone())
+            .unwrap_or_default()
     }
 }

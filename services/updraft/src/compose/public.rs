@@ -16,25 +16,42 @@ use url::Url;
 /// When the console's address is no URL.
 pub(crate) fn router(app: &App, console_url: &str, shutdown: CancellationToken) -> anyhow::Result<Router> {
     let url = Url::parse(console_url).with_context(|| format!("{console_url} is no address"))?;
-    let host = url.host_str().with_context(|| format!("{console_url} names no host"))?;
-    let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    let host = url
+        .host_str()
+        .with_context(|| format!("{console_url} names no host"))?;
+    let authority = url
+        .port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
     let rest = RestConfig {
         allowed_hosts: vec![authority.clone()],
         allowed_origins: vec![url.origin().ascii_serialization()],
     };
     let rest = updraft_control::rest_router(RestState::new(app.clone(), rest, shutdown));
-    let console = updraft_console::router(app.clone(), ConsoleConfig { console_url: url.clone() });
+    let console = updraft_console::router(
+        app.clone(),
+        ConsoleConfig {
+            console_url: url.clone(),
+        },
+    );
     let home = url.to_string();
-    let known = move |request: Request, next: Next| only_known_host(request, next, authority.clone(), home.clone());
+    let known =
+        move |request: Request, next: Next| only_known_host(request, next, authority.clone(), home.clone());
     Ok(rest.merge(console.layer(middleware::from_fn(known))))
 }
 
 /// A name that was rebound to this machine reaches nothing; somebody who typed the number is shown the way.
 async fn only_known_host(request: Request, next: Next, authority: String, home: String) -> Response {
     let mut hosts = request.headers().get_all(header::HOST).iter();
-    let named = hosts.next().and_then(|host| host.to_str().ok()).filter(|_| hosts.next().is_none());
+    let named = hosts
+        .next()
+        .and_then(|host| host.to_str().ok())
+        .filter(|_| hosts.next().is_none());
     if named.is_some_and(|named| named.eq_ignore_ascii_case(&authority)) {
         return next.run(request).await;
     }
-    (StatusCode::MISDIRECTED_REQUEST, format!("The console is at {home}\n")).into_response()
+    (
+        StatusCode::MISDIRECTED_REQUEST,
+        format!("The console is at {home}\n"),
+    )
+        .into_response()
 }

@@ -19,7 +19,11 @@ use updraft_store::secrets::MasterKey;
 #[serde(rename_all = "snake_case")]
 pub(crate) enum StorageRequest {
     /// The bucket is there, and this identity reaches it and nothing else.
-    Ensure { bucket: String, access_key: String, secret_key: String },
+    Ensure {
+        bucket: String,
+        access_key: String,
+        secret_key: String,
+    },
     /// Neither is there any more.
     Remove { bucket: String },
 }
@@ -31,7 +35,9 @@ pub(crate) struct StorageAnswer {
 }
 
 async fn ask(socket: &Path, request: &StorageRequest) -> anyhow::Result<()> {
-    let stream = UnixStream::connect(socket).await.context("storage is not there: is `updraft up` running?")?;
+    let stream = UnixStream::connect(socket)
+        .await
+        .context("storage is not there: is `updraft up` running?")?;
     let mut stream = BufReader::new(stream);
     let mut text = serde_json::to_vec(request)?;
     text.push(b'\n');
@@ -53,7 +59,10 @@ pub(crate) fn storage_credentials(master_key: &MasterKey, cluster: ClusterId) ->
         let derived = master_key.derive(&format!("storage/{what}/{cluster}"));
         hex::encode(Sha256::digest(derived.expose_secret()))
     };
-    (derive("access-key")[..20].to_uppercase(), derive("secret-key").into())
+    (
+        derive("access-key")[..20].to_uppercase(),
+        derive("secret-key").into(),
+    )
 }
 
 /// One bucket per cluster in the embedded storage.
@@ -82,11 +91,23 @@ impl ClusterStorage for EmbeddedStorage {
             secret_key: secret_key.expose_secret().to_owned(),
         };
         ask(&self.socket, &request).await.map_err(unavailable)?;
-        Ok(StorageAccess { endpoint: self.endpoint.clone(), bucket, access_key, secret_key })
+        Ok(StorageAccess {
+            endpoint: self.endpoint.clone(),
+            bucket,
+            access_key,
+            secret_key,
+        })
     }
 
     async fn remove(&self, cluster: ClusterId) -> Result<(), ProviderError> {
-        ask(&self.socket, &StorageRequest::Remove { bucket: Self::bucket(cluster) }).await.map_err(unavailable)
+        ask(
+            &self.socket,
+            &StorageRequest::Remove {
+                bucket: Self::bucket(cluster),
+            },
+        )
+        .await
+        .map_err(unavailable)
     }
 }
 

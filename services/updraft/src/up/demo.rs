@@ -61,7 +61,9 @@ pub(crate) async fn ensure(
         await_running(&client, &console, seeded, &cluster, terminal).await?;
     }
     if first_time {
-        terminal.step("First DAG run", await_first_run(&console, seeded, &cluster)).await?;
+        terminal
+            .step("First DAG run", await_first_run(&console, seeded, &cluster))
+            .await?;
     }
     Ok(Some(Demo {
         how_to_add: how_to_add(ground, servers, &cluster)?,
@@ -80,7 +82,10 @@ async fn create(client: &Client, servers: &Servers) -> anyhow::Result<ClusterVie
         config: IndexMap::new(),
         start: Some(true),
     };
-    let cluster = client.create_cluster(&demo, IdempotencyKey::random()).await?.cluster;
+    let cluster = client
+        .create_cluster(&demo, IdempotencyKey::random())
+        .await?
+        .cluster;
     upload_samples(servers, &cluster).await?;
     Ok(cluster)
 }
@@ -97,9 +102,14 @@ async fn upload_samples(servers: &Servers, cluster: &ClusterView) -> anyhow::Res
         .with_access_key_id(&admin.access_key)
         .with_secret_access_key(admin.secret_key.expose_secret())
         .build()?;
-    for file in SAMPLES.files().filter(|file| file.path().extension().is_some_and(|kind| kind == "py")) {
+    for file in SAMPLES
+        .files()
+        .filter(|file| file.path().extension().is_some_and(|kind| kind == "py"))
+    {
         let key = format!("{prefix}{}", file.path().display());
-        store.put(&key.as_str().into(), PutPayload::from_static(file.contents())).await?;
+        store
+            .put(&key.as_str().into(), PutPayload::from_static(file.contents()))
+            .await?;
     }
     Ok(())
 }
@@ -119,7 +129,9 @@ async fn await_running(
         let mut visitor = None;
         loop {
             if visitor.is_none() {
-                visitor = Visitor::sign_in(console, &seeded.session, &cluster.airflow_url).await.ok();
+                visitor = Visitor::sign_in(console, &seeded.session, &cluster.airflow_url)
+                    .await
+                    .ok();
             }
             let answers = match &visitor {
                 Some(visitor) => visitor.get_json("api/v2/monitor/health").await.is_ok(),
@@ -131,11 +143,18 @@ async fn await_running(
                 Phase::Starting { waiting_for } => {
                     terminal.advanced(&step, None, &waiting_for.unwrap_or_default());
                 }
-                Phase::Running | Phase::Stopped | Phase::Degraded { .. } | Phase::Stopping | Phase::Deleting => {}
+                Phase::Running
+                | Phase::Stopped
+                | Phase::Degraded { .. }
+                | Phase::Stopping
+                | Phase::Deleting => {}
             }
             if Instant::now() > deadline {
                 let name = &cluster.name;
-                bail!("{name} does not run after {} s: its page in the console says why", PATIENCE.as_secs());
+                bail!(
+                    "{name} does not run after {} s: its page in the console says why",
+                    PATIENCE.as_secs()
+                );
             }
             sleep(BETWEEN_LOOKS).await;
         }
@@ -148,12 +167,22 @@ async fn await_first_run(console: &str, seeded: &Seeded, cluster: &ClusterView) 
     let visitor = Visitor::sign_in(console, &seeded.session, &cluster.airflow_url).await?;
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let runs = visitor.get_json(&format!("api/v2/dags/{FIRST_DAG}/dagRuns?limit=1")).await.unwrap_or_default();
+        let runs = visitor
+            .get_json(&format!("api/v2/dags/{FIRST_DAG}/dagRuns?limit=1"))
+            .await
+            .unwrap_or_default();
         match runs["dag_runs"][0]["state"].as_str() {
             Some("success") => return Ok(()),
-            Some("failed") => bail!("the DAG {FIRST_DAG} failed: its log is at {}", cluster.airflow_url),
+            Some("failed") => bail!(
+                "the DAG {FIRST_DAG} failed: its log is at {}",
+                cluster.airflow_url
+            ),
             _ if Instant::now() > deadline => {
-                bail!("the DAG {FIRST_DAG} has not run after {} s: look at {}", PATIENCE.as_secs(), cluster.airflow_url)
+                bail!(
+                    "the DAG {FIRST_DAG} has not run after {} s: look at {}",
+                    PATIENCE.as_secs(),
+                    cluster.airflow_url
+                )
             }
             _ => sleep(BETWEEN_LOOKS).await,
         }
@@ -171,7 +200,10 @@ fn how_to_add(ground: &Ground, servers: &Servers, cluster: &ClusterView) -> anyh
     );
     config::write_private(&file, options.as_bytes())?;
     let endpoint = servers.s3.endpoint();
-    Ok(format!("curl -K {} -T my_dag.py {endpoint}/{bucket}/{prefix}", file.display()))
+    Ok(format!(
+        "curl -K {} -T my_dag.py {endpoint}/{bucket}/{prefix}",
+        file.display()
+    ))
 }
 
 fn bucket_and_prefix(cluster: &ClusterView) -> anyhow::Result<(&str, &str)> {

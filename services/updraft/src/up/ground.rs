@@ -23,7 +23,7 @@ impl Ground {
         let data_dir = DataDir::open(&args.data_dir.clone().unwrap_or_else(Layout::default_dir))?;
         let base = args.port_base;
         anyhow::ensure!(
-            base >= 1024 && base <= u16::MAX - Ports::COUNT,
+            (1024..=u16::MAX - Ports::COUNT).contains(&base),
             "--port-base {base} leaves no room: choose one from 1024 to {}",
             u16::MAX - Ports::COUNT
         );
@@ -33,7 +33,11 @@ impl Ground {
             sockets::ensure_free(ports.console, "the console")?;
             sockets::ensure_free(ports.edge, "the edge")?;
         }
-        Ok(Self { data_dir, accounts: Accounts::detect(), ports })
+        Ok(Self {
+            data_dir,
+            accounts: Accounts::detect(),
+            ports,
+        })
     }
 
     pub(crate) fn layout(&self) -> &Layout {

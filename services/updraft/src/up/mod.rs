@@ -19,7 +19,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use updraft_embedded::{EnvDir, EnvironmentSpec, Layout, Parts, install_environment, install_installer, install_parts};
+use updraft_embedded::{
+    EnvDir, EnvironmentSpec, Layout, Parts, install_environment, install_installer, install_parts,
+};
 use updraft_runtimes::{Catalogue, Runtime};
 
 use crate::cli::UpArgs;
@@ -37,7 +39,9 @@ pub(crate) async fn run(args: &UpArgs) -> anyhow::Result<()> {
     let ground = Ground::take(args)?;
     terminal.say(&format!("Updraft in {}", ground.layout().root().display()));
     let catalogue = Catalogue::embedded()?;
-    let runtime = catalogue.newest().context("this binary was built without a runtime")?;
+    let runtime = catalogue
+        .newest()
+        .context("this binary was built without a runtime")?;
 
     let (parts, environment) = install(ground.layout(), runtime, &terminal).await?;
     let account = ground.accounts.ensure_user("updraft").await?;
@@ -62,15 +66,23 @@ async fn install(layout: &Layout, runtime: &Runtime, terminal: &Terminal) -> any
     let package = runtime.python_package();
     let files: Vec<_> = package
         .iter()
-        .map(|file| updraft_embedded::PackageFile { path: &file.path, contents: file.content })
+        .map(|file| updraft_embedded::PackageFile {
+            path: &file.path,
+            contents: file.content,
+        })
         .collect();
-    let spec = EnvironmentSpec { name: runtime.name(), lock: runtime.lock(), files: &files };
-    let (parts, environment) =
-        tokio::join!(install_parts(layout, &installer, terminal), install_environment(layout, &installer, spec, terminal));
+    let spec = EnvironmentSpec {
+        name: runtime.name(),
+        lock: runtime.lock(),
+        files: &files,
+    };
+    let (parts, environment) = tokio::join!(
+        install_parts(layout, &installer, terminal),
+        install_environment(layout, &installer, spec, terminal)
+    );
     Ok((parts?, environment?))
 }
 
-#[expect(clippy::too_many_arguments, reason = "the composition root hands on what it made")]
 async fn bring_up(
     args: &UpArgs,
     ground: &Ground,
@@ -85,15 +97,24 @@ async fn bring_up(
     let assets = layout.root().join("assets");
     let own_database = servers.control.superuser_dsn();
     let (template_database, seeded, _assets) = tokio::try_join!(
-        terminal.step("Database template", template::ensure(&metadata, runtime, environment, layout.root())),
+        terminal.step(
+            "Database template",
+            template::ensure(&metadata, runtime, environment, layout.root())
+        ),
         terminal.step("Control's database", seed::ensure(&own_database, layout)),
-        terminal.step("Static files", prepare_assets(&environment.site_packages, &assets, runtime.name())),
+        terminal.step(
+            "Static files",
+            prepare_assets(&environment.site_packages, &assets, runtime.name())
+        ),
     )?;
     let control = ControlFile {
         data_dir: layout.root().to_owned(),
         port_base: args.port_base,
         console_url: ground.ports.console_url(),
-        airflow_url: args.airflow_url.clone().unwrap_or_else(|| ground.ports.airflow_url()),
+        airflow_url: args
+            .airflow_url
+            .clone()
+            .unwrap_or_else(|| ground.ports.airflow_url()),
         database_url: seeded.database_url.clone(),
         metadata_url: metadata,
         master_key_file: ground.master_key_file(),
@@ -102,7 +123,10 @@ async fn bring_up(
         broker_binary: parts.valkey_server.clone(),
         runtimes: [(
             runtime.name().to_owned(),
-            ReadyRuntime { environment_dir: environment.path.clone(), template_database },
+            ReadyRuntime {
+                environment_dir: environment.path.clone(),
+                template_database,
+            },
         )]
         .into(),
     };
@@ -142,11 +166,22 @@ async fn wait_for_stop() -> anyhow::Result<()> {
 }
 
 /// Control first, so that it does not heal what is being stopped; then nodes, which finish their tasks; then the rest.
-async fn stop(ground: &Ground, processes: Processes, servers: Servers, terminal: &Terminal) -> anyhow::Result<()> {
-    terminal.say("\nStopping in order; Ctrl-C again leaves the rest to the next `updraft up` or `updraft down`.");
+async fn stop(
+    ground: &Ground,
+    processes: Processes,
+    servers: Servers,
+    terminal: &Terminal,
+) -> anyhow::Result<()> {
+    terminal
+        .say("\nStopping in order; Ctrl-C again leaves the rest to the next `updraft up` or `updraft down`.");
     let in_order = async {
         terminal.step("Stop control", processes.stop_control()).await?;
-        terminal.step("Stop nodes", crate::compose::stop_nodes(ground.layout(), Duration::from_secs(120))).await?;
+        terminal
+            .step(
+                "Stop nodes",
+                crate::compose::stop_nodes(ground.layout(), Duration::from_secs(120)),
+            )
+            .await?;
         terminal.step("Stop edge", processes.stop_edge()).await?;
         terminal.step("Stop storage and databases", servers.stop()).await
     };

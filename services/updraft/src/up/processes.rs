@@ -20,17 +20,22 @@ pub(crate) struct Processes {
 impl Processes {
     /// # Errors
     /// When one of them does not come up; its log is named.
-    pub(crate) async fn start(
-        layout: &Layout,
-        ports: &Ports,
-            terminal: &Terminal,
-    ) -> anyhow::Result<Self> {
+    pub(crate) async fn start(layout: &Layout, ports: &Ports, terminal: &Terminal) -> anyhow::Result<Self> {
         let control = service(layout, "control", &[ports.console, ports.internal])?;
         let edge = service(layout, "edge", &[ports.edge])?;
         let run = layout.run();
-        let control = terminal.step("Control", async { Ok(Supervised::start(control, run.clone()).await?) }).await?;
-        let edge = terminal.step("Edge", async { Ok(Supervised::start(edge, run).await?) }).await?;
-        Ok(Self { control: Some(control).into(), edge: Some(edge).into() })
+        let control = terminal
+            .step("Control", async {
+                Ok(Supervised::start(control, run.clone()).await?)
+            })
+            .await?;
+        let edge = terminal
+            .step("Edge", async { Ok(Supervised::start(edge, run).await?) })
+            .await?;
+        Ok(Self {
+            control: Some(control).into(),
+            edge: Some(edge).into(),
+        })
     }
 
     pub(crate) async fn stop_control(&self) -> anyhow::Result<()> {

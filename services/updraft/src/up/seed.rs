@@ -51,17 +51,39 @@ pub(crate) async fn ensure(admin: &SecretString, layout: &Layout) -> anyhow::Res
     let tenant = match tenants::find_by_name(&mut connection, TENANT).await? {
         Some(tenant) => tenant.id,
         // The file comes first: a crash after the commit must not leave an owner whose password nobody knows.
-        None => make_tenant(&store, &config::ensure_secret(&first_password_file, PASSWORD_BYTES)?).await?,
+        None => {
+            make_tenant(
+                &store,
+                &config::ensure_secret(&first_password_file, PASSWORD_BYTES)?,
+            )
+            .await?
+        }
     };
-    let password = first_password_file.exists().then(|| config::read_secret(&first_password_file)).transpose()?;
+    let password = first_password_file
+        .exists()
+        .then(|| config::read_secret(&first_password_file))
+        .transpose()?;
     let session = open_session(&store, tenant).await?;
-    Ok(Seeded { database_url, email: EMAIL, password, session, first_password_file })
+    Ok(Seeded {
+        database_url,
+        email: EMAIL,
+        password,
+        session,
+        first_password_file,
+    })
 }
 
 async fn make_tenant(store: &Store, password: &SecretString) -> anyhow::Result<TenantId> {
     let hash = Passwords::new()?.hash(password).await?;
-    let quota = Quota { max_clusters: 20, max_nodes: 100 };
-    let tenant = Tenant { id: TenantId(Uuid::now_v7()), name: TENANT.to_owned(), quota };
+    let quota = Quota {
+        max_clusters: 20,
+        max_nodes: 100,
+    };
+    let tenant = Tenant {
+        id: TenantId(Uuid::now_v7()),
+        name: TENANT.to_owned(),
+        quota,
+    };
     let owner = UserId(Uuid::now_v7());
     let mut transaction = store.begin().await?;
     tenants::insert(&mut transaction, &tenant).await?;

@@ -48,7 +48,12 @@ impl Servers {
         );
         let s3 = Arc::new(s3?);
         let socket = storage_socket::serve(&storage_socket::path(layout), s3.clone())?;
-        Ok(Self { control: control?, metadata: metadata?, s3, socket })
+        Ok(Self {
+            control: control?,
+            metadata: metadata?,
+            s3,
+            socket,
+        })
     }
 
     /// Storage first, control's database last: nothing that is still needed goes.

@@ -44,7 +44,9 @@ async fn answer(stream: UnixStream, s3: &S3) -> anyhow::Result<()> {
     stream.read_line(&mut line).await?;
     let answer = match carry_out(&line, s3).await {
         Ok(()) => StorageAnswer { error: None },
-        Err(error) => StorageAnswer { error: Some(format!("{error:#}")) },
+        Err(error) => StorageAnswer {
+            error: Some(format!("{error:#}")),
+        },
     };
     let mut text = serde_json::to_vec(&answer)?;
     text.push(b'\n');
@@ -54,9 +56,16 @@ async fn answer(stream: UnixStream, s3: &S3) -> anyhow::Result<()> {
 
 async fn carry_out(line: &str, s3: &S3) -> anyhow::Result<()> {
     match serde_json::from_str(line)? {
-        StorageRequest::Ensure { bucket, access_key, secret_key } => {
+        StorageRequest::Ensure {
+            bucket,
+            access_key,
+            secret_key,
+        } => {
             s3.ensure_bucket(&bucket).await?;
-            let credentials = Credentials { access_key, secret_key: SecretString::from(secret_key) };
+            let credentials = Credentials {
+                access_key,
+                secret_key: SecretString::from(secret_key),
+            };
             s3.ensure_identity(&bucket, &credentials, &bucket).await?;
         }
         StorageRequest::Remove { bucket } => {

@@ -33,7 +33,10 @@ pub(crate) fn print(ports: &Ports, seeded: &Seeded, demo: Option<&Demo>, termina
     }
     if !nix::unistd::geteuid().is_root() {
         lines.push(String::new());
-        lines.push("  Not root: clusters share this user, so this Updraft serves one tenant that trusts itself.".into());
+        lines.push(
+            "  Not root: clusters share this user, so this Updraft serves one tenant that trusts itself."
+                .into(),
+        );
     }
     lines.push(String::new());
     lines.push("Ctrl-C stops everything in order; `updraft up` goes on from here.".to_owned());

@@ -36,14 +36,28 @@ async fn migrate(
 ) -> anyhow::Result<()> {
     let work = tempfile::tempdir_in(scratch)?;
     let dir = work.path().display().to_string();
-    let plain = ["address", "base_url", "cluster_id", "prefix", "jwks_file", "log_bucket", "log_prefix", "s3_endpoint"];
-    let variables = plain.iter().fold(Variables::default(), |all, name| all.with(name, "none"));
+    let plain = [
+        "address",
+        "base_url",
+        "cluster_id",
+        "prefix",
+        "jwks_file",
+        "log_bucket",
+        "log_prefix",
+        "s3_endpoint",
+    ];
+    let variables = plain
+        .iter()
+        .fold(Variables::default(), |all, name| all.with(name, "none"));
     let variables = ["dags_dir", "logs_dir", "work_dir", "prefork_socket"]
         .iter()
         .fold(variables, |all, name| all.with(name, &dir))
         .with("worker_concurrency", "1")
         .with("dsn", dsn.expose_secret());
-    let (program, arguments) = runtime.migrate_argv().split_first().context("the runtime names no migration")?;
+    let (program, arguments) = runtime
+        .migrate_argv()
+        .split_first()
+        .context("the runtime names no migration")?;
     let output = Command::new(environment.path.join("bin").join(program))
         .args(arguments)
         .env_clear()
@@ -58,7 +72,10 @@ async fn migrate(
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr).replace(dsn.expose_secret(), "(the database)");
         let last: Vec<_> = text.lines().rev().take(5).collect();
-        bail!("Airflow's own database migration failed: {}", last.into_iter().rev().collect::<Vec<_>>().join("\n"));
+        bail!(
+            "Airflow's own database migration failed: {}",
+            last.into_iter().rev().collect::<Vec<_>>().join("\n")
+        );
     }
     Ok(())
 }

@@ -19,8 +19,15 @@ impl Visitor {
     ///
     /// # Errors
     /// When a step of the hand-over is refused.
-    pub(crate) async fn sign_in(console: &str, session: &SecretString, airflow: &str) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder().redirect(Policy::none()).no_proxy().build()?;
+    pub(crate) async fn sign_in(
+        console: &str,
+        session: &SecretString,
+        airflow: &str,
+    ) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder()
+            .redirect(Policy::none())
+            .no_proxy()
+            .build()?;
         let airflow = Url::parse(airflow)?;
         let console = Url::parse(console)?;
         let mut cookies: Vec<String> = Vec::new();
@@ -31,13 +38,29 @@ impl Visitor {
             } else {
                 cookies.join("; ")
             };
-            let response = http.get(next.clone()).header("accept", "text/html").header(COOKIE, cookie).send().await?;
-            let set = response.headers().get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
-            cookies.extend(set.filter_map(|value| value.split(';').next()).map(ToOwned::to_owned));
+            let response = http
+                .get(next.clone())
+                .header("accept", "text/html")
+                .header(COOKIE, cookie)
+                .send()
+                .await?;
+            let set = response
+                .headers()
+                .get_all(SET_COOKIE)
+                .iter()
+                .filter_map(|value| value.to_str().ok());
+            cookies.extend(
+                set.filter_map(|value| value.split(';').next())
+                    .map(ToOwned::to_owned),
+            );
             match response.headers().get(LOCATION) {
                 Some(location) => next = next.join(location.to_str()?)?,
                 None if response.status().is_success() => {
-                    return Ok(Self { http, airflow, cookie: cookies.join("; ") });
+                    return Ok(Self {
+                        http,
+                        airflow,
+                        cookie: cookies.join("; "),
+                    });
                 }
                 None => bail!("signing in to {airflow} was answered {}", response.status()),
             }
@@ -49,7 +72,13 @@ impl Visitor {
     /// When the answer is not JSON or not a success.
     pub(crate) async fn get_json(&self, path: &str) -> anyhow::Result<serde_json::Value> {
         let url = self.airflow.join(path)?;
-        let response = self.http.get(url).header(COOKIE, &self.cookie).send().await?.error_for_status()?;
+        let response = self
+            .http
+            .get(url)
+            .header(COOKIE, &self.cookie)
+            .send()
+            .await?
+            .error_for_status()?;
         let text = response.text().await?;
         serde_json::from_str(&text).context("Airflow's answer is not JSON")
     }
