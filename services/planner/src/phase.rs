@@ -27,9 +27,14 @@ pub(crate) fn is_complete(desired: &Desired, observed: &Observed) -> bool {
         && places(desired, observed).all(|(_, _, node)| node.is_some_and(is_ready))
 }
 
-/// Whether the node runs what its newest assignment says. A service that cannot start is no bar if the cluster does its
-/// work without it.
+/// Whether the node runs what its newest assignment says.
 pub(crate) fn is_ready(node: &Node) -> bool {
+    node.is_settled() && works(node)
+}
+
+/// Whether the node runs what some assignment said: a newer one may be on its way. A service that cannot start is no bar
+/// if the cluster does its work without it.
+fn works(node: &Node) -> bool {
     let there = matches!(node.provider, ProviderView::Running | ProviderView::Unknown);
     let works = node.report.as_ref().is_some_and(|report| match report.phase {
         AgentPhase::Running => true,
@@ -39,7 +44,7 @@ pub(crate) fn is_ready(node: &Node) -> bool {
         }),
         AgentPhase::Preparing | AgentPhase::Starting | AgentPhase::Stopping | AgentPhase::Stopped => false,
     });
-    node.is_launched() && there && node.is_settled() && works && node.silence < limits::SILENT
+    node.is_launched() && there && works && node.silence < limits::SILENT
 }
 
 fn running_phase(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Phase {
@@ -52,7 +57,7 @@ fn running_phase(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> 
         };
     }
     let failure = hopeless(desired, observed, now);
-    let serves = places(desired, observed).any(|(_, _, node)| node.is_some_and(is_ready));
+    let serves = places(desired, observed).any(|(_, _, node)| node.is_some_and(works));
     let was_up = matches!(observed.phase, Phase::Running | Phase::Degraded { .. });
     let waiting_for = missing(desired, observed).into_iter().next();
     match failure {
