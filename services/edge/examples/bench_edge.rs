@@ -27,6 +27,10 @@ use updraft_edge::EdgeConfig;
 use updraft_model::{ClusterId, ClusterRole, SessionId, TenantId, TenantRole, UserId};
 use uuid::Uuid;
 
+/// As the `updraft` binary does.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const TENANT: TenantId = TenantId(Uuid::from_u128(1));
 const PERSON: UserId = UserId(Uuid::from_u128(2));
 

@@ -15,7 +15,8 @@ pub struct NodeIdentity {
     pub role: NodeRole,
 }
 
-/// Trades a bootstrap token for an identity, once: the token's hash is cleared in the same statement.
+/// Trades a bootstrap token for an identity. The token is used up when the identity is first used: an agent that died
+/// between the answer and its disk may ask again, and what it was given before is worth nothing from then on.
 ///
 /// # Errors
 /// [`StoreError::Missing`] when the node is gone or the token is wrong, used or expired.
@@ -26,7 +27,7 @@ pub async fn redeem_bootstrap(
     identity_hash: &[u8],
 ) -> Result<NodeIdentity, StoreError> {
     let row = sqlx::query!(
-        "update nodes set identity_hash = $3, bootstrap_hash = null
+        "update nodes set identity_hash = $3
          where id = $1 and bootstrap_hash = $2 and bootstrap_expires_at > now() and state in ('intended', 'launched')
          returning id, cluster_id, role",
         node.0,
@@ -39,7 +40,7 @@ pub async fn redeem_bootstrap(
     identity(row.id, row.cluster_id, &row.role)
 }
 
-/// The node with this identity token, unless it is gone.
+/// The node with this identity token, unless it is gone. Its first use ends the bootstrap token's.
 ///
 /// # Errors
 /// When the database cannot be asked.
@@ -48,11 +49,17 @@ pub async fn by_identity(
     identity_hash: &[u8],
 ) -> Result<Option<NodeIdentity>, StoreError> {
     let row = sqlx::query!(
-        "select id, cluster_id, role from nodes where identity_hash = $1 and state <> 'gone'",
+        r#"select id, cluster_id, role, bootstrap_hash is not null as "is_first!"
+           from nodes where identity_hash = $1 and state <> 'gone'"#,
         identity_hash,
     )
-    .fetch_optional(connection)
+    .fetch_optional(&mut *connection)
     .await?;
+    if row.as_ref().is_some_and(|row| row.is_first) {
+        sqlx::query!("update nodes set bootstrap_hash = null where identity_hash = $1", identity_hash)
+            .execute(connection)
+            .await?;
+    }
     row.map(|row| identity(row.id, row.cluster_id, &row.role))
         .transpose()
 }

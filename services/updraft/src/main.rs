@@ -11,6 +11,10 @@ use std::process::ExitCode;
 
 use cli::{Command, LocalCommand};
 
+/// The edge allocates for every request: this costs it less than the C library's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = cli::parse();
     // One provider for all of TLS; a second install would be a mistake of ours.

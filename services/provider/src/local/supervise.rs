@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use updraft_model::NodeId;
+use updraft_model::{NodeId, NodeRole};
 
-use super::layout::write_file;
+use super::layout::{NodeRecord, write_file};
 use super::{LocalProvider, agent};
 use crate::{NodeStatus, ProviderError};
 
@@ -48,21 +48,28 @@ impl LocalProvider {
     /// # Errors
     /// When a node's processes do not end even so.
     pub async fn stop_all(&self, grace: Duration) -> Result<(), ProviderError> {
-        let nodes: Vec<NodeId> = {
-            let _turn = self.turn.lock().await;
-            let nodes: Vec<_> = self.layout.nodes().into_iter().map(|(node, _)| node).collect();
-            for node in &nodes {
-                write_file(&self.layout.stop(*node), b"").map_err(|error| super::broken(&error))?;
-            }
-            nodes
-        };
         let deadline = Instant::now() + grace;
-        while Instant::now() < deadline && nodes.iter().any(|node| self.status(*node) == NodeStatus::Running)
+        // A worker needs its broker and the execution API until its last task is done.
+        let (workers, others): (Vec<_>, Vec<_>) = {
+            let _turn = self.turn.lock().await;
+            self.layout.nodes().into_iter().partition(|(_, record)| record.wanted.role == NodeRole::Worker)
+        };
+        self.stop_wave(&workers, deadline).await?;
+        self.stop_wave(&others, deadline).await
+    }
+
+    async fn stop_wave(&self, nodes: &[(NodeId, NodeRecord)], deadline: Instant) -> Result<(), ProviderError> {
+        for (node, _) in nodes {
+            let _turn = self.turn.lock().await;
+            write_file(&self.layout.stop(*node), b"").map_err(|error| super::broken(&error))?;
+        }
+        while Instant::now() < deadline
+            && nodes.iter().any(|(node, _)| self.status(*node) == NodeStatus::Running)
         {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        for node in nodes {
-            self.kill(node).await?;
+        for (node, _) in nodes {
+            self.kill(*node).await?;
         }
         Ok(())
     }
