@@ -54,6 +54,14 @@ def wide(cluster: Cluster, request: pytest.FixtureRequest) -> str:
     return f"/api/v2/dags/wide/dagRuns/{json.loads(answer)['dag_run_id']}"
 
 
+@pytest.fixture
+def away(cluster: Cluster) -> None:
+    """The worker has not come yet."""
+    pid = cluster.services["worker"]
+    harness.terminate(pid)
+    harness.wait_for("the warm shutdown", lambda: not harness.alive(pid), 60)
+
+
 def states(cluster: Cluster, run: str) -> dict[str, int]:
     code, text = cluster.call(f"{run}/taskInstances")
     counted: dict[str, int] = {}
@@ -133,3 +141,30 @@ def test_a_stopped_worker_finishes_its_tasks_and_leaves_the_rest(cluster: Cluste
     assert "running" not in states(cluster, wide)
     cluster.start("worker")
     succeeds(cluster, wide)
+
+
+@pytest.mark.usefixtures("away")
+@pytest.mark.parametrize("wide", [(4, 1)], indirect=True)
+def test_what_a_killed_worker_took_but_never_began_is_sent_again(cluster: Cluster, wide: str) -> None:
+    harness.wait_for("all tasks to wait", lambda: states(cluster, wide) == {"queued": 4})
+    api_server = cluster.services["api-server"]
+    harness.kill_group(api_server, signal.SIGKILL)  # nothing can begin now
+    harness.wait_for("its end", lambda: not harness.alive(api_server))
+    before = received(cluster)
+    worker = cluster.start("worker")
+    harness.wait_for("the worker to take two tasks", lambda: received(cluster) - before == 2)
+    harness.kill_group(worker, signal.SIGKILL)
+    harness.wait_for("its end", lambda: not harness.alive(worker))
+
+    cluster.start("api-server")
+    cluster.start("worker")
+    harness.wait_for("the api-server", lambda: cluster.call("/api/v2/version", None)[0] == 200)
+    began = time.monotonic()
+    succeeds(cluster, wide)
+    assert time.monotonic() - began < 60, "long before scheduler.task_queued_timeout"
+
+
+def received(cluster: Cluster) -> int:
+    """How many tasks the worker has taken by now."""
+    log = cluster.node.directory / "logs" / "worker.log"
+    return log.read_text(errors="replace").count(" received [")

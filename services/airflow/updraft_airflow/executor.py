@@ -1,35 +1,53 @@
 """Celery, for a broker that may go away: it may restart under the scheduler, and it may come back empty.
 
-Airflow's own executor ends the scheduler when the broker does not answer. And it adopts every queued task of a
-scheduler that died, then waits for `scheduler.task_queued_timeout` until it doubts that a worker will ever see it:
-where the broker went down with the scheduler's node, none will.
+Airflow's own executor ends the scheduler when the broker does not answer. And it waits for
+`scheduler.task_queued_timeout` until it doubts that a worker will ever begin a queued task: where the broker went down
+with the scheduler's node none will see it, and where a worker died between taking it and beginning it none will again.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
+from airflow.models.taskinstance import TaskInstance
 from airflow.providers.celery.executors.celery_executor import CeleryExecutor
+from airflow.utils.session import create_session
 from airflow.utils.state import TaskInstanceState
 from kombu.exceptions import OperationalError
+from sqlalchemy import select, update
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from uuid import UUID
 
-    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy.orm import Session
 
 # Kombu keeps what a worker has taken but not acknowledged here.
 _UNACKNOWLEDGED = "unacked"
+_UNACKNOWLEDGED_INDEX = "unacked_index"
+# Pause (seconds) between looks for tasks that a worker took and does not begin.
+_LOOK = 10.0
+# How long workers have to say what they have.
+_ANSWER = 3.0
 
 
 class UpdraftCeleryExecutor(CeleryExecutor):
     """Airflow's `core.executor` in every Updraft cluster with a Redis-like broker."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._looked_at = time.monotonic()
+        self._not_begun: set[str] = set()
+
     def sync(self) -> None:
         """Asks for the states of the tasks; without an answer they are as they were, and asked for in the next loop."""
         try:
             super().sync()
+            if time.monotonic() - self._looked_at > _LOOK:
+                self._looked_at = time.monotonic()
+                self._send_again_what_dead_workers_took()
         except self._broker_errors() as problem:
             self.log.warning("The broker does not answer, so no task's state is known now: %s", problem)
 
@@ -71,6 +89,61 @@ class UpdraftCeleryExecutor(CeleryExecutor):
                     found.update(_task_id(json.loads(message)) for message in client.lrange(name, 0, -1))
             found.update(_task_id(json.loads(taken)[0]) for taken in client.hvals(_UNACKNOWLEDGED))
         return found
+
+    def _send_again_what_dead_workers_took(self) -> None:
+        """Tasks that are taken but not begun at two looks in a row, and that no worker has."""
+        taken = self._taken() if self.workloads else {}
+        if not taken:
+            self._not_begun = set()
+            return
+        with create_session() as session:
+            waiting = select(TaskInstance).where(
+                TaskInstance.state == TaskInstanceState.QUEUED, TaskInstance.external_executor_id.in_(list(taken))
+            )
+            not_begun = {str(ti.external_executor_id): ti for ti in session.scalars(waiting)}
+            suspects = self._not_begun & not_begun.keys()
+            self._not_begun = set(not_begun)
+            for task_id in self._unknown_to_workers(suspects):
+                ti = not_begun[task_id]
+                if self._return_to_scheduler(ti.id, task_id, session):
+                    self.log.warning("The worker that took %s is gone: it is sent again", ti)
+                    self.revoke_task(ti=ti)
+                    self._forget(taken[task_id])
+
+    @staticmethod
+    def _return_to_scheduler(ti_id: UUID, task_id: str, session: Session) -> bool:
+        """False: it has begun meanwhile, or was queued anew."""
+        change = (
+            update(TaskInstance)
+            .where(
+                TaskInstance.id == ti_id,
+                TaskInstance.state == TaskInstanceState.QUEUED,
+                TaskInstance.external_executor_id == task_id,
+            )
+            .values(state=TaskInstanceState.SCHEDULED, external_executor_id=None)
+            .returning(TaskInstance.id)
+            .execution_options(synchronize_session=False)
+        )
+        return session.scalar(change) is not None
+
+    def _taken(self) -> dict[str, bytes]:
+        """Delivery tags of the messages that workers have taken, by Celery's task id."""
+        with self.celery_app.connection_for_read() as connection:
+            messages = connection.default_channel.client.hgetall(_UNACKNOWLEDGED)
+        return {_task_id(json.loads(message)[0]): tag for tag, message in messages.items()}
+
+    def _unknown_to_workers(self, task_ids: set[str]) -> set[str]:
+        """What no worker says it has. Should one have been too busy to answer, Airflow lets only one of two begin."""
+        if not task_ids:
+            return set()
+        answers = self.celery_app.control.inspect(timeout=_ANSWER).query_task(*task_ids) or {}
+        return task_ids - {task_id for tasks in answers.values() for task_id in tasks}
+
+    def _forget(self, tag: bytes) -> None:
+        with self.celery_app.connection_for_write() as connection:
+            client = connection.default_channel.client
+            client.hdel(_UNACKNOWLEDGED, tag)
+            client.zrem(_UNACKNOWLEDGED_INDEX, tag)
 
     def _broker_errors(self) -> tuple[type[Exception], ...]:
         errors: tuple[type[Exception], ...] = getattr(self.celery_app.backend, "connection_errors", ())
