@@ -175,7 +175,11 @@ impl Shelf {
         let place = || -> std::io::Result<()> {
             std::fs::set_permissions(files.path(), Permissions::from_mode(0o755))?;
             sync(files.path(), manifest)?;
-            std::fs::rename(files.path(), &target)?;
+            match std::fs::rename(files.path(), &target) {
+                // The resolver made what was being fetched, or the other way round: the same content.
+                Err(_) if target.is_dir() => return Ok(()),
+                renamed => renamed?,
+            }
             std::fs::File::open(self.layout.path("dags/versions"))?.sync_all()
         };
         place().map_err(Error::file("install", &target))

@@ -161,6 +161,27 @@ async fn every_node_has_the_same_version_of_the_source() {
     assert_eq!((leftover(&resolver), leftover(&follower)), (0, 0));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replacement_resolver_fetches_and_makes_the_same_version_without_a_failure() {
+    let source = Source::new();
+    for number in 0..40 {
+        source.put(&format!("dags/{number}.py"), "same").await;
+    }
+    let mut first = Disk::new();
+    first.run(&source.bucket, true);
+    first.event(|event| matches!(event, DagEvent::Live(_))).await;
+    first.task.take().unwrap().abort();
+    for _ in 0..20 {
+        let mut disk = Disk::new();
+        disk.run(&source.bucket, true);
+        let event = disk
+            .event(|event| matches!(event, DagEvent::Live(_) | DagEvent::Failed(_)))
+            .await;
+        assert!(matches!(event, DagEvent::Live(_)), "{event:?}");
+        disk.task.take().unwrap().abort();
+    }
+}
+
 #[tokio::test]
 async fn a_version_that_is_not_what_its_name_says_is_refused() {
     let source = Source::new();
