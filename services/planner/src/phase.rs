@@ -129,6 +129,9 @@ fn lacking(node: &Node, place: &str) -> Option<String> {
     if is_ready(node) {
         return None;
     }
+    if matches!(node.provider, ProviderView::Gone | ProviderView::Ending) {
+        return Some(format!("{place} to be replaced"));
+    }
     Some(match (&node.state, &node.report) {
         (
             NodeState::Intended {

@@ -198,8 +198,19 @@ fn an_operation_succeeds_when_everything_is_as_asked() {
 #[test]
 fn a_cluster_whose_nodes_take_notice_of_a_loss_is_degraded_and_not_starting() {
     let mut case = running(1).worker(|node| node.provider = ProviderView::Gone);
-    case.observed.nodes.iter_mut().for_each(|node| node.assignment_version += 1);
-    assert!(matches!(case.plan().phase, Phase::Degraded { .. }));
+    case.observed
+        .nodes
+        .iter_mut()
+        .for_each(|node| node.assignment_version += 1);
+    let Phase::Degraded { reasons } = case.plan().phase else {
+        panic!("{:?}", case.plan().phase);
+    };
+    assert!(
+        reasons
+            .iter()
+            .any(|reason| reason == "the worker node to be replaced"),
+        "{reasons:?}"
+    );
 }
 
 #[test]
