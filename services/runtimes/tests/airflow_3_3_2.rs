@@ -102,6 +102,18 @@ fn no_secret_is_on_a_command_line() {
 }
 
 #[test]
+fn the_number_of_tasks_at_once_is_known_to_the_worker_alone() {
+    let number = "<worker_concurrency>";
+    for role in NodeRole::ALL {
+        for service in node(*role, &[]).services {
+            assert!(!text(&service.env).contains(number), "{}", service.name);
+            let told = service.argv.iter().any(|word| word == number);
+            assert_eq!(told, service.name == ServiceName::Worker);
+        }
+    }
+}
+
+#[test]
 fn every_role_has_its_services() {
     let names = |role| {
         node(role, &[])
