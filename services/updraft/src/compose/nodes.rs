@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
+use sha2::{Digest as _, Sha256};
 use updraft_control::assignments::Places;
 use updraft_embedded::{Accounts, Layout};
 use updraft_model::{ClusterId, NodeId};
@@ -25,7 +27,12 @@ pub(crate) fn provider(data_dir: &Path) -> anyhow::Result<LocalProvider> {
     let settings = LocalSettings {
         data_dir: data_dir.to_owned(),
         agent: vec![program.into(), "agent".into()],
-        users: separate.then(|| std::sync::Arc::new(ClusterUsers(accounts)) as _),
+        users: separate.then(|| {
+            Arc::new(ClusterUsers {
+                accounts,
+                prefix: user_prefix(data_dir),
+            }) as _
+        }),
     };
     Ok(LocalProvider::open(settings)?)
 }
@@ -59,17 +66,39 @@ pub(crate) async fn isolated_provider(data_dir: &Path, ports: &Ports) -> anyhow:
 /// # Errors
 /// When something does not end within the grace.
 pub(crate) async fn stop_nodes(layout: &Layout, grace: Duration) -> anyhow::Result<()> {
-    provider(layout.root())?.stop_all(grace).await?;
+    let provider = provider(layout.root())?;
+    provider.stop_all(grace).await?;
+    if let Accounts::Separate = Accounts::detect()
+        && let Err(error) = provider.lift_isolation().await
+    {
+        tracing::debug!(%error, "there was no isolation to lift");
+    }
     Ok(())
 }
 
 /// A user of its own for each cluster's services.
-struct ClusterUsers(Accounts);
+struct ClusterUsers {
+    accounts: Accounts,
+    prefix: String,
+}
+
+/// Two installations on one machine both have a cluster 1: its users must differ, or the rules that keep one apart would
+/// bind the other.
+fn user_prefix(data_dir: &Path) -> String {
+    if data_dir == Layout::default_dir() {
+        return "updraft".to_owned();
+    }
+    let digest = hex::encode(Sha256::digest(data_dir.as_os_str().as_encoded_bytes()));
+    format!("updraft-{}", &digest[..6])
+}
 
 #[async_trait]
 impl ServiceUsers for ClusterUsers {
     async fn ensure(&self, cluster: ClusterId) -> Result<ServiceUser, ProviderError> {
-        let account = self.0.ensure_user(&format!("updraft-c{cluster}")).await;
+        let account = self
+            .accounts
+            .ensure_user(&format!("{}-c{cluster}", self.prefix))
+            .await;
         let account = account.map_err(|error| ProviderError::Refused(error.to_string()))?;
         Ok(ServiceUser {
             name: account.name,
