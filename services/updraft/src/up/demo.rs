@@ -28,6 +28,8 @@ static SAMPLES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../infra/sample-d
 const NAME: &str = "demo";
 const FIRST_DAG: &str = "hello_updraft";
 const PATIENCE: Duration = Duration::from_secs(300);
+/// A failure may be from before this start, and services are tried again.
+const CHANCE: Duration = Duration::from_secs(20);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
 pub(crate) struct Demo {
@@ -127,6 +129,7 @@ async fn await_running(
     let waiting = async {
         let deadline = Instant::now() + PATIENCE;
         let mut visitor = None;
+        let mut failed_since = None;
         loop {
             if visitor.is_none() {
                 visitor = Visitor::sign_in(console, &seeded.session, &cluster.airflow_url)
@@ -137,9 +140,17 @@ async fn await_running(
                 Some(visitor) => visitor.get_json("api/v2/monitor/health").await.is_ok(),
                 None => false,
             };
-            match client.cluster(cluster.id).await?.phase {
+            let phase = client.cluster(cluster.id).await?.phase;
+            if !matches!(phase, Phase::Failed { .. }) {
+                failed_since = None;
+            }
+            match phase {
                 Phase::Running if answers => return Ok(()),
-                Phase::Failed { reason } => bail!("{}: {}; {}", cluster.name, reason.message, reason.remedy),
+                Phase::Failed { reason }
+                    if failed_since.get_or_insert_with(Instant::now).elapsed() > CHANCE =>
+                {
+                    bail!("{}: {}; {}", cluster.name, reason.message, reason.remedy)
+                }
                 Phase::Starting { waiting_for } => {
                     terminal.advanced(&step, None, &waiting_for.unwrap_or_default());
                 }

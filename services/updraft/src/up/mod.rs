@@ -54,8 +54,11 @@ pub(crate) async fn run(args: &UpArgs) -> anyhow::Result<()> {
         }
         Err(error) => {
             terminal.say("Stopping what was started …");
-            let _ = servers.stop().await;
-            let _ = updraft_embedded::stop_leftovers(ground.layout()).await;
+            if let Err(error) = stop_after_failure(ground.layout(), servers).await {
+                terminal.say(&format!(
+                    "Some of it goes on ({error:#}): `updraft down` stops it."
+                ));
+            }
             Err(error)
         }
     }
@@ -162,6 +165,15 @@ async fn wait_for_stop() -> anyhow::Result<()> {
         _ = terminate.recv() => {}
         _ = hang_up.recv() => {}
     }
+    Ok(())
+}
+
+/// In the same order as [`stop`]; how far `up` had come does not matter.
+async fn stop_after_failure(layout: &Layout, servers: Servers) -> anyhow::Result<()> {
+    stop_leftover(layout, "control").await?;
+    crate::compose::stop_nodes(layout, Duration::from_secs(30)).await?;
+    servers.stop().await?;
+    stop_leftovers(layout).await?;
     Ok(())
 }
 
