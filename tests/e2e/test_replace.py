@@ -19,7 +19,7 @@ from harness import processes
 from harness.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from harness.airflow import Airflow
     from harness.installation import Installation
@@ -60,6 +60,7 @@ def test_lost_node_is_replaced_and_no_task_is_lost(
     note(
         lost=role,
         url_away_s=watch.longest_outage(),
+        noticed_after_s=round(watch.noticed_after or 0, 1),
         healthy_after_s=round(healthy_after, 1),
         run_done_after_s=round(done_after, 1),
         tried_again=sorted(name for name, number in tries.items() if number > 1),
@@ -83,7 +84,9 @@ def test_worker_concurrency_changes_without_a_second_try_and_restarts_workers_on
         return [node["services"] for node in nodes(rest, neighbour).values() if node["role"] != "worker"]
 
     before = others()
-    assert_unharmed(rest, spread, "worker_concurrency", lambda: change(rest, neighbour, worker_concurrency=3))
+    assert_unharmed(
+        rest, neighbour, spread, "worker_concurrency", lambda: change(rest, neighbour, worker_concurrency=3)
+    )
     change(rest, neighbour, worker_concurrency=AT_ONCE)
     assert others() == before
 
@@ -94,7 +97,7 @@ def test_workers_come_and_go_without_a_second_try(rest: Rest, neighbour: dict[st
         "worker-1",
         "worker-2",
     ]
-    assert_unharmed(rest, spread, "scale_in", lambda: change(rest, neighbour, workers=1))
+    assert_unharmed(rest, neighbour, spread, "scale_in", lambda: change(rest, neighbour, workers=1))
     assert len(nodes(rest, neighbour)) == 3
 
 
@@ -102,7 +105,7 @@ def test_restart_of_the_cluster_costs_no_second_try(rest: Rest, neighbour: dict[
     def restart() -> None:
         finish(rest, rest.post(f"clusters/{neighbour['id']}/restart"))
 
-    assert_unharmed(rest, spread, "restart", restart)
+    assert_unharmed(rest, neighbour, spread, "restart", restart)
 
 
 # === what happens ===
@@ -120,16 +123,18 @@ def begin(airflow: Airflow) -> str:
     return run
 
 
-def assert_unharmed(rest: Rest, airflow: Airflow, name: str, change: Any) -> None:
+def assert_unharmed(
+    rest: Rest, cluster: dict[str, Any], airflow: Airflow, what: str, change: Callable[[], None]
+) -> None:
     run = begin(airflow)
-    begun = time.monotonic()
-    change()
-    changed_after = time.monotonic() - begun
-    rest.wait_for_phase(NEIGHBOUR, "running")
-    state = airflow.wait_for_run(DAG, run, 600)
+    with Watch(rest, cluster, airflow) as watch:
+        change()
+        changed_after = watch.elapsed()
+        rest.wait_for_phase(NEIGHBOUR, "running")
+        state = airflow.wait_for_run(DAG, run, 600)
     ended = tasks(airflow, run)
-    tries = {task_name: task["try_number"] for task_name, task in ended.items()}
-    note(change=name, changed_after_s=round(changed_after, 1), state=state, tries=tries)
+    tries = {name: task["try_number"] for name, task in ended.items()}
+    note(changed=what, url_away_s=watch.longest_outage(), changed_after_s=round(changed_after, 1))
     assert state == "success" and set(tries.values()) == {1}, tries
     assert {task["state"] for task in ended.values()} == {"success"} and len(ended) == TASKS
 
@@ -214,6 +219,7 @@ class Watch:
     begun: float = field(default_factory=time.monotonic)
     answers: list[tuple[float, int]] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
+    noticed_after: float | None = None
     over: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Watch:
@@ -239,6 +245,8 @@ class Watch:
     def replaced(self, victim: dict[str, Any]) -> bool:
         now = nodes(self.rest, self.cluster)
         self.seen |= now.keys()
+        if self.noticed_after is None and victim["id"] not in now:
+            self.noticed_after = self.elapsed()
         here = [node for node in now.values() if node["label"] == victim["label"]]
         return (
             [node["id"] == victim["id"] for node in here] == [False]
