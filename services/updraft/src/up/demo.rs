@@ -158,7 +158,8 @@ async fn await_running(
                 | Phase::Stopped
                 | Phase::Degraded { .. }
                 | Phase::Stopping
-                | Phase::Deleting => {}
+                | Phase::Deleting
+                | Phase::Failed { .. } => {}
             }
             if Instant::now() > deadline {
                 let name = &cluster.name;

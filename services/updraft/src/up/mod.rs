@@ -21,6 +21,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use updraft_embedded::{
     EnvDir, EnvironmentSpec, Layout, Parts, install_environment, install_installer, install_parts,
+    stop_leftover, stop_leftovers,
 };
 use updraft_runtimes::{Catalogue, Runtime};
 
