@@ -56,9 +56,12 @@ pub async fn by_identity(
     .fetch_optional(&mut *connection)
     .await?;
     if row.as_ref().is_some_and(|row| row.is_first) {
-        sqlx::query!("update nodes set bootstrap_hash = null where identity_hash = $1", identity_hash)
-            .execute(connection)
-            .await?;
+        sqlx::query!(
+            "update nodes set bootstrap_hash = null where identity_hash = $1",
+            identity_hash
+        )
+        .execute(connection)
+        .await?;
     }
     row.map(|row| identity(row.id, row.cluster_id, &row.role))
         .transpose()

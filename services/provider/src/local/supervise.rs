@@ -52,19 +52,28 @@ impl LocalProvider {
         // A worker needs its broker and the execution API until its last task is done.
         let (workers, others): (Vec<_>, Vec<_>) = {
             let _turn = self.turn.lock().await;
-            self.layout.nodes().into_iter().partition(|(_, record)| record.wanted.role == NodeRole::Worker)
+            self.layout
+                .nodes()
+                .into_iter()
+                .partition(|(_, record)| record.wanted.role == NodeRole::Worker)
         };
         self.stop_wave(&workers, deadline).await?;
         self.stop_wave(&others, deadline).await
     }
 
-    async fn stop_wave(&self, nodes: &[(NodeId, NodeRecord)], deadline: Instant) -> Result<(), ProviderError> {
+    async fn stop_wave(
+        &self,
+        nodes: &[(NodeId, NodeRecord)],
+        deadline: Instant,
+    ) -> Result<(), ProviderError> {
         for (node, _) in nodes {
             let _turn = self.turn.lock().await;
             write_file(&self.layout.stop(*node), b"").map_err(|error| super::broken(&error))?;
         }
         while Instant::now() < deadline
-            && nodes.iter().any(|(node, _)| self.status(*node) == NodeStatus::Running)
+            && nodes
+                .iter()
+                .any(|(node, _)| self.status(*node) == NodeStatus::Running)
         {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
