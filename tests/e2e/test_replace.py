@@ -176,22 +176,22 @@ def names(pid: int, word: str) -> bool:
 
 
 def members(services: set[int], directory: Path) -> set[int]:
-    """Whoever descends from the services, is in a session of theirs, or works in the directory."""
+    """Whoever descends from the services, is in a session of theirs, or works in the directory. Not what descends from
+    the agent: that may be the pre-imported parent, which other nodes of this machine share.
+    """
     parents: dict[int, int] = {}
-    found = set()
+    theirs, works_there = set(services), set()
     for pid in processes.command_lines():
         with suppress(OSError):
             stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             parents[pid] = int(stat[1])
-            works_there = Path(f"/proc/{pid}/cwd").readlink().is_relative_to(directory)
-            if works_there or int(stat[3]) in services:
-                found.add(pid)
-    grown = True
-    while grown:
-        more = {pid for pid, parent in parents.items() if parent in found | services} - found
-        found |= more
-        grown = bool(more)
-    return found
+            if int(stat[3]) in services:
+                theirs.add(pid)
+            if Path(f"/proc/{pid}/cwd").readlink().is_relative_to(directory):
+                works_there.add(pid)
+    while more := {pid for pid, parent in parents.items() if parent in theirs} - theirs:
+        theirs |= more
+    return (theirs | works_there) & parents.keys()
 
 
 # === what is seen ===
