@@ -3,48 +3,76 @@
 use chrono::Duration;
 use secrecy::SecretString;
 use updraft_model::{TenantId, TenantRole, UserId};
+use updraft_sso::Passwords;
 use updraft_store::tenants::{self, Quota, Tenant};
-use updraft_store::{StoreError, handover_codes, idempotency_keys, people, sessions};
+use updraft_store::{Store, StoreError, handover_codes, idempotency_keys, people, sessions};
 use uuid::Uuid;
 
 use crate::people::{checked_email, checked_name};
 use crate::{App, AppError};
 
+/// Makes a tenant with its first owner. False, and nothing done, when there is a tenant of that name.
+///
+/// # Errors
+/// [`AppError::Invalid`] on the address, name or password; [`AppError::EmailTaken`].
+pub async fn install_tenant(
+    store: &Store,
+    passwords: &Passwords,
+    tenant_name: &str,
+    quota: Quota,
+    owner: FirstOwner<'_>,
+) -> Result<bool, AppError> {
+    let (email, name) = (checked_email(owner.email)?, checked_name(owner.name)?);
+    let hash = passwords.hash(owner.password).await?;
+    let tenant = Tenant {
+        id: TenantId(Uuid::now_v7()),
+        name: checked_name(tenant_name)?,
+        quota,
+    };
+    let mut tx = store.begin().await?;
+    match tenants::insert(&mut tx, &tenant).await {
+        Err(error) if error.is_conflict_on("tenants_name_key") => return Ok(false),
+        other => other?,
+    }
+    let user = UserId(Uuid::now_v7());
+    people::insert_user(&mut tx, user, &email, &name, Some(&hash))
+        .await
+        .map_err(|error| match error.is_conflict_on("users_email_key") {
+            true => AppError::EmailTaken { email: email.clone() },
+            false => AppError::Store(error),
+        })?;
+    people::insert_membership(&mut tx, tenant.id, user, TenantRole::Owner).await?;
+    tx.commit().await.map_err(StoreError::from)?;
+    Ok(true)
+}
+
+/// The person a new tenant begins with.
+#[derive(Clone, Copy, Debug)]
+pub struct FirstOwner<'a> {
+    pub email: &'a str,
+    pub name: &'a str,
+    pub password: &'a SecretString,
+}
+
 impl App {
-    /// Makes a tenant with its first owner. False, and nothing done, when there is a tenant of that name.
+    /// [`install_tenant`] on this installation.
     ///
     /// # Errors
-    /// [`AppError::Invalid`] on the address, name or password; [`AppError::EmailTaken`].
+    /// As [`install_tenant`].
     pub async fn install_tenant(
         &self,
         tenant_name: &str,
         quota: Quota,
-        owner_email: &str,
-        owner_name: &str,
+        email: &str,
+        name: &str,
         password: &SecretString,
     ) -> Result<bool, AppError> {
-        let (email, name) = (checked_email(owner_email)?, checked_name(owner_name)?);
-        let hash = self.passwords().hash(password).await?;
-        let tenant = Tenant {
-            id: TenantId(Uuid::now_v7()),
-            name: checked_name(tenant_name)?,
-            quota,
+        let owner = FirstOwner {
+            email,
+            name,
+            password,
         };
-        let mut tx = self.store().begin().await?;
-        match tenants::insert(&mut tx, &tenant).await {
-            Err(error) if error.is_conflict_on("tenants_name_key") => return Ok(false),
-            other => other?,
-        }
-        let user = UserId(Uuid::now_v7());
-        people::insert_user(&mut tx, user, &email, &name, Some(&hash))
-            .await
-            .map_err(|error| match error.is_conflict_on("users_email_key") {
-                true => AppError::EmailTaken { email: email.clone() },
-                false => AppError::Store(error),
-            })?;
-        people::insert_membership(&mut tx, tenant.id, user, TenantRole::Owner).await?;
-        tx.commit().await.map_err(StoreError::from)?;
-        Ok(true)
+        install_tenant(self.store(), self.passwords(), tenant_name, quota, owner).await
     }
 
     /// Forgets what has expired: sessions, hand-over codes, idempotency keys. For a background task.

@@ -30,6 +30,7 @@ pub use app::App;
 pub use config::AppConfig;
 pub use error::{AppError, Resource};
 pub use idempotency::{IdempotencyKey, IdempotentClaim, StoredAnswer};
+pub use install::{FirstOwner, install_tenant};
 pub use live::LiveReports;
 pub use page::{EventRange, PageRequest};
 pub use updraft_authz::Actor;

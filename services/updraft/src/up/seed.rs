@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use chrono::{Duration, Utc};
 use secrecy::SecretString;
+use updraft_app::{FirstOwner, Quota, install_tenant};
 use updraft_embedded::Layout;
-use updraft_model::{SessionId, TenantId, TenantRole, UserId};
+use updraft_model::{SessionId, TenantId};
 use updraft_sso::{Passwords, SessionToken};
 use updraft_store::sessions::{self, NewSession};
-use updraft_store::tenants::{self, Quota, Tenant};
+use updraft_store::tenants;
 use updraft_store::{Store, people, template};
 use uuid::Uuid;
 
@@ -48,17 +50,24 @@ pub(crate) async fn ensure(admin: &SecretString, layout: &Layout) -> anyhow::Res
     store.migrate().await?;
     let first_password_file = layout.secrets().join("first-password");
     let mut connection = store.connection().await?;
-    let tenant = match tenants::find_by_name(&mut connection, TENANT).await? {
-        Some(tenant) => tenant.id,
+    if tenants::find_by_name(&mut connection, TENANT).await?.is_none() {
         // The file comes first: a crash after the commit must not leave an owner whose password nobody knows.
-        None => {
-            make_tenant(
-                &store,
-                &config::ensure_secret(&first_password_file, PASSWORD_BYTES)?,
-            )
-            .await?
-        }
-    };
+        let password = config::ensure_secret(&first_password_file, PASSWORD_BYTES)?;
+        let owner = FirstOwner {
+            email: EMAIL,
+            name: "Admin",
+            password: &password,
+        };
+        let quota = Quota {
+            max_clusters: 20,
+            max_nodes: 100,
+        };
+        install_tenant(&store, &Passwords::new()?, TENANT, quota, owner).await?;
+    }
+    let tenant = tenants::find_by_name(&mut connection, TENANT)
+        .await?
+        .context("the first tenant is gone")?
+        .id;
     let password = first_password_file
         .exists()
         .then(|| config::read_secret(&first_password_file))
@@ -71,26 +80,6 @@ pub(crate) async fn ensure(admin: &SecretString, layout: &Layout) -> anyhow::Res
         session,
         first_password_file,
     })
-}
-
-async fn make_tenant(store: &Store, password: &SecretString) -> anyhow::Result<TenantId> {
-    let hash = Passwords::new()?.hash(password).await?;
-    let quota = Quota {
-        max_clusters: 20,
-        max_nodes: 100,
-    };
-    let tenant = Tenant {
-        id: TenantId(Uuid::now_v7()),
-        name: TENANT.to_owned(),
-        quota,
-    };
-    let owner = UserId(Uuid::now_v7());
-    let mut transaction = store.begin().await?;
-    tenants::insert(&mut transaction, &tenant).await?;
-    people::insert_user(&mut transaction, owner, EMAIL, "Admin", Some(&hash)).await?;
-    people::insert_membership(&mut transaction, tenant.id, owner, TenantRole::Owner).await?;
-    transaction.commit().await?;
-    Ok(tenant.id)
 }
 
 async fn open_session(store: &Store, tenant: TenantId) -> anyhow::Result<SecretString> {
