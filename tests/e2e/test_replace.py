@@ -77,6 +77,7 @@ def test_lost_node_is_replaced_and_no_task_is_lost(
     assert len(again) <= AT_ONCE if role == "worker" else not again, "only what ran on a lost worker is tried again"
 
 
+@pytest.mark.soak
 def test_worker_concurrency_changes_without_a_second_try_and_restarts_workers_only(
     rest: Rest, neighbour: dict[str, Any], spread: Airflow
 ) -> None:
@@ -91,6 +92,7 @@ def test_worker_concurrency_changes_without_a_second_try_and_restarts_workers_on
     assert others() == before
 
 
+@pytest.mark.soak
 def test_workers_come_and_go_without_a_second_try(rest: Rest, neighbour: dict[str, Any], spread: Airflow) -> None:
     change(rest, neighbour, workers=2)
     assert sorted(node["label"] for node in nodes(rest, neighbour).values() if node["role"] == "worker") == [
@@ -101,6 +103,7 @@ def test_workers_come_and_go_without_a_second_try(rest: Rest, neighbour: dict[st
     assert len(nodes(rest, neighbour)) == 3
 
 
+@pytest.mark.soak
 def test_restart_of_the_cluster_costs_no_second_try(rest: Rest, neighbour: dict[str, Any], spread: Airflow) -> None:
     def restart() -> None:
         finish(rest, rest.post(f"clusters/{neighbour['id']}/restart"))

@@ -30,7 +30,7 @@ pub const SERVICE_RESTARTS: u32 = 3;
 /// Pause between looks while something is changing at the provider; reports wake the driver at once.
 pub const LOOK_CHANGING: TimeDelta = TimeDelta::seconds(1);
 /// Pause between looks at a cluster that is as it should be.
-pub const LOOK_STEADY: TimeDelta = TimeDelta::seconds(10);
+pub const LOOK_STEADY: TimeDelta = TimeDelta::seconds(5);
 /// The same without nodes.
 pub const LOOK_EMPTY: TimeDelta = TimeDelta::seconds(60);
 
