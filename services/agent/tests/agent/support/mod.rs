@@ -208,7 +208,7 @@ impl Pki {
 impl TestNode {
     pub(crate) fn new(control: &Control) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let node = NodeId(uuid_from(&unique().to_be_bytes()));
+        let node = NodeId(uuid::Uuid::new_v4());
         let shared_dir = dir.path().join("shared");
         Self {
             dir,
@@ -427,10 +427,4 @@ pub(crate) fn address() -> String {
 pub(crate) fn unique() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
-fn uuid_from(bytes: &[u8]) -> uuid::Uuid {
-    let mut all = [7; 16];
-    all[..bytes.len()].copy_from_slice(bytes);
-    uuid::Uuid::from_bytes(all)
 }
