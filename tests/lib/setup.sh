@@ -27,7 +27,7 @@ start_setup() {
     [[ $wanted == *" unit "* || $wanted == *" lint "* || $wanted == *" python "* ]] && background parts set_up_parts
     [[ $wanted == *" python "* ]] && background airflow set_up_airflow
     [[ $wanted == *" e2e "* || $wanted == *" root "* ]] && background browser set_up_browser
-    [[ $wanted == *" root "* ]] && background machine set_up_machine
+    ((EUID == 0)) && [[ $wanted == *" root "* || $wanted == *" unit "* ]] && background machine set_up_machine
     return 0
 }
 

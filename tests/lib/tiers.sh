@@ -19,6 +19,7 @@ tier_lint() {
 tier_unit() {
     offline_sql
     ready tools
+    ((EUID != 0)) || ready machine
     check "build" cargo build --workspace --all-targets --locked
     start_database
     suite "rust" target/nextest/ci/junit.xml \
