@@ -48,7 +48,8 @@ def ordinary() -> Iterator[Installation]:
     shutil.copy(os.environ["UPDRAFT_BIN"], binary)
     binary.chmod(0o755)
     this = Installation(home / "data", free_port_base(), binary)
-    this.wrapper = ["runuser", "-u", ORDINARY, "--", "env", f"HOME={home}"]
+    # Becomes the program itself, so that signals reach it.
+    this.wrapper = ["setpriv", f"--reuid={ORDINARY}", f"--regid={ORDINARY}", "--init-groups", "env", f"HOME={home}"]
     try:
         yield this
     finally:

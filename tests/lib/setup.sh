@@ -119,7 +119,7 @@ set_up_browser() {
 
 # Network tools for the tests that look at what a cluster's processes can reach.
 set_up_machine() {
-    command -v nft >/dev/null && command -v ip >/dev/null && command -v runuser >/dev/null && return
+    command -v nft >/dev/null && command -v ip >/dev/null && command -v setpriv >/dev/null && return
     install_debian nftables iproute2 util-linux
 }
 
