@@ -42,7 +42,8 @@ def test_no_secret_is_on_a_command_line(installation: Installation) -> None:
 @pytest.fixture
 def ordinary() -> Iterator[Installation]:
     """An installation of a user who is not root, from empty caches."""
-    subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", ORDINARY], check=False, capture_output=True)
+    forget_user()
+    subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", ORDINARY], check=True, capture_output=True)
     home = Path(pwd.getpwnam(ORDINARY).pw_dir)
     binary = home / "updraft"
     shutil.copy(os.environ["UPDRAFT_BIN"], binary)
@@ -53,9 +54,17 @@ def ordinary() -> Iterator[Installation]:
     try:
         yield this
     finally:
-        if this.running():
-            this.interrupt()
-        subprocess.run(["userdel", "--remove", "--force", ORDINARY], check=False, capture_output=True)
+        try:
+            if this.running():
+                this.interrupt()
+        finally:
+            forget_user()
+
+
+def forget_user() -> None:
+    """With all that an earlier run left of it."""
+    subprocess.run(["pkill", "-KILL", "-u", ORDINARY], check=False, capture_output=True)
+    subprocess.run(["userdel", "--remove", "--force", ORDINARY], check=False, capture_output=True)
 
 
 def test_an_ordinary_user_gets_to_a_successful_run_too(ordinary: Installation) -> None:
