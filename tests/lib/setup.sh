@@ -119,8 +119,8 @@ set_up_browser() {
 
 # Network tools for the tests that look at what a cluster's processes can reach.
 set_up_machine() {
-    command -v nft >/dev/null && command -v ip >/dev/null && command -v setpriv >/dev/null && return
-    install_debian nftables iproute2 util-linux
+    command -v nft >/dev/null && command -v ip >/dev/null && command -v setpriv >/dev/null && command -v pkill >/dev/null && return
+    install_debian nftables iproute2 procps util-linux
 }
 
 install_debian() {
