@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import harness
 import pytest
+from conftest import DAG
 
 if TYPE_CHECKING:
     from conftest import Cluster
@@ -42,7 +43,9 @@ def wide(cluster: Cluster, request: pytest.FixtureRequest) -> str:
     count, seconds = request.param
     digest = f"wide-{count}-{seconds}"
     text = WIDE.replace("COUNT", str(count)).replace("SECONDS", str(seconds))
-    harness.publish_dags(cluster.directory / "dags", digest, {"wide.py": text})
+    # With the DAG of the other tests: what a version lacks is stale in Airflow.
+    files = {"wide.py": text, "demo.py": DAG.replace("VERSION", "v1")}
+    harness.publish_dags(cluster.directory / "dags", digest, files)
 
     def parsed() -> bool:
         code, answer = cluster.call("/api/v2/dags/wide")
