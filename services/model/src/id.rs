@@ -73,6 +73,18 @@ uuid_id!(
     /// One asked-for change of one cluster.
     OperationId
 );
+uuid_id!(
+    /// One identity provider of one tenant.
+    ProviderId
+);
+uuid_id!(
+    /// One API token.
+    TokenId
+);
+uuid_id!(
+    /// One access rule.
+    RuleId
+);
 number_id!(
     /// One Airflow deployment; part of its URL for ever.
     ClusterId

@@ -4,6 +4,7 @@
 
 mod cluster;
 mod id;
+mod identity_provider;
 mod name;
 mod node;
 mod operation;
@@ -11,7 +12,11 @@ mod phase;
 mod wishes;
 
 pub use cluster::{ClusterRole, ClusterSpec, DagSource, NodeCounts, Power, TenantRole};
-pub use id::{ClusterId, EventId, Generation, NodeId, OperationId, SessionId, TenantId, UserId};
+pub use id::{
+    ClusterId, EventId, Generation, NodeId, OperationId, ProviderId, RuleId, SessionId, TenantId, TokenId,
+    UserId,
+};
+pub use identity_provider::{OidcConfig, OidcPreset, ProviderConfig, SamlAttributes, SamlConfig};
 pub use name::{ClusterName, InvalidName};
 pub use node::{AgentPhase, NodeRole, ServiceName, ServiceState, ServiceStatus, UnknownWord};
 pub use operation::{OperationKind, OperationState, Step, StepState};

@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
+mod external;
 mod identity;
 mod limits;
 mod password;
 mod token;
 
+pub use external::{Check, CheckOutcome, Refusal, VouchedIdentity};
 pub use identity::{EmailPassword, IdentityProvider, PasswordIdentity, SignInError};
 pub use limits::{SignInLimits, SignInQuota};
 pub use password::{MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH, PasswordError, Passwords};

@@ -69,9 +69,12 @@ pub async fn password_record(
     connection: &mut PgConnection,
     email: &str,
 ) -> Result<Option<PasswordRecord>, StoreError> {
-    let row = sqlx::query!("select id, password_hash from users where email = $1", email)
-        .fetch_optional(connection)
-        .await?;
+    let row = sqlx::query!(
+        "select id, password_hash from users where email = $1 and origin = 'local'",
+        email
+    )
+    .fetch_optional(connection)
+    .await?;
     Ok(row.map(|row| PasswordRecord {
         user: UserId(row.id),
         password_hash: row.password_hash,
@@ -106,7 +109,7 @@ pub async fn home_tenant(
     let row = sqlx::query!(
         "select m.tenant_id, m.role, u.email, u.name
          from memberships m join users u on u.id = m.user_id
-         where m.user_id = $1
+         where m.user_id = $1 and m.disabled_at is null
          order by m.created_at, m.tenant_id
          limit 1",
         user.0
@@ -197,7 +200,7 @@ pub async fn list_members(
 /// When the database cannot be asked.
 pub async fn lock_owners(connection: &mut PgConnection, tenant: TenantId) -> Result<usize, StoreError> {
     let owners = sqlx::query_scalar!(
-        "select user_id from memberships where tenant_id = $1 and role = 'owner' order by user_id for update",
+        "select user_id from memberships where tenant_id = $1 and role = 'owner' and disabled_at is null order by user_id for update",
         tenant.0
     )
     .fetch_all(connection)
@@ -237,7 +240,7 @@ pub async fn remove_member(
 /// [`StoreError::Missing`] when the tenant has no owner.
 pub async fn first_owner(connection: &mut PgConnection, tenant: TenantId) -> Result<UserId, StoreError> {
     let owner = sqlx::query_scalar!(
-        "select user_id from memberships where tenant_id = $1 and role = 'owner' order by created_at, user_id limit 1",
+        "select user_id from memberships where tenant_id = $1 and role = 'owner' and disabled_at is null order by created_at, user_id limit 1",
         tenant.0,
     )
     .fetch_optional(connection)

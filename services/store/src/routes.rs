@@ -61,7 +61,7 @@ pub async fn clusters(connection: &mut PgConnection) -> Result<Vec<RoutedCluster
 pub async fn members(
     connection: &mut PgConnection,
 ) -> Result<Vec<(TenantId, UserId, TenantRole)>, StoreError> {
-    let rows = sqlx::query!("select tenant_id, user_id, role from memberships")
+    let rows = sqlx::query!("select tenant_id, user_id, role from memberships where disabled_at is null")
         .fetch_all(connection)
         .await?;
     rows.into_iter()

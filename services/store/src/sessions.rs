@@ -55,7 +55,7 @@ pub async fn find_by_token(
     let row = sqlx::query!(
         "select s.id, s.tenant_id, s.user_id, s.expires_at, m.role, u.email, u.name
          from sessions s
-         join memberships m on m.tenant_id = s.tenant_id and m.user_id = s.user_id
+         join memberships m on m.tenant_id = s.tenant_id and m.user_id = s.user_id and m.disabled_at is null
          join users u on u.id = s.user_id
          where s.token_hash = $1 and s.revoked_at is null and s.expires_at > $2",
         &token_hash[..],
@@ -87,7 +87,7 @@ pub async fn find_by_id(
     let row = sqlx::query!(
         "select s.id, s.tenant_id, s.user_id, s.expires_at, m.role, u.email, u.name
          from sessions s
-         join memberships m on m.tenant_id = s.tenant_id and m.user_id = s.user_id
+         join memberships m on m.tenant_id = s.tenant_id and m.user_id = s.user_id and m.disabled_at is null
          join users u on u.id = s.user_id
          where s.id = $1 and s.revoked_at is null and s.expires_at > $2",
         session.0,

@@ -1,0 +1,76 @@
+//! How a tenant's identity provider is set up. Secrets are elsewhere.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What a tenant says of its identity provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ProviderConfig {
+    Oidc(OidcConfig),
+    Saml(SamlConfig),
+}
+
+/// OpenID Connect, found by discovery (`<issuer>/.well-known/openid-configuration`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OidcConfig {
+    /// For example `https://login.example.com/realms/acme`, exactly as the provider calls itself.
+    pub issuer: String,
+    pub client_id: String,
+    #[serde(default)]
+    pub preset: OidcPreset,
+    /// Besides `openid email profile`.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// The claim with the person's groups, in the ID token or from userinfo. None: this provider has no groups.
+    #[serde(default)]
+    pub groups_claim: Option<String>,
+    /// Google: only people of these hosted domains (claim `hd`). Empty: everyone the provider knows.
+    #[serde(default)]
+    pub hosted_domains: Vec<String>,
+}
+
+/// What is known of a provider beforehand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OidcPreset {
+    #[default]
+    Generic,
+    Google,
+    Okta,
+    Entra,
+    Keycloak,
+}
+
+/// A SAML 2.0 identity provider, usually read from its metadata.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SamlConfig {
+    pub entity_id: String,
+    /// Where people are sent (HTTP-Redirect binding).
+    pub sso_url: String,
+    /// Where single logout is asked for (HTTP-Redirect binding).
+    #[serde(default)]
+    pub slo_url: Option<String>,
+    /// Pinned signing certificates, PEM; several during a roll-over.
+    pub certificates: Vec<String>,
+    /// Whether people may begin at the provider.
+    #[serde(default)]
+    pub allow_idp_initiated: bool,
+    #[serde(default)]
+    pub attributes: SamlAttributes,
+}
+
+/// Names of the attributes that say who someone is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SamlAttributes {
+    /// Default: `email`, `mail` and the names Entra and ADFS use.
+    #[serde(default)]
+    pub email: Option<String>,
+    #[serde(default)]
+    pub name: Option<String>,
+    #[serde(default)]
+    pub groups: Option<String>,
+}
