@@ -1,11 +1,13 @@
 //! What an installation sets, and the addresses that follow from it.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use updraft_authz::SigningKey;
 use updraft_model::{ClusterId, DagSource};
 use updraft_sso::SignInQuota;
+use updraft_store::secrets::MasterKey;
 use url::Url;
 
 #[derive(Clone, Debug)]
@@ -20,6 +22,8 @@ pub struct AppConfig {
     pub session_lifetime: Duration,
     /// Signs the sessions that edges accept.
     pub session_key: SigningKey,
+    /// What tenants entrust to us lies encrypted under it.
+    pub master_key: Arc<MasterKey>,
     pub sign_in_quota: SignInQuota,
 }
 
@@ -28,13 +32,19 @@ pub struct AppConfig {
 impl AppConfig {
     /// The shape of a local installation whose console and edge listen on these ports.
     #[must_use]
-    pub fn local(console_port: u16, edge_port: u16, session_key: SigningKey) -> Self {
+    pub fn local(
+        console_port: u16,
+        edge_port: u16,
+        session_key: SigningKey,
+        master_key: Arc<MasterKey>,
+    ) -> Self {
         Self {
             airflow_url: format!("http://{{cluster_ip}}:{edge_port}/airflow-webserver-{{cluster}}/"),
             console_url: format!("http://localhost:{console_port}"),
             dag_location: "s3://updraft-cluster-{cluster}/{prefix}".to_owned(),
             session_lifetime: Duration::from_secs(12 * 60 * 60),
             session_key,
+            master_key,
             sign_in_quota: SignInQuota::default(),
         }
     }
@@ -75,13 +85,22 @@ fn cluster_address(cluster: ClusterId) -> Ipv4Addr {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use updraft_authz::SigningKey;
     use updraft_model::{ClusterId, DagSource};
+    use updraft_store::secrets::MasterKey;
 
     use super::AppConfig;
 
     fn config() -> AppConfig {
-        AppConfig::local(7700, 7701, SigningKey::from_seed("test", &[7; 32]).unwrap())
+        let master_key = Arc::new(MasterKey::from_bytes([7; 32]));
+        AppConfig::local(
+            7700,
+            7701,
+            SigningKey::from_seed("test", &[7; 32]).unwrap(),
+            master_key,
+        )
     }
 
     #[test]

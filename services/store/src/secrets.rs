@@ -178,6 +178,12 @@ pub fn random_fernet_key() -> SecretString {
 
 // === impl MasterKey ===
 
+impl std::fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MasterKey")
+    }
+}
+
 impl MasterKey {
     #[must_use]
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
@@ -239,7 +245,7 @@ impl MasterKey {
             .into()
     }
 
-    fn seal(&self, context: &str, name: &str, secret: &SecretString) -> Result<Vec<u8>, SecretError> {
+    pub(crate) fn seal(&self, context: &str, name: &str, secret: &SecretString) -> Result<Vec<u8>, SecretError> {
         let mut nonce = [0_u8; NONCE];
         rand::rng().fill_bytes(&mut nonce);
         let payload = Payload {
@@ -255,7 +261,7 @@ impl MasterKey {
         Ok([nonce.as_slice(), &sealed].concat())
     }
 
-    fn open(&self, context: &str, name: &str, sealed: &[u8]) -> Result<SecretString, SecretError> {
+    pub(crate) fn open(&self, context: &str, name: &str, sealed: &[u8]) -> Result<SecretString, SecretError> {
         let refused = || SecretError::Sealed {
             name: name.to_owned(),
         };

@@ -17,6 +17,7 @@ use updraft_app::{App, AppConfig, Quota};
 use updraft_authz::SigningKey;
 use updraft_model::{ClusterId, TenantRole};
 use updraft_runtimes::Catalogue;
+use updraft_store::secrets::MasterKey;
 use updraft_store::testing::TestDatabase;
 use url::Url;
 
@@ -43,7 +44,7 @@ struct Answered {
 async fn house() -> House {
     let database = TestDatabase::create().await.unwrap();
     let key = SigningKey::from_seed("test", &[7; 32]).unwrap();
-    let config = AppConfig::local(7700, 7701, key);
+    let config = AppConfig::local(7700, 7701, key, Arc::new(MasterKey::from_bytes([7; 32])));
     let app = App::new(
         database.store().clone(),
         Arc::new(Catalogue::embedded().unwrap()),

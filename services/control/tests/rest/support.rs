@@ -18,6 +18,7 @@ use updraft_control::{RestConfig, RestState, rest_router};
 use updraft_model::{ClusterId, ClusterRole, SessionId, TenantId, TenantRole, UserId};
 use updraft_runtimes::Catalogue;
 use updraft_sso::{Passwords, SessionToken};
+use updraft_store::secrets::MasterKey;
 use updraft_store::sessions::NewSession;
 use updraft_store::tenants::{self, Tenant};
 use updraft_store::testing::TestDatabase;
@@ -72,7 +73,7 @@ impl World {
         let key = SigningKey::from_seed("test", &[7; 32]).unwrap();
         let config = AppConfig {
             sign_in_quota,
-            ..AppConfig::local(7700, 7701, key)
+            ..AppConfig::local(7700, 7701, key, Arc::new(MasterKey::from_bytes([7; 32])))
         };
         let runtimes = Arc::new(Catalogue::embedded().unwrap());
         let app = App::new(database.store().clone(), runtimes, config).unwrap();

@@ -106,7 +106,7 @@ impl Ground {
         let settings = AppConfig {
             airflow_url: file.airflow_url.clone(),
             console_url: file.console_url.clone(),
-            ..AppConfig::local(ports.console, ports.edge, session_key.clone())
+            ..AppConfig::local(ports.console, ports.edge, session_key.clone(), master_key.clone())
         };
         let liveness = Arc::new(Liveness::new(Utc::now()));
         let app = App::new(store.clone(), catalogue.clone(), settings)?.with_live_reports(liveness.clone());
