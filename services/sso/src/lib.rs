@@ -3,6 +3,8 @@
 mod external;
 mod identity;
 mod limits;
+pub mod oidc;
+pub mod outbound;
 mod password;
 mod token;
 

@@ -1,0 +1,136 @@
+//! Which destinations are reached.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use thiserror::Error;
+use url::{Host, Url};
+
+use super::OutboundError;
+use super::address::{Standing, standing};
+
+const HTTPS_PORTS: [u16; 2] = [443, 8443];
+
+/// What this installation lets control reach, beyond the public internet.
+#[derive(Clone, Debug, Default)]
+pub struct OutboundPolicy {
+    pub allow: Vec<Destination>,
+    pub limits: OutboundLimits,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct OutboundLimits {
+    /// From the look-up of the name to the last byte, redirects included.
+    pub time: Duration,
+    /// In bytes.
+    pub body: usize,
+}
+
+/// A destination that the installation opens: `127.0.0.1:9000`, `[fd00::7]:8080`, `idp.corp.internal` (any port). It may
+/// be private and spoken to without TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    host: Host,
+    port: Option<u16>,
+}
+
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("`{0}` is no destination: write a host name or an IP address, and :port unless every port is meant")]
+pub struct DestinationError(String);
+
+/// A URL that may be asked, were it not for its host's addresses.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) host: Host,
+    pub(super) port: u16,
+    pub(super) tls: bool,
+    allowed: bool,
+}
+
+// === impl OutboundLimits ===
+
+impl Default for OutboundLimits {
+    fn default() -> Self {
+        Self {
+            time: Duration::from_secs(10),
+            body: 1024 * 1024,
+        }
+    }
+}
+
+// === impl OutboundPolicy ===
+
+impl OutboundPolicy {
+    /// # Errors
+    /// [`OutboundError::Url`] or [`OutboundError::Port`]. The host's addresses are judged by [`Target::admits`].
+    pub(super) fn target(&self, url: &Url) -> Result<Target, OutboundError> {
+        let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
+            return Err(OutboundError::Url);
+        };
+        let (host, tls) = (without_dot(host.to_owned()), url.scheme() == "https");
+        let allowed = self.allow.iter().any(|one| one.covers(&host, port));
+        let speakable = tls || (allowed && url.scheme() == "http");
+        if !speakable || !url.username().is_empty() || url.password().is_some() {
+            return Err(OutboundError::Url);
+        }
+        if !allowed && !HTTPS_PORTS.contains(&port) {
+            return Err(OutboundError::Port);
+        }
+        Ok(Target {
+            host,
+            port,
+            tls,
+            allowed,
+        })
+    }
+}
+
+// === impl Target ===
+
+impl Target {
+    /// Whether this address of the host may be connected to. A name that is allowed may lead into the installation's
+    /// network, but to no metadata service; an address that is allowed was meant.
+    pub(super) fn admits(&self, address: IpAddr) -> bool {
+        match standing(address) {
+            Standing::Public => true,
+            Standing::Private => self.allowed,
+            Standing::Never => self.allowed && !matches!(self.host, Host::Domain(_)),
+        }
+    }
+}
+
+// === impl Destination ===
+
+impl Destination {
+    fn covers(&self, host: &Host, port: u16) -> bool {
+        self.host == *host && self.port.is_none_or(|own| own == port)
+    }
+}
+
+impl FromStr for Destination {
+    type Err = DestinationError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = || DestinationError(text.to_owned());
+        if text.contains(['/', '@', '?', '#', ' ', '*']) {
+            return Err(invalid());
+        }
+        // The same parser as for the addresses that are compared with it.
+        let url = Url::parse(&format!("any://{text}")).map_err(|_| invalid())?;
+        let host = url.host_str().ok_or_else(invalid)?;
+        let host = Host::parse(host).map_err(|_| invalid())?;
+        Ok(Self {
+            host: without_dot(host),
+            port: url.port(),
+        })
+    }
+}
+
+/// `idp.example.com.` is `idp.example.com`.
+fn without_dot(host: Host) -> Host {
+    match host {
+        Host::Domain(name) => Host::Domain(name.trim_end_matches('.').to_owned()),
+        address => address,
+    }
+}
