@@ -1,9 +1,10 @@
-//! Wire types: REST ([`rest`]), what agents and control say to each other ([`agent`]), what edges and control say to
+//! Wire types: REST ([`rest`], [`tokens`]), what agents and control say to each other ([`agent`]), what edges and control say to
 //! each other ([`edge`]), and RFC 9457 problems ([`Problem`]). No logic.
 
 pub mod agent;
 pub mod edge;
 mod problem;
 pub mod rest;
+pub mod tokens;
 
 pub use problem::Problem;

@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 use updraft_model::{
     AgentPhase, ClusterId, ClusterName, ClusterRole, ClusterSpec, DagSource, EventId, Failure, Generation,
     NodeId, NodeRole, OperationId, OperationKind, OperationState, Phase, Power, ServiceName, ServiceStatus,
-    SessionId, Step, TenantId, TenantRole, UserId,
+    Step, TenantId, TenantRole, UserId,
 };
 use utoipa::ToSchema;
+
+use crate::tokens::CredentialView;
 
 /// One page of a list. `next` goes into `?cursor=` for the following page.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -43,7 +45,7 @@ pub struct Me {
     pub tenant: TenantId,
     pub tenant_name: String,
     pub tenant_role: TenantRole,
-    pub session: SessionId,
+    pub credential: CredentialView,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

@@ -1,7 +1,7 @@
 //! Who may do this, asked before anything else happens.
 
 use updraft_authz::{Actor, ClusterAction, TenantAction, cluster_allows, cluster_role, tenant_allows};
-use updraft_model::{ClusterId, ClusterRole, TenantRole};
+use updraft_model::{ClusterId, ClusterRole, SessionId};
 use updraft_store::PgConnection;
 use updraft_store::clusters::{self, ClusterRecord};
 
@@ -17,7 +17,7 @@ pub(crate) async fn cluster(
     let record = clusters::find(connection, actor.tenant, actor.user, cluster)
         .await?
         .ok_or(AppError::NotFound(Resource::Cluster))?;
-    let role = allowed(actor.tenant_role, record.granted, action)?;
+    let role = allowed(actor, record.granted, action)?;
     Ok((record, role))
 }
 
@@ -31,11 +31,11 @@ pub(crate) async fn past_cluster(
     let granted = clusters::granted_role(connection, actor.tenant, actor.user, cluster)
         .await?
         .ok_or(AppError::NotFound(Resource::Cluster))?;
-    allowed(actor.tenant_role, granted, action).map(|_| ())
+    allowed(actor, granted, action).map(|_| ())
 }
 
 pub(crate) fn tenant(actor: &Actor, action: TenantAction) -> Result<(), AppError> {
-    if tenant_allows(actor.tenant_role, action) {
+    if tenant_allows(actor, action) {
         return Ok(());
     }
     Err(AppError::Forbidden {
@@ -46,17 +46,25 @@ pub(crate) fn tenant(actor: &Actor, action: TenantAction) -> Result<(), AppError
     })
 }
 
+/// The actor's session, for what a token must never do, lest a leaked one outlives its revocation.
+pub(crate) fn session(actor: &Actor, action: &'static str) -> Result<SessionId, AppError> {
+    let session = actor.credential.session();
+    session.ok_or(AppError::NeedsSession { action })
+}
+
 /// Whether the actor sees the whole tenant rather than what was granted.
 pub(crate) fn sees_all(actor: &Actor) -> bool {
     cluster_role(actor.tenant_role, None).is_some()
 }
 
 pub(crate) fn allowed(
-    tenant_role: TenantRole,
+    actor: &Actor,
     granted: Option<ClusterRole>,
     action: ClusterAction,
 ) -> Result<ClusterRole, AppError> {
-    let (role, _) = cluster_role(tenant_role, granted).ok_or(AppError::NotFound(Resource::Cluster))?;
+    let role = cluster_role(actor.tenant_role, granted)
+        .and_then(|(role, _)| actor.credential.cap(role))
+        .ok_or(AppError::NotFound(Resource::Cluster))?;
     if cluster_allows(role, action) {
         return Ok(role);
     }

@@ -4,14 +4,15 @@ use std::net::IpAddr;
 
 use secrecy::SecretString;
 use updraft_api::rest::{ChangePassword, Me, SignIn, SignedIn};
-use updraft_authz::Actor;
+use updraft_api::tokens::CredentialView;
+use updraft_authz::{Actor, Credential};
 use updraft_model::SessionId;
 use updraft_sso::{EmailPassword, IdentityProvider as _, SessionToken};
-use updraft_store::sessions::{self, LiveSession, NewSession};
+use updraft_store::sessions::{self, NewSession};
 use updraft_store::{people, tenants};
 use uuid::Uuid;
 
-use crate::{App, AppError};
+use crate::{App, AppError, access};
 
 /// RFC 5321, section 4.5.3.1.3.
 const MAX_EMAIL_LENGTH: usize = 254;
@@ -54,7 +55,7 @@ impl App {
             user,
             tenant,
             tenant_role: member.tenant_role,
-            session: id,
+            credential: Credential::Session(id),
             email: member.email,
             name: member.name,
         };
@@ -65,24 +66,14 @@ impl App {
         })
     }
 
-    /// Whose token this is, with the rights they have now.
-    ///
-    /// # Errors
-    /// [`AppError::NotSignedIn`] when it is no token, expired, revoked, or its person was removed.
-    pub async fn authenticate(&self, token: &str) -> Result<Actor, AppError> {
-        let token = SessionToken::parse(token).ok_or(AppError::NotSignedIn)?;
-        let mut connection = self.store().connection().await?;
-        let session = sessions::find_by_token(&mut connection, &token.hash(), self.now()).await?;
-        session.map(actor).ok_or(AppError::NotSignedIn)
-    }
-
     /// Ends this session; edges are told at once.
     ///
     /// # Errors
-    /// When the database cannot be asked.
+    /// [`AppError::NeedsSession`].
     pub async fn sign_out(&self, actor: &Actor) -> Result<(), AppError> {
+        let session = access::session(actor, "sign out")?;
         let mut connection = self.store().connection().await?;
-        Ok(sessions::revoke(&mut connection, actor.session, self.now()).await?)
+        Ok(sessions::revoke(&mut connection, session, self.now()).await?)
     }
 
     /// # Errors
@@ -99,20 +90,21 @@ impl App {
             tenant: actor.tenant,
             tenant_name: tenant.name,
             tenant_role: actor.tenant_role,
-            session: actor.session,
+            credential: credential(actor.credential),
         })
     }
 
     /// Changes one's own password and ends one's other sessions.
     ///
     /// # Errors
-    /// [`AppError::Invalid`] on `current` or `new`; [`AppError::TooManyTries`].
+    /// [`AppError::Invalid`] on `current` or `new`; [`AppError::TooManyTries`]; [`AppError::NeedsSession`].
     pub async fn change_password(
         &self,
         actor: &Actor,
         change: ChangePassword,
         client_ip: IpAddr,
     ) -> Result<(), AppError> {
+        let session = access::session(actor, "change a password")?;
         let proof = EmailPassword {
             email: actor.email.clone(),
             password: SecretString::from(change.current),
@@ -139,19 +131,15 @@ impl App {
             })?;
         let mut tx = self.store().begin().await?;
         people::set_password_hash(&mut tx, actor.user, &hash).await?;
-        sessions::revoke_others(&mut tx, actor.user, actor.session, self.now()).await?;
+        sessions::revoke_others(&mut tx, actor.user, session, self.now()).await?;
         tx.commit().await.map_err(updraft_store::StoreError::from)?;
         Ok(())
     }
 }
 
-pub(crate) fn actor(session: LiveSession) -> Actor {
-    Actor {
-        user: session.user,
-        tenant: session.tenant,
-        tenant_role: session.tenant_role,
-        session: session.id,
-        email: session.email,
-        name: session.name,
+fn credential(credential: Credential) -> CredentialView {
+    match credential {
+        Credential::Session(id) => CredentialView::Session { id },
+        Credential::Token { id, limit } => CredentialView::Token { id, role: limit },
     }
 }

@@ -25,7 +25,7 @@ impl App {
         let records =
             clusters::list(&mut connection, actor.tenant, actor.user, all, after, limit + 1).await?;
         let role = |granted: Option<ClusterRole>| {
-            access::allowed(actor.tenant_role, granted, ClusterAction::View).unwrap_or(ClusterRole::User)
+            access::allowed(actor, granted, ClusterAction::View).unwrap_or(ClusterRole::User)
         };
         let view = |record: clusters::ClusterRecord| {
             let role = role(record.granted);

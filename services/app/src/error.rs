@@ -18,6 +18,8 @@ pub enum AppError {
     TooManyTries { retry_after: Duration },
     #[error("not allowed to {action}")]
     Forbidden { action: &'static str },
+    #[error("a token cannot {action}")]
+    NeedsSession { action: &'static str },
     #[error("no such {0}")]
     NotFound(Resource),
     /// `field` is a path into the request: `config.core.parallelism`.
@@ -148,6 +150,12 @@ impl From<&AppError> for Problem {
                 "forbidden",
                 format!("Your role does not let you {action}."),
                 "Ask an owner of your organisation for the role that does.",
+            ),
+            E::NeedsSession { action } => problem(
+                403,
+                "needs-session",
+                format!("An API token cannot {action}: that takes a person who has signed in."),
+                "Sign in (in the console, or with `updraft login`) and try again.",
             ),
             E::NotFound(resource) => not_found(*resource),
             E::Invalid { field, why } => {

@@ -6,12 +6,11 @@ use std::time::Duration;
 use futures::stream::{BoxStream, StreamExt as _, unfold};
 use tokio::sync::watch;
 use updraft_api::rest::{EventView, Page};
-use updraft_authz::{Actor, ClusterAction};
-use updraft_model::{ClusterId, EventId, SessionId};
+use updraft_authz::{Actor, ClusterAction, Credential};
+use updraft_model::{ClusterId, EventId};
 use updraft_store::event_log::{self, LoggedEvent, Scope};
-use updraft_store::sessions;
 
-use crate::accounts::actor;
+use crate::authenticate;
 use crate::page::{checked_limit, page};
 use crate::{App, AppError, EventRange, access, view};
 
@@ -24,7 +23,7 @@ const AT_ONCE: i64 = 200;
 /// One stream's place in the log.
 struct Watch {
     app: App,
-    session: SessionId,
+    credential: Credential,
     cluster: Option<ClusterId>,
     /// Nothing up to here is sent.
     start: EventId,
@@ -83,7 +82,7 @@ impl App {
         };
         let watch = Watch {
             app: self.clone(),
-            session: actor.session,
+            credential: actor.credential,
             cluster,
             start,
             newest: start,
@@ -122,8 +121,8 @@ impl Watch {
     /// Gathers what is new; false when there is no right to see it any more.
     async fn look(&mut self) -> Result<bool, AppError> {
         let mut connection = self.app.store().connection().await?;
-        let session = sessions::find_by_id(&mut connection, self.session, self.app.now()).await?;
-        let Some(actor) = session.map(actor) else {
+        let actor = authenticate::actor_again(&mut connection, self.credential, self.app.now()).await?;
+        let Some(actor) = actor else {
             return Ok(false);
         };
         if let Some(id) = self.cluster {

@@ -30,6 +30,7 @@ impl App {
         binding: &str,
         return_to: &str,
     ) -> Result<String, AppError> {
+        let session = access::session(actor, "open Airflow in a browser")?;
         let cluster = cluster_of(return_to).ok_or(AppError::NotFound(Resource::Cluster))?;
         if self.config().airflow_host(cluster).as_deref() != Some(host) {
             return Err(AppError::NotFound(Resource::Cluster));
@@ -41,7 +42,7 @@ impl App {
         let code = random_code();
         let row = NewCode {
             code_hash: sha256(code.as_bytes()),
-            session: actor.session,
+            session,
             host: host.to_owned(),
             binding_hash,
             expires_at: self.now() + CODE_LIFETIME,

@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod app;
+mod authenticate;
 mod changes;
 mod clusters;
 mod config;

@@ -3,11 +3,15 @@
 //! Control decides with [`tenant_allows`] and [`cluster_role`]; the edge decides with the same functions over the
 //! [`Policy`] that control pushed to it, so the two can never disagree.
 
+mod api_token;
+mod credential;
 mod keys;
 mod policy;
 mod roles;
 mod tokens;
 
+pub use api_token::ApiToken;
+pub use credential::Credential;
 pub use keys::{KeyError, PublicKey, SigningKey};
 pub use policy::{ClusterPolicy, Policy};
 pub use roles::{

@@ -1,15 +1,17 @@
 //! The one place where rights are decided.
 
 use serde::{Deserialize, Serialize};
-use updraft_model::{ClusterId, ClusterRole, SessionId, TenantId, TenantRole, UserId};
+use updraft_model::{ClusterId, ClusterRole, TenantId, TenantRole, UserId};
 
-/// A signed-in person acting in one tenant.
+use crate::Credential;
+
+/// A signed-in person, or a program with a token of theirs, acting in one tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
     pub user: UserId,
     pub tenant: TenantId,
     pub tenant_role: TenantRole,
-    pub session: SessionId,
+    pub credential: Credential,
     pub email: String,
     pub name: String,
 }
@@ -69,7 +71,11 @@ pub fn cluster_allows(role: ClusterRole, action: ClusterAction) -> bool {
 }
 
 #[must_use]
-pub fn tenant_allows(role: TenantRole, action: TenantAction) -> bool {
+pub fn tenant_allows(actor: &Actor, action: TenantAction) -> bool {
+    actor.credential.acts_for_tenant() && tenant_role_allows(actor.tenant_role, action)
+}
+
+fn tenant_role_allows(role: TenantRole, action: TenantAction) -> bool {
     match action {
         TenantAction::CreateCluster | TenantAction::ManagePeople => role == TenantRole::Owner,
     }

@@ -68,7 +68,7 @@ impl FromRequestParts<Console> for Visit {
 
 /// None when the session ended.
 pub(crate) async fn who(console: &Console, token: &str) -> Result<Option<Actor>, Refusal> {
-    match console.app.authenticate(token).await {
+    match console.app.authenticate_session(token).await {
         Ok(actor) => Ok(Some(actor)),
         Err(error) => match Refusal::from(error) {
             Refusal::Refused(problem) if problem.status == 401 => Ok(None),

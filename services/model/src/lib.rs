@@ -10,6 +10,7 @@ mod node;
 mod operation;
 mod phase;
 mod wishes;
+mod token_limit;
 
 pub use cluster::{ClusterRole, ClusterSpec, DagSource, NodeCounts, Power, TenantRole};
 pub use id::{
@@ -22,3 +23,4 @@ pub use node::{AgentPhase, NodeRole, ServiceName, ServiceState, ServiceStatus, U
 pub use operation::{OperationKind, OperationState, Step, StepState};
 pub use phase::{Failure, Phase};
 pub use wishes::{ServiceWishes, Wish};
+pub use token_limit::TokenLimit;

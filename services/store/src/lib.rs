@@ -5,6 +5,7 @@ mod pool;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub mod api_tokens;
 pub mod assignments;
 pub mod clusters;
 pub mod event_log;

@@ -207,7 +207,7 @@ async fn draw(console: &Console, visit: &Visit, id: ClusterId, failure: Option<R
         ClusterRole::Admin => console.app.list_grants(&visit.actor, id, most).await?.items,
         ClusterRole::User => Vec::new(),
     };
-    let people = match tenant_allows(visit.actor.tenant_role, TenantAction::ManagePeople) {
+    let people = match tenant_allows(&visit.actor, TenantAction::ManagePeople) {
         true => Some(people::all(console, &visit.actor).await?),
         false => None,
     };

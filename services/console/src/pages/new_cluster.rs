@@ -88,7 +88,7 @@ impl NewClusterPage {
 // === handlers ===
 
 pub(crate) async fn show(State(console): State<Console>, visit: Visit) -> Answer {
-    if !tenant_allows(visit.actor.tenant_role, TenantAction::CreateCluster) {
+    if !tenant_allows(&visit.actor, TenantAction::CreateCluster) {
         return Err(Refusal::NoPage);
     }
     draw(&console, &visit, NewClusterForm::default(), None)

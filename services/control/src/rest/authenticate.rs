@@ -22,22 +22,24 @@ enum Credential {
     Cookie(String),
 }
 
-/// Lets only signed-in people through.
+/// Lets only signed-in people and the holders of their tokens through.
 pub(crate) async fn require_caller(
     State(state): State<RestState>,
     mut request: Request,
     next: Next,
 ) -> ApiResult<Response> {
-    let token = match credential(request.headers()).ok_or(AppError::NotSignedIn)? {
-        Credential::Bearer(token) => token,
+    let actor = match credential(request.headers()).ok_or(AppError::NotSignedIn)? {
+        Credential::Bearer(token) => state.app.authenticate(&token).await?,
         Credential::Cookie(token) => {
             if !is_our_own(request.method(), request.headers(), &state.config.allowed_origins) {
                 return Err(cross_site());
             }
-            token
+            state.app.authenticate_session(&token).await?
         }
     };
-    let actor = state.app.authenticate(&token).await?;
+    if !actor.credential.opens_rest() {
+        return Err(scim_alone());
+    }
     request.extensions_mut().insert(Caller(actor));
     Ok(next.run(request).await)
 }
@@ -66,6 +68,15 @@ fn cross_site() -> ApiError {
         "cross-site",
         "The request came from a page that is not the console's.",
         "Use the console itself, or send the token as `Authorization: Bearer`.",
+    )
+}
+
+fn scim_alone() -> ApiError {
+    ApiError::new(
+        StatusCode::FORBIDDEN,
+        "scim-token",
+        "This token is good for SCIM alone.",
+        "Give it to your directory, with the SCIM address; make another token for the REST API.",
     )
 }
 

@@ -1,0 +1,77 @@
+//! Whose credential this is: looked up anew each time, so that what was revoked is worth nothing at once.
+
+use chrono::{DateTime, Utc};
+use updraft_authz::{Actor, ApiToken, Credential};
+use updraft_sso::SessionToken;
+use updraft_store::PgConnection;
+use updraft_store::api_tokens::{self, LiveToken};
+use updraft_store::sessions::{self, LiveSession};
+
+use crate::{App, AppError};
+
+impl App {
+    /// Whose session or API token this is, with the rights they have now.
+    ///
+    /// # Errors
+    /// [`AppError::NotSignedIn`] when it is neither, expired, revoked, or its person was removed or switched off.
+    pub async fn authenticate(&self, text: &str) -> Result<Actor, AppError> {
+        let Some(token) = ApiToken::parse(text) else {
+            return self.authenticate_session(text).await;
+        };
+        let mut connection = self.store().connection().await?;
+        let token = api_tokens::find_live(&mut connection, &token.hash(), self.now()).await?;
+        token.map(token_actor).ok_or(AppError::NotSignedIn)
+    }
+
+    /// The same for sessions alone: what a browser's cookie may hold.
+    ///
+    /// # Errors
+    /// As [`App::authenticate`].
+    pub async fn authenticate_session(&self, text: &str) -> Result<Actor, AppError> {
+        let token = SessionToken::parse(text).ok_or(AppError::NotSignedIn)?;
+        let mut connection = self.store().connection().await?;
+        let session = sessions::find_by_token(&mut connection, &token.hash(), self.now()).await?;
+        session.map(session_actor).ok_or(AppError::NotSignedIn)
+    }
+}
+
+/// Who acts with a credential that was good before; nobody when it is no longer.
+pub(crate) async fn actor_again(
+    connection: &mut PgConnection,
+    credential: Credential,
+    now: DateTime<Utc>,
+) -> Result<Option<Actor>, AppError> {
+    Ok(match credential {
+        Credential::Session(id) => sessions::find_by_id(connection, id, now)
+            .await?
+            .map(session_actor),
+        Credential::Token { id, .. } => api_tokens::find_live_by_id(connection, id, now)
+            .await?
+            .map(token_actor),
+    })
+}
+
+fn session_actor(session: LiveSession) -> Actor {
+    Actor {
+        user: session.user,
+        tenant: session.tenant,
+        tenant_role: session.tenant_role,
+        credential: Credential::Session(session.id),
+        email: session.email,
+        name: session.name,
+    }
+}
+
+fn token_actor(token: LiveToken) -> Actor {
+    Actor {
+        user: token.user,
+        tenant: token.tenant,
+        tenant_role: token.tenant_role,
+        credential: Credential::Token {
+            id: token.id,
+            limit: token.limit,
+        },
+        email: token.email,
+        name: token.name,
+    }
+}
