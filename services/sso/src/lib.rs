@@ -6,6 +6,7 @@ mod limits;
 pub mod oidc;
 pub mod outbound;
 mod password;
+pub mod saml;
 mod token;
 
 pub use external::{Check, CheckOutcome, Refusal, VouchedIdentity};
