@@ -109,6 +109,9 @@ pub struct NewCluster {
     pub dag_source: Option<DagSource>,
     #[serde(default)]
     pub config: IndexMap<String, String>,
+    /// Words that access rules go by, for example `env` → `prod`; at most 50.
+    #[serde(default)]
+    pub tags: IndexMap<String, String>,
     /// Whether to start it at once. Default: true.
     #[serde(default)]
     pub start: Option<bool>,
@@ -125,6 +128,9 @@ pub struct UpdateCluster {
     /// Replaces all overrides.
     #[serde(default)]
     pub config: Option<IndexMap<String, String>>,
+    /// Replaces all tags. Restarts nothing.
+    #[serde(default)]
+    pub tags: Option<IndexMap<String, String>>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

@@ -10,6 +10,7 @@ use crate::AppError;
 const MAX_WORKERS: u32 = 20;
 const MAX_CONCURRENCY: u32 = 64;
 const MAX_OVERRIDES: usize = 200;
+const MAX_TAGS: usize = 50;
 
 /// The spec of a new cluster, with defaults filled in.
 pub(crate) fn new_spec(new: NewCluster, runtimes: &Catalogue) -> Result<ClusterSpec, AppError> {
@@ -20,6 +21,7 @@ pub(crate) fn new_spec(new: NewCluster, runtimes: &Catalogue) -> Result<ClusterS
         worker_concurrency: new.worker_concurrency.unwrap_or(2),
         dag_source: dag_source(new.dag_source)?,
         config: new.config,
+        tags: new.tags,
     };
     check(&spec, runtime)?;
     Ok(spec)
@@ -37,6 +39,7 @@ pub(crate) fn updated_spec(
         worker_concurrency: update.worker_concurrency.unwrap_or(spec.worker_concurrency),
         dag_source: spec.dag_source.clone(),
         config: update.config.unwrap_or_else(|| spec.config.clone()),
+        tags: update.tags.unwrap_or_else(|| spec.tags.clone()),
     };
     check(&spec, chosen_runtime(Some(&spec.runtime), runtimes)?)?;
     Ok(spec)
@@ -59,7 +62,39 @@ fn check(spec: &ClusterSpec, runtime: &Runtime) -> Result<(), AppError> {
         let why = format!("one worker runs 1 to {MAX_CONCURRENCY} tasks at once");
         return Err(AppError::invalid("worker_concurrency", why));
     }
+    check_tags(&spec.tags)?;
     check_config(&spec.config, runtime)
+}
+
+fn check_tags(tags: &IndexMap<String, String>) -> Result<(), AppError> {
+    if tags.len() > MAX_TAGS {
+        return Err(AppError::invalid(
+            "tags",
+            format!("a cluster has at most {MAX_TAGS} tags"),
+        ));
+    }
+    let wrong = tags.iter().find_map(|(key, value)| {
+        let why = tag_fault(key, value)?;
+        Some(AppError::invalid(format!("tags.{}", shown(key)), why))
+    });
+    wrong.map_or(Ok(()), Err)
+}
+
+/// What is wrong with a tag: rules and clusters are held to the same bounds.
+pub(crate) fn tag_fault(key: &str, value: &str) -> Option<&'static str> {
+    let plain = |text: &str| !text.chars().any(char::is_control) && text.trim() == text;
+    if !(1..=64).contains(&key.chars().count()) || !plain(key) || key.contains('=') {
+        return Some("a tag's key has 1 to 64 printable characters, no `=`, and no space at its ends");
+    }
+    if value.chars().count() > 128 || !plain(value) {
+        return Some("a tag's value has up to 128 printable characters and no space at its ends");
+    }
+    None
+}
+
+/// As much of what was sent as names it.
+fn shown(key: &str) -> String {
+    key.chars().filter(|c| !c.is_control()).take(64).collect()
 }
 
 fn check_config(config: &IndexMap<String, String>, runtime: &Runtime) -> Result<(), AppError> {
@@ -171,6 +206,36 @@ mod tests {
             refused_field(asked(|n| n.config = mistyped)),
             "config.core.parallelism"
         );
+    }
+
+    #[test]
+    fn tags_are_few_short_and_printable() {
+        let tags = |tags: &[(&str, &str)]| {
+            let tags = tags.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+            asked(|new| new.tags = tags.collect())
+        };
+        let long = "x".repeat(129);
+        for (bad, field) in [
+            (tags(&[("", "x")]), "tags."),
+            (tags(&[("a\n", "x")]), "tags.a"),
+            (tags(&[("a=b", "x")]), "tags.a=b"),
+            (tags(&[("env", " prod")]), "tags.env"),
+            (tags(&[("env", "a\u{7}")]), "tags.env"),
+            (tags(&[("env", &long)]), "tags.env"),
+        ] {
+            assert_eq!(refused_field(bad), field);
+        }
+        let many: Vec<_> = (0..51).map(|n| (format!("k{n}"), String::new())).collect();
+        assert_eq!(
+            refused_field(asked(|new| new.tags = many.into_iter().collect())),
+            "tags"
+        );
+
+        let runtimes = Catalogue::embedded().unwrap();
+        let spec = new_spec(tags(&[("env", "prod"), ("größe", "")]), &runtimes).unwrap();
+        assert_eq!(spec.tags["env"], "prod");
+        let kept = updated_spec(&spec, UpdateCluster::default(), &runtimes).unwrap();
+        assert_eq!(kept.tags, spec.tags);
     }
 
     #[test]

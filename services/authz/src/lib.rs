@@ -5,18 +5,24 @@
 
 mod api_token;
 mod credential;
+mod effective;
+mod explain;
 mod keys;
 mod policy;
 mod roles;
+mod rules;
 mod tokens;
 
 pub use api_token::ApiToken;
 pub use credential::Credential;
+pub use effective::{CompiledRules, PersonRules, effective_role};
+pub use explain::{Outcome, Reason, explain};
 pub use keys::{KeyError, PublicKey, SigningKey};
 pub use policy::{ClusterPolicy, Policy};
 pub use roles::{
     Actor, ClusterAction, Grant, TenantAction, Why, cluster_allows, cluster_role, tenant_allows,
 };
+pub use rules::{AccessRule, ClusterFacts, PersonFacts, Tag, Target, Who};
 pub use tokens::{
     AIRFLOW_ISSUER, AirflowClaims, SESSION_AUDIENCE, SESSION_ISSUER, SessionClaims, TokenError,
     airflow_audience, mint_airflow_token, mint_session_token, verify_session_token,

@@ -1,7 +1,7 @@
 //! The one place where rights are decided.
 
 use serde::{Deserialize, Serialize};
-use updraft_model::{ClusterId, ClusterRole, TenantId, TenantRole, UserId};
+use updraft_model::{ClusterId, ClusterRole, RuleId, TenantId, TenantRole, UserId};
 
 use crate::Credential;
 
@@ -32,6 +32,8 @@ pub enum Why {
     TenantOwner,
     /// The role was granted to this person.
     Granted,
+    /// An access rule gives it.
+    Rule(RuleId),
 }
 
 /// What is done to the tenant as a whole.

@@ -86,7 +86,9 @@ impl Who {
     pub fn is(&self, person: &PersonFacts) -> bool {
         match self {
             Self::Group(name) => person.groups.contains(name),
-            Self::Domain(domain) => person.vouched_domains().any(|own| own.eq_ignore_ascii_case(domain)),
+            Self::Domain(domain) => person
+                .vouched_domains()
+                .any(|own| own.eq_ignore_ascii_case(domain)),
             Self::Email(email) => person
                 .vouched_emails
                 .iter()

@@ -98,6 +98,7 @@ pub(crate) fn cluster(id: i64, name: &str) -> ClusterView {
                 prefix: "dags/".into(),
             },
             config,
+            tags: IndexMap::from([("env".to_owned(), "prod".to_owned())]),
         },
         generation: Generation(7),
         power: Power::Running,

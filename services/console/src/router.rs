@@ -73,6 +73,7 @@ fn one_cluster() -> Router<Console> {
             get(configuration::show).post(change_configuration::change),
         )
         .route("/clusters/{id}/size", post(change_configuration::resize))
+        .route("/clusters/{id}/tags", post(change_configuration::retag))
         .route("/clusters/{id}/access", get(access::show).post(access::give))
         .route("/clusters/{id}/access/remove", post(access::take))
         .route("/clusters/{id}/activity", get(activity::show))

@@ -22,6 +22,9 @@ pub struct ClusterSpec {
     /// Airflow options, `section.key` → value. Managed and unknown keys are refused by name.
     #[serde(default)]
     pub config: IndexMap<String, String>,
+    /// Words that access rules go by, for example `env` → `prod`. Nothing that runs depends on them.
+    #[serde(default)]
+    pub tags: IndexMap<String, String>,
 }
 
 /// Where a cluster's DAGs come from.

@@ -54,6 +54,7 @@ mod tests {
             config: [("core.parallelism".to_owned(), "4".to_owned())]
                 .into_iter()
                 .collect(),
+            tags: [("env".to_owned(), "prod".to_owned())].into_iter().collect(),
         }
     }
 

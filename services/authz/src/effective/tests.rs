@@ -54,7 +54,10 @@ fn by_rule(role: ClusterRole, id: u128) -> Option<(ClusterRole, Why)> {
 #[test]
 fn a_group_is_admin_on_what_its_rule_names() {
     let rules = [rule(1, group("data-platform"), ADMIN, tag("env", "prod"))];
-    assert_eq!(effective_role(&person(), &cluster(), None, &rules), by_rule(ADMIN, 1));
+    assert_eq!(
+        effective_role(&person(), &cluster(), None, &rules),
+        by_rule(ADMIN, 1)
+    );
     let untagged = ClusterFacts {
         tags: Default::default(),
         ..cluster()
@@ -71,7 +74,11 @@ fn a_group_is_admin_on_what_its_rule_names() {
 fn group_names_and_tags_are_compared_to_the_letter() {
     for near in ["Data-Platform", "data-platform ", "data", "/data-platform"] {
         let rules = [rule(1, group(near), ADMIN, Target::EveryCluster)];
-        assert_eq!(effective_role(&person(), &cluster(), None, &rules), None, "{near}");
+        assert_eq!(
+            effective_role(&person(), &cluster(), None, &rules),
+            None,
+            "{near}"
+        );
     }
     for near in [tag("env", "Prod"), tag("Env", "prod"), tag("env", "")] {
         let rules = [rule(1, Who::Everyone, ADMIN, near)];
@@ -103,32 +110,64 @@ fn the_highest_role_wins_then_ownership_then_the_name_then_the_oldest_rule() {
 
 #[test]
 fn an_address_counts_only_when_the_provider_vouched_for_it() {
-    let domain = [rule(1, Who::Domain("Example.com".into()), USER, Target::EveryCluster)];
-    let email = [rule(1, Who::Email("Ada@example.com".into()), USER, Target::EveryCluster)];
+    let domain = [rule(
+        1,
+        Who::Domain("Example.com".into()),
+        USER,
+        Target::EveryCluster,
+    )];
+    let email = [rule(
+        1,
+        Who::Email("Ada@example.com".into()),
+        USER,
+        Target::EveryCluster,
+    )];
     let typed = PersonFacts::unvouched(UserId(Uuid::nil()), TenantRole::Member, "ada@example.com");
     for rules in [&domain, &email] {
-        assert_eq!(effective_role(&person(), &cluster(), None, rules), by_rule(USER, 1));
+        assert_eq!(
+            effective_role(&person(), &cluster(), None, rules),
+            by_rule(USER, 1)
+        );
         assert_eq!(effective_role(&typed, &cluster(), None, rules), None);
     }
     let hosted = PersonFacts {
         hosted_domains: ["example.com".to_owned()].into(),
         ..typed
     };
-    assert_eq!(effective_role(&hosted, &cluster(), None, &domain), by_rule(USER, 1));
+    assert_eq!(
+        effective_role(&hosted, &cluster(), None, &domain),
+        by_rule(USER, 1)
+    );
     assert_eq!(effective_role(&hosted, &cluster(), None, &email), None);
 }
 
 #[test]
 fn a_domain_is_neither_the_one_above_nor_the_one_below_it() {
-    for near in ["com", "mail.example.com", "notexample.com", "@example.com", "example.com.", ""] {
+    for near in [
+        "com",
+        "mail.example.com",
+        "notexample.com",
+        "@example.com",
+        "example.com.",
+        "",
+    ] {
         let rules = [rule(1, Who::Domain(near.into()), ADMIN, Target::EveryCluster)];
-        assert_eq!(effective_role(&person(), &cluster(), None, &rules), None, "{near}");
+        assert_eq!(
+            effective_role(&person(), &cluster(), None, &rules),
+            None,
+            "{near}"
+        );
     }
     let odd = PersonFacts {
         vouched_emails: ["\"x@example.com\"@evil.test".to_owned()].into(),
         ..person()
     };
-    let rules = [rule(1, Who::Domain("example.com".into()), ADMIN, Target::EveryCluster)];
+    let rules = [rule(
+        1,
+        Who::Domain("example.com".into()),
+        ADMIN,
+        Target::EveryCluster,
+    )];
     assert_eq!(effective_role(&odd, &cluster(), None, &rules), None);
 }
 
@@ -139,7 +178,10 @@ fn everyone_means_people() {
         is_service: true,
         ..person()
     };
-    assert_eq!(effective_role(&person(), &cluster(), None, &rules), by_rule(USER, 1));
+    assert_eq!(
+        effective_role(&person(), &cluster(), None, &rules),
+        by_rule(USER, 1)
+    );
     assert_eq!(effective_role(&service, &cluster(), None, &rules), None);
     assert_eq!(
         effective_role(&service, &cluster(), Some(USER), &rules),
@@ -157,7 +199,10 @@ fn an_explanation_names_what_decided_what_also_holds_and_what_did_not_match() {
     ];
     let outcomes = |person: &PersonFacts, granted| {
         let reasons = explain(person, &cluster(), granted, &rules);
-        reasons.into_iter().map(|reason: Reason| (reason.why, reason.outcome)).collect::<Vec<_>>()
+        reasons
+            .into_iter()
+            .map(|reason: Reason| (reason.why, reason.outcome))
+            .collect::<Vec<_>>()
     };
     let rule = |id| Why::Rule(RuleId(Uuid::from_u128(id)));
     assert_eq!(
@@ -180,7 +225,12 @@ fn an_explanation_names_what_decided_what_also_holds_and_what_did_not_match() {
 
 #[test]
 fn an_explanation_says_when_only_the_vouching_is_missing() {
-    let rules = [rule(1, Who::Domain("example.com".into()), USER, Target::EveryCluster)];
+    let rules = [rule(
+        1,
+        Who::Domain("example.com".into()),
+        USER,
+        Target::EveryCluster,
+    )];
     let typed = PersonFacts::unvouched(UserId(Uuid::nil()), TenantRole::Member, "ada@example.com");
     let reasons = explain(&typed, &cluster(), None, &rules);
     assert_eq!(reasons[0].outcome, Outcome::AddressNotVouched);
@@ -221,7 +271,11 @@ fn any_person() -> impl Strategy<Value = PersonFacts> {
             hosted_domains: hosted,
             ..PersonFacts::unvouched(
                 UserId(Uuid::nil()),
-                if owner { TenantRole::Owner } else { TenantRole::Member },
+                if owner {
+                    TenantRole::Owner
+                } else {
+                    TenantRole::Member
+                },
                 "a@a",
             )
         },

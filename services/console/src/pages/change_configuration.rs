@@ -1,4 +1,4 @@
-//! Setting one option, putting it back to its default, changing the size. What is refused comes back on the page.
+//! Setting one option, putting it back to its default, changing size and tags. What is refused comes back on the page.
 
 use axum::extract::State;
 use serde::Deserialize;
@@ -7,6 +7,7 @@ use updraft_model::{ClusterId, Generation};
 
 use super::cluster::back_to;
 use super::configuration::{View, draw};
+use super::tags;
 use crate::extract::{At, Sent};
 use crate::refusal::{Answer, Refusal};
 use crate::session::Visit;
@@ -34,6 +35,13 @@ pub(crate) struct Resize {
     generation: Generation,
     workers: u32,
     worker_concurrency: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Retag {
+    generation: Generation,
+    #[serde(default)]
+    tags: String,
 }
 
 pub(crate) async fn change(
@@ -72,6 +80,23 @@ pub(crate) async fn resize(
         ..UpdateCluster::default()
     };
     apply(&console, &visit, id, size.generation, update, View::default()).await
+}
+
+pub(crate) async fn retag(
+    State(console): State<Console>,
+    visit: Visit,
+    At(id): At<ClusterId>,
+    Sent(retag): Sent<Retag>,
+) -> Answer {
+    let update = UpdateCluster {
+        tags: Some(tags::read(&retag.tags)),
+        ..UpdateCluster::default()
+    };
+    let view = View {
+        tags: Some(retag.tags),
+        ..View::default()
+    };
+    apply(&console, &visit, id, retag.generation, update, view).await
 }
 
 async fn apply(

@@ -9,6 +9,7 @@ use updraft_api::rest::{ClusterView, ConfigOptionView};
 use updraft_model::{ClusterId, ClusterRole, Power};
 
 use super::cluster::{Head, Tab};
+use super::tags;
 use crate::error::Complaint;
 use crate::extract::{Asked, At};
 use crate::frame::{Frame, Here};
@@ -29,6 +30,7 @@ pub(crate) struct ConfigurationPage {
     generation: i64,
     workers: u32,
     worker_concurrency: u32,
+    tags: String,
     counts: Counts,
     sections: Vec<Section>,
     hidden: usize,
@@ -46,6 +48,9 @@ pub(crate) struct View {
     /// A value that was refused, to be corrected.
     #[serde(skip)]
     pub(crate) attempt: Option<String>,
+    /// Tags that were refused, likewise.
+    #[serde(skip)]
+    pub(crate) tags: Option<String>,
     pub(crate) all: Option<u8>,
 }
 
@@ -107,6 +112,7 @@ impl ConfigurationPage {
             generation: cluster.generation.0,
             workers: cluster.spec.workers,
             worker_concurrency: cluster.spec.worker_concurrency,
+            tags: view.tags.clone().unwrap_or_else(|| tags::write(&cluster.spec.tags)),
             counts: Counts {
                 all: options.len(),
                 yours: yours.len(),

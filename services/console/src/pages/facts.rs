@@ -12,6 +12,7 @@ use crate::text::{Moment, count, short};
 pub(crate) struct Facts {
     runtime: String,
     size: String,
+    tags: Vec<String>,
     generation: i64,
     dag_location: String,
     dag_version: Option<(String, String)>,
@@ -36,6 +37,7 @@ impl Facts {
         Self {
             runtime: spec.runtime.clone(),
             size: format!("{workers} × {} tasks at once", spec.worker_concurrency),
+            tags: spec.tags.iter().map(|(key, value)| format!("{key}={value}")).collect(),
             generation: cluster.generation.0,
             dag_location: cluster.dag_location.clone(),
             dag_version: version.map(|digest| (short(digest), digest.to_owned())),

@@ -19,4 +19,5 @@ pub(crate) mod operation;
 pub(crate) mod overview;
 pub(crate) mod people;
 pub(crate) mod sign_in;
+pub(crate) mod tags;
 pub(crate) mod trouble;

@@ -11,6 +11,7 @@ use updraft_authz::{TenantAction, tenant_allows};
 use updraft_model::ClusterName;
 
 use super::cluster::back_to;
+use super::tags;
 use crate::error::Complaint;
 use crate::extract::Sent;
 use crate::frame::{Frame, Here};
@@ -34,6 +35,9 @@ pub(crate) struct NewClusterForm {
     pub(crate) runtime: String,
     pub(crate) workers: u32,
     pub(crate) worker_concurrency: u32,
+    /// One `key=value` a line.
+    #[serde(default)]
+    pub(crate) tags: String,
     /// A checkbox: absent when it is off.
     #[serde(default)]
     pub(crate) start: Option<String>,
@@ -48,6 +52,7 @@ impl Default for NewClusterForm {
             runtime: String::new(),
             workers: 1,
             worker_concurrency: 2,
+            tags: String::new(),
             start: Some("yes".to_owned()),
         }
     }
@@ -62,6 +67,7 @@ impl NewClusterForm {
             worker_concurrency: Some(self.worker_concurrency),
             dag_source: None,
             config: IndexMap::new(),
+            tags: tags::read(&self.tags),
             start: Some(self.start.is_some()),
         }
     }

@@ -110,6 +110,7 @@ impl House {
             worker_concurrency: None,
             dag_source: None,
             config: indexmap::IndexMap::new(),
+            tags: indexmap::IndexMap::new(),
             start: Some(false),
         };
         self.app.create_cluster(&ada, new).await.unwrap().cluster.id

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use updraft_sso::outbound::Destination;
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Global options")]
@@ -52,6 +53,9 @@ pub(crate) struct UpArgs {
     /// Address template of Airflows; {host} is a loopback address per cluster, {cluster} its id
     #[arg(long, value_name = "TEMPLATE")]
     pub(crate) airflow_url: Option<String>,
+    /// A private host[:port] that identity providers of tenants may be on, without TLS too; may be given several times
+    #[arg(long, value_name = "DESTINATION")]
+    pub(crate) outbound_allow: Vec<Destination>,
     /// Do not create the cluster `demo` at the first start
     #[arg(long)]
     pub(crate) no_demo: bool,
@@ -107,6 +111,14 @@ pub(crate) fn parse_option(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// `key=value`; the value may be empty.
+pub(crate) fn parse_tag(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write it as key=value, for example env=prod".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,5 +142,13 @@ mod tests {
             Ok(("core.x".to_owned(), "a=b".to_owned()))
         );
         assert!(parse_option("core=1").is_err() && parse_option("core.x").is_err());
+    }
+
+    #[test]
+    fn a_tag_has_a_key_and_perhaps_a_value() {
+        let tag = |key: &str, value: &str| Ok((key.to_owned(), value.to_owned()));
+        assert_eq!(parse_tag("env=prod"), tag("env", "prod"));
+        assert_eq!(parse_tag("critical="), tag("critical", ""));
+        assert!(parse_tag("env").is_err() && parse_tag("=prod").is_err());
     }
 }

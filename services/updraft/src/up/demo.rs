@@ -82,6 +82,7 @@ async fn create(client: &Client, servers: &Servers) -> anyhow::Result<ClusterVie
         worker_concurrency: None,
         dag_source: None,
         config: IndexMap::new(),
+        tags: IndexMap::new(),
         start: Some(true),
     };
     let cluster = client

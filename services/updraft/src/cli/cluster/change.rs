@@ -7,7 +7,7 @@ use updraft_api::rest::{ClusterView, UpdateCluster};
 use updraft_client::Client;
 
 use super::Changed;
-use crate::cli::args::{Global, Waiting, parse_option};
+use crate::cli::args::{Global, Waiting, parse_option, parse_tag};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::{resolve, wait};
 
@@ -28,6 +28,12 @@ pub(crate) struct UpdateArgs {
     /// Go back to the runtime's own options
     #[arg(long, conflicts_with = "config", group = "change")]
     no_config: bool,
+    /// A tag that access rules can go by; may be given several times. Together they replace all that were set
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = parse_tag, group = "change")]
+    tags: Vec<(String, String)>,
+    /// Take all tags away
+    #[arg(long, conflicts_with = "tags", group = "change")]
+    no_tags: bool,
     #[command(flatten)]
     waiting: Waiting,
 }
@@ -46,10 +52,12 @@ pub(crate) struct DeleteArgs {
 pub(super) async fn update(client: &Client, args: UpdateArgs, global: &Global) -> Result<(), CliError> {
     let cluster = resolve::cluster(client, &args.cluster).await?;
     let replaces_config = args.no_config || !args.config.is_empty();
+    let replaces_tags = args.no_tags || !args.tags.is_empty();
     let change = UpdateCluster {
         workers: args.workers,
         worker_concurrency: args.worker_concurrency,
         config: replaces_config.then(|| args.config.into_iter().collect()),
+        tags: replaces_tags.then(|| args.tags.into_iter().collect()),
     };
     let accepted = client
         .update_cluster(cluster.id, cluster.generation, &change)

@@ -6,7 +6,7 @@ use updraft_api::rest::NewCluster;
 use updraft_client::{Client, IdempotencyKey};
 use updraft_model::ClusterName;
 
-use crate::cli::args::{Global, Waiting, parse_option};
+use crate::cli::args::{Global, Waiting, parse_option, parse_tag};
 use crate::cli::error::CliError;
 use crate::cli::wait;
 
@@ -26,6 +26,9 @@ pub(crate) struct CreateArgs {
     /// An Airflow option; may be given several times
     #[arg(long, value_name = "SECTION.KEY=VALUE", value_parser = parse_option)]
     config: Vec<(String, String)>,
+    /// A tag that access rules can go by; may be given several times
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = parse_tag)]
+    tags: Vec<(String, String)>,
     /// Create it stopped
     #[arg(long)]
     no_start: bool,
@@ -41,6 +44,7 @@ pub(super) async fn create(client: &Client, args: CreateArgs, global: &Global) -
         worker_concurrency: args.worker_concurrency,
         dag_source: None,
         config: args.config.into_iter().collect::<IndexMap<_, _>>(),
+        tags: args.tags.into_iter().collect(),
         start: Some(!args.no_start),
     };
     let accepted = client.create_cluster(&new, IdempotencyKey::random()).await?;

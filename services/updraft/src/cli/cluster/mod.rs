@@ -25,7 +25,7 @@ pub(crate) enum ClusterCommand {
     /// Show one cluster
     #[command(after_help = help::SHOW)]
     Show(Named),
-    /// Change a cluster's size or Airflow options
+    /// Change a cluster's size, Airflow options or tags
     #[command(after_help = help::UPDATE)]
     Update(change::UpdateArgs),
     /// Start a stopped cluster

@@ -118,6 +118,13 @@ fn details(cluster: &ClusterView, now: DateTime<Utc>) -> String {
             .iter()
             .map(|(key, value)| format!("Option     {key} = {value}")),
     );
+    lines.extend(
+        cluster
+            .spec
+            .tags
+            .iter()
+            .map(|(key, value)| format!("Tag        {key}={value}")),
+    );
     lines.join("\n")
 }
 
