@@ -7,6 +7,7 @@ use std::time::Duration;
 use updraft_authz::SigningKey;
 use updraft_model::{ClusterId, DagSource};
 use updraft_sso::SignInQuota;
+use updraft_sso::outbound::{Outbound, OutboundPolicy};
 use updraft_store::secrets::MasterKey;
 use url::Url;
 
@@ -25,6 +26,8 @@ pub struct AppConfig {
     /// What tenants entrust to us lies encrypted under it.
     pub master_key: Arc<MasterKey>,
     pub sign_in_quota: SignInQuota,
+    /// The way to every address that a tenant names.
+    pub outbound: Outbound,
 }
 
 // === impl AppConfig ===
@@ -46,6 +49,7 @@ impl AppConfig {
             session_key,
             master_key,
             sign_in_quota: SignInQuota::default(),
+            outbound: Outbound::new(OutboundPolicy::default()),
         }
     }
 

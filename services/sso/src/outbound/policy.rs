@@ -1,9 +1,11 @@
 //! Which destinations are reached.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use url::{Host, Url};
 
@@ -27,9 +29,10 @@ pub struct OutboundLimits {
     pub body: usize,
 }
 
-/// A destination that the installation opens: `127.0.0.1:9000`, `[fd00::7]:8080`, `idp.corp.internal` (any port). It may
-/// be private and spoken to without TLS.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A destination that the installation opens (`updraft up --outbound-allow`, `outbound_allow` in control's file):
+/// `127.0.0.1:9000`, `[fd00::7]:8080`, `idp.corp.internal` (any port). It may be private and spoken to without TLS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Destination {
     host: Host,
     port: Option<u16>,
@@ -124,6 +127,29 @@ impl FromStr for Destination {
             host: without_dot(host),
             port: url.port(),
         })
+    }
+}
+
+impl TryFrom<String> for Destination {
+    type Error = DestinationError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Destination> for String {
+    fn from(destination: Destination) -> Self {
+        destination.to_string()
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => write!(formatter, "{}:{port}", self.host),
+            None => self.host.fmt(formatter),
+        }
     }
 }
 
