@@ -88,7 +88,7 @@ pub async fn lock_quota(connection: &mut PgConnection, tenant: TenantId) -> Resu
     quota(row.max_clusters, row.max_nodes)
 }
 
-fn quota(max_clusters: i32, max_nodes: i32) -> Result<Quota, StoreError> {
+pub(crate) fn quota(max_clusters: i32, max_nodes: i32) -> Result<Quota, StoreError> {
     let unsigned = |number: i32| u32::try_from(number).map_err(|_| StoreError::Corrupt { what: "quota" });
     Ok(Quota {
         max_clusters: unsigned(max_clusters)?,
@@ -96,6 +96,6 @@ fn quota(max_clusters: i32, max_nodes: i32) -> Result<Quota, StoreError> {
     })
 }
 
-fn signed(number: u32) -> Result<i32, StoreError> {
+pub(crate) fn signed(number: u32) -> Result<i32, StoreError> {
     i32::try_from(number).map_err(|_| StoreError::Corrupt { what: "quota" })
 }
