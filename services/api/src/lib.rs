@@ -2,6 +2,7 @@
 //! each other ([`edge`]), and RFC 9457 problems ([`Problem`]). No logic.
 
 pub mod agent;
+pub mod audit;
 pub mod edge;
 mod problem;
 pub mod rest;

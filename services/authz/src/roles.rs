@@ -41,6 +41,7 @@ pub enum Why {
 pub enum TenantAction {
     CreateCluster,
     ManagePeople,
+    ReadAuditLog,
 }
 
 /// What is done to one cluster.
@@ -79,6 +80,8 @@ pub fn tenant_allows(actor: &Actor, action: TenantAction) -> bool {
 
 fn tenant_role_allows(role: TenantRole, action: TenantAction) -> bool {
     match action {
-        TenantAction::CreateCluster | TenantAction::ManagePeople => role == TenantRole::Owner,
+        TenantAction::CreateCluster | TenantAction::ManagePeople | TenantAction::ReadAuditLog => {
+            role == TenantRole::Owner
+        }
     }
 }

@@ -94,6 +94,10 @@ number_id!(
     EventId
 );
 number_id!(
+    /// Position in the audit log.
+    AuditId
+);
+number_id!(
     /// Counts the changes of one cluster's spec; agents refuse older ones.
     Generation
 );

@@ -80,8 +80,9 @@ fn rate(refill: Duration, burst: NonZeroU32) -> Quota {
     Quota::with_period(refill).unwrap_or(fallback).allow_burst(burst)
 }
 
-/// One subscriber has a whole IPv6 /64.
-fn network(address: IpAddr) -> IpAddr {
+/// What counts as one address: one subscriber has a whole IPv6 /64.
+#[must_use]
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) >> 64 << 64).into()),

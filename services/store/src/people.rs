@@ -131,6 +131,27 @@ pub async fn home_tenant(
     .transpose()
 }
 
+/// The tenant of the account with this address, if there is one. Asked alike for addresses that are known and not.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn tenant_of_address(
+    connection: &mut PgConnection,
+    email: &str,
+) -> Result<Option<TenantId>, StoreError> {
+    let tenant = sqlx::query_scalar!(
+        "select m.tenant_id
+         from memberships m join users u on u.id = m.user_id
+         where u.email = $1 and u.origin = 'local'
+         order by m.created_at, m.tenant_id
+         limit 1",
+        email
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(tenant.map(TenantId))
+}
+
 /// # Errors
 /// When the database cannot be asked.
 pub async fn find_member(
@@ -246,4 +267,23 @@ pub async fn first_owner(connection: &mut PgConnection, tenant: TenantId) -> Res
     .fetch_optional(connection)
     .await?;
     owner.map(UserId).ok_or(StoreError::Missing { what: "owner" })
+}
+
+/// # Errors
+/// [`StoreError::Missing`] when the person is no member.
+pub async fn set_tenant_role(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    user: UserId,
+    role: TenantRole,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "update memberships set role = $3 where tenant_id = $1 and user_id = $2",
+        tenant.0,
+        user.0,
+        text("tenant role", &role)?,
+    )
+    .execute(connection)
+    .await?;
+    one_row("person", done.rows_affected())
 }
