@@ -29,6 +29,8 @@ _UNACKNOWLEDGED = "unacked"
 _UNACKNOWLEDGED_INDEX = "unacked_index"
 # Pause (seconds) between looks for tasks that a worker took and does not begin.
 _LOOK = 10.0
+# What a worker says of a task that it runs or will run.
+_HAS = ("active", "reserved")
 # How long workers have to say what they have.
 _ANSWER = 3.0
 
@@ -133,11 +135,15 @@ class UpdraftCeleryExecutor(CeleryExecutor):
         return {_task_id(json.loads(message)[0]): tag for tag, message in messages.items()}
 
     def _unknown_to_workers(self, task_ids: set[str]) -> set[str]:
-        """What no worker says it has. Should one have been too busy to answer, Airflow lets only one of two begin."""
+        """What no worker says it has. Should one have been too busy to answer, Airflow lets only one of two begin.
+
+        A worker that lost its connection drops what it had not begun, but remembers it, neither active nor reserved.
+        """
         if not task_ids:
             return set()
         answers = self.celery_app.control.inspect(timeout=_ANSWER).query_task(*task_ids) or {}
-        return task_ids - {task_id for tasks in answers.values() for task_id in tasks}
+        states = {task_id: state for tasks in answers.values() for task_id, (state, _) in tasks.items()}
+        return {task_id for task_id in task_ids if states.get(task_id) not in _HAS}
 
     def _forget(self, tag: bytes) -> None:
         with self.celery_app.connection_for_write() as connection:
