@@ -10,12 +10,28 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use updraft_model::SamlConfig;
 
-use crate::{Check, Refusal, VouchedIdentity};
-
+mod assertion;
+mod attributes;
+mod check;
+mod decryption;
+mod logout;
+mod metadata;
+mod name_id;
+mod pins;
+mod redirect;
+mod request;
+mod response;
+mod signature;
 mod sp_key;
+mod time;
+mod xml;
 
+pub use check::test;
+pub use logout::{logout_request, logout_response, verify_logout};
+pub use metadata::{metadata, read_metadata};
+pub use request::begin;
+pub use response::finish;
 pub use sp_key::SpKey;
 
 /// How far two clocks may be apart.
@@ -94,96 +110,4 @@ pub struct LogoutSubject {
 pub struct LogoutBegun {
     pub url: String,
     pub request_id: String,
-}
-
-/// Where to send the browser to sign in. `relay_state` (at most 80 bytes) comes back beside the response.
-///
-/// # Errors
-/// The configuration names no address to go to.
-pub fn begin(
-    _config: &SamlConfig,
-    _sp: &ServiceProvider,
-    _relay_state: &str,
-    _now: DateTime<Utc>,
-) -> Result<Begun, Refusal> {
-    Err(unavailable())
-}
-
-/// Whom a response (form field `SAMLResponse`, as it came) vouches for. Without an attempt it has to be unsolicited, and the
-/// provider allowed to begin.
-///
-/// # Errors
-/// Why it was not believed.
-pub fn finish(
-    _config: &SamlConfig,
-    _sp: &ServiceProvider,
-    _form_response: &str,
-    _attempt: Option<&Attempt>,
-    _now: DateTime<Utc>,
-) -> Result<(VouchedIdentity, AssertionUse), Refusal> {
-    Err(unavailable())
-}
-
-/// What to give to the provider.
-#[must_use]
-pub fn metadata(_sp: &ServiceProvider) -> String {
-    String::new()
-}
-
-/// Reads what a provider says of itself.
-///
-/// # Errors
-/// What the metadata lacks.
-pub fn read_metadata(_xml: &str) -> Result<SamlConfig, Refusal> {
-    Err(unavailable())
-}
-
-/// What can be said of a configuration without asking anyone.
-#[must_use]
-pub fn test(_config: &SamlConfig, _sp: &ServiceProvider, _now: DateTime<Utc>) -> Vec<Check> {
-    Vec::new()
-}
-
-/// Asks the provider to sign a person out; none if it has no address for that.
-///
-/// # Errors
-/// The key cannot sign.
-pub fn logout_request(
-    _config: &SamlConfig,
-    _sp: &ServiceProvider,
-    _subject: &LogoutSubject,
-    _relay_state: &str,
-    _now: DateTime<Utc>,
-) -> Result<Option<LogoutBegun>, Refusal> {
-    Err(unavailable())
-}
-
-/// Reads what came to the logout address: `query` is the query string, byte for byte.
-///
-/// # Errors
-/// Why it was not believed.
-pub fn verify_logout(
-    _config: &SamlConfig,
-    _sp: &ServiceProvider,
-    _query: &str,
-    _now: DateTime<Utc>,
-) -> Result<LogoutMessage, Refusal> {
-    Err(unavailable())
-}
-
-/// The answer to a provider's logout request, as an address for the browser; none if the provider has none.
-///
-/// # Errors
-/// The key cannot sign.
-pub fn logout_response(
-    _config: &SamlConfig,
-    _sp: &ServiceProvider,
-    _request: &LogoutRequest,
-    _now: DateTime<Utc>,
-) -> Result<Option<String>, Refusal> {
-    Err(unavailable())
-}
-
-fn unavailable() -> Refusal {
-    Refusal::new("saml.unavailable", "SAML is not available yet.")
 }
