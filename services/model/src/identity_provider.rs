@@ -26,7 +26,8 @@ pub struct OidcConfig {
     /// The claim with the person's groups, in the ID token or from userinfo. None: this provider has no groups.
     #[serde(default)]
     pub groups_claim: Option<String>,
-    /// Google: only people of these hosted domains (claim `hd`). Empty: everyone the provider knows.
+    /// Only people of these hosted domains (claim `hd`). Empty: everyone the provider knows, but nobody with Google, which
+    /// knows everyone.
     #[serde(default)]
     pub hosted_domains: Vec<String>,
 }

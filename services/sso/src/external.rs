@@ -68,3 +68,30 @@ impl Refusal {
         }
     }
 }
+
+// === impl Check ===
+
+impl Check {
+    #[must_use]
+    pub fn good(name: &'static str, text: impl Into<String>) -> Self {
+        Self::new(name, CheckOutcome::Good, text)
+    }
+
+    #[must_use]
+    pub fn warning(name: &'static str, text: impl Into<String>) -> Self {
+        Self::new(name, CheckOutcome::Warning, text)
+    }
+
+    #[must_use]
+    pub fn bad(name: &'static str, text: impl Into<String>) -> Self {
+        Self::new(name, CheckOutcome::Bad, text)
+    }
+
+    fn new(name: &'static str, outcome: CheckOutcome, text: impl Into<String>) -> Self {
+        Self {
+            name,
+            outcome,
+            text: text.into(),
+        }
+    }
+}

@@ -1,18 +1,27 @@
 //! The relying party.
 
+use std::future::Future;
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use updraft_model::OidcConfig;
 use url::Url;
 
-use super::{Attempt, Begun, Callback, LogoutToken, Refreshed};
+use super::directory::Directory;
+use super::finish::Finish;
+use super::refresh::Known;
+use super::{Attempt, Begun, Callback, LogoutToken, Refreshed, authorize, checks, explain, logout, refusals};
 use crate::outbound::Outbound;
 use crate::{Check, Refusal, VouchedIdentity};
+
+/// For all requests of one call together, so that a slow provider costs a person's patience and nothing else.
+pub(super) const LONGEST: Duration = Duration::from_secs(15);
 
 /// Signs people in through their tenant's provider. Cheap to clone; clones share what was discovered.
 #[derive(Clone, Debug)]
 pub struct Oidc {
-    outbound: Outbound,
+    directory: Directory,
 }
 
 /// What a test sign-in brought.
@@ -28,7 +37,9 @@ pub struct Explained {
 impl Oidc {
     #[must_use]
     pub fn new(outbound: Outbound) -> Self {
-        Self { outbound }
+        Self {
+            directory: Directory::new(outbound),
+        }
     }
 
     /// Begins a sign-in. The redirect address has to be this provider's own (not shared with another provider), and is
@@ -43,8 +54,8 @@ impl Oidc {
         hint: Option<&str>,
         now: DateTime<Utc>,
     ) -> Result<Begun, Refusal> {
-        let _ = (config, redirect_uri, hint, now);
-        Err(unavailable())
+        let document = bounded(self.directory.document(config)).await?;
+        Ok(authorize::begin(config, &document, redirect_uri, hint, now))
     }
 
     /// Trades what the browser brought for an identity. The attempt is the one that this browser began, and is used up
@@ -60,8 +71,16 @@ impl Oidc {
         callback: &Callback,
         now: DateTime<Utc>,
     ) -> Result<VouchedIdentity, Refusal> {
-        let _ = (config, secret, attempt, callback, now);
-        Err(unavailable())
+        let finish = Finish {
+            config,
+            secret,
+            attempt,
+            callback,
+            now,
+        };
+        bounded(finish.run(&self.directory))
+            .await
+            .map(|(identity, _)| identity)
     }
 
     /// [`Self::finish`], and what of it is good, missing or wrong, for whoever sets the provider up.
@@ -73,10 +92,14 @@ impl Oidc {
         callback: &Callback,
         now: DateTime<Utc>,
     ) -> Explained {
-        Explained {
-            checks: Vec::new(),
-            identity: self.finish(config, secret, attempt, callback, now).await,
-        }
+        let finish = Finish {
+            config,
+            secret,
+            attempt,
+            callback,
+            now,
+        };
+        explain::explain(config, bounded(finish.run(&self.directory)).await)
     }
 
     /// Asks the provider again about a person.
@@ -91,8 +114,14 @@ impl Oidc {
         refresh_token: &SecretString,
         now: DateTime<Utc>,
     ) -> Result<Refreshed, Refusal> {
-        let _ = (config, secret, subject, refresh_token, now);
-        Err(unavailable())
+        let known = Known {
+            config,
+            secret,
+            subject,
+            refresh_token,
+            now,
+        };
+        bounded(known.ask(&self.directory)).await
     }
 
     /// Where to send a browser to end the session at the provider too. None: this provider offers no such place.
@@ -106,25 +135,25 @@ impl Oidc {
         return_to: &Url,
         state: Option<&str>,
     ) -> Result<Option<Url>, Refusal> {
-        let _ = (config, id_token, return_to, state);
-        Err(unavailable())
+        let document = bounded(self.directory.document(config)).await?;
+        let place = document.end_session_endpoint.clone();
+        Ok(place.map(|place| logout::url(place, config, id_token, return_to, state)))
     }
 
     /// Verifies a back-channel logout token (OpenID Connect Back-Channel Logout 1.0, section 2.6).
     ///
     /// # Errors
-    /// A refusal with a code that begins with `oidc.logout_` or names what is wrong with the token.
+    /// A refusal with a code that begins with `oidc.`.
     pub async fn verify_logout_token(
         &self,
         config: &OidcConfig,
         token: &str,
         now: DateTime<Utc>,
     ) -> Result<LogoutToken, Refusal> {
-        let _ = (config, token, now);
-        Err(unavailable())
+        bounded(logout::verify(&self.directory, config, token, now)).await
     }
 
-    /// "Test this connection": all that can be known without a person signing in.
+    /// "Test this connection": all that can be known without a person signing in. Takes no time over 15 s.
     pub async fn test(
         &self,
         config: &OidcConfig,
@@ -132,14 +161,12 @@ impl Oidc {
         redirect_uri: &Url,
         now: DateTime<Utc>,
     ) -> Vec<Check> {
-        let _ = (config, secret, redirect_uri, now);
-        Vec::new()
+        checks::run(&self.directory, config, secret, redirect_uri, now).await
     }
 }
 
-fn unavailable() -> Refusal {
-    Refusal::new(
-        "oidc.unavailable",
-        "sign-in through a provider is not available yet",
-    )
+async fn bounded<T>(asked: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    tokio::time::timeout(LONGEST, asked)
+        .await
+        .unwrap_or_else(|_| Err(refusals::slow()))
 }

@@ -12,9 +12,23 @@
 //! bound to the browser and used once; so are refresh tokens.
 
 mod attempt;
+mod authorize;
+mod checks;
+mod claims;
 mod client;
+mod directory;
+mod document;
+mod explain;
+mod finish;
+mod id_token;
+mod identity;
+mod keys;
 mod logout;
 mod refresh;
+mod refusals;
+mod signed;
+mod token_endpoint;
+mod userinfo;
 
 pub use attempt::{Attempt, Begun, Callback};
 pub use client::{Explained, Oidc};

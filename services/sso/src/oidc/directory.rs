@@ -1,0 +1,172 @@
+//! Discovered documents and keys, kept for minutes in memory, shared by all tenants: they are the issuer's own words.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use tokio::time::Instant;
+use updraft_model::OidcConfig;
+use url::Url;
+
+use super::claims::Claims;
+use super::document::{Document, discovery_url};
+use super::keys::{KeyDocument, KeySet};
+use super::refusals::{failing, proof, unasked, unexpected};
+use super::signed::{Signed, Unverified};
+use crate::Refusal;
+use crate::outbound::{Outbound, OutboundRequest, OutboundResponse};
+
+const FRESH: Duration = Duration::from_secs(10 * 60);
+/// Looks at one provider's keys per minute, however many tokens name a key that nobody knows.
+const LOOKS: NonZeroU32 = NonZeroU32::new(5).unwrap();
+/// More than there are providers; beyond it, everything is discovered again.
+const REMEMBERED: usize = 1024;
+
+/// What is known of providers.
+#[derive(Clone, Debug)]
+pub(super) struct Directory {
+    pub(super) outbound: Outbound,
+    documents: Memory<Document>,
+    keys: Memory<KeySet>,
+    looks: Arc<DefaultKeyedRateLimiter<String>>,
+}
+
+struct Memory<T>(Arc<Mutex<Known<T>>>);
+
+type Known<T> = HashMap<String, (Instant, Arc<T>)>;
+
+// === impl Directory ===
+
+impl Directory {
+    pub(super) fn new(outbound: Outbound) -> Self {
+        Self {
+            outbound,
+            documents: Memory::default(),
+            keys: Memory::default(),
+            looks: Arc::new(RateLimiter::keyed(Quota::per_minute(LOOKS))),
+        }
+    }
+
+    /// # Errors
+    /// When the provider cannot be asked, or is not the configured one.
+    pub(super) async fn document(&self, config: &OidcConfig) -> Result<Arc<Document>, Refusal> {
+        if let Some(known) = self.documents.get(&config.issuer) {
+            return known.check(config).map(|()| known);
+        }
+        let (_, document) = self.discover(config).await?;
+        document.check(config)?;
+        Ok(self.documents.put(&config.issuer, document))
+    }
+
+    /// Asks, whatever is known; and the answer as it came.
+    pub(super) async fn discover(
+        &self,
+        config: &OidcConfig,
+    ) -> Result<(OutboundResponse, Document), Refusal> {
+        let answer = self
+            .get(discovery_url(&config.issuer)?, "discovery document")
+            .await?;
+        let document = answer.json().map_err(|_| unexpected("discovery document"))?;
+        Ok((answer, document))
+    }
+
+    /// Verifies a token's signature, with newer keys if it names one that is not known.
+    ///
+    /// # Errors
+    /// `oidc.unknown_key`, `oidc.wrong_signature`, or when the keys cannot be had.
+    pub(super) async fn verify(&self, document: &Document, token: &Signed<'_>) -> Result<Claims, Refusal> {
+        let keys = match self.keys.get(document.jwks_uri.as_str()) {
+            Some(keys) => keys,
+            None => self.fetch_keys(&document.jwks_uri).await?,
+        };
+        match token.verify(&keys) {
+            Ok(claims) => Ok(claims),
+            Err(Unverified::Refused(refusal)) => Err(refusal),
+            Err(Unverified::UnknownKey) => self.verify_with_newer(document, token).await,
+        }
+    }
+
+    async fn verify_with_newer(&self, document: &Document, token: &Signed<'_>) -> Result<Claims, Refusal> {
+        let unknown = || {
+            proof(
+                "oidc.unknown_key",
+                "it is signed with a key that the provider does not publish",
+            )
+        };
+        if self.looks.len() > REMEMBERED {
+            self.looks.retain_recent();
+        }
+        let url = document.jwks_uri.to_string();
+        self.looks.check_key(&url).map_err(|_| unknown())?;
+        let keys = self.fetch_keys(&document.jwks_uri).await?;
+        token.verify(&keys).map_err(|error| match error {
+            Unverified::Refused(refusal) => refusal,
+            Unverified::UnknownKey => unknown(),
+        })
+    }
+
+    /// Fetches and remembers.
+    pub(super) async fn fetch_keys(&self, url: &Url) -> Result<Arc<KeySet>, Refusal> {
+        let answer = self.get(url.clone(), "key document").await?;
+        let keys: KeyDocument = answer.json().map_err(|_| unexpected("key document"))?;
+        Ok(self.keys.put(url.as_str(), keys.into()))
+    }
+
+    async fn get(&self, url: Url, what: &str) -> Result<OutboundResponse, Refusal> {
+        let answer = self
+            .outbound
+            .fetch(OutboundRequest::get(url))
+            .await
+            .map_err(unasked)?;
+        match answer.status.as_u16() {
+            200 => Ok(answer),
+            500.. => Err(failing(what)),
+            _ => Err(unexpected(what)),
+        }
+    }
+}
+
+// === impl Memory ===
+
+impl<T> Memory<T> {
+    fn get(&self, name: &str) -> Option<Arc<T>> {
+        let known = self.lock();
+        let (at, value) = known.get(name)?;
+        (at.elapsed() < FRESH).then(|| value.clone())
+    }
+
+    fn put(&self, name: &str, value: T) -> Arc<T> {
+        let value = Arc::new(value);
+        let mut known = self.lock();
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(name.to_owned(), (Instant::now(), value.clone()));
+        value
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Default for Memory<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T> Clone for Memory<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> fmt::Debug for Memory<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Memory({})", self.lock().len())
+    }
+}
