@@ -1,12 +1,12 @@
 //! What edges and control say to each other, over the internal listener under `/edge/v1`.
 //!
 //! `GET /edge/v1/snapshot?after=<version>` is a long poll (25 s) for the whole [`Snapshot`], which the edge keeps on
-//! disk (0600) and works from while control is gone. `POST /edge/v1/handover` redeems a hand-over code. Both carry
-//! `Authorization: Bearer <edge token>`.
+//! disk (0600) and works from while control is gone. `POST /edge/v1/handover` redeems a hand-over code, `POST
+//! /edge/v1/token-uses` tells which API tokens were used. All carry `Authorization: Bearer <edge token>`.
 
 use serde::{Deserialize, Serialize};
 use updraft_authz::{Policy, PublicKey, SigningKey};
-use updraft_model::{ClusterId, ClusterName, Failure, TenantId};
+use updraft_model::{ClusterId, ClusterName, Failure, TenantId, TokenId};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -66,4 +66,17 @@ pub struct HandoverRedeemed {
     pub session_token: String,
     /// Unix seconds.
     pub expires_at: i64,
+}
+
+/// API tokens that were used at an edge since it last said so.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TokenUses {
+    pub uses: Vec<TokenUse>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct TokenUse {
+    pub token: TokenId,
+    /// Unix seconds of the last one.
+    pub at: i64,
 }

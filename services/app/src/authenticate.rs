@@ -7,7 +7,7 @@ use updraft_store::PgConnection;
 use updraft_store::api_tokens::{self, LiveToken};
 use updraft_store::sessions::{self, LiveSession};
 
-use crate::{App, AppError};
+use crate::{App, AppError, audit};
 
 impl App {
     /// Whose session or API token this is, with the rights they have now.
@@ -19,8 +19,8 @@ impl App {
             return self.authenticate_session(text).await;
         };
         let mut connection = self.store().connection().await?;
-        let token = api_tokens::find_live(&mut connection, &token.hash(), self.now()).await?;
-        token.map(token_actor).ok_or(AppError::NotSignedIn)
+        let token = api_tokens::find_live(&mut connection, &token.hash().0, self.now()).await?;
+        recognised(token.map(token_actor))
     }
 
     /// The same for sessions alone: what a browser's cookie may hold.
@@ -31,8 +31,14 @@ impl App {
         let token = SessionToken::parse(text).ok_or(AppError::NotSignedIn)?;
         let mut connection = self.store().connection().await?;
         let session = sessions::find_by_token(&mut connection, &token.hash(), self.now()).await?;
-        session.map(session_actor).ok_or(AppError::NotSignedIn)
+        recognised(session.map(session_actor))
     }
+}
+
+fn recognised(actor: Option<Actor>) -> Result<Actor, AppError> {
+    let actor = actor.ok_or(AppError::NotSignedIn)?;
+    audit::recognise(&actor);
+    Ok(actor)
 }
 
 /// Who acts with a credential that was good before; nobody when it is no longer.
@@ -51,7 +57,7 @@ pub(crate) async fn actor_again(
     })
 }
 
-fn session_actor(session: LiveSession) -> Actor {
+pub(crate) fn session_actor(session: LiveSession) -> Actor {
     Actor {
         user: session.user,
         tenant: session.tenant,

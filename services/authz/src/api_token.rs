@@ -7,6 +7,9 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 
 const PREFIX: &str = "upd_t_";
@@ -14,6 +17,10 @@ const PREFIX: &str = "upd_t_";
 const BODY: usize = 43;
 const CHECKSUM: usize = 6;
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// SHA-256 of a token's text; as text, base64url.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenHash(pub [u8; 32]);
 
 /// An API token's text. Never shown by `Debug`.
 #[derive(Clone, PartialEq, Eq)]
@@ -30,6 +37,12 @@ impl ApiToken {
         Self(text)
     }
 
+    /// Whether the text claims to be an API token.
+    #[must_use]
+    pub fn has_prefix(text: &str) -> bool {
+        text.starts_with(PREFIX)
+    }
+
     /// `None` when the text cannot be a token; whether it is one, only control and the policy know.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -41,8 +54,8 @@ impl ApiToken {
 
     /// What is stored, and what edges look up.
     #[must_use]
-    pub fn hash(&self) -> [u8; 32] {
-        Sha256::digest(self.0.as_bytes()).into()
+    pub fn hash(&self) -> TokenHash {
+        TokenHash(Sha256::digest(self.0.as_bytes()).into())
     }
 
     /// The last four characters, to recognise it by.
@@ -60,6 +73,29 @@ impl ApiToken {
 impl fmt::Debug for ApiToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ApiToken").finish_non_exhaustive()
+    }
+}
+
+// === impl TokenHash ===
+
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TokenHash").finish_non_exhaustive()
+    }
+}
+
+impl Serialize for TokenHash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for TokenHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(de::Error::custom)?;
+        let bytes = <[u8; 32]>::try_from(bytes).map_err(|_| de::Error::custom("not 32 bytes"))?;
+        Ok(Self(bytes))
     }
 }
 

@@ -12,13 +12,14 @@ mod policy;
 mod roles;
 mod rules;
 mod tokens;
+mod visitor;
 
-pub use api_token::ApiToken;
+pub use api_token::{ApiToken, TokenHash};
 pub use credential::Credential;
 pub use effective::{CompiledRules, PersonRules, effective_role};
 pub use explain::{Outcome, Reason, explain};
 pub use keys::{KeyError, PublicKey, SigningKey};
-pub use policy::{ClusterPolicy, Policy};
+pub use policy::{ClusterPolicy, Policy, TokenPolicy};
 pub use roles::{
     Actor, ClusterAction, Grant, TenantAction, Why, cluster_allows, cluster_role, tenant_allows,
 };
@@ -27,3 +28,4 @@ pub use tokens::{
     AIRFLOW_ISSUER, AirflowClaims, SESSION_AUDIENCE, SESSION_ISSUER, SessionClaims, TokenError,
     airflow_audience, mint_airflow_token, mint_session_token, verify_session_token,
 };
+pub use visitor::{Proof, Visitor};

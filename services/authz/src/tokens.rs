@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use updraft_model::{ClusterId, ClusterRole, SessionId, TenantId, UserId};
 
-use crate::{PublicKey, SigningKey};
+use crate::{PublicKey, SigningKey, Visitor};
 
 /// `iss` of tokens the edge gives to Airflow. The Airflow auth manager accepts no other.
 pub const AIRFLOW_ISSUER: &str = "updraft-edge";
@@ -74,7 +74,7 @@ pub fn mint_session_token(key: &SigningKey, claims: &SessionClaims) -> Result<St
 /// When the key cannot sign.
 pub fn mint_airflow_token(
     key: &SigningKey,
-    session: &SessionClaims,
+    visitor: &Visitor,
     cluster: ClusterId,
     role: ClusterRole,
     now: DateTime<Utc>,
@@ -82,9 +82,9 @@ pub fn mint_airflow_token(
     let claims = AirflowClaims {
         iss: AIRFLOW_ISSUER.into(),
         aud: airflow_audience(cluster),
-        sub: session.sub,
-        email: session.email.clone(),
-        name: session.name.clone(),
+        sub: visitor.user,
+        email: visitor.email.clone(),
+        name: visitor.name.clone(),
         role,
         iat: now.timestamp(),
         exp: (now + Duration::seconds(60)).timestamp(),

@@ -118,7 +118,13 @@ async fn edge(port: u16, upstream: &str, workers: usize, airflow: Option<(&str, 
     std::thread::spawn(move || {
         for _ in std::io::stdin().lines() {
             let now = Utc::now();
-            let token = mint_airflow_token(&airflow_key, &claims, ClusterId(1), ClusterRole::Admin, now);
+            let token = mint_airflow_token(
+                &airflow_key,
+                &claims.clone().into(),
+                ClusterId(1),
+                ClusterRole::Admin,
+                now,
+            );
             println!("Bearer {}", token.unwrap());
         }
     });
@@ -148,7 +154,7 @@ fn snapshot(host: &str, upstream: &str, session_key: &SigningKey) -> Snapshot {
             )]
             .into(),
             members: [(TENANT, [(PERSON, TenantRole::Owner)].into())].into(),
-            revoked_sessions: [].into(),
+            ..Policy::default()
         },
         airflow_key: SigningKey::from_seed("airflow", &rand::random()).unwrap(),
         session_keys: vec![session_key.public().clone()],

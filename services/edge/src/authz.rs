@@ -6,7 +6,7 @@
 use http::Method;
 use http::header::{self, HeaderMap};
 use updraft_api::edge::{Route, RouteState};
-use updraft_authz::SessionClaims;
+use updraft_authz::Visitor;
 use updraft_model::{ClusterId, ClusterRole};
 
 use crate::config::Scheme;
@@ -15,11 +15,11 @@ use crate::table::Table;
 /// Who asks, once the token was verified.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Caller<'a> {
-    pub(crate) claims: &'a SessionClaims,
+    pub(crate) visitor: &'a Visitor,
     pub(crate) credential: Credential,
 }
 
-/// How the session came. A browser sends cookies without being asked, so they need proof of intent.
+/// How it came. A browser sends cookies without being asked, so they need proof of intent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Credential {
     Cookie,
@@ -67,7 +67,7 @@ pub(crate) fn decide<'a>(request: Request<'_>, caller: Option<Caller<'_>>, table
     if !table.knows_host(request.host) {
         return Decision::NotFound;
     }
-    let Some(caller) = caller.filter(|c| table.policy.is_live(c.claims)) else {
+    let Some(caller) = caller.filter(|c| table.policy.is_live(c.visitor)) else {
         return if is_navigation(request.method, request.headers) {
             Decision::SignIn
         } else {
@@ -77,12 +77,12 @@ pub(crate) fn decide<'a>(request: Request<'_>, caller: Option<Caller<'_>>, table
     if let Some(why) = forgery(request, caller.credential) {
         return Decision::Forbidden(why);
     }
-    let Some((role, _)) = table.policy.role_on(caller.claims, request.cluster) else {
+    let Some((role, _)) = table.policy.role_on(caller.visitor, request.cluster) else {
         return Decision::NotFound;
     };
     match table
         .route(request.host, request.cluster)
-        .filter(|r| r.tenant == caller.claims.tenant)
+        .filter(|r| r.tenant == caller.visitor.tenant)
     {
         None => Decision::NotFound,
         Some(route) => match &route.state {

@@ -9,6 +9,7 @@ use chrono::Utc;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use thiserror::Error;
+use tokio::time::{Instant, Sleep};
 use updraft_model::{ClusterId, ClusterRole};
 
 use crate::pool::Lease;
@@ -25,6 +26,8 @@ pub(crate) struct Streamed {
     incoming: Incoming,
     lease: Option<Lease>,
     permit: Permit,
+    /// Made when the upstream first keeps silent.
+    recheck: Option<Pin<Box<Sleep>>>,
 }
 
 /// The right under which an exchange was begun, to be looked at again while it lasts.
@@ -61,6 +64,7 @@ impl Body {
             incoming,
             lease: Some(lease),
             permit,
+            recheck: None,
         }))
     }
 }
@@ -99,7 +103,9 @@ impl HttpBody for Body {
 
 impl Streamed {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = std::task::ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+            return self.poll_silent(cx);
+        };
         if frame.is_none() || self.incoming.is_end_stream() {
             if let (Some(lease), false) = (self.lease.take(), matches!(frame, Some(Err(_)))) {
                 lease.release();
@@ -108,6 +114,21 @@ impl Streamed {
             return Poll::Ready(Some(Err(BodyError::Revoked)));
         }
         Poll::Ready(frame.map(|f| f.map_err(BodyError::from)))
+    }
+
+    /// Nothing to send: a stream must not stay open for somebody who may no longer read it.
+    fn poll_silent(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let pause = self.permit.state.config.limits.recheck;
+        let recheck = self
+            .recheck
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(pause)));
+        while recheck.as_mut().poll(cx).is_ready() {
+            if !self.permit.holds() {
+                return Poll::Ready(Some(Err(BodyError::Revoked)));
+            }
+            recheck.as_mut().reset(Instant::now() + pause);
+        }
+        Poll::Pending
     }
 }
 
@@ -118,10 +139,10 @@ impl Permit {
     pub(crate) fn holds(&mut self) -> bool {
         let count = self.state.change_count();
         if count == self.seen {
-            return self.session.claims.exp > Utc::now().timestamp();
+            return self.session.visitor.expires_at > Utc::now().timestamp();
         }
         self.seen = count;
         self.state
-            .still_allows(&self.session.claims, self.cluster, self.role, Utc::now())
+            .still_allows(&self.session.visitor, self.cluster, self.role, Utc::now())
     }
 }

@@ -45,6 +45,10 @@ pub struct Limits {
     /// How long open requests may go on after the stop signal.
     pub drain: Duration,
     pub connections: usize,
+    /// How often the right to a stream that says nothing is looked at again.
+    pub recheck: Duration,
+    /// How often control is told which API tokens were used.
+    pub token_uses: Duration,
 }
 
 // === impl EdgeConfig ===
@@ -89,6 +93,8 @@ impl Default for Limits {
             answer: Duration::from_secs(120),
             drain: Duration::from_secs(10),
             connections: 8192,
+            recheck: Duration::from_secs(5),
+            token_uses: Duration::from_secs(30),
         }
     }
 }

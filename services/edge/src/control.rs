@@ -10,7 +10,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
-use updraft_api::edge::{HandoverRedeemed, RedeemHandover, Snapshot};
+use updraft_api::edge::{HandoverRedeemed, RedeemHandover, Snapshot, TokenUses};
 use url::Url;
 
 use crate::error::ControlError;
@@ -18,6 +18,7 @@ use crate::error::ControlError;
 /// A long poll lasts 25 s.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(35);
 const REDEEM_TIMEOUT: Duration = Duration::from_secs(5);
+const REPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) struct ControlClient {
     base: String,
@@ -60,6 +61,17 @@ impl ControlClient {
             .await?;
         match status {
             StatusCode::OK | StatusCode::CREATED => parse(&body),
+            other => Err(ControlError::Refused(other)),
+        }
+    }
+
+    pub(crate) async fn report_token_uses(&self, uses: &TokenUses) -> Result<(), ControlError> {
+        let body = serde_json::to_vec(uses).map_err(ControlError::Malformed)?;
+        let (status, _) = self
+            .call(Method::POST, "/edge/v1/token-uses", body.into(), REPORT_TIMEOUT)
+            .await?;
+        match status {
+            StatusCode::NO_CONTENT => Ok(()),
             other => Err(ControlError::Refused(other)),
         }
     }

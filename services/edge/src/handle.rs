@@ -162,7 +162,7 @@ async fn airflow(
     }
     let found = session::find(worker, table, visit.headers, host, Utc::now());
     let caller = found.as_ref().map(|(session, credential)| Caller {
-        claims: &session.claims,
+        visitor: &session.visitor,
         credential: *credential,
     });
     let facts = authz::Request {
@@ -181,6 +181,7 @@ async fn airflow(
             },
             Some((session, _)),
         ) => {
+            session.note_use(&worker.state.token_uses, Utc::now());
             let Some(passage) = passage(
                 worker,
                 table,

@@ -23,6 +23,7 @@ mod snapshot;
 mod state;
 mod table;
 mod token;
+mod token_uses;
 mod websocket;
 
 pub use config::{EdgeConfig, Limits, Scheme};

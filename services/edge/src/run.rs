@@ -15,6 +15,7 @@ use crate::listeners::Listeners;
 use crate::serve::Workers;
 use crate::snapshot::{SnapshotFile, follow};
 use crate::state::State;
+use crate::token_uses;
 
 /// Serves until `shutdown` is cancelled and open requests are done, or [`crate::Limits::drain`] has passed.
 ///
@@ -42,7 +43,8 @@ pub async fn run(config: EdgeConfig, shutdown: CancellationToken) -> Result<(), 
     let always = [health];
     tokio::join!(
         follow(&state, &file, &shutdown),
-        listeners.follow(&state, &always)
+        listeners.follow(&state, &always),
+        token_uses::report(&state, &shutdown),
     );
     tracing::info!("stopping: open requests are finished first");
     for stopped in stopped {

@@ -23,7 +23,7 @@ use crate::token::Session;
 pub(crate) use handover::{Visit, finish, login, sign_in};
 pub(crate) use sign_out::sign_out;
 
-/// The verified session behind a request, and how it came. A bearer token that does not verify is no session, and no
+/// The verified session or API token behind a request, and how it came. A bearer token that does not verify is no session, and no
 /// reason to refuse the cookie beside it: whatever a client put into `Authorization` goes no further.
 pub(crate) fn find(
     worker: &Worker,
@@ -36,15 +36,14 @@ pub(crate) fn find(
         .get(header::AUTHORIZATION)
         .and_then(|v| v.to_str().ok())
         .and_then(|v| v.strip_prefix("Bearer "))
-        .map(|token| (token, Credential::Bearer));
+        .and_then(|token| worker.sessions.verify_bearer(table, token, host, now).ok())
+        .map(|session| (session, Credential::Bearer));
     let scheme = worker.state.config.scheme;
-    bearer
-        .into_iter()
-        .chain(cookies::all(headers, cookies::session_name(scheme)).map(|t| (t, Credential::Cookie)))
-        .find_map(|(token, credential)| {
-            let session = worker.sessions.verify(table, token, host, now).ok()?;
-            Some((session, credential))
-        })
+    bearer.or_else(|| {
+        cookies::all(headers, cookies::session_name(scheme))
+            .find_map(|token| worker.sessions.verify(table, token, host, now).ok())
+            .map(|session| (session, Credential::Cookie))
+    })
 }
 
 /// A path and query on this host that belongs to a cluster; anything else is no place to return to.

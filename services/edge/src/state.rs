@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use http::StatusCode;
 use tokio::sync::watch;
 use updraft_api::edge::Snapshot;
-use updraft_authz::SessionClaims;
+use updraft_authz::Visitor;
 use updraft_model::{ClusterId, ClusterRole};
 
 use crate::assets::Assets;
@@ -17,12 +17,14 @@ use crate::control::ControlClient;
 use crate::pool::Pool;
 use crate::table::Table;
 use crate::token::Sessions;
+use crate::token_uses::Pending;
 
 pub(crate) struct State {
     pub(crate) config: EdgeConfig,
     pub(crate) control: ControlClient,
     pub(crate) assets: Assets,
     pub(crate) counts: Counts,
+    pub(crate) token_uses: Pending,
     table: ArcSwap<Table>,
     changes: watch::Sender<u64>,
     control_reachable: AtomicBool,
@@ -51,6 +53,7 @@ impl State {
             control,
             assets,
             counts: Counts::default(),
+            token_uses: Pending::default(),
             table: ArcSwap::default(),
             changes: watch::Sender::new(0),
             control_reachable: AtomicBool::new(false),
@@ -85,10 +88,10 @@ impl State {
         self.control_reachable.swap(reachable, Ordering::Relaxed)
     }
 
-    /// Whether a session still has this role on this cluster.
+    /// Whether a session or token still has this role on this cluster.
     pub(crate) fn still_allows(
         &self,
-        claims: &SessionClaims,
+        visitor: &Visitor,
         cluster: ClusterId,
         role: ClusterRole,
         now: DateTime<Utc>,
@@ -97,9 +100,9 @@ impl State {
             .table
             .load()
             .policy
-            .role_on(claims, cluster)
+            .role_on(visitor, cluster)
             .map(|(role, _)| role);
-        claims.exp > now.timestamp() && held == Some(role)
+        visitor.expires_at > now.timestamp() && held == Some(role)
     }
 }
 

@@ -1,25 +1,29 @@
-//! Verified session tokens, and the tokens minted for Airflow from them.
+//! Verified session tokens, known API tokens, and the tokens minted for Airflow from them.
 //!
 //! Both signatures cost more than forwarding a request, so their results are kept for a while: a verification until the
-//! token expires or the keys change, a minted token for half of its life. Rights are never kept: they are looked up in
-//! the policy for every request. Only tokens that verified are kept, so strangers cannot fill the memory.
+//! token expires or the snapshot changes, a minted token for half of its life. Rights are never kept: they are looked up
+//! in the policy for every request. Only tokens that are good are kept, so strangers cannot fill the memory.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use http::HeaderValue;
-use updraft_authz::{SessionClaims, SigningKey, TokenError, mint_airflow_token, verify_session_token};
+use updraft_authz::{
+    ApiToken, Proof, SigningKey, TokenError, Visitor, mint_airflow_token, verify_session_token,
+};
 use updraft_model::{ClusterId, ClusterRole};
 
 use crate::table::Table;
+use crate::token_uses::{NOTE_EACH_SECONDS, Pending};
 
 /// A minted token lives 60 s; it is replaced after half of that.
 const REMINT_SECONDS: i64 = 30;
 /// Sessions kept at once by one worker; beyond it the memory is emptied and fills again.
 const CAPACITY: usize = 4096;
 
-/// Session tokens that were verified by one worker.
+/// Tokens that were found good by one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
     known: Mutex<Known>,
@@ -32,11 +36,15 @@ struct Known {
     by_token: HashMap<Box<str>, Arc<Session>>,
 }
 
-/// One verified session token.
+/// One verified session token, or one API token that the policy knows.
 #[derive(Debug)]
 pub(crate) struct Session {
-    pub(crate) claims: SessionClaims,
+    pub(crate) visitor: Visitor,
+    /// Where a session is good. An API token is good on every host, but never in a cookie.
+    host: Option<String>,
     minted: Mutex<Vec<Minted>>,
+    /// When the use of an API token was last noted, in Unix seconds.
+    noted: AtomicI64,
 }
 
 struct Minted {
@@ -64,11 +72,33 @@ impl Sessions {
             return session.check(host, now).map(|()| Arc::clone(session));
         }
         let claims = verify_session_token(&table.session_keys, token, host, now)?;
-        let session = Arc::new(Session {
-            claims,
-            minted: Mutex::default(),
-        });
+        let session = Arc::new(Session::new(claims.into(), Some(host.to_owned())));
         known.keep(token, &session);
+        Ok(session)
+    }
+
+    /// The same for what came as `Authorization: Bearer`, which may be an API token too.
+    pub(crate) fn verify_bearer(
+        &self,
+        table: &Table,
+        text: &str,
+        host: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Arc<Session>, TokenError> {
+        if !ApiToken::has_prefix(text) {
+            return self.verify(table, text, host, now);
+        }
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.follow(table);
+        if let Some(session) = known.by_token.get(text) {
+            return session.check_expiry(now).map(|()| Arc::clone(session));
+        }
+        let token = ApiToken::parse(text).ok_or(TokenError::Invalid("malformed"))?;
+        let visitor = table.policy.visitor(&token);
+        let session = Session::new(visitor.ok_or(TokenError::Invalid("unknown"))?, None);
+        session.check_expiry(now)?;
+        let session = Arc::new(session);
+        known.keep(text, &session);
         Ok(session)
     }
 }
@@ -93,14 +123,38 @@ impl Known {
 // === impl Session ===
 
 impl Session {
-    fn check(&self, host: &str, now: DateTime<Utc>) -> Result<(), TokenError> {
-        if self.claims.exp <= now.timestamp() {
-            return Err(TokenError::Invalid("expired"));
+    fn new(visitor: Visitor, host: Option<String>) -> Self {
+        Self {
+            visitor,
+            host,
+            minted: Mutex::default(),
+            noted: AtomicI64::new(i64::MIN),
         }
-        if self.claims.host != host {
+    }
+
+    fn check(&self, host: &str, now: DateTime<Utc>) -> Result<(), TokenError> {
+        if self.host.as_deref() != Some(host) {
             return Err(TokenError::Invalid("made for another host"));
         }
+        self.check_expiry(now)
+    }
+
+    fn check_expiry(&self, now: DateTime<Utc>) -> Result<(), TokenError> {
+        if self.visitor.expires_at <= now.timestamp() {
+            return Err(TokenError::Invalid("expired"));
+        }
         Ok(())
+    }
+
+    /// Notes that an API token was used, unless that was noted a moment ago.
+    pub(crate) fn note_use(&self, pending: &Pending, now: DateTime<Utc>) {
+        let (Proof::Token { id, .. }, now) = (self.visitor.proof, now.timestamp()) else {
+            return;
+        };
+        if now.saturating_sub(self.noted.load(Ordering::Relaxed)) >= NOTE_EACH_SECONDS {
+            self.noted.store(now, Ordering::Relaxed);
+            pending.note(id, now);
+        }
     }
 
     /// `Authorization` for one cluster's Airflow.
@@ -119,7 +173,7 @@ impl Session {
         {
             return Ok(kept.value.clone());
         }
-        let token = mint_airflow_token(key, &self.claims, cluster, role, now)?;
+        let token = mint_airflow_token(key, &self.visitor, cluster, role, now)?;
         let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| TokenError::Sign)?;
         value.set_sensitive(true);
         minted.push(Minted {

@@ -43,7 +43,11 @@ pub(crate) async fn join(
 async fn carry(client: Upgraded, upstream: Upgraded, mut permit: Permit, shutdown: &CancellationToken) {
     let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
     let mut changes = permit.state.changes();
-    let seconds_left = permit.session.claims.exp - chrono::Utc::now().timestamp();
+    let seconds_left = permit
+        .session
+        .visitor
+        .expires_at
+        .saturating_sub(chrono::Utc::now().timestamp());
     let expiry = tokio::time::sleep(Duration::from_secs(u64::try_from(seconds_left).unwrap_or(0)));
     let copy = copy_bidirectional(&mut client, &mut upstream);
     tokio::pin!(expiry, copy);

@@ -13,4 +13,4 @@ pub use external::{Check, CheckOutcome, Refusal, VouchedIdentity};
 pub use identity::{EmailPassword, IdentityProvider, PasswordIdentity, SignInError};
 pub use limits::{SignInLimits, SignInQuota, network};
 pub use password::{MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH, PasswordError, Passwords};
-pub use token::{SessionToken, random_code, sha256};
+pub use token::{SessionToken, random_bits, random_code, sha256};

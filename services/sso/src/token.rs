@@ -47,9 +47,15 @@ impl SessionToken {
 /// 256 bits of the operating system's randomness, URL-safe.
 #[must_use]
 pub fn random_code() -> String {
+    URL_SAFE_NO_PAD.encode(random_bits())
+}
+
+/// 256 bits of the operating system's randomness.
+#[must_use]
+pub fn random_bits() -> [u8; 32] {
     let mut bytes = [0; 32];
     rand::rng().fill_bytes(&mut bytes);
-    URL_SAFE_NO_PAD.encode(bytes)
+    bytes
 }
 
 #[must_use]

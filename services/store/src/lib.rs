@@ -36,6 +36,7 @@ pub mod secrets;
 pub mod sessions;
 pub mod sign_in_attempts;
 pub mod template;
+pub mod service_accounts;
 pub mod tenancy;
 pub mod tenants;
 pub mod ways_in;

@@ -1,5 +1,5 @@
 use updraft_api::edge::Snapshot;
-use updraft_authz::{ClusterPolicy, Policy, SigningKey};
+use updraft_authz::{ClusterPolicy, Policy, SessionClaims, SigningKey};
 use updraft_model::{SessionId, TenantId, TenantRole, UserId};
 use uuid::Uuid;
 
@@ -30,7 +30,7 @@ fn table(state: RouteState, grant: Option<ClusterRole>) -> Table {
             )]
             .into(),
             members: [(TENANT, [(PERSON, TenantRole::Member)].into())].into(),
-            revoked_sessions: Default::default(),
+            ..Policy::default()
         },
         airflow_key: SigningKey::from_seed("a", &[0; 32]).unwrap(),
         session_keys: vec![],
@@ -80,7 +80,7 @@ fn outcome(
     match decide(
         request,
         Some(Caller {
-            claims: &claims(),
+            visitor: &claims().into(),
             credential,
         }),
         table,

@@ -66,7 +66,7 @@ pub(crate) fn login(worker: &Worker, visit: &Visit<'_>) -> Response<Body> {
         return see_other(&visit.table.console_url);
     };
     if find(worker, visit.table, visit.headers, visit.host, Utc::now())
-        .is_none_or(|(session, _)| !visit.table.policy.is_live(&session.claims))
+        .is_none_or(|(session, _)| !visit.table.policy.is_live(&session.visitor))
     {
         return sign_in(worker, visit, next);
     }
@@ -158,7 +158,7 @@ async fn redeem(worker: &Worker, visit: &Visit<'_>) -> Result<(String, i64), Fai
 
 fn is_signed_in(worker: &Worker, visit: &Visit<'_>) -> bool {
     find(worker, visit.table, visit.headers, visit.host, Utc::now())
-        .is_some_and(|(session, _)| visit.table.policy.is_live(&session.claims))
+        .is_some_and(|(session, _)| visit.table.policy.is_live(&session.visitor))
 }
 
 fn is_binding(value: &str) -> bool {

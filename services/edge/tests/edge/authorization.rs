@@ -111,7 +111,14 @@ async fn sessions_that_are_not_good_here_are_no_sessions() {
         ("with another's body", altered),
         (
             "minted for airflow",
-            mint_airflow_token(&world.airflow_key, &good, ClusterId(1), ClusterRole::Admin, now).unwrap(),
+            mint_airflow_token(
+                &world.airflow_key,
+                &good.clone().into(),
+                ClusterId(1),
+                ClusterRole::Admin,
+                now,
+            )
+            .unwrap(),
         ),
         ("empty", String::new()),
         ("garbage", "a.b.c".into()),

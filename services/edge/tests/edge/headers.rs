@@ -4,7 +4,7 @@ use crate::harness::{ALICE, BOB, World};
 use base64::Engine as _;
 
 /// The claims inside the token that reached the upstream.
-fn claims(seen: &Value) -> Value {
+pub(crate) fn claims(seen: &Value) -> Value {
     let token = seen["headers"]["authorization"]
         .as_str()
         .unwrap()

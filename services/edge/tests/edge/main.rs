@@ -4,6 +4,7 @@
 
 mod harness;
 
+mod api_tokens;
 mod assets;
 mod authorization;
 mod forwarding;

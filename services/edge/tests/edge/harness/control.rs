@@ -17,7 +17,8 @@ use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use updraft_api::edge::{HandoverRedeemed, RedeemHandover, Snapshot};
+use updraft_api::edge::{HandoverRedeemed, RedeemHandover, Snapshot, TokenUses};
+use updraft_model::TokenId;
 
 pub(crate) const EDGE_TOKEN: &str = "edge-token-for-tests";
 
@@ -39,6 +40,7 @@ pub(crate) struct FakeControl {
 struct Shared {
     snapshot: watch::Sender<Snapshot>,
     codes: Mutex<HashMap<String, Code>>,
+    uses: Mutex<HashMap<TokenId, i64>>,
 }
 
 // === impl FakeControl ===
@@ -49,6 +51,7 @@ impl FakeControl {
         let shared = Arc::new(Shared {
             snapshot: watch::Sender::new(snapshot),
             codes: Mutex::default(),
+            uses: Mutex::default(),
         });
         let address = listener.local_addr().unwrap();
         let running = CancellationToken::new();
@@ -83,6 +86,11 @@ impl FakeControl {
             snapshot.version += 1;
         });
         self.shared.snapshot.borrow().version
+    }
+
+    /// When this token was last used, as far as the edge has told.
+    pub(crate) fn used(&self, token: TokenId) -> Option<i64> {
+        self.shared.uses.lock().unwrap().get(&token).copied()
     }
 
     pub(crate) fn add_code(&self, name: &str, code: Code) {
@@ -126,6 +134,13 @@ async fn answer(
         (&Method::POST, "/edge/v1/handover") => {
             let body = request.into_body().collect().await.unwrap().to_bytes();
             redeem(&shared, &serde_json::from_slice(&body).unwrap())
+        }
+        (&Method::POST, "/edge/v1/token-uses") => {
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            let told: TokenUses = serde_json::from_slice(&body).unwrap();
+            let uses = told.uses.into_iter().map(|one| (one.token, one.at));
+            shared.uses.lock().unwrap().extend(uses);
+            status(StatusCode::NO_CONTENT)
         }
         _ => status(StatusCode::NOT_FOUND),
     })

@@ -93,6 +93,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
         "hostile" => hostile(),
         "events" => events(&shared),
         "never" => never(shared).await,
+        "later" => later(&shared).await,
         "upload" => upload(&shared, request.into_body()).await,
         "download" => download(),
         "ws" => websocket(request),
@@ -162,6 +163,12 @@ fn events(shared: &Arc<Shared>) -> Response<Body> {
         .header("content-type", "text/event-stream")
         .body(BodyExt::boxed_unsync(StreamBody::new(Box::pin(frames))))
         .unwrap()
+}
+
+/// Answers once there is permission.
+async fn later(shared: &Shared) -> Response<Body> {
+    shared.next_event.notified().await;
+    Response::new(full("what was asked for long ago".to_owned()))
 }
 
 async fn never(shared: Arc<Shared>) -> Response<Body> {

@@ -255,6 +255,6 @@ fn policy() -> Policy {
             (GLOBEX, [(CAROL, TenantRole::Owner)].into()),
         ]
         .into(),
-        revoked_sessions: Default::default(),
+        ..Policy::default()
     }
 }
