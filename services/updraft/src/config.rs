@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
+use updraft_sso::outbound::Destination;
 
 /// Every port of one Updraft on this machine, counted from `--port-base`.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +43,10 @@ pub(crate) struct ControlFile {
     pub(crate) storage_socket: PathBuf,
     pub(crate) broker_binary: PathBuf,
     pub(crate) runtimes: BTreeMap<String, ReadyRuntime>,
+    /// What control may reach for a tenant (its identity provider, for example) beyond https on the public internet:
+    /// `["127.0.0.1:9000", "idp.corp.internal"]`. For every tenant, so it is the installation's to say.
+    #[serde(default)]
+    pub(crate) outbound_allow: Vec<Destination>,
 }
 
 /// A runtime made ready on this machine.

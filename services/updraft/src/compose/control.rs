@@ -16,6 +16,7 @@ use updraft_control::edges::{self, EdgesState, SnapshotSettings};
 use updraft_control::reconciler::{Liveness, Parts, Reconciler, Settings};
 use updraft_provider::local::LocalProvider;
 use updraft_runtimes::Catalogue;
+use updraft_sso::outbound::{Outbound, OutboundPolicy};
 use updraft_store::Store;
 use updraft_store::metadata::MetadataServer;
 use updraft_store::secrets::{MasterKey, ensure_control_key};
@@ -106,6 +107,10 @@ impl Ground {
         let settings = AppConfig {
             airflow_url: file.airflow_url.clone(),
             console_url: file.console_url.clone(),
+            outbound: Outbound::new(OutboundPolicy {
+                allow: file.outbound_allow.clone(),
+                ..OutboundPolicy::default()
+            }),
             ..AppConfig::local(ports.console, ports.edge, session_key.clone(), master_key.clone())
         };
         let liveness = Arc::new(Liveness::new(Utc::now()));

@@ -133,6 +133,7 @@ async fn bring_up(
             },
         )]
         .into(),
+        outbound_allow: args.outbound_allow.clone(),
     };
     let edge = EdgeFile {
         state_dir: layout.root().join("edge"),
