@@ -1,11 +1,14 @@
 //! Wire types: REST ([`rest`], [`tokens`]), what agents and control say to each other ([`agent`]), what edges and control say to
 //! each other ([`edge`]), and RFC 9457 problems ([`Problem`]). No logic.
 
+pub mod access;
 pub mod agent;
 pub mod audit;
 pub mod edge;
 mod problem;
 pub mod rest;
+pub mod tenants;
+pub mod sign_in;
 pub mod tokens;
 
 pub use problem::Problem;

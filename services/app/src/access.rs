@@ -1,11 +1,13 @@
 //! Who may do this, asked before anything else happens.
 
-use updraft_authz::{Actor, ClusterAction, TenantAction, cluster_allows, cluster_role, tenant_allows};
+use updraft_authz::{Actor, ClusterAction, TenantAction, cluster_allows, tenant_allows};
 use updraft_model::{ClusterId, ClusterRole, SessionId};
-use updraft_store::PgConnection;
 use updraft_store::clusters::{self, ClusterRecord};
+use updraft_store::{PgConnection, operators, standings};
 
 use crate::error::{AppError, Resource};
+use crate::rights::Rights;
+use crate::tenancy::TenancyRefusal;
 
 /// A cluster that the actor may do `action` to, and their role on it.
 pub(crate) async fn cluster(
@@ -17,7 +19,8 @@ pub(crate) async fn cluster(
     let record = clusters::find(connection, actor.tenant, actor.user, cluster)
         .await?
         .ok_or(AppError::NotFound(Resource::Cluster))?;
-    let role = allowed(actor, record.granted, action)?;
+    let rights = Rights::of(connection, actor).await?;
+    let role = allowed(rights.role_on(&record.facts(), record.granted), action)?;
     Ok((record, role))
 }
 
@@ -28,10 +31,11 @@ pub(crate) async fn past_cluster(
     cluster: ClusterId,
     action: ClusterAction,
 ) -> Result<(), AppError> {
-    let granted = clusters::granted_role(connection, actor.tenant, actor.user, cluster)
+    let standing = standings::find(connection, actor.tenant, actor.user, cluster)
         .await?
         .ok_or(AppError::NotFound(Resource::Cluster))?;
-    allowed(actor, granted, action).map(|_| ())
+    let rights = Rights::of(connection, actor).await?;
+    allowed(rights.role_on(&standing.cluster, standing.granted), action).map(|_| ())
 }
 
 pub(crate) fn tenant(actor: &Actor, action: TenantAction) -> Result<(), AppError> {
@@ -42,6 +46,7 @@ pub(crate) fn tenant(actor: &Actor, action: TenantAction) -> Result<(), AppError
         action: match action {
             TenantAction::CreateCluster => "create clusters",
             TenantAction::ManagePeople => "manage people",
+            TenantAction::ManageAccess => "manage access rules",
         },
     })
 }
@@ -52,19 +57,22 @@ pub(crate) fn session(actor: &Actor, action: &'static str) -> Result<SessionId, 
     session.ok_or(AppError::NeedsSession { action })
 }
 
-/// Whether the actor sees the whole tenant rather than what was granted.
-pub(crate) fn sees_all(actor: &Actor) -> bool {
-    cluster_role(actor.tenant_role, None).is_some()
+/// Refuses all but operators of the installation, who signed in with a password of their own. No token is an operator's.
+pub(crate) async fn operator(
+    connection: &mut PgConnection,
+    actor: &Actor,
+    action: &'static str,
+) -> Result<(), AppError> {
+    let session = session(actor, action)?;
+    match operators::is_operator(connection, actor.tenant, session).await? {
+        true => Ok(()),
+        false => Err(TenancyRefusal::NotOperator { action }.into()),
+    }
 }
 
-pub(crate) fn allowed(
-    actor: &Actor,
-    granted: Option<ClusterRole>,
-    action: ClusterAction,
-) -> Result<ClusterRole, AppError> {
-    let role = cluster_role(actor.tenant_role, granted)
-        .and_then(|(role, _)| actor.credential.cap(role))
-        .ok_or(AppError::NotFound(Resource::Cluster))?;
+/// The role, if it is one that allows the action; no role at all is as good as no cluster.
+fn allowed(role: Option<ClusterRole>, action: ClusterAction) -> Result<ClusterRole, AppError> {
+    let role = role.ok_or(AppError::NotFound(Resource::Cluster))?;
     if cluster_allows(role, action) {
         return Ok(role);
     }

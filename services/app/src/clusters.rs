@@ -1,12 +1,16 @@
 //! Clusters: list, create, show, update.
 
+use serde_json::json;
 use updraft_api::rest::{Accepted, ClusterView, NewCluster, Page, UpdateCluster};
 use updraft_authz::{Actor, ClusterAction, TenantAction};
-use updraft_model::{ClusterId, ClusterRole, Generation, OperationKind, Power};
+use updraft_model::{ClusterId, ClusterRole, ClusterSpec, Generation, OperationKind, Power};
 use updraft_store::clusters::{self, Usage};
 use updraft_store::{StoreError, tenants};
 
+use crate::audit::{self, attempt};
+use crate::changes::Written;
 use crate::page::page;
+use crate::rights::Sight;
 use crate::{App, AppError, PageRequest, access, quota, spec, view};
 
 impl App {
@@ -20,16 +24,21 @@ impl App {
         request: PageRequest,
     ) -> Result<Page<ClusterView>, AppError> {
         let (limit, after) = (request.limit()?, request.position::<ClusterId>()?);
-        let all = access::sees_all(actor);
         let mut connection = self.store().connection().await?;
-        let records =
-            clusters::list(&mut connection, actor.tenant, actor.user, all, after, limit + 1).await?;
-        let role = |granted: Option<ClusterRole>| {
-            access::allowed(actor, granted, ClusterAction::View).unwrap_or(ClusterRole::User)
-        };
+        let sight = Sight::of(&mut connection, actor).await?;
+        let only = sight.clusters();
+        let records = clusters::list(
+            &mut connection,
+            actor.tenant,
+            actor.user,
+            only.as_deref(),
+            after,
+            limit + 1,
+        )
+        .await?;
         let view = |record: clusters::ClusterRecord| {
-            let role = role(record.granted);
-            view::cluster(record, role, self.config())
+            let role = sight.role_on(record.id).unwrap_or(ClusterRole::User);
+            view::cluster(record, actor.tenant, role, self.config())
         };
         Ok(page(records, limit, |record| record.id.to_string(), view))
     }
@@ -37,6 +46,7 @@ impl App {
     /// # Errors
     /// [`AppError::Forbidden`], [`AppError::Invalid`], [`AppError::ClusterNameTaken`], [`AppError::QuotaExceeded`].
     pub async fn create_cluster(&self, actor: &Actor, new: NewCluster) -> Result<Accepted, AppError> {
+        let attempt = attempt("cluster.create");
         access::tenant(actor, TenantAction::CreateCluster)?;
         let name = new.name.clone();
         let power = if new.start.unwrap_or(true) {
@@ -64,14 +74,14 @@ impl App {
         let id = clusters::insert(&mut tx, actor.tenant, &name, &spec, power)
             .await
             .map_err(taken)?;
-        self.accept(
-            tx,
-            actor,
-            id,
-            OperationKind::Create,
-            &format!("created the cluster `{name}`"),
-        )
-        .await
+        let made = audit::Change::made(json!({"name": name, "power": power, "spec": spec}));
+        let written = Written {
+            kind: OperationKind::Create,
+            message: &format!("created the cluster `{name}`"),
+            attempt,
+            change: made.hiding(self.secret_options(&spec)),
+        };
+        self.accept(tx, actor, id, written).await
     }
 
     /// # Errors
@@ -79,7 +89,7 @@ impl App {
     pub async fn show_cluster(&self, actor: &Actor, id: ClusterId) -> Result<ClusterView, AppError> {
         let mut connection = self.store().connection().await?;
         let (record, role) = access::cluster(&mut connection, actor, id, ClusterAction::View).await?;
-        Ok(view::cluster(record, role, self.config()))
+        Ok(view::cluster(record, actor.tenant, role, self.config()))
     }
 
     /// Changes the spec, provided it is still at the generation the actor has seen.
@@ -94,7 +104,10 @@ impl App {
         if_match: Generation,
         update: UpdateCluster,
     ) -> Result<Accepted, AppError> {
-        let mut change = self.begin_change(actor, id, ClusterAction::Change).await?;
+        let attempt = attempt("cluster.update");
+        let mut change = self
+            .begin_change(actor, id, ClusterAction::Change, attempt)
+            .await?;
         change.check_not_deleting()?;
         let current = change.cluster.generation;
         if current != if_match {
@@ -105,7 +118,21 @@ impl App {
             change.check_nodes(actor, spec.node_counts().total()).await?;
         }
         clusters::set_spec(&mut change.tx, actor.tenant, id, current, &spec).await?;
-        self.accept(change.tx, actor, id, OperationKind::Update, "changed the cluster")
-            .await
+        let changed = audit::Change::between(json!(change.cluster.spec), json!(spec));
+        let written = Written {
+            kind: OperationKind::Update,
+            message: "changed the cluster",
+            attempt: change.attempt,
+            change: changed.hiding(self.secret_options(&spec)),
+        };
+        self.accept(change.tx, actor, id, written).await
+    }
+
+    /// Options of Airflow whose values are secrets.
+    fn secret_options(&self, spec: &ClusterSpec) -> Vec<String> {
+        let runtime = self.runtimes().get(&spec.runtime).into_iter();
+        let options = runtime.flat_map(|runtime| runtime.options());
+        let secret = options.filter(|option| option.sensitive);
+        secret.map(|option| option.key.clone()).collect()
     }
 }

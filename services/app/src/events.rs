@@ -5,17 +5,22 @@ use std::time::Duration;
 
 use futures::stream::{BoxStream, StreamExt as _, unfold};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use updraft_api::rest::{EventView, Page};
 use updraft_authz::{Actor, ClusterAction, Credential};
 use updraft_model::{ClusterId, EventId};
+use updraft_store::PgConnection;
 use updraft_store::event_log::{self, LoggedEvent, Scope};
 
 use crate::authenticate;
 use crate::page::{checked_limit, page};
+use crate::rights::Sight;
 use crate::{App, AppError, EventRange, access, view};
 
 /// Streams look at the log at least this often, should an announcement be lost.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How long what was read waits for its reader before the right to it is looked at again.
+const GOOD_FOR: Duration = Duration::from_secs(1);
 /// Ids are given before a transaction commits, so a lower one may turn up after a higher one: streams look back so far.
 const LOOK_BACK: i64 = 64;
 const AT_ONCE: i64 = 200;
@@ -31,6 +36,7 @@ struct Watch {
     sent: BTreeSet<i64>,
     ready: VecDeque<LoggedEvent>,
     changed: watch::Receiver<u64>,
+    looked_at: Instant,
 }
 
 impl App {
@@ -47,10 +53,10 @@ impl App {
         if let Some(id) = cluster {
             access::cluster(&mut connection, actor, id, ClusterAction::View).await?;
         }
-        let scope = scope(actor, cluster);
+        let scope = scope(&mut connection, actor, cluster).await?;
         let events = match range.after {
-            Some(after) => event_log::list_after(&mut connection, scope, after, limit + 1).await?,
-            None => event_log::list_before(&mut connection, scope, range.before, limit + 1).await?,
+            Some(after) => event_log::list_after(&mut connection, &scope, after, limit + 1).await?,
+            None => event_log::list_before(&mut connection, &scope, range.before, limit + 1).await?,
         };
         let mut page = page(events, limit, |event| event.id.to_string(), view::event);
         // An event's id is its position: no need for an opaque one.
@@ -89,6 +95,7 @@ impl App {
             sent: BTreeSet::new(),
             ready: VecDeque::new(),
             changed,
+            looked_at: Instant::now(),
         };
         Ok(unfold(watch, Watch::step).boxed())
     }
@@ -99,11 +106,16 @@ impl App {
 impl Watch {
     async fn step(mut self) -> Option<(EventView, Self)> {
         loop {
-            if let Some(event) = self.ready.pop_front() {
+            // What waits for a slow reader is not sent on a right that may be gone by now.
+            if !self.is_stale()
+                && let Some(event) = self.ready.pop_front()
+            {
                 return Some((view::event(event), self));
             }
             self.changed.borrow_and_update();
-            match self.look().await {
+            let looked = self.look().await;
+            self.looked_at = Instant::now();
+            match looked {
                 Ok(true) if self.ready.is_empty() => self.wait().await,
                 Ok(true) => {}
                 Ok(false) => return None,
@@ -134,9 +146,15 @@ impl Watch {
         }
         let from = EventId(self.start.0.max(self.newest.0 - LOOK_BACK));
         let limit = AT_ONCE + LOOK_BACK;
-        let events = event_log::list_after(&mut connection, scope(&actor, self.cluster), from, limit).await?;
+        let scope = scope(&mut connection, &actor, self.cluster).await?;
+        let events = event_log::list_after(&mut connection, &scope, from, limit).await?;
+        self.ready.retain(|event| is_in(&scope, event));
         self.take(events);
         Ok(true)
+    }
+
+    fn is_stale(&self) -> bool {
+        self.looked_at.elapsed() > GOOD_FOR
     }
 
     fn take(&mut self, events: Vec<LoggedEvent>) {
@@ -155,11 +173,26 @@ impl Watch {
     }
 }
 
-fn scope(actor: &Actor, cluster: Option<ClusterId>) -> Scope {
-    Scope {
+async fn scope(
+    connection: &mut PgConnection,
+    actor: &Actor,
+    cluster: Option<ClusterId>,
+) -> Result<Scope, AppError> {
+    let clusters = match cluster {
+        // Whoever asks for one may see it: that was made sure of.
+        Some(id) => Some(vec![id]),
+        None => Sight::of(connection, actor).await?.clusters(),
+    };
+    Ok(Scope {
         tenant: actor.tenant,
-        viewer: actor.user,
-        all: access::sees_all(actor),
-        cluster,
-    }
+        clusters,
+    })
+}
+
+/// Whether an event is in what may be seen.
+fn is_in(scope: &Scope, event: &LoggedEvent) -> bool {
+    let Some(clusters) = &scope.clusters else {
+        return true;
+    };
+    event.cluster.is_some_and(|id| clusters.contains(&id))
 }

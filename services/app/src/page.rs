@@ -1,7 +1,10 @@
 //! Which part of a list is asked for.
 
+use std::fmt;
+use std::str::FromStr;
+
 use updraft_api::rest::Page;
-use updraft_model::EventId;
+use updraft_model::{EventId, UserId};
 
 use crate::AppError;
 
@@ -23,6 +26,40 @@ pub struct EventRange {
     pub before: Option<EventId>,
     /// 1 to 200; 50 when absent.
     pub limit: Option<u32>,
+}
+
+/// A place in a list of people by address. Two people of two directories may have the same.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ByAddress {
+    pub(crate) email: String,
+    pub(crate) user: UserId,
+}
+
+// === impl ByAddress ===
+
+impl ByAddress {
+    pub(crate) fn new(email: &str, user: UserId) -> Self {
+        Self {
+            email: email.to_owned(),
+            user,
+        }
+    }
+}
+
+impl fmt::Display for ByAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.user, self.email)
+    }
+}
+
+impl FromStr for ByAddress {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (user, email) = text.split_once(' ').ok_or(())?;
+        let user = user.parse().map_err(|_| ())?;
+        Ok(Self::new(email, user))
+    }
 }
 
 // === impl PageRequest ===
@@ -73,7 +110,7 @@ pub(crate) fn page<R, T>(
 
 #[cfg(test)]
 mod tests {
-    use super::{PageRequest, page};
+    use super::{ByAddress, PageRequest, page};
 
     #[test]
     fn the_cursor_of_one_page_is_the_position_of_the_next() {
@@ -85,6 +122,19 @@ mod tests {
         };
         assert_eq!(request.position::<i64>().unwrap(), Some(2));
         assert!(page(vec![1, 2], 2, ToString::to_string, |n| n).next.is_none());
+    }
+
+    #[test]
+    fn two_people_of_one_address_are_two_places() {
+        let place = |id| {
+            ByAddress::new(
+                "ada@example.com",
+                updraft_model::UserId(uuid::Uuid::from_u128(id)),
+            )
+        };
+        assert!(place(1) < place(2));
+        assert_eq!(place(1).to_string().parse(), Ok(place(1)));
+        assert!("ada@example.com".parse::<ByAddress>().is_err());
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub enum Why {
 pub enum TenantAction {
     CreateCluster,
     ManagePeople,
+    /// Make and remove access rules.
+    ManageAccess,
     ReadAuditLog,
 }
 
@@ -80,8 +82,9 @@ pub fn tenant_allows(actor: &Actor, action: TenantAction) -> bool {
 
 fn tenant_role_allows(role: TenantRole, action: TenantAction) -> bool {
     match action {
-        TenantAction::CreateCluster | TenantAction::ManagePeople | TenantAction::ReadAuditLog => {
-            role == TenantRole::Owner
-        }
+        TenantAction::CreateCluster
+        | TenantAction::ManagePeople
+        | TenantAction::ManageAccess
+        | TenantAction::ReadAuditLog => role == TenantRole::Owner,
     }
 }

@@ -1,6 +1,7 @@
 //! Access rules as data: who gets which role where. [`crate::effective_role`] reads them.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -109,6 +110,17 @@ impl Who {
     }
 }
 
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Group(name) => write!(f, "group `{name}`"),
+            Self::Domain(domain) => write!(f, "addresses in `{domain}`"),
+            Self::Email(email) => write!(f, "`{email}`"),
+            Self::Everyone => f.write_str("everyone"),
+        }
+    }
+}
+
 // === impl Target ===
 
 impl Target {
@@ -118,6 +130,16 @@ impl Target {
             Self::EveryCluster => true,
             Self::Cluster(id) => *id == cluster.id,
             Self::Tag(tag) => cluster.tags.get(&tag.key) == Some(&tag.value),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EveryCluster => f.write_str("every cluster"),
+            Self::Cluster(id) => write!(f, "cluster {id}"),
+            Self::Tag(Tag { key, value }) => write!(f, "clusters tagged `{key}={value}`"),
         }
     }
 }

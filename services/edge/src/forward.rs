@@ -30,7 +30,7 @@ pub(crate) async fn forward(
     let Passage {
         upstream,
         host,
-        permit,
+        mut permit,
         said,
         shutdown,
     } = passage;
@@ -44,6 +44,9 @@ pub(crate) async fn forward(
         .await
         .map_err(|_| UpstreamError::AnswerTimeout)??;
 
+    if !permit.holds() {
+        return Err(UpstreamError::Revoked);
+    }
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let client = client.ok_or(UpstreamError::UnaskedSwitch)?;
         let upstream = hyper::upgrade::on(&mut response);

@@ -262,6 +262,8 @@ fn no_answer(error: &UpstreamError, route: &Route, accept: Option<HeaderValue>, 
         UpstreamError::Connect(_)
         | UpstreamError::ConnectTimeout
         | UpstreamError::Broken(_)
+        // Asked again, the request is answered by what is allowed now.
+        | UpstreamError::Revoked
         | UpstreamError::UnaskedSwitch => Notice::Unreachable { route },
     };
     reply::notice(&notice, &headers, id)

@@ -48,6 +48,8 @@ pub(crate) enum UpstreamError {
     AnswerTimeout,
     #[error("the upstream changed the protocol unasked")]
     UnaskedSwitch,
+    #[error("the right to the answer ended while it was waited for")]
+    Revoked,
 }
 
 // === impl Pool ===

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use sqlx::types::Json;
+use updraft_authz::ClusterFacts;
 use updraft_model::{
     ClusterId, ClusterName, ClusterRole, ClusterSpec, Generation, OperationId, Phase, Power, ServiceWishes,
     TenantId, UserId,
@@ -129,7 +130,7 @@ pub async fn lock(
     Ok(found.is_some())
 }
 
-/// The tenant's clusters by id, those after `after` first. Without `all` only those granted to `viewer`.
+/// The tenant's clusters by id, those after `after` first; of `only` these, if they are named.
 ///
 /// # Errors
 /// When the database cannot be asked.
@@ -137,10 +138,11 @@ pub async fn list(
     connection: &mut PgConnection,
     tenant: TenantId,
     viewer: UserId,
-    all: bool,
+    only: Option<&[ClusterId]>,
     after: Option<ClusterId>,
     limit: i64,
 ) -> Result<Vec<ClusterRecord>, StoreError> {
+    let only: Option<Vec<i64>> = only.map(|ids| ids.iter().map(|id| id.0).collect());
     let rows = sqlx::query_as!(
         Row,
         r#"select c.id, c.name, c.spec as "spec: Json<ClusterSpec>", c.generation, c.power,
@@ -155,43 +157,18 @@ pub async fn list(
            from clusters c
            left join cluster_grants g on g.cluster_id = c.id and g.user_id = $2
            where c.tenant_id = $1 and c.deleted_at is null
-             and ($3 or g.role is not null) and ($4::bigint is null or c.id > $4)
+             and ($3::bigint[] is null or c.id = any($3)) and ($4::bigint is null or c.id > $4)
            order by c.id
            limit $5"#,
         tenant.0,
         viewer.0,
-        all,
+        only.as_deref(),
         after.map(|id| id.0),
         limit,
     )
     .fetch_all(connection)
     .await?;
     rows.into_iter().map(ClusterRecord::try_from).collect()
-}
-
-/// The role granted to a person on a cluster of the tenant, deleted or not; the outer `None` when there is no such
-/// cluster.
-///
-/// # Errors
-/// When the database cannot be asked.
-pub async fn granted_role(
-    connection: &mut PgConnection,
-    tenant: TenantId,
-    viewer: UserId,
-    cluster: ClusterId,
-) -> Result<Option<Option<ClusterRole>>, StoreError> {
-    let row = sqlx::query!(
-        r#"select g.role as "role?"
-           from clusters c left join cluster_grants g on g.cluster_id = c.id and g.user_id = $3
-           where c.tenant_id = $1 and c.id = $2"#,
-        tenant.0,
-        cluster.0,
-        viewer.0,
-    )
-    .fetch_optional(connection)
-    .await?;
-    row.map(|row| row.role.map(|role| word("cluster role", &role)).transpose())
-        .transpose()
 }
 
 /// Counts against the quota. Take [`crate::tenants::lock_quota`] first.
@@ -294,6 +271,16 @@ pub async fn set_service_wishes(
 }
 
 // === impl ClusterRecord ===
+
+impl ClusterRecord {
+    #[must_use]
+    pub fn facts(&self) -> ClusterFacts {
+        ClusterFacts {
+            id: self.id,
+            tags: self.spec.tags.clone(),
+        }
+    }
+}
 
 impl TryFrom<Row> for ClusterRecord {
     type Error = StoreError;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use updraft_model::{ClusterId, EventId, NodeId, TenantId, UserId};
+use updraft_model::{ClusterId, EventId, NodeId, TenantId};
 
 use crate::StoreError;
 
@@ -21,13 +21,11 @@ pub struct LoggedEvent {
 }
 
 /// Whose log, as far as this person may see it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Scope {
     pub tenant: TenantId,
-    pub viewer: UserId,
-    /// Every event of the tenant; otherwise those of clusters granted to the viewer.
-    pub all: bool,
-    pub cluster: Option<ClusterId>,
+    /// Events of these clusters alone; without it every event of the tenant.
+    pub clusters: Option<Vec<ClusterId>>,
 }
 
 struct Row {
@@ -71,23 +69,20 @@ pub async fn append(
 /// When the database cannot be asked.
 pub async fn list_after(
     connection: &mut PgConnection,
-    scope: Scope,
+    scope: &Scope,
     after: EventId,
     limit: i64,
 ) -> Result<Vec<LoggedEvent>, StoreError> {
+    let clusters = scope.ids();
     let rows = sqlx::query_as!(
         Row,
         "select e.id, e.at, e.cluster_id, e.node_id, e.node_label, e.service, e.kind, e.severity, e.message
          from events e
-         left join cluster_grants g on g.cluster_id = e.cluster_id and g.user_id = $2
-         where e.tenant_id = $1 and ($3 or g.role is not null)
-           and ($4::bigint is null or e.cluster_id = $4) and e.id > $5
+         where e.tenant_id = $1 and ($2::bigint[] is null or e.cluster_id = any($2)) and e.id > $3
          order by e.id
-         limit $6",
+         limit $4",
         scope.tenant.0,
-        scope.viewer.0,
-        scope.all,
-        scope.cluster.map(|id| id.0),
+        clusters.as_deref(),
         after.0,
         limit,
     )
@@ -102,23 +97,21 @@ pub async fn list_after(
 /// When the database cannot be asked.
 pub async fn list_before(
     connection: &mut PgConnection,
-    scope: Scope,
+    scope: &Scope,
     before: Option<EventId>,
     limit: i64,
 ) -> Result<Vec<LoggedEvent>, StoreError> {
+    let clusters = scope.ids();
     let rows = sqlx::query_as!(
         Row,
         "select e.id, e.at, e.cluster_id, e.node_id, e.node_label, e.service, e.kind, e.severity, e.message
          from events e
-         left join cluster_grants g on g.cluster_id = e.cluster_id and g.user_id = $2
-         where e.tenant_id = $1 and ($3 or g.role is not null)
-           and ($4::bigint is null or e.cluster_id = $4) and ($5::bigint is null or e.id < $5)
+         where e.tenant_id = $1 and ($2::bigint[] is null or e.cluster_id = any($2))
+           and ($3::bigint is null or e.id < $3)
          order by e.id desc
-         limit $6",
+         limit $4",
         scope.tenant.0,
-        scope.viewer.0,
-        scope.all,
-        scope.cluster.map(|id| id.0),
+        clusters.as_deref(),
         before.map(|id| id.0),
         limit,
     )
@@ -137,6 +130,17 @@ pub async fn newest(connection: &mut PgConnection) -> Result<EventId, StoreError
         .await?;
     Ok(EventId(id))
 }
+
+// === impl Scope ===
+
+impl Scope {
+    fn ids(&self) -> Option<Vec<i64>> {
+        let clusters = self.clusters.as_ref()?;
+        Some(clusters.iter().map(|id| id.0).collect())
+    }
+}
+
+// === impl LoggedEvent ===
 
 impl From<Row> for LoggedEvent {
     fn from(row: Row) -> Self {

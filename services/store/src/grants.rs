@@ -1,5 +1,7 @@
 //! Roles given to people on single clusters.
 
+use std::collections::HashMap;
+
 use sqlx::PgConnection;
 use updraft_model::{ClusterId, ClusterRole, TenantId, UserId};
 
@@ -21,18 +23,19 @@ pub async fn list(
     connection: &mut PgConnection,
     tenant: TenantId,
     cluster: ClusterId,
-    after: Option<&str>,
+    after: Option<(&str, UserId)>,
     limit: i64,
 ) -> Result<Vec<GrantRecord>, StoreError> {
     let rows = sqlx::query!(
         "select g.user_id, u.email, g.role
          from cluster_grants g join users u on u.id = g.user_id
-         where g.tenant_id = $1 and g.cluster_id = $2 and ($3::text is null or u.email > $3)
-         order by u.email
-         limit $4",
+         where g.tenant_id = $1 and g.cluster_id = $2 and ($3::text is null or (u.email, u.id) > ($3, $4::uuid))
+         order by u.email, u.id
+         limit $5",
         tenant.0,
         cluster.0,
-        after,
+        after.map(|(email, _)| email),
+        after.map(|(_, user)| user.0),
         limit,
     )
     .fetch_all(connection)
@@ -46,6 +49,48 @@ pub async fn list(
                 role,
             })
         })
+        .collect()
+}
+
+/// The role a person was given on the cluster.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn role(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    cluster: ClusterId,
+    user: UserId,
+) -> Result<Option<ClusterRole>, StoreError> {
+    let role = sqlx::query_scalar!(
+        "select role from cluster_grants where tenant_id = $1 and cluster_id = $2 and user_id = $3",
+        tenant.0,
+        cluster.0,
+        user.0,
+    )
+    .fetch_optional(connection)
+    .await?;
+    role.map(|role| word("cluster role", &role)).transpose()
+}
+
+/// All of the cluster's grants.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn of_cluster(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    cluster: ClusterId,
+) -> Result<HashMap<UserId, ClusterRole>, StoreError> {
+    let rows = sqlx::query!(
+        "select user_id, role from cluster_grants where tenant_id = $1 and cluster_id = $2",
+        tenant.0,
+        cluster.0,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| Ok((UserId(row.user_id), word("cluster role", &row.role)?)))
         .collect()
 }
 

@@ -5,6 +5,7 @@ mod pool;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub mod access_rules;
 pub mod api_tokens;
 pub mod assignments;
 pub mod audit_log;
@@ -27,16 +28,19 @@ pub mod operation_steps;
 pub mod operations;
 pub mod operators;
 pub mod people;
+pub mod person_facts;
 pub mod provider_sessions;
 pub mod resources;
 pub mod routes;
+pub mod saml_assertions;
 pub mod scim_groups;
 pub mod scim_users;
 pub mod secrets;
+pub mod service_accounts;
 pub mod sessions;
 pub mod sign_in_attempts;
+pub mod standings;
 pub mod template;
-pub mod service_accounts;
 pub mod tenancy;
 pub mod tenants;
 pub mod ways_in;

@@ -98,7 +98,7 @@ pub async fn set_password_hash(
     one_row("person", done.rows_affected())
 }
 
-/// The tenant a person signs in to: the one they have been a member of for longest.
+/// The tenant a person signs in to by password: of those that allow it, the one they have been a member of for longest.
 ///
 /// # Errors
 /// When the database cannot be asked.
@@ -108,8 +108,8 @@ pub async fn home_tenant(
 ) -> Result<Option<(TenantId, Member)>, StoreError> {
     let row = sqlx::query!(
         "select m.tenant_id, m.role, u.email, u.name
-         from memberships m join users u on u.id = m.user_id
-         where m.user_id = $1 and m.disabled_at is null
+         from memberships m join users u on u.id = m.user_id join tenants t on t.id = m.tenant_id
+         where m.user_id = $1 and m.disabled_at is null and t.password_sign_in
          order by m.created_at, m.tenant_id
          limit 1",
         user.0
@@ -187,17 +187,18 @@ pub async fn find_member(
 pub async fn list_members(
     connection: &mut PgConnection,
     tenant: TenantId,
-    after: Option<&str>,
+    after: Option<(&str, UserId)>,
     limit: i64,
 ) -> Result<Vec<Member>, StoreError> {
     let rows = sqlx::query!(
         "select u.id, u.email, u.name, m.role
          from memberships m join users u on u.id = m.user_id
-         where m.tenant_id = $1 and ($2::text is null or u.email > $2)
-         order by u.email
-         limit $3",
+         where m.tenant_id = $1 and ($2::text is null or (u.email, u.id) > ($2, $3::uuid))
+         order by u.email, u.id
+         limit $4",
         tenant.0,
-        after,
+        after.map(|(email, _)| email),
+        after.map(|(_, user)| user.0),
         limit,
     )
     .fetch_all(connection)

@@ -1,7 +1,10 @@
 //! What edges route and decide by, across all tenants: read as one consistent picture.
 
+use indexmap::IndexMap;
 use sqlx::PgConnection;
-use updraft_model::{ClusterId, ClusterName, ClusterRole, Phase, SessionId, TenantId, TenantRole, UserId};
+use sqlx::types::Json;
+use updraft_authz::ClusterFacts;
+use updraft_model::{ClusterId, ClusterName, ClusterRole, Phase, SessionId, TenantId, UserId};
 
 use crate::StoreError;
 use crate::error::word;
@@ -9,7 +12,7 @@ use crate::error::word;
 /// One live cluster, as an edge needs it.
 #[derive(Clone, Debug)]
 pub struct RoutedCluster {
-    pub cluster: ClusterId,
+    pub facts: ClusterFacts,
     pub tenant: TenantId,
     pub name: ClusterName,
     pub runtime: String,
@@ -25,6 +28,7 @@ pub struct RoutedCluster {
 pub async fn clusters(connection: &mut PgConnection) -> Result<Vec<RoutedCluster>, StoreError> {
     let rows = sqlx::query!(
         r#"select c.id, c.tenant_id, c.name, c.spec ->> 'runtime' as "runtime!", c.phase,
+                  coalesce(c.spec -> 'tags', '{}') as "tags!: Json<IndexMap<String, String>>",
                   coalesce(array_agg(n.address order by n.ordinal) filter (where n.address is not null), '{}')
                       as "web_addresses!",
                   coalesce(bool_or(n.report ->> 'phase' = 'running'), false) as "web_running!"
@@ -39,7 +43,10 @@ pub async fn clusters(connection: &mut PgConnection) -> Result<Vec<RoutedCluster
     rows.into_iter()
         .map(|row| {
             Ok(RoutedCluster {
-                cluster: ClusterId(row.id),
+                facts: ClusterFacts {
+                    id: ClusterId(row.id),
+                    tags: row.tags.0,
+                },
                 tenant: TenantId(row.tenant_id),
                 name: row
                     .name
@@ -52,25 +59,6 @@ pub async fn clusters(connection: &mut PgConnection) -> Result<Vec<RoutedCluster
                 web_addresses: row.web_addresses,
                 web_running: row.web_running,
             })
-        })
-        .collect()
-}
-
-/// # Errors
-/// When the database cannot be asked.
-pub async fn members(
-    connection: &mut PgConnection,
-) -> Result<Vec<(TenantId, UserId, TenantRole)>, StoreError> {
-    let rows = sqlx::query!("select tenant_id, user_id, role from memberships where disabled_at is null")
-        .fetch_all(connection)
-        .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok((
-                TenantId(row.tenant_id),
-                UserId(row.user_id),
-                word("tenant role", &row.role)?,
-            ))
         })
         .collect()
 }

@@ -14,7 +14,7 @@ mod tests {
     use updraft_store::sessions::{self, NewSession};
     use updraft_store::tenants::{self, Quota, Tenant};
     use updraft_store::testing::TestDatabase;
-    use updraft_store::{Channel, PgConnection, StoreError, clusters, event_log, grants, people};
+    use updraft_store::{Channel, PgConnection, StoreError, clusters, event_log, grants, people, standings};
     use uuid::Uuid;
 
     async fn tenant(connection: &mut PgConnection, name: &str) -> (TenantId, UserId) {
@@ -91,14 +91,9 @@ mod tests {
         );
         assert!(clusters::find(&mut tx, b, bob, id).await.unwrap().is_none());
         assert!(!clusters::lock(&mut tx, b, id).await.unwrap());
+        assert!(standings::find(&mut tx, b, bob, id).await.unwrap().is_none());
         assert!(
-            clusters::granted_role(&mut tx, b, bob, id)
-                .await
-                .unwrap()
-                .is_none()
-        );
-        assert!(
-            clusters::list(&mut tx, b, bob, true, None, 10)
+            clusters::list(&mut tx, b, bob, None, None, 10)
                 .await
                 .unwrap()
                 .is_empty()

@@ -1,8 +1,10 @@
 //! What edges ask of control, on the internal listener under `/edge/v1`.
 
+mod effective;
 mod handover;
 mod snapshot;
 mod table;
+mod token_uses;
 
 use std::sync::Arc;
 
@@ -35,6 +37,7 @@ pub fn router(state: EdgesState) -> Router {
     Router::new()
         .route("/edge/v1/snapshot", get(snapshot::get))
         .route("/edge/v1/handover", post(handover::redeem))
+        .route("/edge/v1/token-uses", post(token_uses::note))
         .layer(middleware::from_fn_with_state(state.clone(), require_edge))
         .with_state(state)
 }

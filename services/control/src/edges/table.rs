@@ -1,18 +1,21 @@
 //! Keeps the snapshot for edges current: read anew whenever the database announces a change, and each 10 s.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::Utc;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use updraft_api::edge::{Route, RouteState, Snapshot};
-use updraft_authz::{ClusterPolicy, Policy, PublicKey, SigningKey};
-use updraft_model::{ClusterId, Phase};
+use updraft_authz::{Policy, PublicKey, SigningKey, TokenHash, TokenPolicy};
+use updraft_model::{ClusterId, Phase, TenantId};
+use updraft_store::api_tokens::{self, PushedToken};
 use updraft_store::routes::{self, RoutedCluster};
-use updraft_store::{Channel, Store, StoreError};
+use updraft_store::{Channel, Store, StoreError, access_rules, person_facts};
+
+use super::effective;
 
 const AT_LEAST_EACH: Duration = Duration::from_secs(10);
 const AFTER_AN_ERROR: Duration = Duration::from_secs(1);
@@ -27,7 +30,7 @@ pub struct SnapshotSettings {
     pub session_keys: Vec<PublicKey>,
     pub console_url: String,
     /// The authority at which people reach a cluster.
-    pub host_of: Box<dyn Fn(ClusterId) -> String + Send + Sync>,
+    pub host_of: Box<dyn Fn(TenantId, ClusterId) -> String + Send + Sync>,
 }
 
 /// Runs until shut down; a database that is away only delays news.
@@ -78,30 +81,19 @@ async fn follow(
 async fn read(store: &Store, settings: &SnapshotSettings) -> Result<Snapshot, StoreError> {
     let mut transaction = store.begin().await?;
     let clusters = routes::clusters(&mut transaction).await?;
-    let members = routes::members(&mut transaction).await?;
+    let people = person_facts::of_all_tenants(&mut transaction).await?;
     let grants = routes::grants(&mut transaction).await?;
+    let rules = access_rules::of_all_tenants(&mut transaction).await?;
     let revoked_sessions = routes::revoked_sessions(&mut transaction).await?;
+    let tokens = api_tokens::list_pushed(&mut transaction, Utc::now()).await?;
     transaction.commit().await.map_err(StoreError::from)?;
 
-    let mut policy = Policy {
+    let policy = Policy {
+        clusters: effective::cluster_policies(&clusters, &people, grants, rules),
+        members: effective::members(&people),
         revoked_sessions: revoked_sessions.into_iter().collect(),
-        ..Policy::default()
+        tokens: tokens.into_iter().map(token_policy).collect(),
     };
-    for (tenant, user, role) in members {
-        policy.members.entry(tenant).or_default().insert(user, role);
-    }
-    for cluster in &clusters {
-        let entry = ClusterPolicy {
-            tenant: cluster.tenant,
-            grants: HashMap::new(),
-        };
-        policy.clusters.insert(cluster.cluster, entry);
-    }
-    for (cluster, user, role) in grants {
-        if let Some(entry) = policy.clusters.get_mut(&cluster) {
-            entry.grants.insert(user, role);
-        }
-    }
     let routes = clusters
         .into_iter()
         .map(|cluster| route(cluster, &settings.host_of))
@@ -116,10 +108,28 @@ async fn read(store: &Store, settings: &SnapshotSettings) -> Result<Snapshot, St
     }))
 }
 
-fn route(cluster: RoutedCluster, host_of: &dyn Fn(ClusterId) -> String) -> Route {
-    let host = host_of(cluster.cluster);
+fn token_policy(token: PushedToken) -> (TokenHash, TokenPolicy) {
+    let PushedToken {
+        token_hash,
+        token,
+        expires_at,
+    } = token;
+    let policy = TokenPolicy {
+        id: token.id,
+        tenant: token.tenant,
+        user: token.user,
+        limit: token.limit,
+        expires_at: expires_at.map(|at| at.timestamp()),
+        email: token.email,
+        name: token.name,
+    };
+    (TokenHash(token_hash), policy)
+}
+
+fn route(cluster: RoutedCluster, host_of: &dyn Fn(TenantId, ClusterId) -> String) -> Route {
+    let host = host_of(cluster.tenant, cluster.facts.id);
     Route {
-        cluster: cluster.cluster,
+        cluster: cluster.facts.id,
         tenant: cluster.tenant,
         state: route_state(&cluster),
         name: cluster.name,

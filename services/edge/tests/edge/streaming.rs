@@ -4,7 +4,9 @@ use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
 use hyper_util::rt::TokioIo;
 
-use crate::harness::{ALICE, World, until};
+use updraft_model::ClusterId;
+
+use crate::harness::{ALICE, BOB, World, until};
 
 const SIZE: u64 = 200 << 20;
 
@@ -44,6 +46,49 @@ async fn an_open_stream_ends_when_its_session_does() {
         .await;
     upstream.send_event();
     assert_eq!(events.next().await, None);
+}
+
+#[tokio::test]
+async fn a_silent_stream_ends_when_the_role_is_taken_away() {
+    let mut world = World::prepare().await;
+    world.config.limits.recheck = std::time::Duration::from_millis(20);
+    world.start_edge().await;
+    let upstream = &world.upstreams[0];
+    let mut events = world
+        .get(1, "/events")
+        .signed_in(&world.session(BOB, 1))
+        .stream_after(upstream)
+        .await;
+    world.publish(|s| s.routes[1].runtime = "unrelated".into()).await;
+    upstream.send_event();
+    assert_eq!(events.next().await.unwrap(), "data: 0\n\n");
+    world
+        .publish(|s| {
+            let cluster = s.policy.clusters.get_mut(&ClusterId(1)).unwrap();
+            cluster.grants.remove(&BOB);
+        })
+        .await;
+    assert_eq!(events.next().await, None);
+    upstream.given_up().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_after_the_role_is_gone_is_not_passed_on() {
+    let world = World::start().await;
+    let upstream = &world.upstreams[0];
+    let call = world.get(1, "/later").signed_in(&world.session(BOB, 1));
+    let answer = tokio::spawn(call.send());
+    until("it is under way", || async { upstream.requests() == 1 }).await;
+    world
+        .publish(|s| {
+            let cluster = s.policy.clusters.get_mut(&ClusterId(1)).unwrap();
+            cluster.grants.remove(&BOB);
+        })
+        .await;
+    upstream.send_event();
+    let answer = answer.await.unwrap();
+    assert_eq!(answer.status, 502);
+    assert!(!answer.text().contains("long ago"));
 }
 
 #[tokio::test]
