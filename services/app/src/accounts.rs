@@ -3,15 +3,17 @@
 use std::net::IpAddr;
 
 use secrecy::SecretString;
+use serde_json::json;
 use updraft_api::rest::{ChangePassword, Me, SignIn, SignedIn};
 use updraft_api::tokens::CredentialView;
 use updraft_authz::{Actor, Credential};
 use updraft_model::SessionId;
 use updraft_sso::{EmailPassword, IdentityProvider as _, SessionToken};
 use updraft_store::sessions::{self, NewSession};
-use updraft_store::{people, tenants};
+use updraft_store::{StoreError, memberships, operators, people, tenants, ways_in};
 use uuid::Uuid;
 
+use crate::audit::{Change, Target, attempt};
 use crate::{App, AppError, access};
 
 /// RFC 5321, section 4.5.3.1.3.
@@ -21,6 +23,7 @@ impl App {
     /// # Errors
     /// [`AppError::WrongCredentials`], or [`AppError::TooManyTries`] for this account or address.
     pub async fn sign_in(&self, sign_in: SignIn, client_ip: IpAddr) -> Result<SignedIn, AppError> {
+        let attempt = attempt("sign_in.password").claimed_by(&sign_in.email);
         if sign_in.email.len() > MAX_EMAIL_LENGTH || sign_in.password.len() > 1_024 {
             return Err(AppError::WrongCredentials);
         }
@@ -49,8 +52,6 @@ impl App {
             },
         )
         .await?;
-        tx.commit().await.map_err(updraft_store::StoreError::from)?;
-
         let actor = Actor {
             user,
             tenant,
@@ -60,6 +61,8 @@ impl App {
             name: member.name,
         };
         Ok(SignedIn {
+        attempt.done(&mut tx, &actor, Change::none()).await?;
+        tx.commit().await.map_err(StoreError::from)?;
             token: token.expose().to_owned(),
             expires_at,
             me: self.me(&actor).await?,
@@ -72,8 +75,12 @@ impl App {
     /// [`AppError::NeedsSession`].
     pub async fn sign_out(&self, actor: &Actor) -> Result<(), AppError> {
         let session = access::session(actor, "sign out")?;
-        let mut connection = self.store().connection().await?;
-        Ok(sessions::revoke(&mut connection, session, self.now()).await?)
+        let attempt = attempt("sign_out");
+        let mut tx = self.store().begin().await?;
+        sessions::revoke(&mut tx, session, self.now()).await?;
+        attempt.done(&mut tx, actor, Change::none()).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(())
     }
 
     /// # Errors
@@ -112,6 +119,7 @@ impl App {
         self.identity()
             .identify(proof, client_ip)
             .await
+        let attempt = attempt("password.change").on(Target::person(actor.user, &actor.email));
             .map_err(|error| match AppError::from(error) {
                 AppError::WrongCredentials => {
                     AppError::invalid("current", "this is not your current password")
@@ -131,8 +139,10 @@ impl App {
             })?;
         let mut tx = self.store().begin().await?;
         people::set_password_hash(&mut tx, actor.user, &hash).await?;
-        sessions::revoke_others(&mut tx, actor.user, session, self.now()).await?;
-        tx.commit().await.map_err(updraft_store::StoreError::from)?;
+        let ended = sessions::revoke_others(&mut tx, actor.user, session, self.now()).await?;
+        let change = Change::made(json!({"sessions_ended": ended}));
+        attempt.done(&mut tx, actor, change).await?;
+        tx.commit().await.map_err(StoreError::from)?;
         Ok(())
     }
 }

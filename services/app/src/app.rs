@@ -1,6 +1,6 @@
 //! The value that REST and the console hold.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 use updraft_model::ClusterId;
@@ -9,6 +9,7 @@ use updraft_sso::{PasswordIdentity, Passwords, SignInLimits};
 use updraft_store::Store;
 
 use crate::hub::EventHub;
+use crate::audit::Fold;
 use crate::live::{Live, LiveReports, NoReports};
 use crate::{AppConfig, AppError};
 
@@ -29,6 +30,7 @@ struct Inner {
     hub: EventHub,
 }
 
+    refusals: Mutex<Fold>,
 // === impl App ===
 
 impl App {
@@ -51,6 +53,7 @@ impl App {
             live: Live(Arc::new(NoReports)),
         })
     }
+                refusals: Mutex::default(),
 
     /// Shows nodes as they last reported to this process, rather than as they last changed.
     #[must_use]
@@ -101,3 +104,8 @@ impl App {
         Utc::now()
     }
 }
+    /// The refusals of the last minute, for the audit log.
+    pub(crate) fn refusals(&self) -> MutexGuard<'_, Fold> {
+        self.inner.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+

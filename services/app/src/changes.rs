@@ -9,6 +9,7 @@ use updraft_store::tenants::Quota;
 use updraft_store::{StoreError, Tx, event_log, tenants};
 use uuid::Uuid;
 
+use crate::audit::{self, Attempt, Target};
 use crate::error::{AppError, Resource};
 use crate::{App, access, quota, view};
 
@@ -17,7 +18,17 @@ pub(crate) struct Change {
     pub(crate) tx: Tx,
     pub(crate) cluster: ClusterRecord,
     pub(crate) role: ClusterRole,
+    pub(crate) attempt: Attempt,
     quota: Quota,
+}
+
+/// What was written, for the operation, the event log and the audit log.
+pub(crate) struct Written<'a> {
+    pub(crate) kind: OperationKind,
+    /// As the event log says it after the person's address: `started the cluster`.
+    pub(crate) message: &'a str,
+    pub(crate) attempt: Attempt,
+    pub(crate) change: audit::Change,
 }
 
 impl App {
@@ -27,7 +38,9 @@ impl App {
         actor: &Actor,
         cluster: ClusterId,
         action: ClusterAction,
+        attempt: Attempt,
     ) -> Result<Change, AppError> {
+        let attempt = attempt.on(Target::new("cluster", cluster, None));
         let mut tx = self.store().begin().await?;
         let quota = tenants::lock_quota(&mut tx, actor.tenant).await?;
         if !clusters::lock(&mut tx, actor.tenant, cluster).await? {
@@ -36,20 +49,20 @@ impl App {
         let (cluster, role) = access::cluster(&mut tx, actor, cluster, action).await?;
         Ok(Change {
             tx,
+            attempt: attempt.on(Target::cluster(cluster.id, &cluster.name)),
             cluster,
             role,
             quota,
         })
     }
 
-    /// Opens an operation for what was just written, tells the event log, and answers.
+    /// Opens an operation for what was just written, tells both logs, and answers.
     pub(crate) async fn accept(
         &self,
         mut tx: Tx,
         actor: &Actor,
         cluster: ClusterId,
-        kind: OperationKind,
-        message: &str,
+        written: Written<'_>,
     ) -> Result<Accepted, AppError> {
         let (record, role) = access::cluster(&mut tx, actor, cluster, ClusterAction::View).await?;
         let id = OperationId(Uuid::now_v7());
@@ -57,13 +70,22 @@ impl App {
             id,
             tenant: actor.tenant,
             cluster,
-            kind,
+            kind: written.kind,
             generation: record.generation,
             requested_by: actor.user,
         };
         operations::open(&mut tx, &operation).await?;
-        let message = format!("{} {message}", actor.email);
-        event_log::append(&mut tx, actor.tenant, Some(cluster), event_kind(kind), &message).await?;
+        let message = format!("{} {}", actor.email, written.message);
+        event_log::append(
+            &mut tx,
+            actor.tenant,
+            Some(cluster),
+            event_kind(written.kind),
+            &message,
+        )
+        .await?;
+        let attempt = written.attempt.on(Target::cluster(cluster, &record.name));
+        attempt.done(&mut tx, actor, written.change).await?;
         let operation = operations::find(&mut tx, actor.tenant, id)
             .await?
             .ok_or(AppError::Internal {

@@ -11,6 +11,8 @@ use updraft_store::handover_codes::{self, NewCode};
 use updraft_store::{StoreError, sessions};
 use url::Url;
 
+use crate::audit::{Change, Target, attempt};
+use crate::authenticate::session_actor;
 use crate::error::{AppError, Resource};
 use crate::{App, access};
 
@@ -65,19 +67,26 @@ impl App {
     /// session has ended.
     pub async fn redeem_handover(&self, redeem: RedeemHandover) -> Result<HandoverRedeemed, AppError> {
         let now = self.now();
+        let mut attempt = attempt("sign_in.airflow").on(Target::new("host", &redeem.host, None));
         let mut tx = self.store().begin().await?;
         let code = handover_codes::redeem(&mut tx, &sha256(redeem.code.as_bytes()), now).await?;
         let session = match &code {
             Some(code) => sessions::find_by_id(&mut tx, code.session, now).await?,
             None => None,
         };
-        tx.commit().await.map_err(StoreError::from)?;
-        let code = code.ok_or(AppError::HandoverRefused)?;
-        let session = session.ok_or(AppError::HandoverRefused)?;
-        // Both sides are hashes of 256 random bits: how long the comparison takes tells nothing.
-        if code.host != redeem.host || code.binding_hash != sha256(redeem.binding.as_bytes()) {
-            return Err(AppError::HandoverRefused);
+        if let Some(session) = &session {
+            attempt = attempt.claimed_by(&session.email);
         }
+        // Both sides are hashes of 256 random bits: how long the comparison takes tells nothing.
+        let good = code.zip(session).filter(|(code, _)| {
+            code.host == redeem.host && code.binding_hash == sha256(redeem.binding.as_bytes())
+        });
+        if let Some((_, session)) = &good {
+            let by = session_actor(session.clone());
+            attempt.done(&mut tx, &by, Change::none()).await?;
+        }
+        tx.commit().await.map_err(StoreError::from)?;
+        let (code, session) = good.ok_or(AppError::HandoverRefused)?;
         let claims = SessionClaims {
             iss: SESSION_ISSUER.to_owned(),
             aud: SESSION_AUDIENCE.to_owned(),

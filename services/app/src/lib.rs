@@ -5,6 +5,7 @@ mod accounts;
 mod app;
 mod authenticate;
 mod changes;
+pub mod audit;
 mod clusters;
 mod config;
 mod config_options;

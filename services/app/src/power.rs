@@ -1,11 +1,13 @@
 //! Start, stop, restart and delete: what is wanted of a cluster as a whole.
 
+use serde_json::json;
 use updraft_api::rest::Accepted;
 use updraft_authz::{Actor, ClusterAction};
 use updraft_model::{ClusterId, OperationKind, Power};
 use updraft_store::{clusters, operations};
 
-use crate::changes::Change;
+use crate::audit::{self, attempt};
+use crate::changes::{Change, Written};
 use crate::{App, AppError, view};
 
 /// What a person asks of a cluster's power.
@@ -51,7 +53,8 @@ impl App {
     }
 
     async fn ask(&self, actor: &Actor, id: ClusterId, ask: Ask) -> Result<Accepted, AppError> {
-        let mut change = self.begin_change(actor, id, ask.action()).await?;
+        let attempt = attempt(ask.name());
+        let mut change = self.begin_change(actor, id, ask.action(), attempt).await?;
         if let Some(accepted) = self.under_way(&mut change, actor, ask).await? {
             return Ok(accepted);
         }
@@ -64,7 +67,14 @@ impl App {
             clusters::set_service_wishes(&mut change.tx, actor.tenant, id, &wishes).await?;
         }
         clusters::set_power(&mut change.tx, actor.tenant, id, ask.power(), ask == Ask::Restart).await?;
-        self.accept(change.tx, actor, id, ask.kind(), ask.message()).await
+        let power = |power: Power| json!({"power": power});
+        let written = Written {
+            kind: ask.kind(),
+            message: ask.message(),
+            attempt: change.attempt,
+            change: audit::Change::between(power(change.cluster.power), power(ask.power())),
+        };
+        self.accept(change.tx, actor, id, written).await
     }
 
     /// The running operation, when it is what is asked for anyway: pressed twice is pressed once.
@@ -93,6 +103,15 @@ impl Ask {
         match self {
             Self::Start | Self::Stop | Self::Restart => ClusterAction::Operate,
             Self::Delete => ClusterAction::Change,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Start => "cluster.start",
+            Self::Stop => "cluster.stop",
+            Self::Restart => "cluster.restart",
+            Self::Delete => "cluster.delete",
         }
     }
 

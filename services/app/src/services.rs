@@ -1,11 +1,14 @@
 //! A cluster's services, and what people ask of single ones.
 
+use serde_json::json;
 use updraft_api::rest::{Accepted, ServiceVerb, ServiceView};
 use updraft_authz::{Actor, ClusterAction};
 use updraft_model::{ClusterId, NodeId, OperationKind, Power, ServiceName};
 use updraft_store::{clusters, node_list};
 
 use crate::App;
+use crate::audit::{self, attempt};
+use crate::changes::Written;
 use crate::error::{AppError, Resource};
 
 impl App {
@@ -39,7 +42,10 @@ impl App {
         node: Option<NodeId>,
         verb: ServiceVerb,
     ) -> Result<Accepted, AppError> {
-        let mut change = self.begin_change(actor, id, ClusterAction::Operate).await?;
+        let attempt = attempt("service.change");
+        let mut change = self
+            .begin_change(actor, id, ClusterAction::Operate, attempt)
+            .await?;
         change.check_not_deleting()?;
         if change.cluster.power == Power::Stopped {
             return Err(AppError::ClusterStopped);
@@ -71,7 +77,13 @@ impl App {
         };
         clusters::set_service_wishes(&mut change.tx, actor.tenant, id, &wishes).await?;
         let message = format!("{did} {service} on {label}");
-        self.accept(change.tx, actor, id, OperationKind::Service, &message)
-            .await
+        let asked = json!({"service": service, "verb": verb, "node": label});
+        let written = Written {
+            kind: OperationKind::Service,
+            message: &message,
+            attempt: change.attempt,
+            change: audit::Change::made(asked),
+        };
+        self.accept(change.tx, actor, id, written).await
     }
 }
