@@ -46,6 +46,7 @@ pub(crate) fn tenant(actor: &Actor, action: TenantAction) -> Result<(), AppError
         action: match action {
             TenantAction::CreateCluster => "create clusters",
             TenantAction::ManagePeople => "manage people",
+            TenantAction::ReadAuditLog => "read the audit log",
             TenantAction::ManageAccess => "manage access rules",
         },
     })
