@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod assets;
+mod audit;
 mod csrf;
 mod error;
 mod extract;

@@ -10,9 +10,10 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use updraft_api::Problem;
 use updraft_api::rest::Me;
-use updraft_app::AppError;
+use updraft_app::{AppError, audit};
 use updraft_model::ClusterId;
 
+use crate::audit::REQUEST_ID;
 use crate::error::Complaint;
 use crate::local_path::LocalPath;
 use crate::pages::notice::NoticePage;
@@ -53,6 +54,18 @@ impl Refusal {
                 StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
             }
             Self::Unrenderable => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Stable, for the audit log.
+    pub(crate) fn word(&self) -> &str {
+        match self {
+            Self::SignedOut(_) => "not-signed-in",
+            Self::Foreign => "cross-site",
+            Self::NoPage => "not-found",
+            Self::Malformed(_) => "malformed-form",
+            Self::Refused(problem) => audit::word(problem),
+            Self::Unrenderable => "internal",
         }
     }
 
@@ -155,7 +168,10 @@ impl From<AppError> for Refusal {
         if error.is_internal() {
             tracing::error!(error = chain(&error), "A use case failed");
         }
-        Self::Refused(Box::new(Problem::from(&error)))
+        let problem = Problem::from(&error);
+        // The page it happened on may draw it itself.
+        audit::refused(&problem);
+        Self::Refused(Box::new(problem))
     }
 }
 
@@ -193,10 +209,14 @@ pub(crate) async fn explain(shell: Shell, mut request: Request, next: Next) -> R
     let asking = Asking::default();
     request.extensions_mut().insert(asking.clone());
     let response = next.run(request).await;
-    match response.extensions().get::<Refusal>() {
-        Some(failure) => failure.page(&shell, asking.0.get()),
-        None => response,
+    let Some(failure) = response.extensions().get::<Refusal>() else {
+        return response;
+    };
+    let mut page = failure.page(&shell, asking.0.get());
+    if let Some(id) = response.headers().get(&REQUEST_ID) {
+        page.headers_mut().insert(REQUEST_ID, id.clone());
     }
+    page
 }
 
 pub(crate) async fn no_page() -> Refusal {

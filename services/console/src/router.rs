@@ -15,7 +15,7 @@ use crate::pages::{
     handover, new_cluster, nodes, operation, overview, people, sign_in,
 };
 use crate::state::{Console, ConsoleConfig};
-use crate::{assets, csrf, live, refusal, shell};
+use crate::{assets, audit, csrf, live, refusal, shell};
 
 /// No form of ours is larger.
 const LARGEST_FORM: usize = 256 * 1024;
@@ -32,6 +32,7 @@ pub fn router(app: App, config: ConsoleConfig) -> Router {
         .fallback(refusal::no_page)
         .method_not_allowed_fallback(refusal::no_page)
         .layer(from_fn_with_state(console.clone(), csrf::refuse_foreign))
+        .layer(from_fn_with_state(console.clone(), audit::audited))
         .layer(from_fn(refusal::explain))
         .layer(CompressionLayer::new())
         .merge(live_streams())

@@ -7,7 +7,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use updraft_api::Problem;
-use updraft_api::edge::RedeemHandover;
+use updraft_api::edge::{HandoverRedeemed, RedeemHandover};
+use updraft_app::AppError;
+use updraft_app::audit::{self, Origin, Refusal};
+use updraft_model::AuditOutcome;
 
 use super::EdgesState;
 
@@ -15,7 +18,9 @@ pub(super) async fn redeem(
     State(state): State<Arc<EdgesState>>,
     Json(request): Json<RedeemHandover>,
 ) -> Response {
-    match state.app.redeem_handover(request).await {
+    let origin = Origin::default();
+    let work = state.app.redeem_handover(request);
+    match state.app.audited(origin, work, refusal).await {
         Ok(redeemed) => Json(redeemed).into_response(),
         Err(error) => {
             let problem = Problem::from(error);
@@ -23,4 +28,19 @@ pub(super) async fn redeem(
             (status, Json(problem)).into_response()
         }
     }
+}
+
+fn refusal(redeemed: &Result<HandoverRedeemed, AppError>, _: bool) -> Option<Refusal> {
+    let error = redeemed.as_ref().err()?;
+    let problem = Problem::from(error);
+    Some(Refusal {
+        outcome: if error.is_internal() {
+            AuditOutcome::Failed
+        } else {
+            AuditOutcome::Refused
+        },
+        reason: Some(audit::word(&problem).to_owned()),
+        action: "sign_in.airflow".to_owned(),
+        target: None,
+    })
 }

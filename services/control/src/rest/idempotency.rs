@@ -5,7 +5,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use updraft_app::{Actor, App, AppError, IdempotencyKey, IdempotentClaim, StoredAnswer};
+use updraft_app::{Actor, App, AppError, audit, IdempotencyKey, IdempotentClaim, StoredAnswer};
 
 use super::{ApiError, ApiResult, Caller};
 
@@ -42,7 +42,7 @@ pub(crate) async fn answer_once(
         IdempotentClaim::Mine => {
             let request = Request::from_parts(parts, Body::from(body));
             // Goes on when the client hangs up: what was begun is finished and its answer kept.
-            let work = tokio::spawn(do_and_keep(app, actor, key, request, next));
+            let work = tokio::spawn(audit::carried(do_and_keep(app, actor, key, request, next)));
             work.await.map_err(|_| AppError::Internal { what: "a handler" })?
         }
         IdempotentClaim::Answered(answer) => Ok(replay(&answer)),

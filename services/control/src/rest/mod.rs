@@ -1,10 +1,11 @@
 //! What every REST operation shares: who asks, what is refused before a handler runs, and how answers look.
 //!
-//! A request passes, outermost first: request id and problem rendering, panics, deadline, host allow-list, security
+//! A request passes, outermost first: request id and problem rendering, audit log, panics, deadline, host allow-list, security
 //! headers; then for all but the few public operations: authentication (with the cross-site check for cookies) and
 //! idempotency. Handlers only extract, call `app` and convert.
 
 mod answer;
+mod audit;
 mod authenticate;
 mod deadline;
 mod docs;
@@ -19,7 +20,8 @@ mod page;
 mod problem;
 mod state;
 
-pub(crate) use answer::{accepted, with_generation};
+pub(crate) use answer::{accepted, shown_once, with_generation};
+pub(crate) use audit::audited;
 pub(crate) use authenticate::{Caller, require_caller};
 pub(crate) use deadline::deadline;
 pub(crate) use docs::{POLICY as DOCS_POLICY, page as docs_page};
@@ -30,5 +32,5 @@ pub(crate) use headers::security_headers;
 pub(crate) use idempotency::{BODY_LIMIT, answer_once};
 pub(crate) use openapi::document;
 pub(crate) use page::PageQuery;
-pub(crate) use problem::{ApiError, ApiResult, render_problems};
+pub(crate) use problem::{ApiError, ApiResult, RequestId, render_problems};
 pub use state::{RestConfig, RestState};

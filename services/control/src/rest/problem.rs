@@ -91,9 +91,14 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// What the log and the answer call this request.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(pub(crate) String);
+
 /// Gives each request an id and each refusal its body; what refused without a problem of its own gets a general one.
-pub(crate) async fn render_problems(request: Request, next: Next) -> Response {
+pub(crate) async fn render_problems(mut request: Request, next: Next) -> Response {
     let id = Uuid::now_v7().to_string();
+    request.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::info_span!(
         "rest.request",
         request.id = %id,

@@ -6,6 +6,8 @@ use axum::extract::FromRef;
 use tokio_util::sync::CancellationToken;
 use updraft_app::App;
 
+use super::audit::{Actions, actions};
+
 /// How REST is reached.
 #[derive(Clone, Debug)]
 pub struct RestConfig {
@@ -21,6 +23,7 @@ pub struct RestState {
     pub(crate) app: App,
     pub(crate) config: Arc<RestConfig>,
     pub(crate) openapi: Arc<utoipa::openapi::OpenApi>,
+    pub(crate) actions: Actions,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -34,6 +37,7 @@ impl RestState {
         Self {
             app,
             config: Arc::new(config),
+            actions: actions(&openapi),
             openapi,
             shutdown,
         }

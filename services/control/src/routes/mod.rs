@@ -17,7 +17,12 @@ mod list_people;
 mod list_services;
 mod openapi;
 mod put_grant;
+mod export_audit;
+mod explain_access;
 mod remove_grant;
+mod list_audit;
+mod list_access_rules;
+mod list_cluster_people;
 mod remove_person;
 mod restart_cluster;
 mod show_cluster;
@@ -72,6 +77,7 @@ pub fn openapi_document() -> utoipa::openapi::OpenApi {
 }
 
 fn public_operations() -> OpenApiRouter<RestState> {
+        .layer(from_fn_with_state(state.clone(), rest::audited))
     OpenApiRouter::new()
         .routes(routes!(sign_in::sign_in))
         .routes(routes!(health::health))
@@ -107,3 +113,5 @@ fn signed_in_operations() -> OpenApiRouter<RestState> {
         .routes(routes!(remove_person::remove_person))
         .routes(routes!(config_options::list_config_options))
 }
+        .routes(routes!(list_audit::list_audit))
+        .routes(routes!(export_audit::export_audit))

@@ -1,0 +1,135 @@
+//! Tells the audit log where a request comes from, and what was refused of it.
+//!
+//! A refusal counts when something was to be changed, when a credential was no good, and when somebody asked for what
+//! is not theirs to see. The rest (a GET of something that never was, nobody's GET) is left out: it says nothing.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::{Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use updraft_api::Problem;
+use updraft_app::audit::{self, Origin, Refusal, Target};
+use updraft_model::AuditOutcome;
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::path::Operation;
+
+use super::{RequestId, RestState};
+
+/// What the audit log calls each operation.
+pub(crate) type Actions = Arc<HashMap<(Method, String), String>>;
+
+/// What is known of a request before it is worked on.
+struct Asked {
+    action: Option<String>,
+    path: String,
+    changes: bool,
+    has_credential: bool,
+}
+
+pub(crate) async fn audited(State(state): State<RestState>, request: Request, next: Next) -> Response {
+    let (origin, asked) = (origin(&request), Asked::of(&request, &state.actions));
+    let work = next.run(request);
+    state
+        .app
+        .audited(origin, work, |response, attempted| asked.refusal(response, attempted))
+        .await
+}
+
+/// `create_cluster` is `cluster.create`.
+pub(crate) fn actions(document: &OpenApi) -> Actions {
+    let paths = document.paths.paths.iter();
+    let operations = paths.flat_map(|(path, item)| {
+        let of = |method, operation: &Option<Operation>| {
+            let name = operation.as_ref()?.operation_id.as_ref()?;
+            Some(((method, format!("/api/v1{path}")), action(name)))
+        };
+        [
+            of(Method::GET, &item.get),
+            of(Method::PUT, &item.put),
+            of(Method::POST, &item.post),
+            of(Method::DELETE, &item.delete),
+            of(Method::PATCH, &item.patch),
+        ]
+    });
+    Arc::new(operations.flatten().collect())
+}
+
+fn action(operation: &str) -> String {
+    match (operation, operation.split_once('_')) {
+        ("sign_in", _) => "sign_in.password".to_owned(),
+        ("sign_out", _) | (_, None) => operation.to_owned(),
+        (_, Some((verb, what))) => format!("{what}.{verb}"),
+    }
+}
+
+fn origin(request: &Request) -> Origin {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let agent = request.headers().get(header::USER_AGENT);
+    let id = request.extensions().get::<RequestId>();
+    Origin {
+        address: peer.map(|ConnectInfo(peer)| peer.ip()),
+        user_agent: agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned()),
+        request_id: id.map(|RequestId(id)| id.clone()).unwrap_or_default(),
+    }
+}
+
+// === impl Asked ===
+
+impl Asked {
+    fn of(request: &Request, actions: &Actions) -> Self {
+        let matched = request.extensions().get::<MatchedPath>();
+        let operation = matched.map(|path| (request.method().clone(), path.as_str().to_owned()));
+        Self {
+            action: operation.and_then(|operation| actions.get(&operation).cloned()),
+            path: request.uri().path().to_owned(),
+            changes: !request.method().is_safe(),
+            has_credential: request.headers().contains_key(header::AUTHORIZATION)
+                || request.headers().contains_key(header::COOKIE),
+        }
+    }
+
+    fn refusal(self, response: &Response, attempted: bool) -> Option<Refusal> {
+        let status = response.status();
+        let outcome = match status {
+            _ if status.is_server_error() => AuditOutcome::Failed,
+            _ if status.is_client_error() => AuditOutcome::Refused,
+            _ => return None,
+        };
+        let telling = match status {
+            StatusCode::UNAUTHORIZED => self.has_credential,
+            StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::TOO_MANY_REQUESTS => true,
+            _ => false,
+        };
+        let problem = response.extensions().get::<Problem>();
+        (self.changes || attempted || telling).then_some(())?;
+        Some(Refusal {
+            outcome,
+            reason: Some(problem.map_or_else(|| status.as_u16().to_string(), |p| audit::word(p).to_owned())),
+            action: self.action?,
+            target: Some(Target::new("path", self.path, None)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::action;
+
+    #[test]
+    fn operations_are_called_by_what_they_are_about() {
+        for (operation, called) in [
+            ("create_cluster", "cluster.create"),
+            ("put_grant", "grant.put"),
+            ("revoke_api_token", "api_token.revoke"),
+            ("sign_in", "sign_in.password"),
+            ("sign_out", "sign_out"),
+            ("health", "health"),
+        ] {
+            assert_eq!(action(operation), called);
+        }
+    }
+}
