@@ -46,6 +46,10 @@ pub struct Me {
     pub tenant_name: String,
     pub tenant_role: TenantRole,
     pub credential: CredentialView,
+    /// Whether this session is an operator's of the installation.
+    pub operator: bool,
+    /// How many organisations the person belongs to.
+    pub tenants: u32,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

@@ -91,6 +91,11 @@ impl App {
             .await?
             .ok_or(AppError::NotSignedIn)?;
         Ok(Me {
+        let operator = match actor.credential.session() {
+            Some(session) => operators::is_operator(&mut connection, actor.tenant, session).await?,
+            None => false,
+        };
+        let tenants = memberships::of_person(&mut connection, actor.user).await?.len();
             user: actor.user,
             email: actor.email.clone(),
             name: actor.name.clone(),
@@ -99,6 +104,8 @@ impl App {
             tenant_role: actor.tenant_role,
             credential: credential(actor.credential),
         })
+            operator,
+            tenants: u32::try_from(tenants).unwrap_or(u32::MAX),
     }
 
     /// Changes one's own password and ends one's other sessions.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
-use updraft_model::ClusterId;
+use updraft_model::{ClusterId, TenantId};
 use updraft_runtimes::Catalogue;
 use updraft_sso::{PasswordIdentity, Passwords, SignInLimits};
 use updraft_store::Store;
@@ -71,8 +71,8 @@ impl App {
 
     /// Where people find one cluster's Airflow.
     #[must_use]
-    pub fn airflow_url(&self, cluster: ClusterId) -> String {
-        self.inner.config.airflow_url(cluster)
+    pub fn airflow_url(&self, tenant: TenantId, cluster: ClusterId) -> String {
+        self.inner.config.airflow_url(tenant, cluster)
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -97,7 +97,7 @@ impl App {
             ..record
         };
         Ok(Accepted {
-            cluster: view::cluster(record, role, self.config()),
+            cluster: view::cluster(record, actor.tenant, role, self.config()),
             operation: view::operation(operation),
         })
     }

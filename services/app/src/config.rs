@@ -1,21 +1,24 @@
 //! What an installation sets, and the addresses that follow from it.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use updraft_authz::SigningKey;
-use updraft_model::{ClusterId, DagSource};
+use updraft_model::{ClusterId, DagSource, TenantId};
 use updraft_sso::SignInQuota;
 use updraft_sso::outbound::{Outbound, OutboundPolicy};
 use updraft_store::secrets::MasterKey;
-use url::Url;
+
+use crate::sso::{SystemDns, TxtRecords};
+
+use crate::airflow_url::AirflowUrl;
+use crate::SessionKeys;
+use crate::tenancy::Tenancy;
 
 #[derive(Clone, Debug)]
 pub struct AppConfig {
-    /// Where people find one cluster's Airflow. `{cluster}` is its id, `{cluster_ip}` a loopback address of its own:
-    /// `http://{cluster_ip}:7701/airflow-webserver-{cluster}/`.
-    pub airflow_url: String,
+    /// Where people find one cluster's Airflow.
+    pub airflow_url: AirflowUrl,
     /// `http://localhost:7700`
     pub console_url: String,
     /// Where people put DAGs, `{cluster}` and `{prefix}` filled in: `s3://updraft-cluster-{cluster}/{prefix}`.
@@ -26,6 +29,11 @@ pub struct AppConfig {
     /// What tenants entrust to us lies encrypted under it.
     pub master_key: Arc<MasterKey>,
     pub sign_in_quota: SignInQuota,
+    /// Where the proof of a domain is looked up.
+    pub dns: Arc<dyn TxtRecords>,
+    /// How often providers are asked again about people who are signed in.
+    pub identity_refresh: Duration,
+    pub tenancy: Tenancy,
     /// The way to every address that a tenant names.
     pub outbound: Outbound,
 }
@@ -42,34 +50,29 @@ impl AppConfig {
         master_key: Arc<MasterKey>,
     ) -> Self {
         Self {
-            airflow_url: format!("http://{{cluster_ip}}:{edge_port}/airflow-webserver-{{cluster}}/"),
+            airflow_url: AirflowUrl::local(edge_port),
             console_url: format!("http://localhost:{console_port}"),
             dag_location: "s3://updraft-cluster-{cluster}/{prefix}".to_owned(),
             session_lifetime: Duration::from_secs(12 * 60 * 60),
             session_key,
             master_key,
             sign_in_quota: SignInQuota::default(),
+            dns: Arc::new(SystemDns),
+            identity_refresh: Duration::from_secs(10 * 60),
+            tenancy: Tenancy::Several,
             outbound: Outbound::new(OutboundPolicy::default()),
         }
     }
 
     #[must_use]
-    pub fn airflow_url(&self, cluster: ClusterId) -> String {
-        self.airflow_url
-            .replace("{cluster_ip}", &cluster_address(cluster).to_string())
-            .replace("{cluster}", &cluster.to_string())
+    pub fn airflow_url(&self, tenant: TenantId, cluster: ClusterId) -> String {
+        self.airflow_url.of(tenant, cluster)
     }
 
-    /// The authority of [`Self::airflow_url`], as a browser sends it in `Host`: `127.0.0.1:7701`. `None` when the
-    /// template is no URL.
+    /// The authority of [`Self::airflow_url`], as a browser sends it in `Host`.
     #[must_use]
-    pub fn airflow_host(&self, cluster: ClusterId) -> Option<String> {
-        let url = Url::parse(&self.airflow_url(cluster)).ok()?;
-        let host = url.host_str()?;
-        Some(
-            url.port()
-                .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")),
-        )
+    pub fn airflow_host(&self, tenant: TenantId, cluster: ClusterId) -> Option<String> {
+        self.airflow_url.host(tenant, cluster)
     }
 
     #[must_use]
@@ -79,12 +82,6 @@ impl AppConfig {
             .replace("{cluster}", &cluster.to_string())
             .replace("{prefix}", prefix)
     }
-}
-
-/// `127.0.0.1` for cluster 1, `127.0.0.2` for cluster 2: hosts that need no DNS. Stays below 127.64, where nodes live.
-fn cluster_address(cluster: ClusterId) -> Ipv4Addr {
-    let [.., high, middle, low] = cluster.0.to_be_bytes();
-    Ipv4Addr::new(127, high & 0x3f, middle, low)
 }
 
 #[cfg(test)]
@@ -105,31 +102,6 @@ mod tests {
             SigningKey::from_seed("test", &[7; 32]).unwrap(),
             master_key,
         )
-    }
-
-    #[test]
-    fn every_cluster_has_a_host_of_its_own() {
-        let config = config();
-        assert_eq!(
-            config.airflow_url(ClusterId(1)),
-            "http://127.0.0.1:7701/airflow-webserver-1/"
-        );
-        assert_eq!(config.airflow_host(ClusterId(2)).unwrap(), "127.0.0.2:7701");
-        assert_eq!(config.airflow_host(ClusterId(258)).unwrap(), "127.0.1.2:7701");
-        assert_eq!(
-            config.airflow_host(ClusterId(19_289)).unwrap(),
-            "127.0.75.89:7701"
-        );
-    }
-
-    #[test]
-    fn a_host_without_a_port_is_the_schemes_own() {
-        let mut config = config();
-        config.airflow_url = "https://c{cluster}.airflow.example.com/airflow-webserver-{cluster}/".to_owned();
-        assert_eq!(
-            config.airflow_host(ClusterId(7)).unwrap(),
-            "c7.airflow.example.com"
-        );
     }
 
     #[test]

@@ -47,6 +47,10 @@ pub enum AppError {
     #[error("the hand-over code is not good")]
     HandoverRefused,
     #[error("the database failed")]
+    #[error(transparent)]
+    Tenancy(#[from] crate::TenancyRefusal),
+    #[error(transparent)]
+    Sso(#[from] crate::SsoError),
     Store(#[source] StoreError),
     #[error("{what} failed")]
     Internal { what: &'static str },
@@ -64,6 +68,14 @@ pub enum Resource {
 }
 
 // === impl AppError ===
+    IdentityProvider,
+    Domain,
+    AccessRule,
+    Token,
+    ServiceAccount,
+    Session,
+    Device,
+    Tenant,
 
 impl AppError {
     pub(crate) fn invalid(field: impl Into<String>, why: impl Into<String>) -> Self {
@@ -246,6 +258,8 @@ fn not_found(resource: Resource) -> Problem {
             "There is no such cluster, or you have no role on it.",
             "Check the id with `updraft cluster list`, or ask a cluster admin for a role.",
         ),
+            E::Tenancy(refusal) => Self::from(refusal),
+            E::Sso(error) => Self::from(error),
         Resource::Operation => (
             "operation-not-found",
             "There is no such operation.",
@@ -275,7 +289,7 @@ fn not_found(resource: Resource) -> Problem {
     problem(404, kind, title, detail)
 }
 
-fn problem(status: u16, kind: &str, title: impl Into<String>, detail: impl Into<String>) -> Problem {
+pub(crate) fn problem(status: u16, kind: &str, title: impl Into<String>, detail: impl Into<String>) -> Problem {
     Problem {
         kind: format!("urn:updraft:problem:{kind}"),
         title: title.into(),
@@ -313,3 +327,21 @@ impl std::fmt::Display for Resource {
         })
     }
 }
+        Resource::AccessRule => (
+            "access-rule-not-found",
+            "Your organisation has no such access rule.",
+            "List the access rules: `updraft access rule list`.",
+        ),
+        Resource::Tenant => (
+            "tenant-not-found",
+            "There is no such organisation, or you do not belong to it.",
+            "Check the id: `updraft tenant list` shows yours.",
+        ),
+            Self::IdentityProvider => "identity provider",
+            Self::Domain => "domain",
+            Self::Token => "token",
+            Self::ServiceAccount => "service account",
+            Self::Session => "session",
+            Self::Device => "device",
+            Self::AccessRule => "access rule",
+            Self::Tenant => "tenant",

@@ -34,7 +34,7 @@ impl App {
     ) -> Result<String, AppError> {
         let session = access::session(actor, "open Airflow in a browser")?;
         let cluster = cluster_of(return_to).ok_or(AppError::NotFound(Resource::Cluster))?;
-        if self.config().airflow_host(cluster).as_deref() != Some(host) {
+        if self.config().airflow_host(actor.tenant, cluster).as_deref() != Some(host) {
             return Err(AppError::NotFound(Resource::Cluster));
         }
         let binding_hash = binding_hash(binding)?;
@@ -50,7 +50,7 @@ impl App {
             expires_at: self.now() + CODE_LIFETIME,
         };
         handover_codes::insert(&mut connection, &row).await?;
-        let mut url = Url::parse(&self.airflow_url(cluster)).map_err(|_| AppError::Internal {
+        let mut url = Url::parse(&self.airflow_url(actor.tenant, cluster)).map_err(|_| AppError::Internal {
             what: "the template of Airflow's URL",
         })?;
         url.set_path("/_updraft/handover");

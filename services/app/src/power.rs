@@ -90,7 +90,7 @@ impl App {
             ask != Ask::Restart && change.cluster.power == ask.power() && ask.is_done_by(operation.kind)
         });
         Ok(same.map(|operation| Accepted {
-            cluster: view::cluster(change.cluster.clone(), change.role, self.config()),
+            cluster: view::cluster(change.cluster.clone(), actor.tenant, change.role, self.config()),
             operation: view::operation(operation),
         }))
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use updraft_api::agent::Report;
 use updraft_api::rest::{ClusterView, EventView, NodeView, OperationView, Severity};
-use updraft_model::{ClusterRole, Power};
+use updraft_model::{ClusterRole, Power, TenantId};
 use updraft_store::clusters::ClusterRecord;
 use updraft_store::event_log::LoggedEvent;
 use updraft_store::node_list::ListedNode;
@@ -12,13 +12,18 @@ use updraft_store::operations::OperationRecord;
 
 use crate::{AppConfig, LiveReports};
 
-pub(crate) fn cluster(record: ClusterRecord, role: ClusterRole, config: &AppConfig) -> ClusterView {
+pub(crate) fn cluster(
+    record: ClusterRecord,
+    tenant: TenantId,
+    role: ClusterRole,
+    config: &AppConfig,
+) -> ClusterView {
     let nodes_wanted = match record.power {
         Power::Running => record.spec.node_counts().total(),
         Power::Stopped | Power::Deleted => 0,
     };
     ClusterView {
-        airflow_url: config.airflow_url(record.id),
+        airflow_url: config.airflow_url(tenant, record.id),
         dag_location: config.dag_location(record.id, &record.spec.dag_source),
         id: record.id,
         name: record.name,

@@ -11,6 +11,7 @@ mod server;
 mod sessions;
 mod sse;
 
+mod tenants;
 pub use call::IdempotencyKey;
 pub use client::Client;
 pub use error::ClientError;

@@ -82,6 +82,10 @@ uuid_id!(
     TokenId
 );
 uuid_id!(
+    /// One group of a tenant's directory.
+    GroupId
+);
+uuid_id!(
     /// One access rule.
     RuleId
 );

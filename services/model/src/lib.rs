@@ -16,8 +16,8 @@ mod wishes;
 pub use audit::{AuditActorKind, AuditOutcome};
 pub use cluster::{ClusterRole, ClusterSpec, DagSource, NodeCounts, Power, TenantRole};
 pub use id::{
-    AuditId, ClusterId, EventId, Generation, NodeId, OperationId, ProviderId, RuleId, SessionId, TenantId,
-    TokenId, UserId,
+    AuditId, ClusterId, EventId, Generation, GroupId, NodeId, OperationId, ProviderId, RuleId, SessionId,
+    TenantId, TokenId, UserId,
 };
 pub use identity_provider::{OidcConfig, OidcPreset, ProviderConfig, SamlAttributes, SamlConfig};
 pub use name::{ClusterName, InvalidName};

@@ -7,6 +7,7 @@ pub mod oidc;
 pub mod outbound;
 mod password;
 pub mod saml;
+pub mod scim;
 mod token;
 
 pub use external::{Check, CheckOutcome, Refusal, VouchedIdentity};

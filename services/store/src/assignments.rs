@@ -1,13 +1,14 @@
 //! What a node's assignment is made of, read as one consistent picture.
 
 use sqlx::PgConnection;
-use updraft_model::{ClusterId, ClusterSpec, Generation, NodeId, NodeRole, ServiceWishes};
+use updraft_model::{ClusterId, ClusterSpec, Generation, NodeId, NodeRole, ServiceWishes, TenantId};
 
 use crate::StoreError;
 use crate::error::word;
 
 #[derive(Clone, Debug)]
 pub struct AssignmentRows {
+    pub tenant: TenantId,
     pub role: NodeRole,
     pub spec: ClusterSpec,
     pub generation: Generation,
@@ -28,7 +29,7 @@ pub struct AssignmentRows {
 /// When the database cannot be asked or holds what this version does not write.
 pub async fn rows(connection: &mut PgConnection, node: NodeId) -> Result<Option<AssignmentRows>, StoreError> {
     let row = sqlx::query!(
-        r#"select c.id as "cluster!", c.spec, c.generation, c.restart_nonce, c.service_wishes, n.role,
+        r#"select c.id as "cluster!", c.tenant_id, c.spec, c.generation, c.restart_nonce, c.service_wishes, n.role,
                   n.power = 'run' and n.state <> 'terminating' as "run!", n.address
            from nodes n join clusters c on c.id = n.cluster_id
            where n.id = $1 and n.state <> 'gone'"#,
@@ -49,6 +50,7 @@ pub async fn rows(connection: &mut PgConnection, node: NodeId) -> Result<Option<
         .into_iter()
         .map(|peer| Ok((word("node role", &peer.role)?, peer.address)));
     Ok(Some(AssignmentRows {
+        tenant: TenantId(row.tenant_id),
         role: word("node role", &row.role)?,
         spec: read("cluster spec", row.spec)?,
         generation: Generation(row.generation),

@@ -2,15 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use updraft_model::{TenantId, UserId};
-use uuid::Uuid;
+use updraft_model::{GroupId, TenantId, UserId};
 
 use crate::StoreError;
 use crate::error::one_row;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScimGroup {
-    pub id: Uuid,
+    pub id: GroupId,
     pub display_name: String,
     pub external_id: Option<String>,
     pub version: i64,
@@ -22,13 +21,13 @@ pub struct ScimGroup {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupOfUser {
     pub user: UserId,
-    pub group: Uuid,
+    pub group: GroupId,
     pub display_name: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupMember {
-    pub group: Uuid,
+    pub group: GroupId,
     pub user: UserId,
     pub user_name: String,
 }
@@ -36,10 +35,19 @@ pub struct GroupMember {
 /// All that is given has to be equal; names in any case.
 #[derive(Clone, Debug, Default)]
 pub struct GroupFilter {
-    pub id: Option<Uuid>,
+    pub id: Option<GroupId>,
     pub display_name: Option<String>,
     pub external_id: Option<String>,
-    pub member: Option<Uuid>,
+    pub member: Option<UserId>,
+}
+
+struct Row {
+    id: uuid::Uuid,
+    display_name: String,
+    external_id: Option<String>,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
 }
 
 /// # Errors
@@ -47,14 +55,14 @@ pub struct GroupFilter {
 pub async fn insert(
     connection: &mut PgConnection,
     tenant: TenantId,
-    id: Uuid,
+    id: GroupId,
     display_name: &str,
     external_id: Option<&str>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into scim_groups (tenant_id, id, display_name, external_id) values ($1, $2, $3, $4)",
         tenant.0,
-        id,
+        id.0,
         display_name,
         external_id,
     )
@@ -77,7 +85,7 @@ pub async fn update(
          set display_name = $4, external_id = $5, version = version + 1, updated_at = now()
          where tenant_id = $1 and id = $2 and version = $3",
         tenant.0,
-        group.id,
+        group.id.0,
         group.version,
         group.display_name,
         group.external_id,
@@ -94,18 +102,18 @@ pub async fn update(
 pub async fn find(
     connection: &mut PgConnection,
     tenant: TenantId,
-    group: Uuid,
+    group: GroupId,
 ) -> Result<Option<ScimGroup>, StoreError> {
     let found = sqlx::query_as!(
-        ScimGroup,
+        Row,
         "select id, display_name, external_id, version, created_at, updated_at
          from scim_groups where tenant_id = $1 and id = $2 for update",
         tenant.0,
-        group,
+        group.0,
     )
     .fetch_optional(connection)
     .await?;
-    Ok(found)
+    Ok(found.map(ScimGroup::from))
 }
 
 /// How many match in all, and those from the `skip`th on, in the order they came.
@@ -127,15 +135,15 @@ pub async fn list(
              and ($5::uuid is null or exists (
                  select from scim_group_members m where m.group_id = g.id and m.user_id = $5))"#,
         tenant.0,
-        filter.id,
+        filter.id.map(|id| id.0),
         filter.display_name,
         filter.external_id,
-        filter.member,
+        filter.member.map(|user| user.0),
     )
     .fetch_one(&mut *connection)
     .await?;
     let groups = sqlx::query_as!(
-        ScimGroup,
+        Row,
         "select g.id, g.display_name, g.external_id, g.version, g.created_at, g.updated_at
          from scim_groups g
          where g.tenant_id = $1 and ($2::uuid is null or g.id = $2)
@@ -146,25 +154,29 @@ pub async fn list(
          order by g.created_at, g.id
          offset $6 limit $7",
         tenant.0,
-        filter.id,
+        filter.id.map(|id| id.0),
         filter.display_name,
         filter.external_id,
-        filter.member,
+        filter.member.map(|user| user.0),
         skip,
         limit,
     )
     .fetch_all(connection)
     .await?;
-    Ok((total, groups))
+    Ok((total, groups.into_iter().map(ScimGroup::from).collect()))
 }
 
 /// # Errors
 /// [`StoreError::Missing`] when there is no such group.
-pub async fn delete(connection: &mut PgConnection, tenant: TenantId, group: Uuid) -> Result<(), StoreError> {
+pub async fn delete(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    group: GroupId,
+) -> Result<(), StoreError> {
     let done = sqlx::query!(
         "delete from scim_groups where tenant_id = $1 and id = $2",
         tenant.0,
-        group
+        group.0
     )
     .execute(connection)
     .await?;
@@ -176,7 +188,7 @@ pub async fn delete(connection: &mut PgConnection, tenant: TenantId, group: Uuid
 pub async fn members(
     connection: &mut PgConnection,
     tenant: TenantId,
-    groups: &[Uuid],
+    groups: &[GroupId],
 ) -> Result<Vec<GroupMember>, StoreError> {
     let rows = sqlx::query!(
         "select m.group_id, m.user_id, s.user_name
@@ -185,14 +197,14 @@ pub async fn members(
          where m.tenant_id = $1 and m.group_id = any($2)
          order by lower(s.user_name)",
         tenant.0,
-        groups,
+        &groups.iter().map(|group| group.0).collect::<Vec<_>>(),
     )
     .fetch_all(connection)
     .await?;
     Ok(rows
         .into_iter()
         .map(|row| GroupMember {
-            group: row.group_id,
+            group: GroupId(row.group_id),
             user: UserId(row.user_id),
             user_name: row.user_name,
         })
@@ -204,7 +216,7 @@ pub async fn members(
 pub async fn of_users(
     connection: &mut PgConnection,
     tenant: TenantId,
-    users: &[Uuid],
+    users: &[UserId],
 ) -> Result<Vec<GroupOfUser>, StoreError> {
     let rows = sqlx::query!(
         "select m.user_id, g.id, g.display_name
@@ -212,7 +224,7 @@ pub async fn of_users(
          where m.tenant_id = $1 and m.user_id = any($2)
          order by lower(g.display_name)",
         tenant.0,
-        users,
+        &users.iter().map(|user| user.0).collect::<Vec<_>>(),
     )
     .fetch_all(connection)
     .await?;
@@ -220,7 +232,7 @@ pub async fn of_users(
         .into_iter()
         .map(|row| GroupOfUser {
             user: UserId(row.user_id),
-            group: row.id,
+            group: GroupId(row.id),
             display_name: row.display_name,
         })
         .collect())
@@ -234,14 +246,15 @@ pub async fn of_users(
 pub async fn set_members(
     connection: &mut PgConnection,
     tenant: TenantId,
-    group: Uuid,
-    users: &[Uuid],
+    group: GroupId,
+    users: &[UserId],
 ) -> Result<usize, StoreError> {
+    let users: Vec<_> = users.iter().map(|user| user.0).collect();
     sqlx::query!(
         "delete from scim_group_members where tenant_id = $1 and group_id = $2 and user_id <> all($3)",
         tenant.0,
-        group,
-        users,
+        group.0,
+        &users,
     )
     .execute(&mut *connection)
     .await?;
@@ -250,17 +263,32 @@ pub async fn set_members(
          select s.tenant_id, $2, s.user_id from scim_users s where s.tenant_id = $1 and s.user_id = any($3)
          on conflict do nothing",
         tenant.0,
-        group,
-        users,
+        group.0,
+        &users,
     )
     .execute(&mut *connection)
     .await?;
     let now = sqlx::query_scalar!(
         r#"select count(*) as "count!" from scim_group_members where tenant_id = $1 and group_id = $2"#,
         tenant.0,
-        group,
+        group.0,
     )
     .fetch_one(connection)
     .await?;
     Ok(usize::try_from(now).unwrap_or_default())
+}
+
+// === impl ScimGroup ===
+
+impl From<Row> for ScimGroup {
+    fn from(row: Row) -> Self {
+        Self {
+            id: GroupId(row.id),
+            display_name: row.display_name,
+            external_id: row.external_id,
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
 }

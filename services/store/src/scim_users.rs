@@ -38,7 +38,7 @@ pub struct ScimPerson<'a> {
 /// All that is given has to be equal; names in any case.
 #[derive(Clone, Debug, Default)]
 pub struct UserFilter {
-    pub id: Option<uuid::Uuid>,
+    pub id: Option<UserId>,
     pub user_name: Option<String>,
     pub external_id: Option<String>,
     pub email: Option<String>,
@@ -229,7 +229,7 @@ pub async fn list(
            order by s.created_at, s.user_id
            offset $7 limit $8"#,
         tenant.0,
-        filter.id,
+        filter.id.map(|id| id.0),
         filter.user_name,
         filter.external_id,
         filter.email,
@@ -258,7 +258,7 @@ async fn count(
              and ($5::text is null or u.email = lower($5))
              and ($6::bool is null or (m.disabled_at is null) = $6)"#,
         tenant.0,
-        filter.id,
+        filter.id.map(|id| id.0),
         filter.user_name,
         filter.external_id,
         filter.email,

@@ -1,0 +1,77 @@
+//! Why a control plane, a tenant or a session stays what it is: refusals about tenants as a whole.
+
+use thiserror::Error;
+use updraft_api::Problem;
+
+use crate::error::problem;
+
+/// How many tenants this installation keeps apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tenancy {
+    Several,
+    /// Clusters of different tenants would share what they must not.
+    One,
+}
+
+#[derive(Debug, Error)]
+pub enum TenancyRefusal {
+    #[error("only an operator may {action}")]
+    NotOperator { action: &'static str },
+    #[error("there is a tenant named `{name}`")]
+    NameTaken { name: String },
+    #[error("this installation keeps one tenant")]
+    OneTenant,
+    #[error("the tenant has {clusters} clusters")]
+    NotEmpty { clusters: u32 },
+    #[error("an operator's way in is not deleted")]
+    OperatorsOwn,
+    #[error("the session cannot go to another tenant: {obstacle}")]
+    CannotSwitch { obstacle: String },
+}
+
+// === impl TenancyRefusal ===
+
+impl From<&TenancyRefusal> for Problem {
+    fn from(refusal: &TenancyRefusal) -> Self {
+        use TenancyRefusal as R;
+        match refusal {
+            R::NotOperator { action } => problem(
+                403,
+                "operators-only",
+                format!("Only an operator of this installation may {action}."),
+                "Ask whoever runs it; on its own machine, `updraft operator grant` makes an operator.",
+            ),
+            R::NameTaken { name } => problem(
+                409,
+                "tenant-name-taken",
+                format!("There is a tenant named `{name}`."),
+                "Choose another name.",
+            ),
+            R::OneTenant => problem(
+                409,
+                "one-tenant-only",
+                "This installation keeps one tenant: without root, clusters have no users of their own, and \
+                 tenants would reach each other's processes.",
+                "Run `updraft up` as root, where each cluster has a user of its own, and try again.",
+            ),
+            R::NotEmpty { clusters } => problem(
+                409,
+                "tenant-not-empty",
+                format!("The tenant has {clusters} {}.", if *clusters == 1 { "cluster" } else { "clusters" }),
+                "Its owner deletes clusters first; then the tenant can be deleted.",
+            ),
+            R::OperatorsOwn => problem(
+                409,
+                "operators-own-tenant",
+                "An operator signs in through this tenant and through no other.",
+                "Make the operator a member of another tenant first, or delete this one as somebody who is in another.",
+            ),
+            R::CannotSwitch { obstacle } => problem(
+                403,
+                "cannot-switch",
+                format!("This session cannot go there: {obstacle}."),
+                "Sign out, and sign in there the way it asks for.",
+            ),
+        }
+    }
+}
