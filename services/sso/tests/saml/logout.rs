@@ -1,0 +1,200 @@
+//! Single logout: what the provider says at our address, and what we say at its.
+
+use chrono::TimeDelta;
+use updraft_sso::saml::{
+    LogoutMessage, LogoutRequest, LogoutSubject, logout_request, logout_response, verify_logout,
+};
+
+use crate::fixture::{IDP, RECORDED, SLO, SP, Situation, attackers_certificate, recorded};
+
+fn subject(situation: &Situation) -> LogoutSubject {
+    let (identity, _) = situation.finish(&recorded("signed_both")).unwrap();
+    LogoutSubject {
+        subject: identity.subject,
+        name_id: identity.id_token,
+        provider_session: identity.provider_session,
+    }
+}
+
+/// We as the provider of somebody who trusts our key: reads back what we write.
+fn mirrored() -> Situation {
+    let mut situation = Situation::new();
+    situation.config.entity_id = SP.to_owned();
+    situation.config.certificates = vec![situation.sp.key.certificate_pem().to_owned()];
+    situation.sp.slo_url = "https://idp.example.com/slo".to_owned();
+    situation
+}
+
+fn query(url: &str) -> &str {
+    url.split_once('?').unwrap().1
+}
+
+#[test]
+fn a_real_provider_ends_a_session() {
+    let situation = Situation::new();
+    let message = verify_logout(
+        &situation.config,
+        &situation.sp,
+        &RECORDED.logout_request,
+        situation.now,
+    )
+    .unwrap();
+    let LogoutMessage::Request(request) = message else {
+        panic!("a request");
+    };
+    assert_eq!(request.subject, "ada");
+    assert_eq!(request.sessions, ["s-1"]);
+    assert_eq!(request.relay_state.as_deref(), Some("state"));
+}
+
+#[test]
+fn our_request_names_person_and_session() {
+    let situation = Situation::new();
+    let subject = subject(&situation);
+    let begun = logout_request(&situation.config, &situation.sp, &subject, "state", situation.now)
+        .unwrap()
+        .unwrap();
+    assert!(begun.url.starts_with("https://idp.example.com/slo?SAMLRequest="));
+    let read = verify_logout(
+        &mirrored().config,
+        &mirrored().sp,
+        query(&begun.url),
+        situation.now,
+    )
+    .unwrap();
+    let LogoutMessage::Request(request) = read else {
+        panic!("a request");
+    };
+    assert_eq!(request.id, begun.request_id);
+    assert_eq!(request.subject, "ada");
+    assert_eq!(request.sessions, [subject.provider_session.unwrap()]);
+}
+
+#[test]
+fn our_answer_answers() {
+    let situation = Situation::new();
+    let request = LogoutRequest {
+        id: "_<1>".to_owned(),
+        subject: "ada".to_owned(),
+        sessions: Vec::new(),
+        relay_state: Some("a b&c".to_owned()),
+    };
+    let url = logout_response(&situation.config, &situation.sp, &request, situation.now)
+        .unwrap()
+        .unwrap();
+    let read = verify_logout(&mirrored().config, &mirrored().sp, query(&url), situation.now).unwrap();
+    let LogoutMessage::Response {
+        in_response_to,
+        success,
+        relay_state,
+    } = read
+    else {
+        panic!("a response");
+    };
+    assert_eq!(
+        (in_response_to.as_str(), success, relay_state.as_deref()),
+        ("_<1>", true, Some("a b&c"))
+    );
+}
+
+#[test]
+fn without_an_address_nobody_is_asked() {
+    let mut situation = Situation::new();
+    let subject = subject(&situation);
+    situation.config.slo_url = None;
+    let begun = logout_request(&situation.config, &situation.sp, &subject, "state", situation.now).unwrap();
+    assert_eq!(begun, None);
+}
+
+#[test]
+fn nothing_but_the_providers_own_word_ends_a_session() {
+    let good = RECORDED.logout_request.as_str();
+    let (message, rest) = good.split_once("&RelayState").unwrap();
+    let (signed, _) = good.split_once("&Signature=").unwrap();
+    let (unsigned, _) = good.split_once("&SigAlg=").unwrap();
+    let sha1 = good.replace(
+        "2001%2F04%2Fxmldsig-more%23rsa-sha256",
+        "2000%2F09%2Fxmldsig%23rsa-sha1",
+    );
+    assert_ne!(sha1, good);
+    let rows = [
+        ("no signature", signed.to_owned(), "saml.unsigned"),
+        ("no algorithm", unsigned.to_owned(), "saml.unsigned"),
+        ("SHA-1", sha1, "saml.algorithm"),
+        (
+            "another relay state",
+            good.replace("RelayState=state", "RelayState=other"),
+            "saml.wrong_signature",
+        ),
+        (
+            "no relay state",
+            good.replace("&RelayState=state", ""),
+            "saml.wrong_signature",
+        ),
+        (
+            "as a response",
+            good.replace("SAMLRequest=", "SAMLResponse="),
+            "saml.wrong_signature",
+        ),
+        ("two messages", format!("{message}&{good}"), "saml.ambiguous"),
+        (
+            "request and response",
+            format!("SAMLResponse=x&{good}"),
+            "saml.empty",
+        ),
+        ("two signatures", format!("{good}&Signature=x"), "saml.ambiguous"),
+        (
+            "message changed",
+            format!("{}A&RelayState{rest}", &message[..message.len() - 1]),
+            "saml.wrong_signature",
+        ),
+        ("nothing", String::new(), "saml.empty"),
+        (
+            "not base64",
+            good.replace("&Signature=", "&Signature=%25"),
+            "saml.not_base64",
+        ),
+        (
+            "huge",
+            format!("{good}&x={}", "x".repeat(300_000)),
+            "saml.too_large",
+        ),
+    ];
+    let situation = Situation::new();
+    for (name, query, code) in rows {
+        let refusal = verify_logout(&situation.config, &situation.sp, &query, situation.now).expect_err(name);
+        assert_eq!(refusal.code, code, "{name}");
+    }
+}
+
+#[test]
+fn a_message_for_others_from_others_or_of_old_is_refused() {
+    let good = Situation::new();
+    let refused = |change: fn(&mut Situation)| {
+        let mut situation = Situation::new();
+        change(&mut situation);
+        verify_logout(
+            &situation.config,
+            &situation.sp,
+            &RECORDED.logout_request,
+            situation.now,
+        )
+        .unwrap_err()
+        .code
+    };
+    assert!(verify_logout(&good.config, &good.sp, &RECORDED.logout_request, good.now).is_ok());
+    assert_eq!(
+        refused(|s| s.sp.slo_url = format!("{SLO}/other")),
+        "saml.wrong_destination"
+    );
+    assert_eq!(
+        refused(|s| s.config.entity_id = format!("{IDP}/other")),
+        "saml.wrong_issuer"
+    );
+    assert_eq!(
+        refused(|s| s.config.certificates = vec![attackers_certificate()]),
+        "saml.wrong_signature"
+    );
+    assert_eq!(refused(|s| s.now += TimeDelta::minutes(7)), "saml.expired");
+    assert_eq!(refused(|s| s.now -= TimeDelta::minutes(2)), "saml.not_yet_valid");
+}
