@@ -4,6 +4,7 @@
 pub mod access;
 pub mod agent;
 pub mod audit;
+pub mod device;
 pub mod edge;
 mod problem;
 pub mod rest;

@@ -34,14 +34,15 @@ impl App {
         let user = self.identity().identify(proof, client_ip).await?;
 
         let token = SessionToken::random();
-        let expires_at = self.now() + self.config().session_lifetime;
         let id = SessionId(Uuid::now_v7());
         let mut tx = self.store().begin().await?;
         // No membership left: there is nothing to sign in to, and nobody is told that the password was right.
         let (tenant, member) = people::home_tenant(&mut tx, user)
             .await?
             .ok_or(AppError::WrongCredentials)?;
-        sessions::insert(
+        let rules = ways_in::rules(&mut tx, tenant).await?;
+        let expires_at = self.now() + self.session_lifetime(rules.session_seconds);
+        crate::sessions::open(
             &mut tx,
             &NewSession {
                 id,
@@ -60,9 +61,9 @@ impl App {
             email: member.email,
             name: member.name,
         };
-        Ok(SignedIn {
         attempt.done(&mut tx, &actor, Change::none()).await?;
         tx.commit().await.map_err(StoreError::from)?;
+        Ok(SignedIn {
             token: token.expose().to_owned(),
             expires_at,
             me: self.me(&actor).await?,
@@ -74,8 +75,8 @@ impl App {
     /// # Errors
     /// [`AppError::NeedsSession`].
     pub async fn sign_out(&self, actor: &Actor) -> Result<(), AppError> {
-        let session = access::session(actor, "sign out")?;
         let attempt = attempt("sign_out");
+        let session = access::session(actor, "sign out")?;
         let mut tx = self.store().begin().await?;
         sessions::revoke(&mut tx, session, self.now()).await?;
         attempt.done(&mut tx, actor, Change::none()).await?;
@@ -90,12 +91,12 @@ impl App {
         let tenant = tenants::find(&mut connection, actor.tenant)
             .await?
             .ok_or(AppError::NotSignedIn)?;
-        Ok(Me {
         let operator = match actor.credential.session() {
             Some(session) => operators::is_operator(&mut connection, actor.tenant, session).await?,
             None => false,
         };
         let tenants = memberships::of_person(&mut connection, actor.user).await?.len();
+        Ok(Me {
             user: actor.user,
             email: actor.email.clone(),
             name: actor.name.clone(),
@@ -103,9 +104,9 @@ impl App {
             tenant_name: tenant.name,
             tenant_role: actor.tenant_role,
             credential: credential(actor.credential),
-        })
             operator,
             tenants: u32::try_from(tenants).unwrap_or(u32::MAX),
+        })
     }
 
     /// Changes one's own password and ends one's other sessions.
@@ -118,6 +119,7 @@ impl App {
         change: ChangePassword,
         client_ip: IpAddr,
     ) -> Result<(), AppError> {
+        let attempt = attempt("password.change").on(Target::person(actor.user, &actor.email));
         let session = access::session(actor, "change a password")?;
         let proof = EmailPassword {
             email: actor.email.clone(),
@@ -126,7 +128,6 @@ impl App {
         self.identity()
             .identify(proof, client_ip)
             .await
-        let attempt = attempt("password.change").on(Target::person(actor.user, &actor.email));
             .map_err(|error| match AppError::from(error) {
                 AppError::WrongCredentials => {
                     AppError::invalid("current", "this is not your current password")

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, Utc};
 use updraft_model::{ClusterId, TenantId};
 use updraft_runtimes::Catalogue;
+use updraft_sso::oidc::Oidc;
 use updraft_sso::{PasswordIdentity, Passwords, SignInLimits};
 use updraft_store::Store;
 
-use crate::hub::EventHub;
 use crate::audit::Fold;
+use crate::hub::EventHub;
 use crate::live::{Live, LiveReports, NoReports};
 use crate::{AppConfig, AppError};
 
@@ -27,10 +28,12 @@ struct Inner {
     config: AppConfig,
     passwords: Passwords,
     identity: PasswordIdentity,
+    device_limits: SignInLimits,
+    oidc: Oidc,
     hub: EventHub,
+    refusals: Mutex<Fold>,
 }
 
-    refusals: Mutex<Fold>,
 // === impl App ===
 
 impl App {
@@ -40,6 +43,8 @@ impl App {
         let passwords = Passwords::new()?;
         let limits = Arc::new(SignInLimits::new(config.sign_in_quota));
         let identity = PasswordIdentity::new(store.clone(), passwords.clone(), limits);
+        let device_limits = SignInLimits::new(config.sign_in_quota);
+        let oidc = Oidc::new(config.outbound.clone());
         let hub = EventHub::new(store.clone());
         Ok(Self {
             inner: Arc::new(Inner {
@@ -48,12 +53,14 @@ impl App {
                 config,
                 passwords,
                 identity,
+                device_limits,
+                oidc,
                 hub,
+                refusals: Mutex::default(),
             }),
             live: Live(Arc::new(NoReports)),
         })
     }
-                refusals: Mutex::default(),
 
     /// Shows nodes as they last reported to this process, rather than as they last changed.
     #[must_use]
@@ -91,6 +98,15 @@ impl App {
         &self.inner.identity
     }
 
+    pub(crate) fn oidc(&self) -> &Oidc {
+        &self.inner.oidc
+    }
+
+    /// Tries at devices' codes.
+    pub(crate) fn device_limits(&self) -> &SignInLimits {
+        &self.inner.device_limits
+    }
+
     pub(crate) fn live(&self) -> &dyn LiveReports {
         &*self.live.0
     }
@@ -99,13 +115,13 @@ impl App {
         &self.inner.hub
     }
 
-    /// The one clock of the use cases.
-    pub(crate) fn now(&self) -> DateTime<Utc> {
-        Utc::now()
-    }
-}
     /// The refusals of the last minute, for the audit log.
     pub(crate) fn refusals(&self) -> MutexGuard<'_, Fold> {
         self.inner.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The one clock of the use cases.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+}

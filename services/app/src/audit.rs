@@ -18,18 +18,18 @@ use std::fmt::Display;
 
 use updraft_authz::{Actor, Credential};
 use updraft_model::{AuditActorKind, AuditOutcome, ClusterId, ProviderId, TenantId, UserId};
-use updraft_store::audit_log::{self, Entry};
 use updraft_store::PgConnection;
+use updraft_store::audit_log::{self, Entry};
 use uuid::Uuid;
 
 use crate::AppError;
 
 pub use change::Change;
 pub(crate) use fold::Fold;
-pub use read::{AuditFilter, AuditLines};
+pub use read::{AuditFilter, AuditLines, entry};
 pub use refusals::Refusal;
-pub(crate) use request::recognise;
 pub use request::{Origin, carried, refused, word};
+pub(crate) use request::{origin, recognise, recognise_provider};
 
 /// Something that is being tried. What the line calls it is known from now on, also when it is refused.
 #[derive(Clone, Debug)]
@@ -58,10 +58,7 @@ pub struct By {
 
 /// Begins a use case that changes something or signs somebody in: `cluster.start`, `sign_in.password`.
 pub fn attempt(action: &'static str) -> Attempt {
-    let attempt = Attempt {
-        action,
-        target: None,
-    };
+    let attempt = Attempt { action, target: None };
     request::note(|known| known.attempt = Some(attempt.clone()));
     attempt
 }

@@ -1,6 +1,6 @@
 //! Whose credential this is: looked up anew each time, so that what was revoked is worth nothing at once.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use updraft_authz::{Actor, ApiToken, Credential};
 use updraft_sso::SessionToken;
 use updraft_store::PgConnection;
@@ -20,6 +20,9 @@ impl App {
         };
         let mut connection = self.store().connection().await?;
         let token = api_tokens::find_live(&mut connection, &token.hash().0, self.now()).await?;
+        if let Some(token) = token.as_ref().filter(|token| is_stale(token.used_at, self.now())) {
+            api_tokens::note_uses(&mut connection, &[(token.id, self.now())]).await?;
+        }
         recognised(token.map(token_actor))
     }
 
@@ -31,8 +34,19 @@ impl App {
         let token = SessionToken::parse(text).ok_or(AppError::NotSignedIn)?;
         let mut connection = self.store().connection().await?;
         let session = sessions::find_by_token(&mut connection, &token.hash(), self.now()).await?;
+        if let Some(session) = session
+            .as_ref()
+            .filter(|session| is_stale(session.used_at, self.now()))
+        {
+            sessions::note_use(&mut connection, session.id, self.now()).await?;
+        }
         recognised(session.map(session_actor))
     }
+}
+
+/// Whether it is time to write down another use.
+fn is_stale(used_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
+    used_at.is_none_or(|used| now - used >= Duration::minutes(1))
 }
 
 fn recognised(actor: Option<Actor>) -> Result<Actor, AppError> {

@@ -11,8 +11,8 @@ use updraft_store::secrets::MasterKey;
 
 use crate::sso::{SystemDns, TxtRecords};
 
-use crate::airflow_url::AirflowUrl;
 use crate::SessionKeys;
+use crate::airflow_url::AirflowUrl;
 use crate::tenancy::Tenancy;
 
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub struct AppConfig {
     pub dag_location: String,
     pub session_lifetime: Duration,
     /// Signs the sessions that edges accept.
-    pub session_key: SigningKey,
+    pub session_keys: SessionKeys,
     /// What tenants entrust to us lies encrypted under it.
     pub master_key: Arc<MasterKey>,
     pub sign_in_quota: SignInQuota,
@@ -54,7 +54,7 @@ impl AppConfig {
             console_url: format!("http://localhost:{console_port}"),
             dag_location: "s3://updraft-cluster-{cluster}/{prefix}".to_owned(),
             session_lifetime: Duration::from_secs(12 * 60 * 60),
-            session_key,
+            session_keys: SessionKeys::fixed(session_key),
             master_key,
             sign_in_quota: SignInQuota::default(),
             dns: Arc::new(SystemDns),

@@ -7,6 +7,7 @@ use updraft_api::Problem;
 use updraft_model::Generation;
 use updraft_sso::{PasswordError, SignInError};
 use updraft_store::StoreError;
+use updraft_store::secrets::SecretError;
 
 #[derive(Debug, Error)]
 pub enum AppError {
@@ -29,6 +30,8 @@ pub enum AppError {
     ClusterNameTaken { name: String },
     #[error("the address `{email}` is taken")]
     EmailTaken { email: String },
+    #[error("the tenant has a service account named `{name}`")]
+    ServiceAccountTaken { name: String },
     #[error("a tenant needs an owner")]
     LastOwner,
     #[error("the cluster is being deleted")]
@@ -44,13 +47,13 @@ pub enum AppError {
     },
     #[error("the cluster is at generation {current}")]
     GenerationMismatch { current: Generation },
-    #[error("the hand-over code is not good")]
-    HandoverRefused,
-    #[error("the database failed")]
     #[error(transparent)]
     Tenancy(#[from] crate::TenancyRefusal),
     #[error(transparent)]
     Sso(#[from] crate::SsoError),
+    #[error("the hand-over code is not good")]
+    HandoverRefused,
+    #[error("the database failed")]
     Store(#[source] StoreError),
     #[error("{what} failed")]
     Internal { what: &'static str },
@@ -65,9 +68,6 @@ pub enum Resource {
     Person,
     Grant,
     Runtime,
-}
-
-// === impl AppError ===
     IdentityProvider,
     Domain,
     AccessRule,
@@ -76,6 +76,9 @@ pub enum Resource {
     Session,
     Device,
     Tenant,
+}
+
+// === impl AppError ===
 
 impl AppError {
     pub(crate) fn invalid(field: impl Into<String>, why: impl Into<String>) -> Self {
@@ -104,6 +107,17 @@ impl AppError {
 impl From<StoreError> for AppError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<SecretError> for AppError {
+    fn from(error: SecretError) -> Self {
+        match error {
+            SecretError::Store(error) => Self::Store(error),
+            SecretError::Sealed { .. } => Self::Internal {
+                what: "opening a secret",
+            },
+        }
     }
 }
 
@@ -198,6 +212,15 @@ impl From<&AppError> for Problem {
                     ..named
                 }
             }
+            E::ServiceAccountTaken { name } => Self {
+                field: Some("name".into()),
+                ..problem(
+                    409,
+                    "service-account-taken",
+                    format!("Your organisation already has a service account named `{name}`."),
+                    "Choose another name, or use that one.",
+                )
+            },
             E::LastOwner => problem(
                 409,
                 "last-owner",
@@ -235,6 +258,8 @@ impl From<&AppError> for Problem {
                 format!("The cluster was changed in the meantime: it is at generation {current}."),
                 "Fetch it again, look at what changed, and repeat your change with its new ETag.",
             ),
+            E::Tenancy(refusal) => Self::from(refusal),
+            E::Sso(error) => Self::from(error),
             E::HandoverRefused => problem(
                 403,
                 "handover-refused",
@@ -258,8 +283,6 @@ fn not_found(resource: Resource) -> Problem {
             "There is no such cluster, or you have no role on it.",
             "Check the id with `updraft cluster list`, or ask a cluster admin for a role.",
         ),
-            E::Tenancy(refusal) => Self::from(refusal),
-            E::Sso(error) => Self::from(error),
         Resource::Operation => (
             "operation-not-found",
             "There is no such operation.",
@@ -280,16 +303,61 @@ fn not_found(resource: Resource) -> Problem {
             "This person has no role of their own on this cluster.",
             "List the cluster's grants.",
         ),
+        Resource::Token => (
+            "token-not-found",
+            "There is no such API token, or it is revoked.",
+            "List the tokens: `updraft token list`.",
+        ),
+        Resource::ServiceAccount => (
+            "service-account-not-found",
+            "Your organisation has no such service account.",
+            "List them: `updraft service-account list`.",
+        ),
+        Resource::Session => (
+            "session-not-found",
+            "There is no such session, or it has ended.",
+            "List the sessions to find its id.",
+        ),
+        Resource::Device => (
+            "device-not-found",
+            "No device waits for this code: it is mistyped, used, or expired.",
+            "Compare it with the one shown on the device, or begin there anew.",
+        ),
+        Resource::IdentityProvider => (
+            "identity-provider-not-found",
+            "Your organisation has no such identity provider.",
+            "Check the id in the list of identity providers.",
+        ),
+        Resource::Domain => (
+            "domain-not-found",
+            "Your organisation has no such domain.",
+            "Check the list of domains.",
+        ),
         Resource::Runtime => (
             "runtime-not-found",
             "There is no such runtime.",
             "Check the name, for example `airflow-3.3.2`.",
         ),
+        Resource::AccessRule => (
+            "access-rule-not-found",
+            "Your organisation has no such access rule.",
+            "List the access rules: `updraft access rule list`.",
+        ),
+        Resource::Tenant => (
+            "tenant-not-found",
+            "There is no such organisation, or you do not belong to it.",
+            "Check the id: `updraft tenant list` shows yours.",
+        ),
     };
     problem(404, kind, title, detail)
 }
 
-pub(crate) fn problem(status: u16, kind: &str, title: impl Into<String>, detail: impl Into<String>) -> Problem {
+pub(crate) fn problem(
+    status: u16,
+    kind: &str,
+    title: impl Into<String>,
+    detail: impl Into<String>,
+) -> Problem {
     Problem {
         kind: format!("urn:updraft:problem:{kind}"),
         title: title.into(),
@@ -305,7 +373,7 @@ fn whole_seconds(duration: Duration) -> u64 {
 }
 
 /// Begins in upper case, ends in a full stop.
-fn sentence(text: &str) -> String {
+pub(crate) fn sentence(text: &str) -> String {
     let mut chars = text.chars();
     let first = chars
         .next()
@@ -324,19 +392,6 @@ impl std::fmt::Display for Resource {
             Self::Person => "person",
             Self::Grant => "grant",
             Self::Runtime => "runtime",
-        })
-    }
-}
-        Resource::AccessRule => (
-            "access-rule-not-found",
-            "Your organisation has no such access rule.",
-            "List the access rules: `updraft access rule list`.",
-        ),
-        Resource::Tenant => (
-            "tenant-not-found",
-            "There is no such organisation, or you do not belong to it.",
-            "Check the id: `updraft tenant list` shows yours.",
-        ),
             Self::IdentityProvider => "identity provider",
             Self::Domain => "domain",
             Self::Token => "token",
@@ -345,3 +400,6 @@ impl std::fmt::Display for Resource {
             Self::Device => "device",
             Self::AccessRule => "access rule",
             Self::Tenant => "tenant",
+        })
+    }
+}

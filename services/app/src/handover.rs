@@ -50,9 +50,10 @@ impl App {
             expires_at: self.now() + CODE_LIFETIME,
         };
         handover_codes::insert(&mut connection, &row).await?;
-        let mut url = Url::parse(&self.airflow_url(actor.tenant, cluster)).map_err(|_| AppError::Internal {
-            what: "the template of Airflow's URL",
-        })?;
+        let mut url =
+            Url::parse(&self.airflow_url(actor.tenant, cluster)).map_err(|_| AppError::Internal {
+                what: "the template of Airflow's URL",
+            })?;
         url.set_path("/_updraft/handover");
         url.query_pairs_mut()
             .append_pair("code", &code)
@@ -100,8 +101,10 @@ impl App {
             exp: session.expires_at.timestamp(),
         };
         let session_token =
-            mint_session_token(&self.config().session_key, &claims).map_err(|_| AppError::Internal {
-                what: "signing a session",
+            mint_session_token(&self.config().session_keys.signing(now)?, &claims).map_err(|_| {
+                AppError::Internal {
+                    what: "signing a session",
+                }
             })?;
         Ok(HandoverRedeemed {
             session_token,

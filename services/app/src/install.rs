@@ -5,7 +5,10 @@ use secrecy::SecretString;
 use updraft_model::{TenantId, TenantRole, UserId};
 use updraft_sso::Passwords;
 use updraft_store::tenants::{self, Quota, Tenant};
-use updraft_store::{Store, StoreError, handover_codes, idempotency_keys, people, sessions};
+use updraft_store::{
+    Store, StoreError, api_tokens, device_authorizations, handover_codes, idempotency_keys, people,
+    saml_assertions, sessions, sign_in_attempts,
+};
 use uuid::Uuid;
 
 use crate::people::{checked_email, checked_name};
@@ -84,7 +87,11 @@ impl App {
         let mut connection = self.store().connection().await?;
         handover_codes::delete_expired(&mut connection, now - Duration::minutes(10)).await?;
         sessions::delete_expired(&mut connection, now - Duration::days(1)).await?;
+        sign_in_attempts::delete_expired(&mut connection, now - Duration::hours(1)).await?;
+        saml_assertions::delete_expired(&mut connection, now).await?;
         idempotency_keys::delete_older(&mut connection, now - Duration::days(1)).await?;
+        device_authorizations::delete_expired(&mut connection, now - Duration::hours(1)).await?;
+        api_tokens::delete_dead(&mut connection, now - Duration::days(30)).await?;
         Ok(())
     }
 }

@@ -1,17 +1,20 @@
 #![doc = include_str!("../README.md")]
 
 mod access;
+mod access_rules;
 mod accounts;
-mod app;
 mod airflow_url;
+mod app;
+pub mod audit;
 mod authenticate;
 mod changes;
-pub mod audit;
 mod clusters;
 mod config;
 mod config_options;
+mod device;
 mod error;
 mod events;
+mod explain;
 mod grants;
 mod handover;
 mod health;
@@ -19,38 +22,42 @@ mod hub;
 mod idempotency;
 mod install;
 mod live;
+mod my_tenants;
 mod nodes;
 mod operations;
 mod page;
-mod my_tenants;
 mod people;
 mod power;
 mod quota;
-mod services;
-mod spec;
-mod view;
 mod rights;
-mod service_accounts;
 mod scim;
-
-pub use app::App;
-pub use config::AppConfig;
-pub use error::{AppError, Resource};
+mod service_accounts;
+mod services;
+mod session_keys;
+mod sessions;
+mod spec;
 mod sso;
 mod tenancy;
 mod tenants;
 mod tokens;
+mod view;
+
+pub use airflow_url::{AirflowUrl, AirflowUrlError};
+pub use app::App;
+pub use config::AppConfig;
+pub use error::{AppError, Resource};
+pub use explain::PeopleFilter;
 pub use idempotency::{IdempotencyKey, IdempotentClaim, StoredAnswer};
 pub use install::{FirstOwner, install_tenant};
-pub use airflow_url::{AirflowUrl, AirflowUrlError};
 pub use live::LiveReports;
 pub use page::{EventRange, PageRequest};
+pub use scim::{Directory, ScimError, ScimQuery, ScimResource};
+pub use session_keys::SessionKeys;
+pub use sso::{
+    BeginSignIn, BegunSignIn, Finished, Retry, SamlLogout, SignInChoices, SsoError, SystemDns, TxtAnswer,
+    TxtRecords, WayIn,
+};
+pub use tenancy::{Tenancy, TenancyRefusal};
 pub use updraft_authz::Actor;
 pub use updraft_sso::SignInQuota;
 pub use updraft_store::tenants::Quota;
-pub use scim::{Directory, ScimError, ScimQuery, ScimResource};
-pub use tenancy::{Tenancy, TenancyRefusal};
-pub use sso::{
-    BeginSignIn, BegunSignIn, Finished, Retry, SamlLogout, SignInChoices, SsoError, SystemDns, TxtAnswer, TxtRecords,
-    WayIn,
-};

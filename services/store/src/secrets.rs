@@ -10,6 +10,7 @@ use std::path::Path;
 
 use aes_gcm::aead::{Aead as _, KeyInit as _, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
+use chrono::{DateTime, Utc};
 use hmac::{Hmac, Mac as _};
 use rand::RngCore as _;
 use secrecy::zeroize::Zeroizing;
@@ -41,6 +42,14 @@ pub enum SecretError {
     Sealed { name: String },
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// A key of the installation itself.
+#[derive(Debug)]
+pub struct ControlKey {
+    pub name: String,
+    pub secret: SecretString,
+    pub created_at: DateTime<Utc>,
 }
 
 /// # Errors
@@ -150,6 +159,43 @@ pub async fn ensure_control_key(
     key.open(&context, name, &kept)
 }
 
+/// The keys of the installation whose names begin so, in the order they were made.
+///
+/// # Errors
+/// When the database cannot be asked, or a key does not open.
+pub async fn list_control_keys(
+    connection: &mut PgConnection,
+    key: &MasterKey,
+    prefix: &str,
+) -> Result<Vec<ControlKey>, SecretError> {
+    let rows = sqlx::query!(
+        "select name, ciphertext, created_at from control_keys where starts_with(name, $1) order by created_at, name",
+        prefix,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::from)?;
+    rows.into_iter()
+        .map(|row| {
+            let context = format!("updraft/control/{}", row.name);
+            Ok(ControlKey {
+                secret: key.open(&context, &row.name, &row.ciphertext)?,
+                name: row.name,
+                created_at: row.created_at,
+            })
+        })
+        .collect()
+}
+
+/// # Errors
+/// When the database cannot be asked.
+pub async fn remove_control_key(connection: &mut PgConnection, name: &str) -> Result<(), StoreError> {
+    sqlx::query!("delete from control_keys where name = $1", name)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 fn cluster_context(cluster: ClusterId, name: &str) -> String {
     format!("updraft/cluster/{cluster}/{name}")
 }
@@ -245,7 +291,12 @@ impl MasterKey {
             .into()
     }
 
-    pub(crate) fn seal(&self, context: &str, name: &str, secret: &SecretString) -> Result<Vec<u8>, SecretError> {
+    pub(crate) fn seal(
+        &self,
+        context: &str,
+        name: &str,
+        secret: &SecretString,
+    ) -> Result<Vec<u8>, SecretError> {
         let mut nonce = [0_u8; NONCE];
         rand::rng().fill_bytes(&mut nonce);
         let payload = Payload {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use updraft_api::Problem;
 use updraft_authz::Actor;
+use updraft_model::{ProviderId, TenantId};
 
 use super::{Attempt, By};
 
@@ -44,6 +45,11 @@ pub(crate) fn recognise(actor: &Actor) {
     note(|known| known.by = Some(By::from(actor)));
 }
 
+/// A tenant's identity provider was named: its owners are shown what is refused from now on.
+pub(crate) fn recognise_provider(tenant: TenantId, id: ProviderId, name: &str) {
+    note(|known| known.by = Some(By::provider(tenant, id, name)));
+}
+
 /// A use case refused, and whoever serves the request draws a page of its own about it.
 pub fn refused(problem: &Problem) {
     note(|known| known.reason = Some(word(problem).to_owned()));
@@ -73,7 +79,11 @@ pub(super) async fn under_way<F: Future>(origin: Origin, work: F) -> (F::Output,
         known: Mutex::default(),
     });
     let output = UNDER_WAY.scope(request.clone(), work).await;
-    let known = request.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let known = request
+        .known
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
     (output, known)
 }
 
@@ -84,7 +94,7 @@ pub(super) fn note(what: impl FnOnce(&mut Known)) {
     });
 }
 
-pub(super) fn origin() -> Origin {
+pub(crate) fn origin() -> Origin {
     UNDER_WAY
         .try_with(|request| request.origin.clone())
         .unwrap_or_default()
@@ -92,8 +102,5 @@ pub(super) fn origin() -> Origin {
 
 /// One line of at most so many characters: the log is no place for what strangers would like to keep there.
 pub(super) fn plain(text: &str, longest: usize) -> String {
-    text.chars()
-        .filter(|c| !c.is_control())
-        .take(longest)
-        .collect()
+    text.chars().filter(|c| !c.is_control()).take(longest).collect()
 }

@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use updraft_api::edge::{Route, RouteState, Snapshot};
-use updraft_authz::{Policy, PublicKey, SigningKey, TokenHash, TokenPolicy};
+use updraft_app::SessionKeys;
+use updraft_authz::{Policy, SigningKey, TokenHash, TokenPolicy};
 use updraft_model::{ClusterId, Phase, TenantId};
 use updraft_store::api_tokens::{self, PushedToken};
 use updraft_store::routes::{self, RoutedCluster};
@@ -27,7 +28,7 @@ const AIRFLOW_PORT: u16 = 8080;
 /// What does not come from the database.
 pub struct SnapshotSettings {
     pub airflow_key: SigningKey,
-    pub session_keys: Vec<PublicKey>,
+    pub session_keys: SessionKeys,
     pub console_url: String,
     /// The authority at which people reach a cluster.
     pub host_of: Box<dyn Fn(TenantId, ClusterId) -> String + Send + Sync>,
@@ -103,7 +104,7 @@ async fn read(store: &Store, settings: &SnapshotSettings) -> Result<Snapshot, St
         routes,
         policy,
         airflow_key: settings.airflow_key.clone(),
-        session_keys: settings.session_keys.clone(),
+        session_keys: settings.session_keys.published(),
         console_url: settings.console_url.clone(),
     }))
 }

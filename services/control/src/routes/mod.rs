@@ -1,38 +1,74 @@
 //! REST under `/api/v1`: one operation per file, put together here.
 
+mod add_domain;
 mod add_person;
+mod authorize_device;
 mod change_password;
+mod change_person;
 mod change_service;
+mod check_domain;
 mod config_options;
+mod create_access_rule;
 mod create_cluster;
+mod create_identity_provider;
+mod create_service_account;
+mod create_tenant;
+mod create_token;
+mod delete_access_rule;
 mod delete_cluster;
+mod delete_identity_provider;
+mod delete_service_account;
+mod delete_tenant;
+mod disable_identity_provider;
 mod docs;
+mod enable_identity_provider;
+mod explain_access;
+mod export_audit;
 mod health;
+mod list_access_rules;
+mod list_audit;
+mod list_cluster_people;
 mod list_clusters;
+mod list_domains;
 mod list_events;
 mod list_grants;
+mod list_identity_providers;
+mod list_my_tenants;
 mod list_nodes;
 mod list_operations;
 mod list_people;
+mod list_service_accounts;
 mod list_services;
+mod list_sessions;
+mod list_tenants;
+mod list_tokens;
 mod openapi;
+mod poll_device;
 mod put_grant;
-mod export_audit;
-mod explain_access;
+mod remove_domain;
 mod remove_grant;
-mod list_audit;
-mod list_access_rules;
-mod list_cluster_people;
 mod remove_person;
 mod restart_cluster;
+mod revoke_session;
+mod revoke_sessions;
+mod revoke_token;
 mod show_cluster;
+mod show_identity_provider;
 mod show_me;
 mod show_operation;
+mod show_sign_in_rules;
+mod show_tenant;
 mod sign_in;
 mod sign_out;
 mod start_cluster;
 mod stop_cluster;
+mod switch_tenant;
+mod test_identity_provider;
 mod update_cluster;
+mod update_domain;
+mod update_identity_provider;
+mod update_sign_in_rules;
+mod update_tenant;
 mod watch_events;
 
 use axum::Router;
@@ -53,6 +89,7 @@ pub fn router(state: RestState) -> Router {
         .route_layer(from_fn_with_state(state.clone(), rest::require_caller));
     let guards = ServiceBuilder::new()
         .layer(from_fn(rest::render_problems))
+        .layer(from_fn_with_state(state.clone(), rest::audited))
         .layer(from_fn(rest::security_headers))
         .layer(CatchPanicLayer::custom(rest::when_panicked))
         .layer(from_fn(rest::deadline))
@@ -77,17 +114,51 @@ pub fn openapi_document() -> utoipa::openapi::OpenApi {
 }
 
 fn public_operations() -> OpenApiRouter<RestState> {
-        .layer(from_fn_with_state(state.clone(), rest::audited))
     OpenApiRouter::new()
         .routes(routes!(sign_in::sign_in))
+        .routes(routes!(authorize_device::authorize_device))
+        .routes(routes!(poll_device::poll_device))
         .routes(routes!(health::health))
         .routes(routes!(openapi::openapi))
         .routes(routes!(docs::docs))
 }
 
+/// How a tenant's people sign in.
+fn sign_in_operations() -> OpenApiRouter<RestState> {
+    OpenApiRouter::new()
+        .routes(routes!(list_identity_providers::list_identity_providers))
+        .routes(routes!(create_identity_provider::create_identity_provider))
+        .routes(routes!(show_identity_provider::show_identity_provider))
+        .routes(routes!(update_identity_provider::update_identity_provider))
+        .routes(routes!(delete_identity_provider::delete_identity_provider))
+        .routes(routes!(test_identity_provider::test_identity_provider))
+        .routes(routes!(enable_identity_provider::enable_identity_provider))
+        .routes(routes!(disable_identity_provider::disable_identity_provider))
+        .routes(routes!(list_domains::list_domains))
+        .routes(routes!(add_domain::add_domain))
+        .routes(routes!(update_domain::update_domain))
+        .routes(routes!(remove_domain::remove_domain))
+        .routes(routes!(check_domain::check_domain))
+        .routes(routes!(show_sign_in_rules::show_sign_in_rules))
+        .routes(routes!(update_sign_in_rules::update_sign_in_rules))
+}
+
 fn signed_in_operations() -> OpenApiRouter<RestState> {
     OpenApiRouter::new()
+        .merge(sign_in_operations())
         .routes(routes!(sign_out::sign_out))
+        .routes(routes!(
+            list_sessions::list_sessions,
+            revoke_sessions::revoke_sessions
+        ))
+        .routes(routes!(revoke_session::revoke_session))
+        .routes(routes!(list_tokens::list_tokens, create_token::create_token))
+        .routes(routes!(revoke_token::revoke_token))
+        .routes(routes!(
+            list_service_accounts::list_service_accounts,
+            create_service_account::create_service_account
+        ))
+        .routes(routes!(delete_service_account::delete_service_account))
         .routes(routes!(show_me::show_me))
         .routes(routes!(change_password::change_password))
         .routes(routes!(list_clusters::list_clusters))
@@ -111,7 +182,20 @@ fn signed_in_operations() -> OpenApiRouter<RestState> {
         .routes(routes!(list_people::list_people))
         .routes(routes!(add_person::add_person))
         .routes(routes!(remove_person::remove_person))
+        .routes(routes!(change_person::change_person))
+        .routes(routes!(list_cluster_people::list_cluster_people))
+        .routes(routes!(explain_access::explain_access))
+        .routes(routes!(list_access_rules::list_access_rules))
+        .routes(routes!(create_access_rule::create_access_rule))
+        .routes(routes!(delete_access_rule::delete_access_rule))
+        .routes(routes!(list_tenants::list_tenants))
+        .routes(routes!(create_tenant::create_tenant))
+        .routes(routes!(show_tenant::show_tenant))
+        .routes(routes!(update_tenant::update_tenant))
+        .routes(routes!(delete_tenant::delete_tenant))
+        .routes(routes!(list_my_tenants::list_my_tenants))
+        .routes(routes!(switch_tenant::switch_tenant))
         .routes(routes!(config_options::list_config_options))
-}
         .routes(routes!(list_audit::list_audit))
         .routes(routes!(export_audit::export_audit))
+}

@@ -8,10 +8,11 @@ use chrono::Utc;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use updraft_app::{App, AppConfig};
-use updraft_authz::{PublicKey, SigningKey};
+use updraft_app::{AirflowUrl, App, AppConfig};
+use updraft_authz::SigningKey;
 use updraft_control::agents::{self, AgentsState};
 use updraft_control::assignments::Desk;
+use updraft_control::audit_export::AuditExport;
 use updraft_control::edges::{self, EdgesState, SnapshotSettings};
 use updraft_control::reconciler::{Liveness, Parts, Reconciler, Settings};
 use updraft_provider::local::LocalProvider;
@@ -20,11 +21,12 @@ use updraft_sso::outbound::{Outbound, OutboundPolicy};
 use updraft_store::Store;
 use updraft_store::metadata::MetadataServer;
 use updraft_store::secrets::{MasterKey, ensure_control_key};
+use url::Url;
 
 use super::listen;
 use super::nodes::{self, LocalPlaces};
 use super::shutdown;
-use super::storage::EmbeddedStorage;
+use super::storage::{EmbeddedAuditBucket, EmbeddedStorage};
 use crate::config::{self, ControlFile, Ports};
 
 /// Everything that more than one part needs.
@@ -37,8 +39,6 @@ struct Ground {
     app: App,
     /// Signs what edges tell Airflow.
     airflow_key: SigningKey,
-    /// Verifies the sessions that edges accept.
-    session_key: PublicKey,
     liveness: Arc<Liveness>,
     provider: Arc<LocalProvider>,
     shutdown: CancellationToken,
@@ -79,6 +79,8 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
             async move { reconciler.run(shutdown).await }
         }),
         tokio::spawn(tidy(ground.app.clone(), shutdown.clone())),
+        tokio::spawn(audit_export(&ground).run(shutdown.clone())),
+        tokio::spawn(turn_session_keys(ground.app.clone(), shutdown.clone())),
     ];
     let served = tokio::try_join!(
         listen::on_loopback(ground.ports.console, public, shutdown.clone()),
@@ -105,18 +107,19 @@ impl Ground {
         let airflow_key = control_key(&store, &master_key, "airflow").await?;
         let catalogue = Arc::new(Catalogue::embedded()?);
         let settings = AppConfig {
-            airflow_url: file.airflow_url.clone(),
+            airflow_url: airflow_url(&file)?,
             console_url: file.console_url.clone(),
+            tenancy: nodes::tenancy(),
             outbound: Outbound::new(OutboundPolicy {
                 allow: file.outbound_allow.clone(),
                 ..OutboundPolicy::default()
             }),
-            ..AppConfig::local(ports.console, ports.edge, session_key.clone(), master_key.clone())
+            ..AppConfig::local(ports.console, ports.edge, session_key, master_key.clone())
         };
         let liveness = Arc::new(Liveness::new(Utc::now()));
         let app = App::new(store.clone(), catalogue.clone(), settings)?.with_live_reports(liveness.clone());
         let provider = Arc::new(nodes::isolated_provider(&file.data_dir, &ports).await?);
-        let session_key = session_key.public().clone();
+        app.turn_session_keys().await?;
         let shutdown = shutdown::on_signal()?;
         Ok(Self {
             file,
@@ -126,7 +129,6 @@ impl Ground {
             catalogue,
             app,
             airflow_key,
-            session_key,
             liveness,
             provider,
             shutdown,
@@ -146,7 +148,7 @@ fn desk(ground: &Ground, ticks: watch::Sender<u64>) -> Desk {
             broker_binary: ground.file.broker_binary.clone(),
         }),
         airflow_keys: vec![ground.airflow_key.public().clone()],
-        base_url: Box::new(move |cluster| app.airflow_url(cluster)),
+        base_url: Box::new(move |tenant, cluster| app.airflow_url(tenant, cluster)),
         ticks,
     }
 }
@@ -171,14 +173,35 @@ fn reconciler(ground: &Ground, desk: Arc<Desk>) -> Reconciler {
     })
 }
 
+fn audit_export(ground: &Ground) -> AuditExport {
+    let bucket = EmbeddedAuditBucket {
+        socket: ground.file.storage_socket.clone(),
+        endpoint: format!("http://127.0.0.1:{}", ground.ports.s3),
+        master_key: ground.master_key.clone(),
+    };
+    AuditExport::new(ground.store.clone(), Arc::new(bucket))
+}
+
 fn snapshot_settings(ground: &Ground) -> SnapshotSettings {
     let app = ground.app.clone();
     SnapshotSettings {
         airflow_key: ground.airflow_key.clone(),
-        session_keys: vec![ground.session_key.clone()],
+        session_keys: ground.app.config().session_keys.clone(),
         console_url: ground.file.console_url.clone(),
-        host_of: Box::new(move |cluster| app.config().airflow_host(cluster).unwrap_or_default()),
+        host_of: Box::new(move |tenant, cluster| {
+            app.config().airflow_host(tenant, cluster).unwrap_or_default()
+        }),
     }
+}
+
+/// Refused before anything is served: a template that cannot work, or that puts Airflow on the console's host.
+fn airflow_url(file: &ControlFile) -> anyhow::Result<AirflowUrl> {
+    let template = &file.airflow_url;
+    let console =
+        Url::parse(&file.console_url).with_context(|| format!("{} is no address", file.console_url))?;
+    let url = template.parse::<AirflowUrl>();
+    url.and_then(|url| url.keep_apart_from(&console).map(|()| url))
+        .with_context(|| format!("`airflow_url` ({template}) cannot be used"))
 }
 
 /// The installation's signing key of this name, made at the first start.
@@ -189,6 +212,19 @@ async fn control_key(store: &Store, master_key: &MasterKey, name: &str) -> anyho
     let mut seed = [0; 32];
     hex::decode_to_slice(kept.expose_secret(), &mut seed).context("a kept key is damaged")?;
     Ok(SigningKey::from_seed(name, &seed)?)
+}
+
+/// Each minute: a key that another control process made has to be known here before it signs.
+async fn turn_session_keys(app: App, shutdown: CancellationToken) {
+    let forever = async {
+        loop {
+            tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+            if let Err(error) = app.turn_session_keys().await {
+                tracing::warn!(%error, "session keys could not be looked after");
+            }
+        }
+    };
+    shutdown.run_until_cancelled(forever).await;
 }
 
 async fn tidy(app: App, shutdown: CancellationToken) {
