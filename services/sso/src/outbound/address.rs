@@ -79,3 +79,100 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Standing, standing};
+
+    #[test]
+    fn public_addresses_are_public() {
+        for address in [
+            "1.1.1.1",
+            "8.8.8.8",
+            "100.63.255.255",
+            "100.128.0.1",
+            "172.15.0.1",
+            "172.32.0.1",
+            "169.253.1.1",
+            "2606:4700::1111",
+            "2a00:1450:4001:82a::200e",
+            "::ffff:8.8.8.8",
+            "64:ff9b::8.8.8.8",
+            "2002:808:808::1",
+        ] {
+            assert_eq!(standing(address.parse().unwrap()), Standing::Public, "{address}");
+        }
+    }
+
+    #[test]
+    fn private_addresses_are_private() {
+        for address in [
+            "127.0.0.1",
+            "127.255.255.254",
+            "10.0.0.1",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "100.64.0.1",
+            "100.127.255.255",
+            "::1",
+            "fc00::1",
+            "fdff::1",
+        ] {
+            assert_eq!(standing(address.parse().unwrap()), Standing::Private, "{address}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_has_to_reach_is_never_reached() {
+        for address in [
+            "0.0.0.0",
+            "0.1.2.3",
+            "169.254.169.254",
+            "169.254.0.1",
+            "192.0.0.192",
+            "168.63.129.16",
+            "100.100.100.200",
+            "224.0.0.1",
+            "239.255.255.250",
+            "240.0.0.1",
+            "255.255.255.255",
+            "192.0.2.1",
+            "198.18.0.1",
+            "::",
+            "::2",
+            "fe80::1",
+            "fe80::a9fe:a9fe",
+            "fec0::1",
+            "ff02::1",
+            "fd00:ec2::254",
+            "2001::1",
+            "2001:db8::1",
+            "100::1",
+            "4000::1",
+        ] {
+            assert_eq!(standing(address.parse().unwrap()), Standing::Never, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_disguise_helps_nobody() {
+        for address in [
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "::ffff:10.0.0.1",
+            "::127.0.0.1",
+            "::10.0.0.1",
+            "::ffff:0:127.0.0.1",
+            "64:ff9b::127.0.0.1",
+            "64:ff9b::169.254.169.254",
+            "64:ff9b:1::10.0.0.1",
+            "64:ff9b:1::8.8.8.8",
+            "2002:7f00:1::1",
+            "2002:a9fe:a9fe::1",
+            "2002:0a00:1::",
+        ] {
+            assert_eq!(standing(address.parse().unwrap()), Standing::Never, "{address}");
+        }
+    }
+}

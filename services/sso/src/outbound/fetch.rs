@@ -143,3 +143,7 @@ fn redirect(from: &Url, answer: &OutboundResponse) -> Option<Result<Url, Outboun
     let next = location.ok().and_then(|location| from.join(location).ok());
     Some(next.ok_or(OutboundError::Redirect))
 }
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

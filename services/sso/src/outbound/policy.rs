@@ -160,3 +160,122 @@ fn without_dot(host: Host) -> Host {
         address => address,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use url::Url;
+
+    use super::{Destination, OutboundPolicy};
+    use crate::outbound::OutboundError;
+
+    fn judge(policy: &OutboundPolicy, url: &str, address: &str) -> Result<bool, OutboundError> {
+        let target = policy.target(&Url::parse(url).unwrap())?;
+        Ok(target.admits(address.parse().unwrap()))
+    }
+
+    fn allowing(destinations: &[&str]) -> OutboundPolicy {
+        OutboundPolicy {
+            allow: destinations.iter().map(|text| text.parse().unwrap()).collect(),
+            ..OutboundPolicy::default()
+        }
+    }
+
+    #[test]
+    fn without_permission_only_https_on_its_ports_is_spoken() {
+        let policy = OutboundPolicy::default();
+        for url in ["https://idp.example.com/x", "https://idp.example.com:8443/x"] {
+            assert_eq!(judge(&policy, url, "1.1.1.1"), Ok(true), "{url}");
+        }
+        for (url, refused) in [
+            ("http://idp.example.com/", OutboundError::Url),
+            ("http://idp.example.com:443/", OutboundError::Url),
+            ("ftp://idp.example.com/", OutboundError::Url),
+            ("file:///etc/passwd", OutboundError::Url),
+            ("unix:///run/docker.sock", OutboundError::Url),
+            ("data:application/json,{}", OutboundError::Url),
+            ("https://ada@idp.example.com/", OutboundError::Url),
+            ("https://ada:secret@idp.example.com/", OutboundError::Url),
+            ("https://:secret@idp.example.com/", OutboundError::Url),
+            ("https://idp.example.com:22/", OutboundError::Port),
+            ("https://idp.example.com:7702/", OutboundError::Port),
+            ("https://idp.example.com:80/", OutboundError::Port),
+        ] {
+            assert_eq!(judge(&policy, url, "1.1.1.1"), Err(refused), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_destination_is_opened_for_its_port_alone() {
+        let policy = allowing(&["127.0.0.1:9000", "[fd00::7]:8080", "IDP.corp.internal"]);
+        for (url, address) in [
+            ("http://127.0.0.1:9000/", "127.0.0.1"),
+            ("http://[fd00::7]:8080/", "fd00::7"),
+            ("http://idp.corp.internal/", "10.1.2.3"),
+            ("https://idp.corp.internal.:9443/", "10.1.2.3"),
+        ] {
+            assert_eq!(judge(&policy, url, address), Ok(true), "{url}");
+        }
+        assert_eq!(
+            judge(&policy, "http://127.0.0.1:9001/", "127.0.0.1"),
+            Err(OutboundError::Url)
+        );
+        assert_eq!(judge(&policy, "https://127.0.0.1/", "127.0.0.1"), Ok(false));
+        assert_eq!(
+            judge(&policy, "https://idp.corp.internal.attacker.example/", "10.1.2.3"),
+            Ok(false)
+        );
+        assert_eq!(
+            judge(&policy, "http://ada@127.0.0.1:9000/", "127.0.0.1"),
+            Err(OutboundError::Url)
+        );
+    }
+
+    #[test]
+    fn a_name_that_is_opened_never_leads_to_a_metadata_service() {
+        let policy = allowing(&["idp.corp.internal", "169.254.169.254"]);
+        assert_eq!(
+            judge(&policy, "http://idp.corp.internal/", "169.254.169.254"),
+            Ok(false)
+        );
+        assert_eq!(
+            judge(&policy, "http://idp.corp.internal/", "fd00:ec2::254"),
+            Ok(false)
+        );
+        assert_eq!(
+            judge(&policy, "http://169.254.169.254/", "169.254.169.254"),
+            Ok(true),
+            "it was meant"
+        );
+    }
+
+    #[test]
+    fn what_is_no_destination_is_refused() {
+        for text in [
+            "",
+            "http://idp",
+            "idp/x",
+            "ada@idp",
+            "*.corp.internal",
+            "idp:",
+            "idp:x",
+            "idp:70000",
+            "10.0.0.0/8",
+            "a b",
+        ] {
+            let parsed = text.parse::<Destination>();
+            assert!(parsed.is_err() || text == "idp:", "{text}: {parsed:?}");
+        }
+    }
+
+    #[test]
+    fn a_destination_is_written_as_it_is_read() {
+        for text in [
+            "127.0.0.1:9000",
+            "[fd00::7]:8080",
+            "idp.corp.internal",
+            "10.0.0.7",
+        ] {
+            assert_eq!(text.parse::<Destination>().unwrap().to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! OpenID Connect against providers of our own, honest and hostile.
+
+#[cfg(test)]
+mod changes;
+#[cfg(test)]
+mod connection;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod logout;
+#[cfg(test)]
+mod provider;
+#[cfg(test)]
+mod sign_in;
+#[cfg(test)]
+mod tokens;
