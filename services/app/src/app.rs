@@ -28,6 +28,7 @@ struct Inner {
     config: AppConfig,
     passwords: Passwords,
     identity: PasswordIdentity,
+    oidc: Oidc,
     device_limits: SignInLimits,
     oidc: Oidc,
     hub: EventHub,
@@ -53,6 +54,7 @@ impl App {
                 config,
                 passwords,
                 identity,
+                oidc,
                 device_limits,
                 oidc,
                 hub,
@@ -105,6 +107,10 @@ impl App {
     /// Tries at devices' codes.
     pub(crate) fn device_limits(&self) -> &SignInLimits {
         &self.inner.device_limits
+    }
+
+    pub(crate) fn oidc(&self) -> &Oidc {
+        &self.inner.oidc
     }
 
     pub(crate) fn live(&self) -> &dyn LiveReports {

@@ -21,6 +21,10 @@ use crate::state::Console;
 /// What the audit log and the answer call a request.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The same, for the pages that tell it.
+#[derive(Clone, Debug)]
+pub(crate) struct Reference(pub(crate) String);
+
 /// What is known of a request before it is worked on.
 struct Asked {
     path: String,
@@ -28,8 +32,9 @@ struct Asked {
     has_session: bool,
 }
 
-pub(crate) async fn audited(State(console): State<Console>, request: Request, next: Next) -> Response {
+pub(crate) async fn audited(State(console): State<Console>, mut request: Request, next: Next) -> Response {
     let origin = origin(&request);
+    request.extensions_mut().insert(Reference(origin.request_id.clone()));
     let id = HeaderValue::try_from(&origin.request_id);
     let asked = Asked {
         path: request.uri().path().to_owned(),

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod assets;
+mod attempt;
 mod audit;
 mod csrf;
 mod error;
@@ -8,6 +9,8 @@ mod extract;
 
 #[cfg(any(test, feature = "preview"))]
 mod fixtures;
+#[cfg(any(test, feature = "preview"))]
+mod fixtures_sign_in;
 mod frame;
 mod icon;
 mod live;

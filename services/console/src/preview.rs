@@ -11,8 +11,9 @@ use crate::fixtures as made_up;
 use crate::frame::{Frame, Here};
 use crate::pages::{
     access, account, activity, clusters, configuration, delete_cluster, new_cluster, nodes, notice, people,
-    sign_in,
+    provider, sign_in, sign_out, sso, through_provider,
 };
+use crate::fixtures_sign_in;
 use crate::shell::{self, Shell};
 
 /// `/` lists what there is.
@@ -24,11 +25,14 @@ pub fn router() -> Router {
         .layer(axum::middleware::from_fn(shell::protect))
 }
 
-const PAGES: [&str; 22] = [
+const PAGES: [&str; 25] = [
     "sign-in",
     "sign-in-refused",
     "continue",
     "sign-out",
+    "sso",
+    "provider",
+    "sign-in-trouble",
     "clusters",
     "no-clusters",
     "no-clusters-member",
@@ -92,7 +96,10 @@ fn render(name: &str, frame: Frame, stranger: Frame) -> Option<askama::Result<St
             to: "/preview/clusters".into(),
         }
         .render(),
-        "sign-out" => sign_in::SignOutPage { frame: stranger }.render(),
+        "sso" => sso_page(frame),
+        "provider" => provider::ProviderPage::new(frame, fixtures_sign_in::provider("Acme"), None, None, now).render(),
+        "sign-in-trouble" => trouble_page(stranger),
+        "sign-out" => sign_out::SignOutPage { frame: stranger }.render(),
         "clusters" => clusters::ClustersPage::new(frame, &made_up::clusters(), "").render(),
         "no-clusters" => clusters::ClustersPage::new(frame, &[], "").render(),
         "no-clusters-member" => {
@@ -150,16 +157,44 @@ fn render(name: &str, frame: Frame, stranger: Frame) -> Option<askama::Result<St
     })
 }
 
+fn sso_page(frame: Frame) -> askama::Result<String> {
+    let setup = sso::Setup {
+        providers: vec![fixtures_sign_in::provider("Acme")],
+        domains: vec![
+            fixtures_sign_in::domain("example.com", true),
+            fixtures_sign_in::domain("example.org", false),
+        ],
+        rules: fixtures_sign_in::sign_in_rules(),
+        tenant_url: "http://localhost:7700/sign-in/Example".into(),
+    };
+    sso::SsoPage::new(frame, setup, None, made_up::now()).render()
+}
+
+fn trouble_page(frame: Frame) -> askama::Result<String> {
+    through_provider::SignInTroublePage {
+        frame,
+        heading: "Your identity provider does not answer",
+        theirs: true,
+        complaint: Complaint::new("No answer came in time.", "Try again in a minute."),
+        again: Some("/preview/sign-in".into()),
+        otherwise: "/preview/sign-in".into(),
+        reference: "0198f0f0-0000-7000-8000-000000000001".into(),
+    }
+    .render()
+}
+
 fn sign_in_page(frame: Frame, complaint: Option<Complaint>) -> askama::Result<String> {
     let email = complaint
         .as_ref()
         .map(|_| "ada@example.com".to_owned())
         .unwrap_or_default();
+    let complaint_shown = complaint.is_some();
     sign_in::SignInPage {
         frame,
         complaint,
         email,
         return_to: "/clusters".into(),
+        asks_password: complaint_shown,
         for_airflow: false,
     }
     .render()

@@ -29,9 +29,12 @@ pub fn router(app: App, config: ConsoleConfig) -> Router {
     Router::new()
         .merge(rooms())
         .merge(one_cluster())
+        .merge(signing_in_elsewhere())
+        .merge(sign_in_setup())
         .fallback(refusal::no_page)
         .method_not_allowed_fallback(refusal::no_page)
         .layer(from_fn_with_state(console.clone(), csrf::refuse_foreign))
+        .merge(from_providers())
         .layer(from_fn_with_state(console.clone(), audit::audited))
         .layer(from_fn(refusal::explain))
         .layer(CompressionLayer::new())
@@ -46,7 +49,7 @@ fn rooms() -> Router<Console> {
     Router::new()
         .route("/", get(async || Redirect::to("/clusters")))
         .route("/sign-in", get(sign_in::show).post(sign_in::submit))
-        .route("/sign-out", get(sign_in::ask_sign_out).post(sign_in::sign_out))
+        .route("/sign-out", get(sign_out::ask).post(sign_out::sign_out))
         .route("/handover", get(handover::begin))
         .route("/theme", post(account::switch_theme))
         .route("/clusters", get(clusters::show).post(new_cluster::create))
@@ -55,6 +58,40 @@ fn rooms() -> Router<Console> {
         .route("/people/{user}/remove", get(people::ask).post(people::remove))
         .route("/account", get(account::show))
         .route("/account/password", post(account::change_password))
+}
+
+fn signing_in_elsewhere() -> Router<Console> {
+    Router::new()
+        .route("/sign-in/{tenant}", get(choices::show))
+        .route("/sign-in/through/{provider}", get(through_provider::begin))
+        .route("/sign-in/oidc/{provider}/callback", get(through_provider::oidc_callback))
+        .route("/sign-in/saml/{provider}/metadata", get(through_provider::saml_metadata))
+        .route("/sign-in/saml/{provider}/logout", get(through_provider::saml_logout))
+}
+
+/// Posted from elsewhere, by right: each carries its own proof.
+fn from_providers() -> Router<Console> {
+    Router::new()
+        .route("/sign-in/saml/{provider}/acs", post(through_provider::saml_answer))
+        .route("/sign-in/oidc/{provider}/logout", post(through_provider::oidc_logout))
+}
+
+fn sign_in_setup() -> Router<Console> {
+    Router::new()
+        .route("/sso", get(sso::show))
+        .route("/sso/new", get(new_provider::show))
+        .route("/sso/rules", post(sso::change_rules))
+        .route("/sso/domains", post(sso::add_domain))
+        .route("/sso/domains/{domain}/check", post(sso::check_domain))
+        .route("/sso/domains/{domain}/provider", post(sso::send_domain))
+        .route("/sso/domains/{domain}/remove", post(sso::remove_domain))
+        .route("/sso/providers", post(new_provider::create))
+        .route("/sso/providers/{id}", get(provider::show).post(provider::update))
+        .route("/sso/providers/{id}/test", post(provider::test))
+        .route("/sso/providers/{id}/test-sign-in", get(provider::test_sign_in))
+        .route("/sso/providers/{id}/enable", post(provider::enable))
+        .route("/sso/providers/{id}/disable", post(provider::disable))
+        .route("/sso/providers/{id}/delete", post(provider::delete))
 }
 
 fn one_cluster() -> Router<Console> {

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cookie::Cookie;
 use updraft_api::rest::Me;
 
+use crate::audit::Reference;
 use crate::frame::{Frame, Here, Theme, Viewer};
 
 const COOP: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
@@ -29,6 +30,7 @@ pub(crate) struct Shell {
     nonce: Nonce,
     theme: Theme,
     path: String,
+    reference: String,
 }
 
 // === impl Nonce ===
@@ -63,6 +65,11 @@ impl Shell {
     pub(crate) fn path(&self) -> &str {
         &self.path
     }
+
+    /// What the audit log calls this request; empty where it keeps none.
+    pub(crate) fn reference(&self) -> &str {
+        &self.reference
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Shell {
@@ -82,7 +89,13 @@ impl<S: Sync> FromRequestParts<S> for Shell {
             .get::<Nonce>()
             .cloned()
             .unwrap_or_else(Nonce::fresh);
-        Ok(Self { nonce, theme, path })
+        let reference = parts.extensions.get::<Reference>();
+        Ok(Self {
+            nonce,
+            theme,
+            path,
+            reference: reference.map(|known| known.0.clone()).unwrap_or_default(),
+        })
     }
 }
 

@@ -160,6 +160,28 @@ pub async fn revoke_all_through(
     Ok(done.rows_affected())
 }
 
+/// Ends every session of a tenant that began with a password, but one.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn revoke_by_password(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    kept: Option<SessionId>,
+    now: DateTime<Utc>,
+) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "update sessions set revoked_at = $3
+         where tenant_id = $1 and provider_id is null and revoked_at is null and id is distinct from $2",
+        tenant.0,
+        kept.map(|kept| kept.0),
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
+}
+
 fn context(session: SessionId) -> String {
     format!("updraft/session/{session}/id-token")
 }

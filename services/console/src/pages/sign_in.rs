@@ -1,18 +1,21 @@
-//! Signing in. Nothing else is on the page.
+//! Signing in: one field, the work e-mail, and then the right provider or a password. Nothing else is on the page.
 
 use askama::Template;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{Html, IntoResponse, Redirect};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use updraft_api::rest::SignIn;
+use updraft_app::WayIn;
 
 use crate::error::Complaint;
 use crate::extract::{Asked, Sent};
 use crate::frame::Frame;
 use crate::local_path::LocalPath;
+use crate::pages::through_provider;
 use crate::refusal::{Answer, Refusal};
-use crate::session::{ClientAddress, Visit, forget, keep};
+use crate::session::{ClientAddress, Visit, keep};
 use crate::shell::Shell;
 use crate::state::Console;
 
@@ -25,6 +28,8 @@ pub(crate) struct SignInPage {
     pub(crate) return_to: String,
     /// Whether an Airflow sent the person here.
     pub(crate) for_airflow: bool,
+    /// The address comes first: it says where one signs in.
+    pub(crate) asks_password: bool,
 }
 
 /// Signed in, and on to another host. A redirect that answers a form may not leave the site (the policy's
@@ -36,34 +41,41 @@ pub(crate) struct ContinuePage {
     pub(crate) to: String,
 }
 
-/// Asks before signing out when another site sent the person here.
-#[derive(Template)]
-#[template(path = "pages/sign_out.html")]
-pub(crate) struct SignOutPage {
-    pub(crate) frame: Frame,
-}
-
 // === handlers ===
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Wish {
     return_to: String,
+    /// Straight to the password: for when the provider is away.
+    password: Option<String>,
 }
 
 #[derive(Deserialize)]
 pub(crate) struct Credentials {
     email: String,
+    /// Absent until the address was looked at.
+    #[serde(default)]
     password: String,
     #[serde(default)]
     return_to: String,
 }
 
+/// What was typed so far.
+struct Typed {
+    email: String,
+    asks_password: bool,
+}
+
 pub(crate) async fn show(visit: Result<Visit, Refusal>, shell: Shell, Asked(wish): Asked<Wish>) -> Answer {
     let back = LocalPath::or_home(&wish.return_to);
+    let typed = Typed {
+        email: String::new(),
+        asks_password: wish.password.is_some(),
+    };
     match visit {
         Ok(_) => Ok(Redirect::to(back.as_str()).into_response()),
-        Err(Refusal::SignedOut(_)) => draw(&shell, &back, String::new(), None),
+        Err(Refusal::SignedOut(_)) => draw(&shell, &back, typed, None),
         Err(failure) => Err(failure),
     }
 }
@@ -71,75 +83,82 @@ pub(crate) async fn show(visit: Result<Visit, Refusal>, shell: Shell, Asked(wish
 pub(crate) async fn submit(
     State(console): State<Console>,
     shell: Shell,
+    headers: HeaderMap,
     ClientAddress(from): ClientAddress,
     Sent(sent): Sent<Credentials>,
 ) -> Answer {
     let back = LocalPath::or_home(&sent.return_to);
+    if sent.password.is_empty() {
+        return next(&console, &shell, &headers, sent.email, &back).await;
+    }
     let request = SignIn {
         email: sent.email.clone(),
         password: sent.password,
     };
-    let signed_in = match console.app.sign_in(request, from).await.map_err(Refusal::from) {
-        Ok(signed_in) => signed_in,
+    match console.app.sign_in(request, from).await.map_err(Refusal::from) {
+        Ok(signed_in) => arrive(&console, &shell, &back, &signed_in.token, signed_in.expires_at),
         Err(failure) if failure.status().is_client_error() => {
-            return draw(&shell, &back, sent.email, Some(&failure));
+            let typed = Typed {
+                email: sent.email,
+                asks_password: true,
+            };
+            draw(&shell, &back, typed, Some(&failure))
         }
-        Err(failure) => return Err(failure),
-    };
-    let mut response = if back.is_handover() {
-        Html(
-            ContinuePage {
-                frame: shell.frame(None),
-                to: back.to_string(),
-            }
-            .render()?,
-        )
-        .into_response()
-    } else {
-        Redirect::to(back.as_str()).into_response()
-    };
-    keep(
-        &mut response,
-        &console.config,
-        &signed_in.token,
-        signed_in.expires_at,
-    );
-    Ok(response)
-}
-
-/// An Airflow's sign-out ends here too, by a link from its host: asked again, since any site could link here.
-pub(crate) async fn ask_sign_out(shell: Shell, visit: Result<Visit, Refusal>) -> Answer {
-    match visit {
-        Ok(_) => Ok(Html(
-            SignOutPage {
-                frame: shell.frame(None),
-            }
-            .render()?,
-        )
-        .into_response()),
-        Err(Refusal::SignedOut(_)) => Ok(Redirect::to("/sign-in").into_response()),
         Err(failure) => Err(failure),
     }
 }
 
-pub(crate) async fn sign_out(State(console): State<Console>, visit: Result<Visit, Refusal>) -> Answer {
-    match visit {
-        Ok(visit) => console.app.sign_out(&visit.actor).await?,
-        Err(Refusal::SignedOut(_)) => {}
-        Err(failure) => return Err(failure),
+/// To the provider of the address's domain, else to the password: also for addresses that nobody has.
+async fn next(
+    console: &Console,
+    shell: &Shell,
+    headers: &HeaderMap,
+    email: String,
+    back: &LocalPath,
+) -> Answer {
+    match console.app.way_in(&email).await? {
+        WayIn::Provider(provider) => {
+            through_provider::leave(console, shell, headers, provider, Some(&email), back).await
+        }
+        WayIn::Password => {
+            let typed = Typed {
+                email,
+                asks_password: true,
+            };
+            draw(shell, back, typed, None)
+        }
     }
-    let mut response = Redirect::to("/sign-in").into_response();
-    forget(&mut response, &console.config);
+}
+
+/// Signed in: on to where the person wanted to go.
+pub(crate) fn arrive(
+    console: &Console,
+    shell: &Shell,
+    back: &LocalPath,
+    token: &str,
+    until: DateTime<Utc>,
+) -> Answer {
+    let mut response: Response = if back.is_handover() {
+        let page = ContinuePage {
+            frame: shell.frame(None),
+            to: back.to_string(),
+        };
+        Html(page.render()?).into_response()
+    } else {
+        Redirect::to(back.as_str()).into_response()
+    };
+    keep(&mut response, &console.config, token, until);
     Ok(response)
 }
 
-fn draw(shell: &Shell, back: &LocalPath, email: String, failure: Option<&Refusal>) -> Answer {
+fn draw(shell: &Shell, back: &LocalPath, typed: Typed, failure: Option<&Refusal>) -> Answer {
     let page = SignInPage {
         frame: shell.frame(None),
         complaint: failure.map(Refusal::complaint),
-        email,
+        email: typed.email,
         return_to: back.to_string(),
         for_airflow: back.is_handover(),
+        asks_password: typed.asks_password,
     };
     let status = failure.map_or(StatusCode::OK, Refusal::status);
     Ok((status, Html(page.render()?)).into_response())
@@ -149,27 +168,35 @@ fn draw(shell: &Shell, back: &LocalPath, email: String, failure: Option<&Refusal
 mod tests {
     use askama::Template;
 
-    use super::{ContinuePage, SignInPage, SignOutPage};
+    use super::{ContinuePage, SignInPage};
     use crate::error::Complaint;
     use crate::fixtures;
 
-    #[test]
-    fn it_asks_for_email_and_password_and_keeps_the_way_back() {
+    fn page(asks_password: bool) -> String {
         let page = SignInPage {
             frame: fixtures::stranger_frame(),
             complaint: Some(Complaint::new("That did not match.", "Try again.")),
             email: r#"a"b@example.com"#.into(),
             return_to: "/clusters/1".into(),
             for_airflow: false,
+            asks_password,
         };
-        let html = page.render().unwrap();
-        fixtures::assert_accessible(&html);
-        assert!(html.contains(r#"name="return_to" value="/clusters/1""#), "{html}");
-        assert!(html.contains("a&#34;b@example.com"), "{html}");
+        page.render().unwrap()
     }
 
     #[test]
-    fn the_way_on_and_the_way_out_are_accessible_pages() {
+    fn it_asks_for_the_address_first_and_keeps_the_way_back() {
+        for (asks_password, fields) in [(false, 0), (true, 1)] {
+            let html = page(asks_password);
+            fixtures::assert_accessible(&html);
+            assert!(html.contains(r#"name="return_to" value="/clusters/1""#), "{html}");
+            assert!(html.contains("a&#34;b@example.com"), "{html}");
+            assert_eq!(html.matches(r#"type="password""#).count(), fields, "{html}");
+        }
+    }
+
+    #[test]
+    fn the_way_on_is_an_accessible_page() {
         let page = ContinuePage {
             frame: fixtures::stranger_frame(),
             to: "/handover?host=a&binding=b".into(),
@@ -177,12 +204,5 @@ mod tests {
         let html = page.render().unwrap();
         fixtures::assert_accessible(&html);
         assert!(html.contains("url=/handover?host=a&#38;binding=b"), "{html}");
-        fixtures::assert_accessible(
-            &SignOutPage {
-                frame: fixtures::stranger_frame(),
-            }
-            .render()
-            .unwrap(),
-        );
     }
 }
