@@ -27,6 +27,7 @@ start_setup() {
     [[ $wanted == *" unit "* || $wanted == *" lint "* || $wanted == *" python "* ]] && background parts set_up_parts
     [[ $wanted == *" python "* ]] && background airflow set_up_airflow
     [[ $wanted == *" e2e "* || $wanted == *" root "* ]] && background browser set_up_browser
+    [[ $wanted == *" e2e "* ]] && background saml set_up_saml
     ((EUID == 0)) && [[ $wanted == *" root "* || $wanted == *" unit "* ]] && background machine set_up_machine
     return 0
 }
@@ -115,6 +116,16 @@ set_up_browser() {
         return 1
     fi
     install_debian chromium
+}
+
+# The reference implementation of XML signatures, which the SAML identity provider of the tests calls.
+set_up_saml() {
+    command -v xmlsec1 >/dev/null && return
+    if ((EUID != 0)); then
+        echo "No xmlsec1: install it (on Debian: apt-get install xmlsec1)."
+        return 1
+    fi
+    install_debian xmlsec1
 }
 
 # Network tools for the tests that look at what a cluster's processes can reach.

@@ -59,7 +59,7 @@ tier_root() {
 e2e() {
     offline_sql
     check "binary" cargo build --workspace --all-targets --locked
-    ready tools browser
+    ready tools browser saml
     local marks=$1
     # One installation for both tiers: the second resumes what the first left.
     if [[ -z ${UPDRAFT_E2E_DATA_DIR:-} ]]; then

@@ -3,8 +3,8 @@
     saml_idp.py serve DIRECTORY --port PORT      a provider with a sign-in form; everything it knows is in DIRECTORY
     saml_idp.py record FILE                      responses for the tests of services/sso, with the keys they need
 
-DIRECTORY holds `settings.json` (see `Settings`; read again at each request), `sp/*.xml` (metadata of service providers, read
-again too), and the keys the provider makes itself, each by its name.
+DIRECTORY holds `settings.json` (see `Settings`) and `sp/*.xml` (metadata of service providers), both read again at each
+request, and the keys the provider makes itself, each by its name.
 
 Addresses: /metadata, /sso (HTTP-Redirect), /start?sp=ENTITY-ID&RelayState=… (begins here), /slo (HTTP-Redirect),
 /logout?user=NAME (single logout that begins here).
@@ -15,13 +15,16 @@ from __future__ import annotations
 import argparse
 import html
 import json
+import shutil
+import sys
 import tempfile
 import threading
+import traceback
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from cryptography import x509
@@ -31,11 +34,14 @@ from cryptography.x509.oid import NameOID
 from saml2 import BINDING_HTTP_POST, BINDING_HTTP_REDIRECT, samlp, xmldsig
 from saml2.authn_context import PASSWORDPROTECTEDTRANSPORT
 from saml2.config import IdPConfig
+from saml2.md import key_descriptor_from_string
 from saml2.metadata import entity_descriptor
 from saml2.saml import NAMEID_FORMAT_PERSISTENT, NameID
 from saml2.server import Server
 from saml2.sigver import get_pem_wrapped_unwrapped, pre_encryption_part
-from saml2.time_util import instant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 URI = "urn:oasis:names:tc:SAML:2.0:attrname-format:uri"
 CIPHERS = {
@@ -80,7 +86,9 @@ class Provider(Server):  # type: ignore[misc]
 
     cipher = "aes256-gcm"
 
-    def _encrypt_assertion(self, encrypt_cert: str | None, sp_entity_id: str, response: Any, node_xpath: Any = None) -> Any:
+    def _encrypt_assertion(
+        self, encrypt_cert: str | None, sp_entity_id: str, response: Any, node_xpath: Any = None
+    ) -> Any:
         method, key_type = CIPHERS[self.cipher]
         for name, certificate in self.metadata.certs(sp_entity_id, "any", "encryption"):
             wrapped, bare = get_pem_wrapped_unwrapped(certificate)
@@ -109,7 +117,7 @@ class Idp:
             "entityid": f"{self.base}/metadata",
             "key_file": str(private),
             "cert_file": str(certificate),
-            "xmlsec_binary": "/usr/bin/xmlsec1",
+            "xmlsec_binary": shutil.which("xmlsec1"),
             "delete_tmpfiles": True,
             "metadata": {"local": sorted(str(path) for path in (self.directory / "sp").glob("*.xml"))},
             "service": {
@@ -118,7 +126,9 @@ class Idp:
                         "single_sign_on_service": [(f"{self.base}/sso", BINDING_HTTP_REDIRECT)],
                         "single_logout_service": [(f"{self.base}/slo", BINDING_HTTP_REDIRECT)],
                     },
-                    "policy": {"default": {"lifetime": {"minutes": 5}, "name_form": URI, "attribute_restrictions": None}},
+                    "policy": {
+                        "default": {"lifetime": {"minutes": 5}, "name_form": URI, "attribute_restrictions": None}
+                    },
                     "name_id_format": [NAMEID_FORMAT_PERSISTENT],
                     "want_authn_requests_signed": True,
                 }
@@ -134,12 +144,12 @@ class Idp:
         for name in self.settings.published_keys:
             _, certificate = ensure_key(self.directory, name)
             text = str(first).replace(bare(self.server.config.cert_file), bare(str(certificate)))
-            roles.key_descriptor.append(type(first)() if not text else _key_descriptor(text))
+            roles.key_descriptor.append(key_descriptor_from_string(text))
         return str(descriptor)
 
     def response(self, person: str, acs: str, sp: str, in_response_to: str | None) -> str:
         known = self.settings.people[person]
-        identity = {name: known[name] for name in ("mail", "displayName") if name in known}
+        identity: dict[str, Any] = {name: known[name] for name in ("mail", "displayName") if name in known}
         identity["isMemberOf"] = known.get("groups", [])
         signature, digest = SIGNATURES[self.settings.signature]
         return str(
@@ -182,12 +192,6 @@ class Idp:
             sigalg=xmldsig.SIG_RSA_SHA256,
         )
         return str(dict(sent["headers"])["Location"])
-
-
-def _key_descriptor(text: str) -> Any:
-    from saml2.md import key_descriptor_from_string
-
-    return key_descriptor_from_string(text)
 
 
 def bare(path: str) -> str:
@@ -238,6 +242,23 @@ class Handler(BaseHTTPRequestHandler):
     sessions: dict[str, set[str]] = {}  # noqa: RUF012 - shared by all requests on purpose
 
     def do_GET(self) -> None:
+        self.guarded(self.get)
+
+    def do_POST(self) -> None:
+        self.guarded(self.sign_in)
+
+    def guarded(self, handle: Callable[[], None]) -> None:
+        """What pysaml2 refuses is the sender's fault, and the test's to see."""
+        try:
+            handle()
+        except Exception as problem:
+            traceback.print_exc()
+            self.answer(400, page("Refused", f"<p role='alert'>{html.escape(type(problem).__name__)}</p>"))
+
+    def log_message(self, format: str, *args: Any) -> None:
+        print(self.command, urlsplit(self.path).path, file=sys.stderr, flush=True)
+
+    def get(self) -> None:
         address = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(address.query).items()}
         idp = Idp(self.directory, self.base)
@@ -255,11 +276,13 @@ class Handler(BaseHTTPRequestHandler):
             case "/signed-out":
                 self.answer(200, page("Signed out", "<p>Signed out.</p>"))
             case "/sessions":
-                self.answer(200, json.dumps({who: sorted(where) for who, where in self.sessions.items()}), "application/json")
+                self.answer(
+                    200, json.dumps({who: sorted(where) for who, where in self.sessions.items()}), "application/json"
+                )
             case _:
                 self.answer(404, page("Not found", ""))
 
-    def do_POST(self) -> None:
+    def sign_in(self) -> None:
         length = int(self.headers.get("Content-Length", "0"))
         form = {name: values[0] for name, values in parse_qs(self.rfile.read(length).decode()).items()}
         idp = Idp(self.directory, self.base)
@@ -318,7 +341,7 @@ class Handler(BaseHTTPRequestHandler):
             destination,
             sp,
             name_id=NameID(text=person, format=NAMEID_FORMAT_PERSISTENT, sp_name_qualifier=sp),
-            expire=instant(),
+            expire=soon(),
         )
         self.to(idp.redirect(request, destination, "", response=False))
 
@@ -335,6 +358,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+
+def soon() -> str:
+    return (datetime.now(timezone.utc) + timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def page(title: str, body: str) -> str:
@@ -398,13 +425,13 @@ def record(target: Path) -> None:
 
 def _logout_query(idp: Idp) -> str:
     name_id = NameID(text="ada", format=NAMEID_FORMAT_PERSISTENT, sp_name_qualifier=SP)
-    expiry = (datetime.now(timezone.utc) + timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    _, request = idp.server.create_logout_request(SLO, SP, name_id=name_id, expire=expiry, session_indexes=["s-1"])
+    _, request = idp.server.create_logout_request(SLO, SP, name_id=name_id, expire=soon(), session_indexes=["s-1"])
     return urlsplit(idp.redirect(request, SLO, "state", response=False)).query
 
 
 def sp_metadata(certificate: Path) -> str:
-    key = f"<ds:KeyInfo><ds:X509Data><ds:X509Certificate>{bare(str(certificate))}</ds:X509Certificate></ds:X509Data></ds:KeyInfo>"
+    key = f"<ds:X509Certificate>{bare(str(certificate))}</ds:X509Certificate>"
+    key = f"<ds:KeyInfo><ds:X509Data>{key}</ds:X509Data></ds:KeyInfo>"
     return f"""<md:EntityDescriptor xmlns:md="urn:oasis:names:tc:SAML:2.0:metadata"
  xmlns:ds="http://www.w3.org/2000/09/xmldsig#" entityID="{SP}"><md:SPSSODescriptor
  protocolSupportEnumeration="{samlp.NAMESPACE}"><md:KeyDescriptor>{key}</md:KeyDescriptor><md:SingleLogoutService

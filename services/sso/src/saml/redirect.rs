@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use ring::rand::SystemRandom;
 use ring::signature::{self as algorithms, RsaKeyPair, UnparsedPublicKey, VerificationAlgorithm};
 use rsa::RsaPrivateKey;
@@ -20,6 +20,12 @@ use super::{SpKey, xml};
 use crate::Refusal;
 
 const RSA_SHA256: &str = "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256";
+/// All but RFC 3986's unreserved characters: some providers encode again what they decoded, and have to come to the same bytes.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
 
 /// A message at our logout address.
 #[derive(Debug)]
@@ -190,7 +196,7 @@ fn inflate(bytes: &[u8]) -> Result<String, Refusal> {
 }
 
 fn encode(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+    utf8_percent_encode(text, ENCODED).to_string()
 }
 
 /// As a form's: `+` is a blank, which base64 has none of.

@@ -177,6 +177,10 @@ fn a_request_is_signed_and_cannot_be_guessed() {
     assert!(first.url.contains("&RelayState=state&SigAlg=http"));
     assert!(first.url.contains("&Signature="));
     assert!(!first.url.contains(ACS));
+    // Providers that encode again what they decoded have to come to the same bytes.
+    let state = "a-b_c.d~e f";
+    let third = begin(&situation.config, &situation.sp, state, situation.now).unwrap();
+    assert!(third.url.contains("&RelayState=a-b_c.d~e%20f&SigAlg=http%3A%2F%2Fwww.w3.org%2F2001%2F04%2Fxmldsig-more%23"));
     let long = "x".repeat(81);
     assert!(begin(&situation.config, &situation.sp, &long, situation.now).is_err());
 }
