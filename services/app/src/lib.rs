@@ -58,10 +58,6 @@ pub use sso::{
     TxtRecords, WayIn,
 };
 pub use tenancy::{Tenancy, TenancyRefusal};
-pub use sso::{
-    BeginSignIn, BegunSignIn, Finished, Retry, SamlLogout, SignInChoices, SsoError, SystemDns, TxtAnswer, TxtRecords,
-    WayIn,
-};
 pub use updraft_authz::Actor;
 pub use updraft_sso::SignInQuota;
 pub use updraft_store::tenants::Quota;

@@ -11,8 +11,9 @@ use tower_http::limit::RequestBodyLimitLayer;
 use updraft_app::App;
 
 use crate::pages::{
-    access, account, activity, change_configuration, cluster, clusters, configuration, delete_cluster,
-    handover, new_cluster, nodes, operation, overview, people, sign_in,
+    access, account, activity, change_configuration, choices, cluster, clusters, configuration, delete_cluster,
+    handover, new_cluster, new_provider, nodes, operation, overview, people, provider, sign_in, sign_out, sso,
+    through_provider,
 };
 use crate::state::{Console, ConsoleConfig};
 use crate::{assets, audit, csrf, live, refusal, shell};
