@@ -24,7 +24,8 @@ impl App {
     /// [`AppError::WrongCredentials`], or [`AppError::TooManyTries`] for this account or address.
     pub async fn sign_in(&self, sign_in: SignIn, client_ip: IpAddr) -> Result<SignedIn, AppError> {
         let attempt = attempt("sign_in.password").claimed_by(&sign_in.email);
-        if sign_in.email.len() > MAX_EMAIL_LENGTH || sign_in.password.len() > 1_024 {
+        let email_like = sign_in.email.len() <= MAX_EMAIL_LENGTH && !sign_in.email.contains(char::is_control);
+        if !email_like || sign_in.password.len() > 1_024 {
             return Err(AppError::WrongCredentials);
         }
         let proof = EmailPassword {

@@ -2,6 +2,7 @@
 
 pub mod agents;
 pub mod assignments;
+pub mod audit_export;
 pub mod edges;
 mod internal;
 mod live;

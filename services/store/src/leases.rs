@@ -229,7 +229,7 @@ pub async fn mark_deleted(connection: &mut PgConnection, cluster: ClusterId) -> 
     one_row("cluster", done.rows_affected())
 }
 
-fn interval(duration: Duration) -> PgInterval {
+pub(crate) fn interval(duration: Duration) -> PgInterval {
     let microseconds = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
     PgInterval {
         months: 0,

@@ -145,7 +145,10 @@ fn hide(value: Value) -> Value {
     match value {
         Value::String(_) => HIDDEN.into(),
         Value::Array(items) => items.into_iter().map(hide).collect(),
-        Value::Object(fields) => fields.into_iter().map(|(key, value)| (key, hide(value))).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(key, value)| (key, hide(value)))
+            .collect(),
         plain => plain,
     }
 }
@@ -216,6 +219,9 @@ mod tests {
         let after = after.unwrap();
         assert!(!after.to_string().contains("planted"), "{after}");
         assert_eq!(after["broker"], "redis://(hidden)@host:6379/0");
-        assert_eq!((&after["password_sign_in"], &after["page"]), (&json!(true), &json!("https://example.com/@ada")));
+        assert_eq!(
+            (&after["password_sign_in"], &after["page"]),
+            (&json!(true), &json!("https://example.com/@ada"))
+        );
     }
 }

@@ -219,12 +219,20 @@ mod tests {
         written(&mut fold, vec![entry.clone(); EACH as usize]);
         let end = now() + TimeDelta::minutes(1);
         assert_eq!(fold.judge(&entry, now()), Verdict::CountedUntil(end));
-        assert_eq!(fold.judge(&entry, end), Verdict::Counted, "until somebody closes it");
+        assert_eq!(
+            fold.judge(&entry, end),
+            Verdict::Counted,
+            "until somebody closes it"
+        );
         fold.close();
         assert_eq!(fold.judge(&entry, end), Verdict::Write);
         let much_later = end + TimeDelta::minutes(2);
         written(&mut fold, vec![entry.clone(); EACH as usize - 1]);
-        assert_eq!(fold.judge(&entry, much_later), Verdict::Write, "nothing was counted");
+        assert_eq!(
+            fold.judge(&entry, much_later),
+            Verdict::Write,
+            "nothing was counted"
+        );
     }
 
     #[test]

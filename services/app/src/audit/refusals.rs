@@ -44,7 +44,10 @@ impl App {
             Verdict::Write => self.write_refusal(entry, claimed).await,
             Verdict::Counted => Ok(()),
             Verdict::CountedUntil(until) => {
-                tokio::spawn(self.clone().close_fold((until - self.now()).to_std().unwrap_or_default()));
+                tokio::spawn(
+                    self.clone()
+                        .close_fold((until - self.now()).to_std().unwrap_or_default()),
+                );
                 Ok(())
             }
         };
@@ -59,7 +62,9 @@ impl App {
     async fn write_refusal(&self, entry: Entry, claimed: Option<String>) -> Result<(), StoreError> {
         let mut connection = self.store().connection().await?;
         let tenant = match (entry.tenant, claimed) {
-            (None, Some(email)) => people::tenant_of_address(&mut connection, &email.trim().to_lowercase()).await?,
+            (None, Some(email)) => {
+                people::tenant_of_address(&mut connection, &email.trim().to_lowercase()).await?
+            }
             (tenant, _) => tenant,
         };
         audit_log::append(&mut connection, &Entry { tenant, ..entry }).await?;

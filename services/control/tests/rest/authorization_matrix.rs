@@ -79,7 +79,7 @@ fn rule(operation: &str) -> Option<Rule> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Caller {
+pub(crate) enum Caller {
     Nobody,
     Stranger,
     Ungranted,
@@ -98,7 +98,7 @@ enum Caller {
     CookieFromOtherSite,
 }
 
-const CALLERS: [Caller; 13] = [
+pub(crate) const CALLERS: [Caller; 22] = [
     Caller::Nobody,
     Caller::Stranger,
     Caller::Ungranted,
@@ -115,7 +115,7 @@ const CALLERS: [Caller; 13] = [
 ];
 
 /// What exists for one row.
-struct Row {
+pub(crate) struct Row {
     cluster: ClusterId,
     /// In no other row, and nowhere but in what only those with a role may see.
     secret_name: String,
@@ -207,7 +207,7 @@ fn expected(rule: &Rule, caller: Caller) -> u16 {
 }
 
 /// Path, method and id of everything in the document.
-fn operations(document: &Value) -> Vec<(String, String, String)> {
+pub(crate) fn operations(document: &Value) -> Vec<(String, String, String)> {
     let paths = document["paths"].as_object().unwrap().iter();
     paths
         .flat_map(|(path, methods)| {
@@ -223,7 +223,7 @@ fn operations(document: &Value) -> Vec<(String, String, String)> {
         .collect()
 }
 
-async fn row(world: &World, home: TenantId, away: TenantId) -> Row {
+pub(crate) async fn row(world: &World, home: TenantId, away: TenantId) -> Row {
     let owner = world.owner(home).await;
     let secret_name = format!("s{}", &uuid::Uuid::new_v4().simple().to_string()[..30]);
     let made = world
@@ -273,7 +273,7 @@ async fn ask(
     (status.as_u16(), String::from_utf8_lossy(&bytes).into_owned())
 }
 
-async fn as_caller(
+pub(crate) async fn as_caller(
     world: &World,
     row: &Row,
     caller: Caller,

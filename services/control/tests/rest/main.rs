@@ -1,6 +1,10 @@
 //! REST over a real database, as clients meet it.
 
 #[cfg(test)]
+mod access_rules;
+#[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod authorization_matrix;
 #[cfg(test)]
 mod clusters;

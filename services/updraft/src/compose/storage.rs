@@ -2,17 +2,24 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
+use object_store::aws::AmazonS3Builder;
+use object_store::{ClientOptions, ObjectStore, ObjectStoreExt as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
+use updraft_control::audit_export::AuditBucket;
 use updraft_model::ClusterId;
 use updraft_provider::{ClusterStorage, ProviderError, StorageAccess};
 use updraft_store::secrets::MasterKey;
+
+/// One object of the audit log, in a minute or not at all.
+const AUDIT_WITHIN: Duration = Duration::from_secs(60);
 
 /// One line to the storage socket. Not `Debug`: it holds a secret.
 #[derive(Serialize, Deserialize)]
@@ -55,8 +62,12 @@ async fn ask(socket: &Path, request: &StorageRequest) -> anyhow::Result<()> {
 /// restart every service.
 #[must_use]
 pub(crate) fn storage_credentials(master_key: &MasterKey, cluster: ClusterId) -> (String, SecretString) {
+    credentials(master_key, &cluster.to_string())
+}
+
+fn credentials(master_key: &MasterKey, whose: &str) -> (String, SecretString) {
     let derive = |what: &str| {
-        let derived = master_key.derive(&format!("storage/{what}/{cluster}"));
+        let derived = master_key.derive(&format!("storage/{what}/{whose}"));
         hex::encode(Sha256::digest(derived.expose_secret()))
     };
     (
@@ -108,6 +119,53 @@ impl ClusterStorage for EmbeddedStorage {
         )
         .await
         .map_err(unavailable)
+    }
+}
+
+/// The audit log's bucket in the embedded storage, made when it is first needed.
+pub(crate) struct EmbeddedAuditBucket {
+    pub(crate) socket: PathBuf,
+    pub(crate) endpoint: String,
+    pub(crate) master_key: Arc<MasterKey>,
+}
+
+// === impl EmbeddedAuditBucket ===
+
+impl EmbeddedAuditBucket {
+    const NAME: &str = "updraft-audit";
+
+    async fn store(&self) -> anyhow::Result<impl ObjectStore> {
+        let (access_key, secret_key) = credentials(&self.master_key, "audit");
+        let request = StorageRequest::Ensure {
+            bucket: Self::NAME.to_owned(),
+            access_key: access_key.clone(),
+            secret_key: secret_key.expose_secret().to_owned(),
+        };
+        ask(&self.socket, &request).await?;
+        let options = ClientOptions::new()
+            .with_allow_http(true)
+            .with_timeout(AUDIT_WITHIN);
+        let store = AmazonS3Builder::new()
+            .with_endpoint(&self.endpoint)
+            .with_region("us-east-1")
+            .with_bucket_name(Self::NAME)
+            .with_access_key_id(access_key)
+            .with_secret_access_key(secret_key.expose_secret())
+            .with_client_options(options)
+            .build()?;
+        Ok(store)
+    }
+}
+
+#[async_trait]
+impl AuditBucket for EmbeddedAuditBucket {
+    async fn put(&self, key: &str, bytes: Vec<u8>) -> Result<(), String> {
+        let put = async {
+            let store = self.store().await?;
+            store.put(&key.into(), bytes.into()).await?;
+            anyhow::Ok(())
+        };
+        put.await.map_err(|error| format!("{error:#}"))
     }
 }
 
