@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import harness
 import pytest
+import redis
 from conftest import DAG
 
 if TYPE_CHECKING:
@@ -162,6 +163,19 @@ def test_what_a_killed_worker_took_but_never_began_is_sent_again(cluster: Cluste
     cluster.start("api-server")
     cluster.start("worker")
     harness.wait_for("the api-server", lambda: cluster.call("/api/v2/version", None)[0] == 200)
+    began = time.monotonic()
+    succeeds(cluster, wide)
+    assert time.monotonic() - began < 60, "long before scheduler.task_queued_timeout"
+
+
+@pytest.mark.usefixtures("away")
+@pytest.mark.parametrize("wide", [(2, 1)], indirect=True)
+def test_what_the_broker_gave_away_and_nobody_got_is_sent_again(cluster: Cluster, wide: str) -> None:
+    harness.wait_for("all tasks to wait", lambda: states(cluster, wide) == {"queued": 2})
+    with redis.Redis(cluster.node.address, password=cluster.node.variables["broker_password"]) as broker:
+        harness.wait_for("all messages", lambda: broker.llen("default") == 2)
+        broker.rpop("default")  # the first half of giving away: a broker that dies now has noted nothing
+    cluster.start("worker")
     began = time.monotonic()
     succeeds(cluster, wide)
     assert time.monotonic() - began < 60, "long before scheduler.task_queued_timeout"

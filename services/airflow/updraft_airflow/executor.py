@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # Kombu keeps what a worker has taken but not acknowledged here.
 _UNACKNOWLEDGED = "unacked"
 _UNACKNOWLEDGED_INDEX = "unacked_index"
-# Pause (seconds) between looks for tasks that a worker took and does not begin.
+# Pause (seconds) between looks for tasks that nobody has.
 _LOOK = 10.0
 # What a worker says of a task that it runs or will run.
 _HAS = ("active", "reserved")
@@ -41,7 +41,8 @@ class UpdraftCeleryExecutor(CeleryExecutor):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._looked_at = time.monotonic()
-        self._not_begun: set[str] = set()
+        # In no queue at the last look.
+        self._away: set[str] = set()
 
     def sync(self) -> None:
         """Asks for the states of the tasks; without an answer they are as they were, and asked for in the next loop."""
@@ -49,7 +50,7 @@ class UpdraftCeleryExecutor(CeleryExecutor):
             super().sync()
             if time.monotonic() - self._looked_at > _LOOK:
                 self._looked_at = time.monotonic()
-                self._send_again_what_dead_workers_took()
+                self._send_again_what_nobody_has()
         except self._broker_errors() as problem:
             self.log.warning("The broker does not answer, so no task's state is known now: %s", problem)
 
@@ -80,37 +81,40 @@ class UpdraftCeleryExecutor(CeleryExecutor):
 
     def _message_ids(self, queues: Iterable[str]) -> set[str]:
         """Celery's task ids of all messages in the broker."""
+        return self._in_queues(queues) | self._taken().keys()
+
+    def _in_queues(self, queues: Iterable[str]) -> set[str]:
+        """Celery's task ids of the messages that no worker has taken."""
         found: set[str] = set()
         with self.celery_app.connection_for_read() as connection:
             channel: Any = connection.default_channel
-            client = channel.client
             for queue in queues:
                 # Kombu has one list per priority.
                 for priority in channel.priority_steps:
                     name = channel._q_for_pri(queue, priority)
-                    found.update(_task_id(json.loads(message)) for message in client.lrange(name, 0, -1))
-            found.update(_task_id(json.loads(taken)[0]) for taken in client.hvals(_UNACKNOWLEDGED))
+                    found.update(_task_id(json.loads(message)) for message in channel.client.lrange(name, 0, -1))
         return found
 
-    def _send_again_what_dead_workers_took(self) -> None:
-        """Tasks that are taken but not begun at two looks in a row, and that no worker has."""
-        taken = self._taken() if self.workloads else {}
-        if not taken:
-            self._not_begun = set()
-            return
+    def _send_again_what_nobody_has(self) -> None:
+        """Tasks that are in no queue and not begun at two looks in a row, and that no worker has.
+
+        Their worker died, or lost its connection, or the broker died between giving them away and noting to whom.
+        """
+        sent = [result.task_id for result in self.workloads.values()]
         with create_session() as session:
             waiting = select(TaskInstance).where(
-                TaskInstance.state == TaskInstanceState.QUEUED, TaskInstance.external_executor_id.in_(list(taken))
+                TaskInstance.state == TaskInstanceState.QUEUED, TaskInstance.external_executor_id.in_(sent)
             )
-            not_begun = {str(ti.external_executor_id): ti for ti in session.scalars(waiting)}
-            suspects = self._not_begun & not_begun.keys()
-            self._not_begun = set(not_begun)
+            not_begun = {str(ti.external_executor_id): ti for ti in session.scalars(waiting)} if sent else {}
+            away = not_begun.keys() - self._in_queues({ti.queue for ti in not_begun.values() if ti.queue})
+            suspects = self._away & away
+            self._away = away
             for task_id in self._unknown_to_workers(suspects):
                 ti = not_begun[task_id]
                 if self._return_to_scheduler(ti.id, task_id, session):
-                    self.log.warning("The worker that took %s is gone: it is sent again", ti)
+                    self.log.warning("Nobody has %s any more: it is sent again", ti)
                     self.revoke_task(ti=ti)
-                    self._forget(taken[task_id])
+                    self._forget(task_id)
 
     @staticmethod
     def _return_to_scheduler(ti_id: UUID, task_id: str, session: Session) -> bool:
@@ -145,7 +149,11 @@ class UpdraftCeleryExecutor(CeleryExecutor):
         states = {task_id: state for tasks in answers.values() for task_id, (state, _) in tasks.items()}
         return {task_id for task_id in task_ids if states.get(task_id) not in _HAS}
 
-    def _forget(self, tag: bytes) -> None:
+    def _forget(self, task_id: str) -> None:
+        """A worker that comes back must not find what it once took."""
+        tag = self._taken().get(task_id)
+        if tag is None:
+            return
         with self.celery_app.connection_for_write() as connection:
             client = connection.default_channel.client
             client.hdel(_UNACKNOWLEDGED, tag)
