@@ -48,7 +48,9 @@ impl App {
         let member = people::find_member(&mut tx, actor.tenant, user)
             .await?
             .ok_or(AppError::NotFound(Resource::Person))?;
-        let had = standings::find(&mut tx, actor.tenant, user, id).await?.and_then(|standing| standing.granted);
+        let had = standings::find(&mut tx, actor.tenant, user, id)
+            .await?
+            .and_then(|standing| standing.granted);
         grants::put(&mut tx, actor.tenant, id, user, put.role).await?;
         let message = format!("{} gave {} a role on the cluster", actor.email, member.email);
         event_log::append(&mut tx, actor.tenant, Some(id), "grant_put", &message).await?;
@@ -70,7 +72,9 @@ impl App {
         let mut tx = self.store().begin().await?;
         let (cluster, _) = access::cluster(&mut tx, actor, id, ClusterAction::Change).await?;
         let attempt = attempt.on(Target::cluster(id, &cluster.name));
-        let had = standings::find(&mut tx, actor.tenant, user, id).await?.and_then(|standing| standing.granted);
+        let had = standings::find(&mut tx, actor.tenant, user, id)
+            .await?
+            .and_then(|standing| standing.granted);
         let member = people::find_member(&mut tx, actor.tenant, user).await?;
         let removed = grants::delete(&mut tx, actor.tenant, id, user).await;
         removed.map_err(|error| match error {

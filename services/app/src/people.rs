@@ -86,7 +86,9 @@ impl App {
         event_log::append(&mut tx, actor.tenant, None, "person_changed", &message).await?;
         let attempt = attempt.on(Target::person(user, &member.email));
         let role = |role: TenantRole| json!({ "tenant_role": role });
-        attempt.done(&mut tx, actor, Change::between(role(was), role(is))).await?;
+        attempt
+            .done(&mut tx, actor, Change::between(role(was), role(is)))
+            .await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(person(Member {
             tenant_role: is,

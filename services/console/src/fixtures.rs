@@ -2,17 +2,19 @@
 
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use indexmap::IndexMap;
+use updraft_api::access::{AccessExplanation, AccessReason, AccessRuleView, ClusterPerson, Through};
 use updraft_api::rest::{
-    ClusterView, ConfigOptionView, EventView, GrantView, NodeView, OperationView, Person, ServiceView,
-    Severity,
+    ClusterView, ConfigOptionView, EventView, NodeView, OperationView, Page, Person, ServiceView, Severity,
 };
+use updraft_authz::{Outcome, Tag, Target, Who};
 use updraft_model::{
     AgentPhase, ClusterId, ClusterName, ClusterRole, ClusterSpec, DagSource, EventId, Failure, Generation,
-    NodeId, NodeRole, OperationId, OperationKind, OperationState, Phase, Power, ServiceName, ServiceState,
+    NodeId, NodeRole, OperationId, OperationKind, OperationState, Phase, Power, RuleId, ServiceName, ServiceState,
     ServiceStatus, Step, StepState, TenantRole, UserId,
 };
 
 use crate::frame::{Frame, Here, Theme, Viewer};
+use crate::pages::access::Known;
 use crate::pages::overview::{Observed, OverviewPage};
 
 /// What the overview can look like.
@@ -374,17 +376,79 @@ pub(crate) fn people() -> Vec<Person> {
     ]
 }
 
-pub(crate) fn grants() -> Vec<GrantView> {
-    let grant = |person: &Person, role| GrantView {
+/// An owner, somebody by name, somebody by rule, and what can be offered.
+pub(crate) fn known() -> Known {
+    let person = |person: Person, role, through, granted| ClusterPerson {
         user: person.user,
-        email: person.email.clone(),
+        name: person.name,
+        email: person.email,
         role,
+        through,
+        granted,
     };
-    let people = people();
-    vec![
-        grant(&people[1], ClusterRole::Admin),
-        grant(&people[2], ClusterRole::User),
+    let by_rule = rules().into_iter().next().map(|rule| Through::Rule {
+        id: rule.id,
+        who: rule.who,
+        target: rule.target,
+    });
+    let mut why = [
+        (Some(ClusterRole::Admin), Some(Through::Owner), None),
+        (Some(ClusterRole::User), Some(Through::Grant), Some(ClusterRole::User)),
+        (Some(ClusterRole::Admin), by_rule, None),
     ]
+    .into_iter();
+    let with_role: Vec<_> = people()
+        .into_iter()
+        .zip(&mut why)
+        .map(|(one, (role, through, granted))| person(one, role, through, granted))
+        .collect();
+    let found = Page {
+        items: with_role.clone(),
+        next: None,
+    };
+    Known { with_role, found }
+}
+
+pub(crate) fn rules() -> Vec<AccessRuleView> {
+    let rule = |number, who, role, target| AccessRuleView {
+        id: RuleId(uuid(number)),
+        who,
+        role,
+        target,
+        created_by: Some("ada@example.com".into()),
+        created_at: earlier(80_000),
+    };
+    let prod = Target::Tag(Tag {
+        key: "env".into(),
+        value: "prod".into(),
+    });
+    vec![
+        rule(801, Who::Group("data-platform".into()), ClusterRole::Admin, prod),
+        rule(802, Who::Domain("example.com".into()), ClusterRole::User, Target::EveryCluster),
+        rule(803, Who::Everyone, ClusterRole::User, Target::Cluster(ClusterId(1))),
+    ]
+}
+
+/// Of somebody in the group of the first rule.
+pub(crate) fn explanation() -> AccessExplanation {
+    let outcomes = [Outcome::Decides, Outcome::OtherPeople, Outcome::Holds];
+    let reasons = rules().into_iter().zip(outcomes).map(|(rule, outcome)| AccessReason {
+        through: Through::Rule {
+            id: rule.id,
+            who: rule.who,
+            target: rule.target,
+        },
+        role: rule.role,
+        outcome,
+    });
+    AccessExplanation {
+        cluster: ClusterId(1),
+        user: UserId(uuid(703)),
+        name: "Chidi Okafor".into(),
+        email: "chidi@example.com".into(),
+        role: Some(ClusterRole::Admin),
+        reasons: reasons.collect(),
+    }
 }
 
 pub(crate) fn options() -> Vec<ConfigOptionView> {

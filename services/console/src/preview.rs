@@ -128,8 +128,9 @@ fn render(name: &str, frame: Frame, stranger: Frame) -> Option<askama::Result<St
             configuration::ConfigurationPage::new(frame, &cluster, &made_up::options(), view, None).render()
         }
         "access" => {
-            let (grants, people) = (made_up::grants(), made_up::people());
-            access::AccessPage::new(frame, &cluster, &grants, Some(&people), None).render()
+            let (known, why) = (made_up::known(), made_up::explanation());
+            let view = access::View::default();
+            access::AccessPage::new(frame, &cluster, view, Some(&known), Some(&why), None).render()
         }
         "activity" => {
             let operations = ["starting", "failed", "done"].map(made_up::operation);

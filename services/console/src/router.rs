@@ -11,9 +11,9 @@ use tower_http::limit::RequestBodyLimitLayer;
 use updraft_app::App;
 
 use crate::pages::{
-    access, account, activity, change_configuration, choices, cluster, clusters, configuration, delete_cluster,
-    handover, new_cluster, new_provider, nodes, operation, overview, people, provider, sign_in, sign_out, sso,
-    through_provider,
+    access, access_rules, account, activity, change_configuration, choices, cluster, clusters, configuration,
+    delete_cluster, handover, new_cluster, new_provider, nodes, operation, overview, people, provider,
+    sign_in, sign_out, sso, through_provider,
 };
 use crate::state::{Console, ConsoleConfig};
 use crate::{assets, audit, csrf, live, refusal, shell};
@@ -57,6 +57,9 @@ fn rooms() -> Router<Console> {
         .route("/clusters/new", get(new_cluster::show))
         .route("/people", get(people::show).post(people::add))
         .route("/people/{user}/remove", get(people::ask).post(people::remove))
+        .route("/people/{user}/role", post(people::change_role))
+        .route("/access-rules", get(access_rules::show).post(access_rules::add))
+        .route("/access-rules/{rule}/remove", post(access_rules::remove))
         .route("/account", get(account::show))
         .route("/account/password", post(account::change_password))
 }
@@ -65,16 +68,31 @@ fn signing_in_elsewhere() -> Router<Console> {
     Router::new()
         .route("/sign-in/{tenant}", get(choices::show))
         .route("/sign-in/through/{provider}", get(through_provider::begin))
-        .route("/sign-in/oidc/{provider}/callback", get(through_provider::oidc_callback))
-        .route("/sign-in/saml/{provider}/metadata", get(through_provider::saml_metadata))
-        .route("/sign-in/saml/{provider}/logout", get(through_provider::saml_logout))
+        .route(
+            "/sign-in/oidc/{provider}/callback",
+            get(through_provider::oidc_callback),
+        )
+        .route(
+            "/sign-in/saml/{provider}/metadata",
+            get(through_provider::saml_metadata),
+        )
+        .route(
+            "/sign-in/saml/{provider}/logout",
+            get(through_provider::saml_logout),
+        )
 }
 
 /// Posted from elsewhere, by right: each carries its own proof.
 fn from_providers() -> Router<Console> {
     Router::new()
-        .route("/sign-in/saml/{provider}/acs", post(through_provider::saml_answer))
-        .route("/sign-in/oidc/{provider}/logout", post(through_provider::oidc_logout))
+        .route(
+            "/sign-in/saml/{provider}/acs",
+            post(through_provider::saml_answer),
+        )
+        .route(
+            "/sign-in/oidc/{provider}/logout",
+            post(through_provider::oidc_logout),
+        )
 }
 
 fn sign_in_setup() -> Router<Console> {

@@ -1,6 +1,7 @@
 //! The rooms of the console: one page per file, its template beside it.
 
 pub(crate) mod access;
+pub(crate) mod access_rules;
 pub(crate) mod account;
 pub(crate) mod activity;
 pub(crate) mod change_configuration;
@@ -28,3 +29,4 @@ pub(crate) mod sso;
 pub(crate) mod tags;
 pub(crate) mod through_provider;
 pub(crate) mod trouble;
+pub(crate) mod why;

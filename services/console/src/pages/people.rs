@@ -4,6 +4,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::{Html, IntoResponse, Redirect};
 use serde::Deserialize;
+use updraft_api::access::ChangePerson;
 use updraft_api::rest::{NewPerson, Person};
 use updraft_app::{Actor, PageRequest};
 use updraft_model::{TenantRole, UserId};
@@ -38,6 +39,7 @@ struct Row {
     name: String,
     email: String,
     role: Pill,
+    owner: bool,
     /// One does not remove oneself.
     removable: bool,
 }
@@ -90,6 +92,7 @@ impl Row {
                     ..Pill::new(Tone::Quiet, "Member")
                 },
             },
+            owner: person.tenant_role == TenantRole::Owner,
             removable: person.user != me,
         }
     }
@@ -157,6 +160,32 @@ pub(crate) async fn ask(State(console): State<Console>, visit: Visit, At(user): 
 pub(crate) async fn remove(State(console): State<Console>, visit: Visit, At(user): At<UserId>) -> Answer {
     console.app.remove_person(&visit.actor, user).await?;
     Ok(Redirect::to("/people").into_response())
+}
+
+#[derive(Deserialize)]
+pub(crate) struct ChangeRole {
+    tenant_role: TenantRole,
+}
+
+pub(crate) async fn change_role(
+    State(console): State<Console>,
+    visit: Visit,
+    At(user): At<UserId>,
+    Sent(ChangeRole { tenant_role }): Sent<ChangeRole>,
+) -> Answer {
+    let change = ChangePerson { tenant_role };
+    match console
+        .app
+        .change_person(&visit.actor, user, change)
+        .await
+        .map_err(Refusal::from)
+    {
+        Ok(_) => Ok(Redirect::to("/people").into_response()),
+        Err(failure) if failure.correctable() => {
+            draw(&console, &visit, Some(failure), Attempt::default()).await
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Every person of the organisation.

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
-use updraft_model::{ClusterId, ClusterRole, TenantId, TenantRole};
+use updraft_model::{ClusterId, ClusterRole, TenantId, TenantRole, TokenLimit};
 use updraft_sso::SessionToken;
 use updraft_store::sessions;
 
@@ -29,6 +29,8 @@ enum Rule {
     /// Anyone, whatever they send along, is answered with this.
     Public(u16),
     SignedIn(Expect),
+    /// The same, but for sessions alone: API tokens are refused.
+    SessionAlone(Expect),
 }
 
 /// One row per operation of the OpenAPI document.
@@ -58,17 +60,44 @@ fn rule(operation: &str) -> Option<Rule> {
     Some(match operation {
         "sign_in" => Rule::Public(201),
         "health" | "openapi" | "docs" => Rule::Public(200),
-        "sign_out" | "change_password" => Rule::SignedIn(everyone(204)),
+        "authorize_device" => Rule::Public(200),
+        // Nobody has such a device code.
+        "poll_device" => Rule::Public(400),
+        "sign_out" | "change_password" => Rule::SessionAlone(everyone(204)),
+        "list_sessions" | "revoke_sessions" => Rule::SessionAlone(everyone(200)),
+        "create_token" => Rule::SessionAlone(everyone(201)),
+        "revoke_session" | "revoke_token" => Rule::SessionAlone(Expect {
+            owner: 204,
+            ..everyone(404)
+        }),
+        "list_tokens" => Rule::SignedIn(everyone(200)),
+        "list_service_accounts" => Rule::SignedIn(owners(200)),
+        "create_service_account" => Rule::SignedIn(owners(201)),
+        "delete_service_account" => Rule::SignedIn(Expect {
+            stranger: 404,
+            ..owners(204)
+        }),
         "show_me" | "list_clusters" | "list_config_options" => Rule::SignedIn(everyone(200)),
         "show_cluster" | "list_nodes" | "list_services" | "list_operations" | "show_operation"
         | "list_events" | "watch_events" => Rule::SignedIn(viewers(200)),
         "update_cluster" | "delete_cluster" | "start_cluster" | "stop_cluster" | "restart_cluster"
         | "change_service" => Rule::SignedIn(admins(202)),
-        "list_grants" | "put_grant" => Rule::SignedIn(admins(200)),
+        "list_grants" | "put_grant" | "list_cluster_people" => Rule::SignedIn(admins(200)),
+        // About oneself: what it says of others is for admins alone.
+        "explain_access" => Rule::SignedIn(viewers(200)),
         "remove_grant" => Rule::SignedIn(admins(204)),
         // A stranger makes a cluster, lists and adds people, in their own tenant.
         "create_cluster" => Rule::SignedIn(owners(202)),
-        "list_people" => Rule::SignedIn(owners(200)),
+        "list_people" | "list_access_rules" => Rule::SignedIn(owners(200)),
+        "create_access_rule" => Rule::SignedIn(owners(201)),
+        "delete_access_rule" => Rule::SignedIn(Expect {
+            stranger: 404,
+            ..owners(204)
+        }),
+        "change_person" => Rule::SignedIn(Expect {
+            stranger: 404,
+            ..owners(200)
+        }),
         "add_person" => Rule::SignedIn(owners(201)),
         "remove_person" => Rule::SignedIn(Expect {
             stranger: 404,
@@ -85,6 +114,11 @@ pub(crate) enum Caller {
     Ungranted,
     User,
     Admin,
+    /// Members with nothing of their own: a rule gives the role to a group that their identity provider says they are in.
+    UserByGroup,
+    AdminByGroup,
+    /// In the group that is admin of another tenant's clusters, and of no cluster here.
+    GroupElsewhere,
     Owner,
     /// Also a positive control: the owner's cookie from one of the console's pages.
     OwnersCookie,
@@ -96,6 +130,13 @@ pub(crate) enum Caller {
     /// The owner's cookie, sent by a browser that another site steers.
     CookieFromOtherOrigin,
     CookieFromOtherSite,
+    /// API tokens of the owner: each may no more than its limit.
+    FullToken,
+    AdminToken,
+    UserToken,
+    ScimToken,
+    ExpiredToken,
+    RevokedToken,
 }
 
 pub(crate) const CALLERS: [Caller; 22] = [
@@ -104,6 +145,9 @@ pub(crate) const CALLERS: [Caller; 22] = [
     Caller::Ungranted,
     Caller::User,
     Caller::Admin,
+    Caller::UserByGroup,
+    Caller::AdminByGroup,
+    Caller::GroupElsewhere,
     Caller::Owner,
     Caller::OwnersCookie,
     Caller::Expired,
@@ -112,6 +156,12 @@ pub(crate) const CALLERS: [Caller; 22] = [
     Caller::Removed,
     Caller::CookieFromOtherOrigin,
     Caller::CookieFromOtherSite,
+    Caller::FullToken,
+    Caller::AdminToken,
+    Caller::UserToken,
+    Caller::ScimToken,
+    Caller::ExpiredToken,
+    Caller::RevokedToken,
 ];
 
 /// What exists for one row.
@@ -160,7 +210,15 @@ async fn every_route_answers_every_caller_as_the_table_says() {
             }
             let outsider = !matches!(
                 caller,
-                Caller::User | Caller::Admin | Caller::Owner | Caller::OwnersCookie
+                Caller::User
+                    | Caller::Admin
+                    | Caller::UserByGroup
+                    | Caller::AdminByGroup
+                    | Caller::Owner
+                    | Caller::OwnersCookie
+                    | Caller::FullToken
+                    | Caller::AdminToken
+                    | Caller::UserToken
             );
             if outsider && answer.1.contains(&row.secret_name) {
                 wrong.push(format!(
@@ -194,15 +252,28 @@ async fn the_table_has_no_row_for_what_is_not_served() {
 }
 
 fn expected(rule: &Rule, caller: Caller) -> u16 {
-    match (rule, caller) {
-        (Rule::Public(status), _) => *status,
-        (Rule::SignedIn(expect), Caller::Stranger) => expect.stranger,
-        (Rule::SignedIn(expect), Caller::Ungranted) => expect.ungranted,
-        (Rule::SignedIn(expect), Caller::User) => expect.user,
-        (Rule::SignedIn(expect), Caller::Admin) => expect.admin,
-        (Rule::SignedIn(expect), Caller::Owner | Caller::OwnersCookie) => expect.owner,
-        (_, Caller::Nobody | Caller::Expired | Caller::Forged | Caller::Revoked | Caller::Removed) => 401,
-        (_, Caller::CookieFromOtherOrigin | Caller::CookieFromOtherSite) => 403,
+    let expect = match rule {
+        Rule::Public(status) => return *status,
+        Rule::SignedIn(expect) | Rule::SessionAlone(expect) => expect,
+    };
+    let is_token = matches!(caller, Caller::FullToken | Caller::AdminToken | Caller::UserToken);
+    if is_token && matches!(rule, Rule::SessionAlone(_)) {
+        return 403;
+    }
+    match caller {
+        Caller::Stranger => expect.stranger,
+        Caller::Ungranted | Caller::GroupElsewhere => expect.ungranted,
+        Caller::User | Caller::UserByGroup | Caller::UserToken => expect.user,
+        Caller::Admin | Caller::AdminByGroup | Caller::AdminToken => expect.admin,
+        Caller::Owner | Caller::OwnersCookie | Caller::FullToken => expect.owner,
+        Caller::Nobody
+        | Caller::Expired
+        | Caller::Forged
+        | Caller::Revoked
+        | Caller::Removed
+        | Caller::ExpiredToken
+        | Caller::RevokedToken => 401,
+        Caller::CookieFromOtherOrigin | Caller::CookieFromOtherSite | Caller::ScimToken => 403,
     }
 }
 
@@ -281,14 +352,23 @@ pub(crate) async fn as_caller(
     method: &str,
     operation: &str,
 ) -> Request<Body> {
-    let asked = request(method, &filled(path, operation, row)).header("if-match", &row.generation);
     let owner = &row.owner;
+    let path = match operation {
+        "delete_access_rule" => path.replace("{rule}", &rule_of(world, owner, json!("everyone")).await),
+        "delete_service_account" => path.replace("{user}", &world.service_account(owner).await.to_string()),
+        "revoke_token" => path.replace("{token}", &world.token_id(&row.other).await.to_string()),
+        _ => path.to_owned(),
+    };
+    let asked = request(method, &filled(&path, operation, row)).header("if-match", &row.generation);
     let asked = match caller {
         Caller::Nobody => asked,
         Caller::Stranger => asked.bearer(&row.stranger),
         Caller::Ungranted => asked.bearer(&row.ungranted),
         Caller::User => asked.bearer(&row.user),
         Caller::Admin => asked.bearer(&row.admin),
+        Caller::UserByGroup => asked.bearer(&by_group(world, row, owner, "user").await),
+        Caller::AdminByGroup => asked.bearer(&by_group(world, row, owner, "admin").await),
+        Caller::GroupElsewhere => asked.bearer(&by_group(world, row, &row.stranger, "admin").await),
         Caller::Owner => asked.bearer(owner),
         Caller::OwnersCookie => asked.cookie(owner).header("origin", ORIGIN),
         Caller::Expired => {
@@ -318,12 +398,43 @@ pub(crate) async fn as_caller(
             asked.bearer(&removed)
         }
         Caller::CookieFromOtherOrigin => asked.cookie(owner).header("origin", "http://127.0.0.1:7701"),
+        Caller::FullToken => asked.bearer(&world.api_token(owner, TokenLimit::Full).await),
+        Caller::AdminToken => asked.bearer(&world.api_token(owner, TokenLimit::Admin).await),
+        Caller::UserToken => asked.bearer(&world.api_token(owner, TokenLimit::User).await),
+        Caller::ScimToken => asked.bearer(&world.api_token(owner, TokenLimit::Scim).await),
+        Caller::ExpiredToken => asked.bearer(&world.expired_token(owner).await),
+        Caller::RevokedToken => asked.bearer(&world.revoked_token(owner).await),
         Caller::CookieFromOtherSite => asked.cookie(owner).header("sec-fetch-site", "cross-site"),
     };
+    if let Some(form) = form(operation) {
+        return asked.text("application/x-www-form-urlencoded", form);
+    }
     match body(operation, row, caller) {
         Some(body) => asked.json(&body),
         None => asked.empty(),
     }
+}
+
+/// A member of the row's tenant in a group to which a rule of `owner` gives the role: on the row's cluster, if it is
+/// theirs.
+async fn by_group(world: &World, row: &Row, owner: &Someone, role: &str) -> Someone {
+    let group = uuid::Uuid::new_v4().to_string();
+    let target = if owner.tenant == row.owner.tenant {
+        json!({"cluster": row.cluster})
+    } else {
+        json!("every_cluster")
+    };
+    let rule = json!({"who": {"group": group}, "role": role, "target": target});
+    world.post(owner, "/access-rules", rule).await.must_be(201);
+    world.someone_in(row.owner.tenant, &[&group]).await
+}
+
+/// A rule that gives nothing on any cluster there is.
+async fn rule_of(world: &World, owner: &Someone, who: Value) -> String {
+    let nowhere = json!({"tag": {"key": "no", "value": "where"}});
+    let rule = json!({"who": who, "role": "user", "target": nowhere});
+    let made = world.post(owner, "/access-rules", rule).await.must_be(201);
+    made["id"].as_str().unwrap().to_owned()
 }
 
 fn filled(path: &str, operation: &str, row: &Row) -> String {
@@ -340,6 +451,7 @@ fn filled(path: &str, operation: &str, row: &Row) -> String {
     let path = path
         .replace("{id}", &id)
         .replace("{user}", &row.other.user.to_string())
+        .replace("{session}", &row.other.session.to_string())
         .replace("{service}", "worker")
         .replace("{verb}", "restart")
         .replace("{name}", "airflow-3.3.2");
@@ -347,14 +459,32 @@ fn filled(path: &str, operation: &str, row: &Row) -> String {
     path + &query
 }
 
+/// OAuth's operations take forms.
+fn form(operation: &str) -> Option<&'static str> {
+    match operation {
+        "authorize_device" => Some("client_id=a+test"),
+        "poll_device" => {
+            Some("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code&device_code=unknown")
+        }
+        _ => None,
+    }
+}
+
 fn body(operation: &str, row: &Row, caller: Caller) -> Option<Value> {
     let fresh = uuid::Uuid::new_v4().simple().to_string();
     Some(match operation {
         "sign_in" => json!({"email": row.other.email, "password": crate::support::PASSWORD}),
         "change_password" => json!({"current": crate::support::PASSWORD, "new": format!("another {fresh}")}),
+        "create_token" => json!({"name": "ci", "role": "user"}),
+        "create_service_account" => json!({"name": format!("s{}", &fresh[..20])}),
         "create_cluster" => json!({"name": format!("c{}", &fresh[..20])}),
         "update_cluster" => json!({"workers": 2}),
         "put_grant" => json!({"role": "admin"}),
+        "change_person" => json!({"tenant_role": "owner"}),
+        "create_access_rule" => {
+            let nowhere = json!({"tag": {"key": "no", "value": "where"}});
+            json!({"who": {"group": fresh}, "role": "admin", "target": nowhere})
+        }
         "add_person" => {
             let email = format!("{fresh}@example.com");
             json!({"email": email, "name": format!("{caller:?}"), "tenant_role": "member", "password": fresh})

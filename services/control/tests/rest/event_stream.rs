@@ -220,3 +220,90 @@ async fn a_stream_ends_when_the_role_is_taken_away() {
         .must_be(204);
     assert!(stream.event().await.is_none());
 }
+
+#[tokio::test]
+async fn a_stream_ends_when_the_group_that_opened_it_is_taken_away() {
+    let (world, owner) = world().await;
+    world.cluster(&owner, "demo").await;
+    let rule = json!({"who": {"group": "data"}, "role": "user", "target": {"cluster": 1}});
+    world.post(&owner, "/access-rules", rule).await.must_be(201);
+    let member = world.someone_in(owner.tenant, &["data"]).await;
+    let mut stream = Stream::of(&world, &member, "?cluster=1").await;
+    world
+        .post(&owner, "/clusters/1/stop", json!({}))
+        .await
+        .must_be(202);
+    assert_eq!(stream.kinds(1).await, ["stop_requested"]);
+    world.now_in(&member, &["another"]).await;
+    assert!(stream.event().await.is_none());
+}
+
+#[tokio::test]
+async fn a_stream_over_all_clusters_leaves_out_one_from_the_moment_its_rule_is_gone() {
+    let (world, owner) = world().await;
+    let (kept, lost) = (
+        world.cluster(&owner, "kept").await,
+        world.cluster(&owner, "lost").await,
+    );
+    let member = world.someone(owner.tenant, TenantRole::Member).await;
+    world.grant(&member, kept, ClusterRole::User).await;
+    let rule = json!({"who": "everyone", "role": "user", "target": {"cluster": lost.0}});
+    let rule = world.post(&owner, "/access-rules", rule).await.must_be(201);
+    let mut stream = Stream::of(&world, &member, "").await;
+    let stop = async |cluster| {
+        let path = format!("/clusters/{cluster}/stop");
+        world.post(&owner, &path, json!({})).await.must_be(202);
+    };
+    stop(lost).await;
+    assert_eq!(stream.event().await.unwrap().1["cluster"], lost.0);
+    let path = format!("/access-rules/{}", rule["id"].as_str().unwrap());
+    world.delete(&owner, &path).await.must_be(204);
+    stop(lost).await;
+    stop(kept).await;
+    assert_eq!(stream.event().await.unwrap().1["cluster"], kept.0);
+}
+
+#[tokio::test]
+async fn what_waits_for_a_slow_reader_is_not_sent_when_the_right_to_it_is_gone() {
+    let (world, owner) = world().await;
+    let id = world.cluster(&owner, "demo").await;
+    let member = world.someone(owner.tenant, TenantRole::Member).await;
+    world.grant(&member, id, ClusterRole::User).await;
+    let mut stream = Stream::of(&world, &member, "?cluster=1").await;
+    for verb in ["stop", "start", "stop"] {
+        world
+            .post(&owner, &format!("/clusters/1/{verb}"), json!({}))
+            .await
+            .must_be(202);
+    }
+    assert_eq!(stream.kinds(1).await, ["stop_requested"]);
+    world
+        .delete(&owner, &format!("/clusters/1/grants/{}", member.user))
+        .await
+        .must_be(204);
+    // What is tested is that time passes: a right is good for a second.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    assert!(stream.event().await.is_none());
+}
+
+#[tokio::test]
+async fn an_owner_who_is_one_no_longer_hears_of_no_other_cluster_in_the_stream_they_have() {
+    let (world, owner) = world().await;
+    world.cluster(&owner, "one").await;
+    let mine = world.cluster(&owner, "two").await;
+    let other = world.owner(owner.tenant).await;
+    world.grant(&other, mine, ClusterRole::User).await;
+    let mut stream = Stream::of(&world, &other, "").await;
+    let change = request("PATCH", &format!("/people/{}", other.user)).bearer(&owner);
+    world
+        .send(change.json(&json!({"tenant_role": "member"})))
+        .await
+        .must_be(200);
+    for id in [1, 2] {
+        world
+            .post(&owner, &format!("/clusters/{id}/stop"), json!({}))
+            .await
+            .must_be(202);
+    }
+    assert_eq!(stream.event().await.unwrap().1["cluster"], mine.0);
+}
