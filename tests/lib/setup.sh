@@ -28,6 +28,7 @@ start_setup() {
     [[ $wanted == *" python "* ]] && background airflow set_up_airflow
     [[ $wanted == *" e2e "* || $wanted == *" root "* ]] && background browser set_up_browser
     [[ $wanted == *" e2e "* ]] && background saml set_up_saml
+    [[ $wanted == *" unit "* || $wanted == *" e2e "* ]] && background oidc set_up_oidc
     ((EUID == 0)) && [[ $wanted == *" root "* || $wanted == *" unit "* ]] && background machine set_up_machine
     return 0
 }
@@ -116,6 +117,11 @@ set_up_browser() {
         return 1
     fi
     install_debian chromium
+}
+
+# The certified OpenID provider that sign-in is tried with.
+set_up_oidc() {
+    (cd tests/e2e/idp && npm ci --ignore-scripts --no-audit --no-fund)
 }
 
 # The reference implementation of XML signatures, which the SAML identity provider of the tests calls.

@@ -18,7 +18,7 @@ tier_lint() {
 
 tier_unit() {
     offline_sql
-    ready tools
+    ready tools oidc
     ((EUID != 0)) || ready machine
     check "build" cargo build --workspace --all-targets --locked
     start_database
@@ -59,7 +59,7 @@ tier_root() {
 e2e() {
     offline_sql
     check "binary" cargo build --workspace --all-targets --locked
-    ready tools browser saml
+    ready tools browser saml oidc
     local marks=$1
     # One installation for both tiers: the second resumes what the first left.
     if [[ -z ${UPDRAFT_E2E_DATA_DIR:-} ]]; then
