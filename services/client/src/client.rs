@@ -114,10 +114,11 @@ impl Client {
     pub(crate) async fn open(
         &self,
         call: &Call,
+        accept: &str,
         last_event: Option<String>,
     ) -> Result<Response, ClientError> {
         let url = self.url(call)?;
-        let mut request = self.request(call, &url)?.header(ACCEPT, "text/event-stream");
+        let mut request = self.request(call, &url)?.header(ACCEPT, accept);
         if let Some(id) = last_event {
             request = request.header("last-event-id", id);
         }

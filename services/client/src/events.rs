@@ -88,7 +88,7 @@ impl Follower {
     async fn connect(&mut self) -> Result<(), ClientError> {
         let call = Call::get("events").query("cluster", self.filter.cluster);
         let last = self.filter.after.map(|id| id.to_string());
-        match self.client.open(&call, last).await {
+        match self.client.open(&call, "text/event-stream", last).await {
             Ok(response) => {
                 self.pause = FIRST_PAUSE;
                 self.connection = Some((response, SseParser::default()));

@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod access;
+mod audit;
 mod call;
 mod client;
 mod clusters;
@@ -11,6 +13,8 @@ mod server;
 mod sessions;
 mod sse;
 
+
+pub use audit::AuditFilter;
 mod tenants;
 pub use call::IdempotencyKey;
 pub use client::Client;

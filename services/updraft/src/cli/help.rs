@@ -149,3 +149,16 @@ Examples:
   updraft cluster services restart demo worker --node worker-2
 
 Services: broker, scheduler, dag-processor, triggerer, api-server, worker, flower";
+
+pub(super) const AUDIT_LIST: &str = "\
+Examples:
+  updraft audit list
+  updraft audit list --since 24h --action sign_in --outcome refused
+  updraft audit list --target cluster:7 --output json";
+
+pub(super) const AUDIT_EXPORT: &str = "\
+Examples:
+  updraft audit export --since 2026-11-01 --until 2026-12-01 > november.ndjson
+  updraft audit export --actor ada@example.com | jq -r .action | sort | uniq -c
+
+Always a JSON object a line. The same lines are in object storage, under audit/<tenant>/.";

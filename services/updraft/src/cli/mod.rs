@@ -5,6 +5,7 @@
 
 pub(crate) mod args;
 mod cluster;
+mod audit;
 mod completions;
 mod credentials;
 pub(crate) mod error;

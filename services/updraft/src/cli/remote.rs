@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use super::args::Global;
+use super::audit::AuditCommand;
 use super::cluster::ClusterCommand;
 use super::error::CliError;
 use super::{completions, help, session, status};
@@ -22,6 +23,8 @@ pub(crate) enum RemoteCommand {
     Status,
     /// Create, see and change clusters
     Cluster(ClusterArgs),
+    /// See who did what, what was refused, and from where
+    Audit(AuditArgs),
     /// Print a completion script for a shell
     #[command(after_help = help::COMPLETIONS)]
     Completions(completions::CompletionsArgs),
@@ -31,6 +34,12 @@ pub(crate) enum RemoteCommand {
 pub(crate) struct ClusterArgs {
     #[command(subcommand)]
     command: ClusterCommand,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AuditArgs {
+    #[command(subcommand)]
+    command: AuditCommand,
 }
 
 /// Carries out one verb, prints what it has to show or why it failed, and says how the process ends.
@@ -50,6 +59,7 @@ async fn carry_out(command: RemoteCommand, global: &Global) -> Result<(), CliErr
         RemoteCommand::Logout => session::logout(global).await,
         RemoteCommand::Status => status::status(global).await,
         RemoteCommand::Cluster(args) => args.command.run(global).await,
+        RemoteCommand::Audit(args) => args.command.run(global).await,
         RemoteCommand::Completions(args) => completions::completions(&args),
     }
 }
