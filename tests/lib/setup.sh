@@ -124,14 +124,14 @@ set_up_oidc() {
     (cd tests/e2e/idp && npm ci --ignore-scripts --no-audit --no-fund)
 }
 
-# The reference implementation of XML signatures, which the SAML identity provider of the tests calls.
+# What the SAML identity providers of the tests call: the reference implementation of XML signatures, and SimpleSAMLphp.
 set_up_saml() {
-    command -v xmlsec1 >/dev/null && return
+    command -v xmlsec1 >/dev/null && command -v php >/dev/null && [[ -d /usr/share/simplesamlphp ]] && return
     if ((EUID != 0)); then
-        echo "No xmlsec1: install it (on Debian: apt-get install xmlsec1)."
+        echo "No SAML identity providers: install them (on Debian: apt-get install xmlsec1 simplesamlphp php-cli php-xml)."
         return 1
     fi
-    install_debian xmlsec1
+    install_debian xmlsec1 simplesamlphp php-cli php-xml
 }
 
 # Network tools for the tests that look at what a cluster's processes can reach.

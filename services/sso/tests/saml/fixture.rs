@@ -25,14 +25,21 @@ pub(crate) const REQUEST: &str = "_5f2b9c0d7a6e41c3b8d4e0f1a2b3c4d5e6f70819";
 pub(crate) static RECORDED: LazyLock<Recorded> =
     LazyLock::new(|| serde_json::from_str(include_str!("recorded.json")).unwrap());
 
+/// Of SimpleSAMLphp, which began by itself.
+pub(crate) static SECOND: LazyLock<Recorded> =
+    LazyLock::new(|| serde_json::from_str(include_str!("recorded_simplesamlphp.json")).unwrap());
+
 #[derive(Deserialize)]
 pub(crate) struct Recorded {
     pub(crate) at: DateTime<Utc>,
     pub(crate) responses: HashMap<String, String>,
     pub(crate) idp_metadata: String,
+    #[serde(default)]
     pub(crate) logout_request: String,
     sp_secret: String,
+    #[serde(default)]
     first_secret: String,
+    #[serde(default)]
     attacker_secret: String,
 }
 
@@ -95,18 +102,22 @@ fn signed_by(response: &str, secret: &str) -> String {
 
 impl Situation {
     pub(crate) fn new() -> Self {
+        Self::of(&RECORDED)
+    }
+
+    pub(crate) fn of(recorded: &Recorded) -> Self {
         Self {
-            config: read_metadata(&RECORDED.idp_metadata).unwrap(),
+            config: read_metadata(&recorded.idp_metadata).unwrap(),
             sp: ServiceProvider {
                 entity_id: SP.to_owned(),
                 acs_url: ACS.to_owned(),
                 slo_url: SLO.to_owned(),
-                key: SpKey::from_secret(&SecretString::from(RECORDED.sp_secret.clone())).unwrap(),
+                key: SpKey::from_secret(&SecretString::from(recorded.sp_secret.clone())).unwrap(),
             },
             attempt: Some(Attempt {
                 request_id: REQUEST.to_owned(),
             }),
-            now: RECORDED.at + TimeDelta::seconds(5),
+            now: recorded.at + TimeDelta::seconds(5),
         }
     }
 

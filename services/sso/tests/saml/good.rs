@@ -4,7 +4,9 @@ use chrono::TimeDelta;
 use secrecy::ExposeSecret as _;
 use updraft_sso::saml::{LONGEST_SESSION, SpKey, begin};
 
-use crate::fixture::{ACS, IDP, REQUEST, Situation, attackers_certificate, encode, recorded, signed_again};
+use crate::fixture::{
+    ACS, IDP, REQUEST, SECOND, Situation, attackers_certificate, encode, recorded, signed_again,
+};
 use crate::surgery::{replace, replace_once, without};
 
 #[test]
@@ -32,6 +34,30 @@ fn a_real_provider_is_believed_whatever_it_signs_or_encrypts() {
         );
         assert!(use_.id.starts_with("id-"), "{kind}");
     }
+}
+
+#[test]
+fn so_is_another_provider_that_begins_by_itself() {
+    let mut situation = Situation::of(&SECOND);
+    situation.attempt = None;
+    situation.config.allow_idp_initiated = true;
+    for (kind, response) in &SECOND.responses {
+        let finished = situation.finish(response);
+        let (identity, _) = finished.unwrap_or_else(|refusal| panic!("{kind}: {refusal:?}"));
+        assert_eq!(identity.subject, "ada", "{kind}");
+        assert_eq!(identity.email.as_deref(), Some("ada@example.com"), "{kind}");
+        assert_eq!(identity.groups, ["data-platform", "everyone"], "{kind}");
+    }
+    assert_eq!(SECOND.responses.len(), 5);
+}
+
+#[test]
+fn one_provider_is_not_believed_as_the_other() {
+    let (first, mut second) = (Situation::new(), Situation::of(&SECOND));
+    let response = recorded("signed_both");
+    assert_eq!(second.finish(&response).unwrap_err().code, "saml.wrong_issuer");
+    second.config.entity_id = first.config.entity_id;
+    assert_eq!(second.finish(&response).unwrap_err().code, "saml.wrong_signature");
 }
 
 #[test]
@@ -180,7 +206,11 @@ fn a_request_is_signed_and_cannot_be_guessed() {
     // Providers that encode again what they decoded have to come to the same bytes.
     let state = "a-b_c.d~e f";
     let third = begin(&situation.config, &situation.sp, state, situation.now).unwrap();
-    assert!(third.url.contains("&RelayState=a-b_c.d~e%20f&SigAlg=http%3A%2F%2Fwww.w3.org%2F2001%2F04%2Fxmldsig-more%23"));
+    assert!(
+        third.url.contains(
+            "&RelayState=a-b_c.d~e%20f&SigAlg=http%3A%2F%2Fwww.w3.org%2F2001%2F04%2Fxmldsig-more%23"
+        )
+    );
     let long = "x".repeat(81);
     assert!(begin(&situation.config, &situation.sp, &long, situation.now).is_err());
 }
