@@ -91,7 +91,11 @@ impl AirflowUrl {
         if !["http", "https"].contains(&url.scheme()) {
             return Err(AirflowUrlError::Scheme);
         }
-        if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        if !url.username().is_empty()
+            || url.password().is_some()
+            || url.query().is_some()
+            || url.fragment().is_some()
+        {
             return Err(AirflowUrlError::Superfluous);
         }
         let address = match url.host() {
@@ -117,7 +121,9 @@ fn known_placeholders(template: &str) -> Result<(), AirflowUrlError> {
         };
         let name = &rest[start..=end];
         if ![CLUSTER, CLUSTER_IP, TENANT].contains(&name) {
-            return Err(AirflowUrlError::UnknownPlaceholder { name: name.to_owned() });
+            return Err(AirflowUrlError::UnknownPlaceholder {
+                name: name.to_owned(),
+            });
         }
         rest = &rest[end + 1..];
     }
@@ -176,7 +182,10 @@ mod tests {
     #[test]
     fn a_host_may_be_a_clusters_or_a_tenants() {
         let cluster = parsed("https://c{cluster}.airflow.example.com/airflow-webserver-{cluster}/").unwrap();
-        assert_eq!(cluster.host(tenant(), ClusterId(7)).unwrap(), "c7.airflow.example.com");
+        assert_eq!(
+            cluster.host(tenant(), ClusterId(7)).unwrap(),
+            "c7.airflow.example.com"
+        );
         let tenants = parsed("https://{tenant}.airflow.example.com/airflow-webserver-{cluster}/").unwrap();
         assert_eq!(
             tenants.of(tenant(), ClusterId(7)),
@@ -189,7 +198,10 @@ mod tests {
     fn a_template_that_cannot_work_is_refused_for_its_own_reason() {
         for (text, expected) in [
             ("", E::NotAnAddress),
-            ("airflow.example.com/airflow-webserver-{cluster}/", E::NotAnAddress),
+            (
+                "airflow.example.com/airflow-webserver-{cluster}/",
+                E::NotAnAddress,
+            ),
             ("https:///airflow-webserver-{cluster}/", E::Path),
             ("ftp://a.example/airflow-webserver-{cluster}/", E::Scheme),
             ("https://a.example/", E::Path),
@@ -197,12 +209,31 @@ mod tests {
             ("https://a.example/x/airflow-webserver-{cluster}/", E::Path),
             ("https://a.example/airflow-webserver-{tenant}/", E::Path),
             ("https://a.example/airflow-webserver-7/", E::Path),
-            ("https://a.example/airflow-webserver-{cluster}/?x=1", E::Superfluous),
-            ("https://me:pw@a.example/airflow-webserver-{cluster}/", E::Superfluous),
-            ("https://c{cluster_ip}.example/airflow-webserver-{cluster}/", E::PartOfHost),
-            ("https://{cluster.example/airflow-webserver-{cluster}/", E::UnknownPlaceholder { name: "{cluster.example/airflow-webserver-{cluster}".into() }),
+            (
+                "https://a.example/airflow-webserver-{cluster}/?x=1",
+                E::Superfluous,
+            ),
+            (
+                "https://me:pw@a.example/airflow-webserver-{cluster}/",
+                E::Superfluous,
+            ),
+            (
+                "https://c{cluster_ip}.example/airflow-webserver-{cluster}/",
+                E::PartOfHost,
+            ),
+            (
+                "https://{cluster.example/airflow-webserver-{cluster}/",
+                E::UnknownPlaceholder {
+                    name: "{cluster.example/airflow-webserver-{cluster}".into(),
+                },
+            ),
             ("https://cluster}.example/airflow-webserver-{cluster}/", E::Brace),
-            ("https://{host}/airflow-webserver-{cluster}/", E::UnknownPlaceholder { name: "{host}".into() }),
+            (
+                "https://{host}/airflow-webserver-{cluster}/",
+                E::UnknownPlaceholder {
+                    name: "{host}".into(),
+                },
+            ),
         ] {
             assert_eq!(parsed(text).unwrap_err(), expected, "{text}");
         }

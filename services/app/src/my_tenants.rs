@@ -60,7 +60,9 @@ impl App {
             return Err(TenancyRefusal::CannotSwitch { obstacle }.into());
         }
         let now = self.now();
-        let longest = there.session_seconds.map(|seconds| now + Duration::seconds(seconds.into()));
+        let longest = there
+            .session_seconds
+            .map(|seconds| now + Duration::seconds(seconds.into()));
         let token = SessionToken::random();
         let new = NewSession {
             id: SessionId(Uuid::now_v7()),
@@ -93,7 +95,9 @@ async fn belonging(
     tenant: TenantId,
 ) -> Result<Belonging, AppError> {
     let belongings = memberships::of_person(connection, actor.user).await?;
-    let there = belongings.into_iter().find(|belonging| belonging.tenant == tenant);
+    let there = belongings
+        .into_iter()
+        .find(|belonging| belonging.tenant == tenant);
     there.ok_or(AppError::NotFound(Resource::Tenant))
 }
 
@@ -102,10 +106,12 @@ fn obstacle(standing: Option<Standing>, there: &Belonging, here: TenantId) -> Op
     match standing {
         _ if there.tenant == here => None,
         None => Some("a token is good in its own organisation alone"),
-        Some(standing) if !standing.portable => {
-            Some("you signed in through your organisation's identity provider, which vouches for you there alone")
+        Some(standing) if !standing.portable => Some(
+            "you signed in through your organisation's identity provider, which vouches for you there alone",
+        ),
+        Some(_) if !there.password_sign_in => {
+            Some("that organisation takes its own sign-in only, no passwords")
         }
-        Some(_) if !there.password_sign_in => Some("that organisation takes its own sign-in only, no passwords"),
         Some(_) => None,
     }
 }

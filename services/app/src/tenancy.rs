@@ -57,7 +57,10 @@ impl From<&TenancyRefusal> for Problem {
             R::NotEmpty { clusters } => problem(
                 409,
                 "tenant-not-empty",
-                format!("The tenant has {clusters} {}.", if *clusters == 1 { "cluster" } else { "clusters" }),
+                format!(
+                    "The tenant has {clusters} {}.",
+                    if *clusters == 1 { "cluster" } else { "clusters" }
+                ),
                 "Its owner deletes clusters first; then the tenant can be deleted.",
             ),
             R::OperatorsOwn => problem(

@@ -88,10 +88,20 @@ impl App {
         }
         insert(&mut tx, &tenant).await?;
         let is_new = add_owner(&mut tx, tenant.id, &owner).await?;
-        event_log::append(&mut tx, tenant.id, None, "tenant_created", "The organisation was made").await?;
+        event_log::append(
+            &mut tx,
+            tenant.id,
+            None,
+            "tenant_created",
+            "The organisation was made",
+        )
+        .await?;
         let view = found(&mut tx, tenant.id).await?;
         let made = json!({"name": view.name, "limits": limits(tenant.quota), "owner": owner.email});
-        attempt.on(target(&view)).done(&mut tx, actor, Change::made(made)).await?;
+        attempt
+            .on(target(&view))
+            .done(&mut tx, actor, Change::made(made))
+            .await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(MadeTenant {
             tenant: view,
@@ -144,7 +154,10 @@ impl App {
         }
         tenancy::delete_empty(&mut tx, tenant).await?;
         let was = json!({"name": record.name, "people": record.people});
-        attempt.on(target(&record)).done(&mut tx, actor, Change::removed(was)).await?;
+        attempt
+            .on(target(&record))
+            .done(&mut tx, actor, Change::removed(was))
+            .await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())
     }

@@ -12,10 +12,9 @@ mod retry;
 mod server;
 mod sessions;
 mod sse;
-
+mod tenants;
 
 pub use audit::AuditFilter;
-mod tenants;
 pub use call::IdempotencyKey;
 pub use client::Client;
 pub use error::ClientError;

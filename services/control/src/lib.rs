@@ -9,6 +9,7 @@ mod live;
 pub mod reconciler;
 mod rest;
 mod routes;
+mod scim;
 
 pub use rest::{RestConfig, RestState};
 pub use routes::{openapi_document, router as rest_router};

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
+use updraft_app::AirflowUrl;
 use updraft_sso::outbound::Destination;
 
 /// Every port of one Updraft on this machine, counted from `--port-base`.
@@ -100,11 +101,8 @@ impl Ports {
 
     /// Each cluster's Airflow on a loopback address of its own: another host to the browser, and no DNS needed.
     #[must_use]
-    pub(crate) fn airflow_url(&self) -> String {
-        format!(
-            "http://{{cluster_ip}}:{}/airflow-webserver-{{cluster}}/",
-            self.edge
-        )
+    pub(crate) fn airflow_url(&self) -> AirflowUrl {
+        AirflowUrl::local(self.edge)
     }
 }
 

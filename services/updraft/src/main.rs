@@ -4,6 +4,7 @@ mod cli;
 mod compose;
 mod config;
 mod down;
+mod operator;
 mod telemetry;
 mod up;
 
@@ -45,6 +46,7 @@ async fn local(command: LocalCommand) -> anyhow::Result<()> {
     match command {
         LocalCommand::Up(args) => up::run(&args).await,
         LocalCommand::Down(args) => down::run(&args).await,
+        LocalCommand::Operator(args) => operator::run(&args).await,
         LocalCommand::Control(args) => compose::control(&args.config).await,
         LocalCommand::Edge(args) => compose::edge(&args.config).await,
         LocalCommand::Agent(args) => compose::agent(&args.bootstrap).await,

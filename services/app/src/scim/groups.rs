@@ -25,7 +25,9 @@ impl App {
             .map_err(written("displayName", &wanted.display_name))?;
         set_members(&mut tx, by, id, &wanted).await?;
         let attempt = attempt.on(Target::new("directory_group", id, Some(&wanted.display_name)));
-        attempt.done(&mut tx, &by.actor, Change::made(told(&wanted))).await?;
+        attempt
+            .done(&mut tx, &by.actor, Change::made(told(&wanted)))
+            .await?;
         let shown = self.shown_group(&mut tx, by, id).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(shown)
@@ -51,7 +53,9 @@ impl App {
         let ids: Vec<_> = records.iter().map(|record| record.id).collect();
         let members = scim_groups::members(&mut connection, tenant, &ids).await?;
         let base = &self.config().console_url;
-        let shown = records.into_iter().map(|record| render::group(base, record, &members));
+        let shown = records
+            .into_iter()
+            .map(|record| render::group(base, record, &members));
         Ok(render::list(query, total, shown.collect()))
     }
 
@@ -65,7 +69,8 @@ impl App {
         body: &Value,
     ) -> Result<ScimResource, ScimError> {
         let wanted = GroupResource::parse(body)?;
-        self.rewrite_group(by, group, if_match, |_| Ok(wanted.clone())).await
+        self.rewrite_group(by, group, if_match, |_| Ok(wanted.clone()))
+            .await
     }
 
     /// # Errors
@@ -132,7 +137,9 @@ impl App {
                 .map_err(written("displayName", &wanted.display_name))?;
             set_members(&mut tx, by, group, &wanted).await?;
             let attempt = attempt.on(Target::new("directory_group", group, Some(&wanted.display_name)));
-            attempt.done(&mut tx, &by.actor, Change::between(told(&now), told(&wanted))).await?;
+            attempt
+                .done(&mut tx, &by.actor, Change::between(told(&now), told(&wanted)))
+                .await?;
         }
         let shown = self.shown_group(&mut tx, by, group).await?;
         tx.commit().await.map_err(StoreError::from)?;

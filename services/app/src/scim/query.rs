@@ -43,7 +43,12 @@ impl ScimQuery {
                 "externalid" => filter.external_id = Some(value),
                 "emails" | "emails.value" => filter.email = Some(value),
                 "active" => filter.active = Some(value.eq_ignore_ascii_case("true")),
-                _ => return Err(unknown(&attribute, "userName, externalId, id, emails.value and active")),
+                _ => {
+                    return Err(unknown(
+                        &attribute,
+                        "userName, externalId, id, emails.value and active",
+                    ));
+                }
             }
         }
         Ok(filter)
@@ -57,7 +62,12 @@ impl ScimQuery {
                 "displayname" => filter.display_name = Some(value),
                 "externalid" => filter.external_id = Some(value),
                 "members" | "members.value" => filter.member = Some(UserId(id_of(&value))),
-                _ => return Err(unknown(&attribute, "displayName, externalId, id and members.value")),
+                _ => {
+                    return Err(unknown(
+                        &attribute,
+                        "displayName, externalId, id and members.value",
+                    ));
+                }
             }
         }
         Ok(filter)

@@ -40,16 +40,22 @@ pub(super) fn user(base: &str, record: ScimUser, groups: &[GroupOfUser]) -> Scim
     if body.contains_key(ENTERPRISE_SCHEMA) {
         schemas.push(ENTERPRISE_SCHEMA);
     }
-    let groups = groups.iter().filter(|group| group.user == record.user).map(|group| {
-        json!({"value": group.group, "display": group.display_name, "type": "direct",
+    let groups = groups
+        .iter()
+        .filter(|group| group.user == record.user)
+        .map(|group| {
+            json!({"value": group.group, "display": group.display_name, "type": "direct",
                "$ref": format!("{base}{}", group_path(group.group))})
-    });
+        });
     body.insert("schemas".to_owned(), json!(schemas));
     body.insert("id".to_owned(), json!(record.user));
     body.insert("userName".to_owned(), json!(record.user_name));
     body.insert("active".to_owned(), json!(record.active));
     body.insert("groups".to_owned(), groups.collect());
-    body.insert("meta".to_owned(), meta("User", record.created_at, record.updated_at, &location, &etag));
+    body.insert(
+        "meta".to_owned(),
+        meta("User", record.created_at, record.updated_at, &location, &etag),
+    );
     external_id(&mut body, record.external_id);
     ScimResource {
         body: Value::Object(body),
@@ -62,15 +68,21 @@ pub(super) fn group(base: &str, record: ScimGroup, members: &[GroupMember]) -> S
     let location = format!("{base}{}", group_path(record.id));
     let etag = etag(record.version);
     let mut body = Map::new();
-    let members = members.iter().filter(|member| member.group == record.id).map(|member| {
-        json!({"value": member.user, "display": member.user_name, "type": "User",
+    let members = members
+        .iter()
+        .filter(|member| member.group == record.id)
+        .map(|member| {
+            json!({"value": member.user, "display": member.user_name, "type": "User",
                "$ref": format!("{base}{}", user_path(member.user))})
-    });
+        });
     body.insert("schemas".to_owned(), json!([GROUP_SCHEMA]));
     body.insert("id".to_owned(), json!(record.id));
     body.insert("displayName".to_owned(), json!(record.display_name));
     body.insert("members".to_owned(), members.collect());
-    body.insert("meta".to_owned(), meta("Group", record.created_at, record.updated_at, &location, &etag));
+    body.insert(
+        "meta".to_owned(),
+        meta("Group", record.created_at, record.updated_at, &location, &etag),
+    );
     external_id(&mut body, record.external_id);
     ScimResource {
         body: Value::Object(body),

@@ -63,7 +63,9 @@ impl App {
         let ids: Vec<_> = records.iter().map(|record| record.user).collect();
         let groups = scim_groups::of_users(&mut connection, tenant, &ids).await?;
         let base = &self.config().console_url;
-        let shown = records.into_iter().map(|record| render::user(base, record, &groups));
+        let shown = records
+            .into_iter()
+            .map(|record| render::user(base, record, &groups));
         Ok(render::list(query, total, shown.collect()))
     }
 
@@ -78,7 +80,8 @@ impl App {
         body: &Value,
     ) -> Result<ScimResource, ScimError> {
         let wanted = UserResource::parse(body)?;
-        self.rewrite_user(by, user, if_match, |_| Ok(wanted.clone())).await
+        self.rewrite_user(by, user, if_match, |_| Ok(wanted.clone()))
+            .await
     }
 
     /// # Errors
@@ -138,12 +141,18 @@ impl App {
                 .map_err(written("userName", &wanted.user_name))?;
             self.set_active(&mut tx, by, user, wanted.active).await?;
             if wanted.active != now.active {
-                let verb = if wanted.active { "switched on" } else { "switched off" };
+                let verb = if wanted.active {
+                    "switched on"
+                } else {
+                    "switched off"
+                };
                 let message = format!("The directory {verb} {}", wanted.user_name);
                 event_log::append(&mut tx, by.actor.tenant, None, "person_switched", &message).await?;
             }
             let attempt = attempt.on(Target::person(user, &email));
-            attempt.done(&mut tx, &by.actor, Change::between(told(&now), told(&wanted))).await?;
+            attempt
+                .done(&mut tx, &by.actor, Change::between(told(&now), told(&wanted)))
+                .await?;
         }
         let shown = self.shown_user(&mut tx, by, user).await?;
         tx.commit().await.map_err(StoreError::from)?;
@@ -152,13 +161,21 @@ impl App {
 
     /// # Errors
     /// [`AppError::LastOwner`] when nobody would be left who can manage the tenant.
-    async fn set_active(&self, tx: &mut Tx, by: &Directory, user: UserId, active: bool) -> Result<(), ScimError> {
+    async fn set_active(
+        &self,
+        tx: &mut Tx,
+        by: &Directory,
+        user: UserId,
+        active: bool,
+    ) -> Result<(), ScimError> {
         let tenant = by.actor.tenant;
         if active {
             return Ok(memberships::enable(tx, tenant, user).await?);
         }
         let owners = people::lock_owners(tx, tenant).await?;
-        let member = people::find_member(tx, tenant, user).await?.ok_or(ScimError::NotFound)?;
+        let member = people::find_member(tx, tenant, user)
+            .await?
+            .ok_or(ScimError::NotFound)?;
         let record = scim_users::find(tx, tenant, user).await?;
         let works = record.is_none_or(|record| record.active);
         if member.tenant_role == TenantRole::Owner && works && owners <= 1 {

@@ -9,7 +9,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use updraft_api::agent::Assignment;
 use updraft_authz::PublicKey;
-use updraft_model::{ClusterId, NodeId, ServiceName};
+use updraft_model::{ClusterId, NodeId, ServiceName, TenantId};
 use updraft_provider::StorageAccess;
 use updraft_runtimes::Catalogue;
 use updraft_store::assignments::{self, AssignmentRows};
@@ -28,7 +28,7 @@ pub struct Desk {
     pub places: Arc<dyn Places>,
     /// Verify what edges say of people.
     pub airflow_keys: Vec<PublicKey>,
-    pub base_url: Box<dyn Fn(ClusterId) -> String + Send + Sync>,
+    pub base_url: Box<dyn Fn(TenantId, ClusterId) -> String + Send + Sync>,
     /// Ticks when some assignment may have changed.
     pub ticks: watch::Sender<u64>,
 }
@@ -121,7 +121,7 @@ impl Desk {
             secrets: &sealed.secrets,
             storage: &sealed.storage,
             airflow_keys: &self.airflow_keys,
-            base_url: (self.base_url)(cluster),
+            base_url: (self.base_url)(rows.tenant, cluster),
             restart_nonce: &|service: ServiceName| {
                 rows.restart_nonce + rows.wishes.on(service, node).restart_nonce
             },

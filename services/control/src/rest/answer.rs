@@ -18,6 +18,16 @@ pub(crate) fn with_generation(generation: Generation, body: impl Serialize) -> R
     response
 }
 
+/// Marks an answer that holds a secret: it is given once, and no repetition of the request gets it again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ShownOnce;
+
+pub(crate) fn shown_once(answer: impl IntoResponse) -> Response {
+    let mut response = answer.into_response();
+    response.extensions_mut().insert(ShownOnce);
+    response
+}
+
 /// `202` with the new generation as ETag and where to follow the operation.
 pub(crate) fn accepted(body: Accepted) -> Response {
     let location = HeaderValue::from_str(&format!("/api/v1/operations/{}", body.operation.id));

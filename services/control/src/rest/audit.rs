@@ -55,7 +55,7 @@ pub(crate) fn actions(document: &OpenApi) -> Actions {
             of(Method::PATCH, &item.patch),
         ]
     });
-    Arc::new(operations.flatten().collect())
+    Arc::new(operations.flatten().chain(crate::scim::actions()).collect())
 }
 
 fn action(operation: &str) -> String {

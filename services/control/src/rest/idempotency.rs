@@ -5,8 +5,9 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use updraft_app::{Actor, App, AppError, audit, IdempotencyKey, IdempotentClaim, StoredAnswer};
+use updraft_app::{Actor, App, AppError, IdempotencyKey, IdempotentClaim, StoredAnswer, audit};
 
+use super::answer::ShownOnce;
 use super::{ApiError, ApiResult, Caller};
 
 /// No operation takes or gives more, in bytes.
@@ -79,7 +80,11 @@ async fn do_and_keep(
     let bytes = to_bytes(body, BODY_LIMIT).await.map_err(|_| AppError::Internal {
         what: "keeping an answer",
     })?;
-    let body = serde_json::from_slice(&bytes).unwrap_or(serde_json::Value::Null);
+    // A secret is not kept: who repeats the request learns that it was done, and no more.
+    let body = match parts.extensions.get::<ShownOnce>() {
+        Some(ShownOnce) => serde_json::Value::Null,
+        None => serde_json::from_slice(&bytes).unwrap_or(serde_json::Value::Null),
+    };
     let answer = StoredAnswer {
         status: parts.status.as_u16(),
         body,

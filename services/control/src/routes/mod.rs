@@ -84,7 +84,8 @@ use utoipa_axum::routes;
 
 use crate::rest::{self, RestState};
 
-/// REST with all that guards it. Merge it with the console's router; it answers for everything below `/api/v1`.
+    let scim = crate::scim::router(state.clone());
+/// REST with all that guards it. Merge it with the console's router; it answers for everything below `/api/v1` and `/scim/v2`.
 /// Serve it with connect info, or all sign-ins count as coming from one address.
 pub fn router(state: RestState) -> Router {
     let protected = Router::from(signed_in_operations())
@@ -104,7 +105,7 @@ pub fn router(state: RestState) -> Router {
         .method_not_allowed_fallback(rest::unknown_method)
         .layer(guards)
         .with_state(state);
-    Router::new().nest("/api/v1", api)
+    Router::new().nest("/api/v1", api).merge(scim)
 }
 
 /// The OpenAPI document of exactly the operations that [`router`] serves.

@@ -9,11 +9,14 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use updraft_model::{ClusterId, ClusterRole, TenantId, TenantRole, TokenLimit};
 use updraft_sso::SessionToken;
-use updraft_store::sessions;
+use updraft_store::{operators, sessions};
 
 use crate::support::{ORIGIN, Someone, World, request};
 
 /// What a signed-in caller is answered.
+/// What the tenant claims, in the rows that need one.
+const DOMAIN: &str = "example.com";
+
 #[derive(Clone, Copy)]
 struct Expect {
     /// Owner of another tenant.
@@ -32,6 +35,8 @@ enum Rule {
     /// The same, but for sessions alone: API tokens are refused.
     SessionAlone(Expect),
 }
+    /// Operators of the installation, in a session of their own.
+    Operators(u16),
 
 /// One row per operation of the OpenAPI document.
 fn rule(operation: &str) -> Option<Rule> {
@@ -90,6 +95,30 @@ fn rule(operation: &str) -> Option<Rule> {
         "create_cluster" => Rule::SignedIn(owners(202)),
         "list_people" | "list_access_rules" => Rule::SignedIn(owners(200)),
         "create_access_rule" => Rule::SignedIn(owners(201)),
+        "list_tenants" | "show_tenant" | "update_tenant" => Rule::Operators(200),
+        "create_tenant" => Rule::Operators(201),
+        "delete_tenant" => Rule::Operators(204),
+        "list_my_tenants" => Rule::SignedIn(everyone(200)),
+        // The owner belongs there; nobody else does.
+        "switch_tenant" => Rule::SessionAlone(Expect {
+            owner: 201,
+            ..everyone(404)
+        }),
+        "list_identity_providers" | "list_domains" | "show_sign_in_rules" | "update_sign_in_rules" => {
+            Rule::SignedIn(owners(200))
+        }
+        "create_identity_provider" | "add_domain" => Rule::SignedIn(owners(201)),
+        "show_identity_provider" | "update_identity_provider" | "test_identity_provider"
+        | "enable_identity_provider" | "disable_identity_provider" | "update_domain" | "check_domain" => {
+            Rule::SignedIn(Expect {
+                stranger: 404,
+                ..owners(200)
+            })
+        }
+        "delete_identity_provider" | "remove_domain" => Rule::SignedIn(Expect {
+            stranger: 404,
+            ..owners(204)
+        }),
         "delete_access_rule" => Rule::SignedIn(Expect {
             stranger: 404,
             ..owners(204)
@@ -138,6 +167,8 @@ pub(crate) enum Caller {
     ExpiredToken,
     RevokedToken,
 }
+    /// The owner, whom the installation made an operator.
+    Operator,
 
 pub(crate) const CALLERS: [Caller; 22] = [
     Caller::Nobody,
@@ -163,6 +194,7 @@ pub(crate) const CALLERS: [Caller; 22] = [
     Caller::ExpiredToken,
     Caller::RevokedToken,
 ];
+    Caller::Operator,
 
 /// What exists for one row.
 pub(crate) struct Row {
@@ -179,6 +211,10 @@ pub(crate) struct Row {
     admin: Someone,
     owner: Someone,
 }
+    /// A tenant without clusters that the owner belongs to as well.
+    elsewhere: TenantId,
+    /// An identity provider of the tenant that passed its test, where the operation is about one.
+    provider: String,
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_answers_every_caller_as_the_table_says() {
@@ -221,6 +257,7 @@ async fn every_route_answers_every_caller_as_the_table_says() {
                     | Caller::UserToken
             );
             if outsider && answer.1.contains(&row.secret_name) {
+                    | Caller::Operator
                 wrong.push(format!(
                     "{operation} told {caller:?} the cluster's name: {}",
                     answer.1
@@ -257,6 +294,14 @@ fn expected(rule: &Rule, caller: Caller) -> u16 {
         Rule::SignedIn(expect) | Rule::SessionAlone(expect) => expect,
     };
     let is_token = matches!(caller, Caller::FullToken | Caller::AdminToken | Caller::UserToken);
+        Rule::Operators(status) if caller == Caller::Operator => return *status,
+        Rule::Operators(_) => &Expect {
+            stranger: 403,
+            ungranted: 403,
+            user: 403,
+            admin: 403,
+            owner: 403,
+        },
     if is_token && matches!(rule, Rule::SessionAlone(_)) {
         return 403;
     }
@@ -265,7 +310,7 @@ fn expected(rule: &Rule, caller: Caller) -> u16 {
         Caller::Ungranted | Caller::GroupElsewhere => expect.ungranted,
         Caller::User | Caller::UserByGroup | Caller::UserToken => expect.user,
         Caller::Admin | Caller::AdminByGroup | Caller::AdminToken => expect.admin,
-        Caller::Owner | Caller::OwnersCookie | Caller::FullToken => expect.owner,
+        Caller::Owner | Caller::OwnersCookie | Caller::FullToken | Caller::Operator => expect.owner,
         Caller::Nobody
         | Caller::Expired
         | Caller::Forged
@@ -311,7 +356,11 @@ pub(crate) async fn row(world: &World, home: TenantId, away: TenantId) -> Row {
     };
     Row {
         cluster,
+    let elsewhere = world.tenant(&format!("t{}", uuid::Uuid::new_v4())).await;
+    world.member(elsewhere, &owner, TenantRole::Member).await;
         secret_name,
+        elsewhere,
+        provider: String::new(),
         operation: made["operation"]["id"].as_str().unwrap().to_owned(),
         generation: format!("\"{}\"", made["cluster"]["generation"]),
         other: member(Some(ClusterRole::User)).await,
@@ -325,6 +374,26 @@ pub(crate) async fn row(world: &World, home: TenantId, away: TenantId) -> Row {
 
 async fn ask(
     world: &World,
+/// What the operations around signing in are about; whatever earlier rows left is taken away.
+async fn with_sign_in_setup(world: &World, row: Row, path: &str) -> Row {
+    if !path.contains("/identity-providers") && !path.contains("/domains") {
+        return row;
+    }
+    for tenant in [row.owner.tenant, row.stranger.tenant] {
+        identity_providers::clear(world, tenant).await;
+    }
+    let body = json!({"name": "Acme", "config": {"kind": "oidc", "issuer": "https://127.0.0.1", "client_id": "a"}});
+    let provider = identity_providers::tested_provider(world, &row.owner, body).await;
+    let claim = json!({"domain": DOMAIN});
+    let domain = world.post(&row.owner, "/domains", claim).await.must_be(201);
+    let record = |part: &str| domain[part].as_str().unwrap().to_owned();
+    world.dns.set(&record("record_name"), &record("record_value"));
+    Row {
+        provider: provider.to_string(),
+        ..row
+    }
+}
+
     row: &Row,
     caller: Caller,
     path: &str,
@@ -372,6 +441,12 @@ pub(crate) async fn as_caller(
         Caller::Owner => asked.bearer(owner),
         Caller::OwnersCookie => asked.cookie(owner).header("origin", ORIGIN),
         Caller::Expired => {
+        Caller::Operator => {
+            let mut tx = world.tx().await;
+            operators::set(&mut tx, &owner.email, true).await.unwrap();
+            tx.commit().await.unwrap();
+            asked.bearer(owner)
+        }
             let past = chrono::Duration::seconds(-1);
             asked.bearer(
                 &world
@@ -445,7 +520,7 @@ fn filled(path: &str, operation: &str, row: &Row) -> String {
     };
     let query = match operation {
         "watch_events" => format!("?cluster={}", row.cluster),
-        "list_clusters" | "list_people" => "?limit=200".to_owned(),
+        "list_clusters" | "list_people" | "list_tenants" => "?limit=200".to_owned(),
         _ => String::new(),
     };
     let path = path
@@ -453,6 +528,7 @@ fn filled(path: &str, operation: &str, row: &Row) -> String {
         .replace("{user}", &row.other.user.to_string())
         .replace("{session}", &row.other.session.to_string())
         .replace("{service}", "worker")
+        .replace("{tenant}", &row.elsewhere.to_string())
         .replace("{verb}", "restart")
         .replace("{name}", "airflow-3.3.2");
     assert!(!path.contains('{'), "the matrix does not know how to fill {path}");
@@ -484,6 +560,12 @@ fn body(operation: &str, row: &Row, caller: Caller) -> Option<Value> {
         "create_access_rule" => {
             let nowhere = json!({"tag": {"key": "no", "value": "where"}});
             json!({"who": {"group": fresh}, "role": "admin", "target": nowhere})
+        "create_tenant" => {
+            let owner = json!({"email": format!("{fresh}@example.com"), "name": "Owner", "password": fresh});
+            json!({"name": fresh, "owner": owner})
+        }
+        "update_tenant" => json!({"max_nodes": 7}),
+        "switch_tenant" => json!({"tenant": row.elsewhere}),
         }
         "add_person" => {
             let email = format!("{fresh}@example.com");

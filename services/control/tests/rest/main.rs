@@ -28,3 +28,9 @@ mod sign_in;
 mod support;
 #[cfg(test)]
 mod tenants;
+mod scim;
+#[cfg(test)]
+mod sessions;
+#[cfg(test)]
+mod several_tenants;
+#[cfg(test)]

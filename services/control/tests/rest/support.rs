@@ -70,11 +70,15 @@ impl World {
         let database = TestDatabase::create()
             .await
             .expect("DATABASE_URL names a Postgres server");
+        Self::with_config(|config| config.sign_in_quota = sign_in_quota).await
+    }
+
+    pub(crate) async fn with_config(change: impl FnOnce(&mut AppConfig)) -> Self {
         let key = SigningKey::from_seed("test", &[7; 32]).unwrap();
-        let config = AppConfig {
-            sign_in_quota,
-            ..AppConfig::local(7700, 7701, key, Arc::new(MasterKey::from_bytes([7; 32])))
-        };
+        let mut config = AppConfig::local(7700, 7701, key, Arc::new(MasterKey::from_bytes([7; 32])));
+        let dns = Arc::<FakeDns>::default();
+        config.dns = dns.clone();
+        change(&mut config);
         let runtimes = Arc::new(Catalogue::embedded().unwrap());
         let app = App::new(database.store().clone(), runtimes, config).unwrap();
         let rest = RestConfig {
@@ -140,6 +144,15 @@ impl World {
 
     pub(crate) async fn owner(&self, tenant: TenantId) -> Someone {
         self.someone(tenant, TenantRole::Owner).await
+    }
+
+    /// Makes somebody a member of another tenant too.
+    pub(crate) async fn member(&self, tenant: TenantId, person: &Someone, role: TenantRole) {
+        let mut tx = self.tx().await;
+        people::insert_membership(&mut tx, tenant, person.user, role)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
     }
 
     /// Another session of the same person.

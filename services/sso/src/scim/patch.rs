@@ -135,7 +135,7 @@ fn set(resource: &mut Map<String, Value>, path: &Path, verb: Verb, value: &Value
             match (verb, value, holder.get_mut(&name)) {
                 (Verb::Add, Value::Array(new), Some(Value::Array(old))) => add_all(old, new),
                 (Verb::Add, Value::Object(_), Some(Value::Array(old))) => {
-                    add_all(old, std::slice::from_ref(value))
+                    add_all(old, std::slice::from_ref(value));
                 }
                 (_, Value::Object(new), Some(Value::Object(old))) => old.extend(new.clone()),
                 _ => {
@@ -190,7 +190,7 @@ fn remove(resource: &mut Map<String, Value>, path: &Path, value: Option<&Value>)
     match (&path.which, &path.sub, value, holder.get_mut(&name)) {
         (_, _, _, None) => {}
         (Some((key, wanted)), None, _, Some(Value::Array(values))) => {
-            values.retain(|value| !has(value, key, wanted))
+            values.retain(|value| !has(value, key, wanted));
         }
         (Some((key, wanted)), Some(sub), _, Some(Value::Array(values))) => {
             for chosen in values.iter_mut().filter(|value| has(value, key, wanted)) {

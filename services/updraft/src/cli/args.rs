@@ -3,7 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
+
+use updraft_app::AirflowUrl;
+
+use super::help;
 use updraft_sso::outbound::Destination;
 
 #[derive(Args, Debug)]
@@ -52,7 +56,7 @@ pub(crate) struct UpArgs {
     pub(crate) port_base: u16,
     /// Address template of Airflows; {host} is a loopback address per cluster, {cluster} its id
     #[arg(long, value_name = "TEMPLATE")]
-    pub(crate) airflow_url: Option<String>,
+    pub(crate) airflow_url: Option<AirflowUrl>,
     /// A private host[:port] that identity providers of tenants may be on, without TLS too; may be given several times
     #[arg(long, value_name = "DESTINATION")]
     pub(crate) outbound_allow: Vec<Destination>,
@@ -75,6 +79,40 @@ pub(crate) struct DownArgs {
 pub(crate) struct ServerArgs {
     /// Configuration file; `updraft up` writes one for each of its processes
     #[arg(long, value_name = "FILE")]
+#[derive(Args, Debug)]
+pub(crate) struct OperatorArgs {
+    /// The data directory given to `updraft up`
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "UPDRAFT_DATA_DIR",
+        hide_env_values = true
+    )]
+    pub(crate) data_dir: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: OperatorCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum OperatorCommand {
+    /// List the operators
+    #[command(visible_alias = "ls", after_help = help::OPERATOR)]
+    List,
+    /// Make a person an operator: a local account, which signs in with a password
+    #[command(after_help = help::OPERATOR)]
+    Grant(OperatorPerson),
+    /// Take it away again
+    #[command(after_help = help::OPERATOR)]
+    Revoke(OperatorPerson),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct OperatorPerson {
+    /// The account's e-mail address
+    pub(crate) email: String,
+}
+
     pub(crate) config: PathBuf,
 }
 

@@ -32,6 +32,50 @@ Examples:
 
 Clusters keep their database, DAGs, logs and URL; `updraft up` brings them back.";
 
+pub(super) const OPERATOR: &str = "\
+Examples:
+  updraft operator list
+  updraft operator grant ada@example.com
+  updraft operator revoke ada@example.com --data-dir /srv/updraft
+
+`updraft up` makes the first admin an operator. It counts in sessions that were opened with a password, never in
+those of an identity provider, nor for API tokens.";
+
+pub(super) const TENANT_CREATE: &str = "\
+Examples:
+  updraft tenant create 'Example Analytics' --owner ada@example.com --owner-name 'Ada Winter'
+  updraft tenant create Lab --owner bo@example.com --max-clusters 3 --max-nodes 12
+
+The owner's first password is random and shown once. Somebody who has an account keeps their own.";
+
+pub(super) const TENANT_LIST: &str = "\
+Examples:
+  updraft tenant list
+  updraft tenant list --all --output json";
+
+pub(super) const TENANT_SHOW: &str = "\
+Example:
+  updraft tenant show Lab";
+
+pub(super) const TENANT_UPDATE: &str = "\
+Example:
+  updraft tenant update Lab --max-clusters 5
+
+What the tenant has already stays, also when it is more.";
+
+pub(super) const TENANT_DELETE: &str = "\
+Example:
+  updraft tenant delete Lab --yes
+
+Its clusters must be deleted first. People who belong to no other tenant go with it; its audit log stays.";
+
+pub(super) const TENANT_SWITCH: &str = "\
+Example:
+  updraft tenant switch Lab
+
+The session here ends and another begins there. A session that an identity provider opened is good in its own tenant
+alone: sign in to the other one instead.";
+
 pub(super) const CONTROL: &str = "\
 Example:
   updraft control --config /srv/updraft/control/control.json";

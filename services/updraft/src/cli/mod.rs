@@ -18,10 +18,11 @@ mod resolve;
 mod session;
 mod status;
 mod wait;
+mod tenant;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use args::{AgentArgs, DownArgs, ServerArgs, UpArgs};
+pub(crate) use args::{AgentArgs, DownArgs, OperatorArgs, OperatorCommand, ServerArgs, UpArgs};
 
 use args::Global;
 use remote::RemoteCommand;
@@ -58,6 +59,11 @@ pub(crate) enum LocalCommand {
     #[command(after_help = help::DOWN)]
     Down(DownArgs),
     /// Run the control plane: REST, console and reconciler
+    /// Say who runs this installation, on its own machine
+    ///
+    /// Operators make tenants and say how much each may have. No tenant and no identity provider can make one: only this
+    /// command, by whoever may read the data directory.
+    Operator(OperatorArgs),
     #[command(after_help = help::CONTROL)]
     Control(ServerArgs),
     /// Run the edge: the reverse proxy in front of every Airflow

@@ -9,6 +9,7 @@ use super::audit::AuditCommand;
 use super::cluster::ClusterCommand;
 use super::error::CliError;
 use super::{completions, help, session, status};
+use super::tenant::TenantCommand;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RemoteCommand {
@@ -24,6 +25,10 @@ pub(crate) enum RemoteCommand {
     /// Create, see and change clusters
     Cluster(ClusterArgs),
     /// See who did what, what was refused, and from where
+    /// See who has access to clusters and why; make rules that give it
+    Access(AccessArgs),
+    /// See and switch tenants; operators make, change and delete them
+    Tenant(TenantArgs),
     Audit(AuditArgs),
     /// Print a completion script for a shell
     #[command(after_help = help::COMPLETIONS)]
@@ -37,6 +42,18 @@ pub(crate) struct ClusterArgs {
 }
 
 #[derive(Args, Debug)]
+#[derive(Args, Debug)]
+pub(crate) struct TenantArgs {
+    #[command(subcommand)]
+    command: TenantCommand,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AccessArgs {
+    #[command(subcommand)]
+    command: AccessCommand,
+}
+
 pub(crate) struct AuditArgs {
     #[command(subcommand)]
     command: AuditCommand,
@@ -60,6 +77,8 @@ async fn carry_out(command: RemoteCommand, global: &Global) -> Result<(), CliErr
         RemoteCommand::Status => status::status(global).await,
         RemoteCommand::Cluster(args) => args.command.run(global).await,
         RemoteCommand::Audit(args) => args.command.run(global).await,
+        RemoteCommand::Access(args) => args.command.run(global).await,
+        RemoteCommand::Tenant(args) => args.command.run(global).await,
         RemoteCommand::Completions(args) => completions::completions(&args),
     }
 }

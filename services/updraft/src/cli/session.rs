@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
+use chrono::{DateTime, Utc};
 use clap::Args;
 use secrecy::SecretString;
 use updraft_client::Client;
@@ -26,8 +27,7 @@ pub(crate) struct LoginArgs {
 }
 
 pub(super) async fn login(args: &LoginArgs, global: &Global) -> Result<(), CliError> {
-    let file = CredentialsFile::of_user()?;
-    let mut credentials = file.read()?;
+    let credentials = CredentialsFile::of_user()?.read()?;
     let given = args
         .server
         .clone()
@@ -37,14 +37,12 @@ pub(super) async fn login(args: &LoginArgs, global: &Global) -> Result<(), CliEr
     let email = email(args)?;
     let signed_in = client.sign_in(&email, &password(args, &email)?).await?;
     let server = client.server();
-    let sign_in = SignIn {
-        email: email.clone(),
-        token: SecretString::from(signed_in.token),
-        expires_at: signed_in.expires_at,
-    };
-    credentials.servers.insert(server.clone(), sign_in);
-    credentials.current = Some(server.clone());
-    file.write(&credentials)?;
+    remember(
+        &server,
+        &email,
+        SecretString::from(signed_in.token),
+        signed_in.expires_at,
+    )?;
     let me = signed_in.me;
     match global.output {
         Format::Json => output::json(&me),
@@ -78,6 +76,25 @@ pub(super) async fn logout(global: &Global) -> Result<(), CliError> {
             "the token is forgotten here, but lives on at {server} until it expires"
         ))),
     }
+}
+
+/// Replaces the stored sign-in to a server.
+pub(super) fn remember(
+    server: &str,
+    email: &str,
+    token: SecretString,
+    expires_at: DateTime<Utc>,
+) -> Result<(), CliError> {
+    let file = CredentialsFile::of_user()?;
+    let mut credentials = file.read()?;
+    let sign_in = SignIn {
+        email: email.to_owned(),
+        token,
+        expires_at,
+    };
+    credentials.servers.insert(server.to_owned(), sign_in);
+    credentials.current = Some(server.to_owned());
+    file.write(&credentials)
 }
 
 /// A client with the caller's token.

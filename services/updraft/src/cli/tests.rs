@@ -79,6 +79,11 @@ fn usual_commands_parse() {
         "cluster delete demo --yes",
         "cluster events 1 --follow",
         "completions zsh",
+        "tenant create Lab --owner a@b.c --max-clusters 3",
+        "tenant list --all",
+        "tenant switch Lab",
+        "tenant delete Lab --yes",
+        "operator grant a@b.c --data-dir /x",
     ] {
         Cli::try_parse_from(["updraft"].into_iter().chain(typed.split(' ')))
             .unwrap_or_else(|e| panic!("{e}"));
@@ -89,6 +94,9 @@ fn usual_commands_parse() {
         "cluster services",
         "cluster update demo",
         "cluster start a --timeout 5",
+        "tenant create Lab",
+        "tenant update Lab",
+        "tenant delete Lab",
     ] {
         assert!(
             Cli::try_parse_from(["updraft"].into_iter().chain(typed.split(' '))).is_err(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
+use updraft_app::Tenancy;
 use updraft_control::assignments::Places;
 use updraft_embedded::{Accounts, Layout};
 use updraft_model::{ClusterId, NodeId};
@@ -59,6 +60,19 @@ pub(crate) async fn isolated_provider(data_dir: &Path, ports: &Ports) -> anyhow:
         tracing::warn!(%error, "clusters of different tenants should not run on this machine");
     }
     Ok(provider)
+}
+
+/// Tenants share a machine only where each cluster has a user of its own.
+pub(crate) fn tenancy() -> Tenancy {
+    match Accounts::detect() {
+        Accounts::Separate => Tenancy::Several,
+        Accounts::Shared(_) => {
+            tracing::info!(
+                "without root this installation keeps one tenant: clusters have no users of their own"
+            );
+            Tenancy::One
+        }
+    }
 }
 
 /// Stops every node's services in order and then its agent; what nodes keep stays.

@@ -30,6 +30,7 @@ use crate::config::{self, ControlFile, EdgeFile, ReadyRuntime};
 
 use ground::Ground;
 use processes::Processes;
+pub(crate) use processes::config_file;
 use servers::Servers;
 use terminal::Terminal;
 
@@ -118,7 +119,8 @@ async fn bring_up(
         airflow_url: args
             .airflow_url
             .clone()
-            .unwrap_or_else(|| ground.ports.airflow_url()),
+            .unwrap_or_else(|| ground.ports.airflow_url())
+            .to_string(),
         database_url: seeded.database_url.clone(),
         metadata_url: metadata,
         master_key_file: ground.master_key_file(),

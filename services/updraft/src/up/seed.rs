@@ -11,7 +11,7 @@ use updraft_model::{SessionId, TenantId};
 use updraft_sso::{Passwords, SessionToken};
 use updraft_store::sessions::{self, NewSession};
 use updraft_store::tenants;
-use updraft_store::{Store, people, template};
+use updraft_store::{Store, operators, people, template};
 use uuid::Uuid;
 
 use crate::config;
@@ -68,6 +68,7 @@ pub(crate) async fn ensure(admin: &SecretString, layout: &Layout) -> anyhow::Res
         .await?
         .context("the first tenant is gone")?
         .id;
+    operators::ensure_one(&mut connection, tenant).await?;
     let password = first_password_file
         .exists()
         .then(|| config::read_secret(&first_password_file))
