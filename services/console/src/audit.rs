@@ -34,7 +34,9 @@ struct Asked {
 
 pub(crate) async fn audited(State(console): State<Console>, mut request: Request, next: Next) -> Response {
     let origin = origin(&request);
-    request.extensions_mut().insert(Reference(origin.request_id.clone()));
+    request
+        .extensions_mut()
+        .insert(Reference(origin.request_id.clone()));
     let id = HeaderValue::try_from(&origin.request_id);
     let asked = Asked {
         path: request.uri().path().to_owned(),
@@ -44,7 +46,9 @@ pub(crate) async fn audited(State(console): State<Console>, mut request: Request
     let work = next.run(request);
     let mut response = console
         .app
-        .audited(origin, work, |response, attempted| asked.refusal(response, attempted))
+        .audited(origin, work, |response, attempted| {
+            asked.refusal(response, attempted)
+        })
         .await;
     if let Ok(id) = id {
         response.headers_mut().insert(REQUEST_ID, id);
@@ -83,7 +87,12 @@ impl Asked {
         Some(Line {
             outcome,
             reason: refusal.map(|refusal| refusal.word().to_owned()),
-            action: if self.changes { "console.form" } else { "console.page" }.to_owned(),
+            action: if self.changes {
+                "console.form"
+            } else {
+                "console.page"
+            }
+            .to_owned(),
             target: Some(Target::new("path", self.path, None)),
         })
     }

@@ -3,14 +3,15 @@
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use indexmap::IndexMap;
 use updraft_api::access::{AccessExplanation, AccessReason, AccessRuleView, ClusterPerson, Through};
+use updraft_api::audit::{AuditActor, AuditEntry};
 use updraft_api::rest::{
     ClusterView, ConfigOptionView, EventView, NodeView, OperationView, Page, Person, ServiceView, Severity,
 };
 use updraft_authz::{Outcome, Tag, Target, Who};
 use updraft_model::{
-    AgentPhase, ClusterId, ClusterName, ClusterRole, ClusterSpec, DagSource, EventId, Failure, Generation,
-    NodeId, NodeRole, OperationId, OperationKind, OperationState, Phase, Power, RuleId, ServiceName, ServiceState,
-    ServiceStatus, Step, StepState, TenantRole, UserId,
+    AgentPhase, AuditActorKind, AuditId, AuditOutcome, ClusterId, ClusterName, ClusterRole, ClusterSpec,
+    DagSource, EventId, Failure, Generation, NodeId, NodeRole, OperationId, OperationKind, OperationState,
+    Phase, Power, RuleId, ServiceName, ServiceState, ServiceStatus, Step, StepState, TenantRole, UserId,
 };
 
 use crate::frame::{Frame, Here, Theme, Viewer};
@@ -358,6 +359,64 @@ pub(crate) fn events() -> Vec<EventView> {
             "spec_changed",
             Severity::Info,
             "ada@example.com set core.parallelism to 64.",
+        ),
+    ]
+}
+
+pub(crate) fn audit() -> Vec<AuditEntry> {
+    let line = |number: i64, action: &str, outcome, reason: Option<&str>, who: &str, kind| AuditEntry {
+        id: AuditId(number),
+        at: earlier(900 - number * 60),
+        tenant: None,
+        actor: AuditActor {
+            kind,
+            id: None,
+            name: who.into(),
+            credential: Some("session:01980000-0000-7000-8000-000000000001".into()),
+        },
+        action: action.into(),
+        outcome,
+        reason: reason.map(str::to_owned),
+        target: Some("cluster:1".into()),
+        target_name: Some("demo".into()),
+        before: None,
+        after: None,
+        address: Some([192, 0, 2, 7].into()),
+        user_agent: Some("<script>alert(1)</script>".into()),
+        request_id: Some("01980000-0000-7000-8000-000000000002".into()),
+    };
+    let (person, nobody) = (AuditActorKind::Person, AuditActorKind::Nobody);
+    let changed = AuditEntry {
+        before: r#"{"workers": 1, "smtp.smtp_password": "(hidden)"}"#.parse().ok(),
+        after: r#"{"workers": 3, "smtp.smtp_password": "(hidden)"}"#.parse().ok(),
+        ..line(
+            9,
+            "cluster.update",
+            AuditOutcome::Done,
+            None,
+            "ada@example.com",
+            person,
+        )
+    };
+    let (refused, reason) = (AuditOutcome::Refused, Some("wrong-credentials"));
+    vec![
+        changed,
+        line(8, "sign_in.password", refused, reason, "bo@example.com", nobody),
+        line(
+            7,
+            "cluster.delete",
+            refused,
+            Some("forbidden"),
+            "bo@example.com",
+            person,
+        ),
+        line(
+            6,
+            "cluster.start",
+            AuditOutcome::Failed,
+            Some("internal"),
+            "chidi@example.com",
+            person,
         ),
     ]
 }

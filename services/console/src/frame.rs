@@ -27,6 +27,7 @@ pub(crate) struct Viewer {
 pub(crate) enum Here {
     Clusters,
     People,
+    Audit,
     Account,
     Elsewhere,
 }
@@ -55,6 +56,7 @@ impl Frame {
         let here = match self.here {
             Here::Clusters => "clusters",
             Here::People => "people",
+            Here::Audit => "audit",
             Here::Account => "account",
             Here::Elsewhere => return false,
         };

@@ -8,12 +8,12 @@ use axum::routing::get;
 
 use crate::error::Complaint;
 use crate::fixtures as made_up;
+use crate::fixtures_sign_in;
 use crate::frame::{Frame, Here};
 use crate::pages::{
-    access, account, activity, clusters, configuration, delete_cluster, new_cluster, nodes, notice, people,
-    provider, sign_in, sign_out, sso, through_provider,
+    access, account, activity, audit, clusters, configuration, delete_cluster, new_cluster, nodes, notice,
+    people, provider, sign_in, sign_out, sso, through_provider,
 };
-use crate::fixtures_sign_in;
 use crate::shell::{self, Shell};
 
 /// `/` lists what there is.
@@ -25,7 +25,7 @@ pub fn router() -> Router {
         .layer(axum::middleware::from_fn(shell::protect))
 }
 
-const PAGES: [&str; 25] = [
+const PAGES: [&str; 27] = [
     "sign-in",
     "sign-in-refused",
     "continue",
@@ -48,6 +48,8 @@ const PAGES: [&str; 25] = [
     "access",
     "activity",
     "people",
+    "audit",
+    "audit-empty",
     "account",
     "delete",
     "not-found",
@@ -97,7 +99,9 @@ fn render(name: &str, frame: Frame, stranger: Frame) -> Option<askama::Result<St
         }
         .render(),
         "sso" => sso_page(frame),
-        "provider" => provider::ProviderPage::new(frame, fixtures_sign_in::provider("Acme"), None, None, now).render(),
+        "provider" => {
+            provider::ProviderPage::new(frame, fixtures_sign_in::provider("Acme"), None, None, now).render()
+        }
         "sign-in-trouble" => trouble_page(stranger),
         "sign-out" => sign_out::SignOutPage { frame: stranger }.render(),
         "clusters" => clusters::ClustersPage::new(frame, &made_up::clusters(), "").render(),
@@ -140,6 +144,8 @@ fn render(name: &str, frame: Frame, stranger: Frame) -> Option<askama::Result<St
             let all = made_up::people();
             people::PeoplePage::new(frame, &all, all[0].user, None, people::Attempt::default()).render()
         }
+        "audit" => audit::AuditPage::new(frame, audit::Wanted::default(), &made_up::audit(), now).render(),
+        "audit-empty" => audit::AuditPage::new(frame, audit::Wanted::default(), &[], now).render(),
         "account" => account::AccountPage::new(frame, None, true).render(),
         "delete" => delete_cluster::DeleteClusterPage::new(frame, &cluster, None).render(),
         "not-found" => {

@@ -16,7 +16,7 @@ use crate::pages::{
     sign_in, sign_out, sso, through_provider,
 };
 use crate::state::{Console, ConsoleConfig};
-use crate::{assets, audit, csrf, live, refusal, shell};
+use crate::{assets, audit, csrf, live, pages, refusal, shell};
 
 /// No form of ours is larger.
 const LARGEST_FORM: usize = 256 * 1024;
@@ -60,6 +60,7 @@ fn rooms() -> Router<Console> {
         .route("/people/{user}/role", post(people::change_role))
         .route("/access-rules", get(access_rules::show).post(access_rules::add))
         .route("/access-rules/{rule}/remove", post(access_rules::remove))
+        .route("/audit", get(pages::audit::show))
         .route("/account", get(account::show))
         .route("/account/password", post(account::change_password))
 }

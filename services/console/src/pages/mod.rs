@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod access_rules;
 pub(crate) mod account;
 pub(crate) mod activity;
+pub(crate) mod audit;
 pub(crate) mod change_configuration;
 pub(crate) mod choices;
 pub(crate) mod cluster;

@@ -1,5 +1,6 @@
 //! The console over the real use cases and a database of each test's own.
 
+mod audit;
 mod clusters;
 mod pages;
 mod people;
@@ -38,6 +39,7 @@ struct Answered {
     location: Option<String>,
     cookies: Vec<String>,
     policy: String,
+    request_id: Option<String>,
     html: String,
 }
 
@@ -160,6 +162,7 @@ async fn answered(response: Response<Body>) -> Answered {
     Answered {
         status: parts.status,
         location: text(LOCATION),
+        request_id: text(crate::audit::REQUEST_ID),
         cookies: parts
             .headers
             .get_all(SET_COOKIE)
