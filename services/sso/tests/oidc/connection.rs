@@ -66,14 +66,14 @@ async fn each_fault_has_a_line_of_its_own() {
     type Change = fn(&mut Conduct);
     let rows: [(&str, Change); 7] = [
         ("issuer", |conduct| {
-            conduct.document["issuer"] = json!("https://other.example")
+            conduct.document["issuer"] = json!("https://other.example");
         }),
         ("keys", |conduct| conduct.keys.clear()),
         ("algorithms", |conduct| {
-            conduct.document["id_token_signing_alg_values_supported"] = json!(["HS256"])
+            conduct.document["id_token_signing_alg_values_supported"] = json!(["HS256"]);
         }),
         ("flow", |conduct| {
-            conduct.document["response_types_supported"] = json!(["id_token"])
+            conduct.document["response_types_supported"] = json!(["id_token"]);
         }),
         ("client", |conduct| {
             conduct.instead.insert(
@@ -87,7 +87,7 @@ async fn each_fault_has_a_line_of_its_own() {
                 .insert("/.well-known/openid-configuration", Reply::html());
         }),
         ("keys", |conduct| {
-            conduct.document["jwks_uri"] = json!("https://10.0.0.1/")
+            conduct.document["jwks_uri"] = json!("https://10.0.0.1/");
         }),
     ];
     for (name, change) in rows {

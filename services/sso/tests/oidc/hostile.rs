@@ -44,7 +44,7 @@ fn provider(name: &'static str, refused: &'static str, provider: fn(&mut Conduct
     }
 }
 
-fn claims(name: &'static str, refused: &'static str, claims: fn(&mut Value)) -> (Row, fn(&mut Value)) {
+fn claims(name: &'static str, refused: &'static str, claims: Change) -> (Row, Change) {
     (row(name, refused), claims)
 }
 
@@ -206,31 +206,33 @@ fn browser_rows() -> Vec<Row> {
     ]
 }
 
-fn claims_rows() -> Vec<(Row, fn(&mut Value))> {
+type Change = fn(&mut Value);
+
+fn claims_rows() -> Vec<(Row, Change)> {
     vec![
         claims("wrong nonce", "oidc.wrong_nonce", |claims| {
-            claims["nonce"] = json!("other")
+            claims["nonce"] = json!("other");
         }),
         claims("missing nonce", "oidc.wrong_nonce", |claims| {
-            without(claims, "nonce")
+            without(claims, "nonce");
         }),
         claims("empty nonce", "oidc.wrong_nonce", |claims| {
-            claims["nonce"] = json!("")
+            claims["nonce"] = json!("");
         }),
         claims("wrong issuer", "oidc.wrong_issuer", |claims| {
-            claims["iss"] = json!("https://attacker.example")
+            claims["iss"] = json!("https://attacker.example");
         }),
         claims("issuer with a slash more", "oidc.wrong_issuer", |claims| {
             claims["iss"] = json!(format!("{}/", claims["iss"].as_str().unwrap()));
         }),
         claims("missing issuer", "oidc.wrong_issuer", |claims| {
-            without(claims, "iss")
+            without(claims, "iss");
         }),
         claims("wrong audience", "oidc.wrong_audience", |claims| {
-            claims["aud"] = json!("other")
+            claims["aud"] = json!("other");
         }),
         claims("missing audience", "oidc.wrong_audience", |claims| {
-            without(claims, "aud")
+            without(claims, "aud");
         }),
         claims(
             "an audience that begins like us",
@@ -240,7 +242,7 @@ fn claims_rows() -> Vec<(Row, fn(&mut Value))> {
             },
         ),
         claims("an audience that is no name", "oidc.wrong_audience", |claims| {
-            claims["aud"] = json!(["updraft", 7])
+            claims["aud"] = json!(["updraft", 7]);
         }),
         claims(
             "another audience besides, without azp",
@@ -263,55 +265,55 @@ fn claims_rows() -> Vec<(Row, fn(&mut Value))> {
             |claims| claims["azp"] = json!("other"),
         ),
         claims("azp that is no name", "oidc.wrong_authorized_party", |claims| {
-            claims["azp"] = json!(["updraft"])
+            claims["azp"] = json!(["updraft"]);
         }),
         claims("expired", "oidc.expired", |claims| {
-            claims["exp"] = json!(now().timestamp() - 61)
+            claims["exp"] = json!(now().timestamp() - 61);
         }),
         claims("no expiry", "oidc.token_malformed", |claims| {
-            without(claims, "exp")
+            without(claims, "exp");
         }),
         claims("an expiry that is no time", "oidc.token_malformed", |claims| {
-            claims["exp"] = json!("tomorrow")
+            claims["exp"] = json!("tomorrow");
         }),
         claims("an expiry beyond all times", "oidc.token_malformed", |claims| {
-            claims["exp"] = json!(1e300)
+            claims["exp"] = json!(1e300);
         }),
         claims("issued in the future", "oidc.issued_in_future", |claims| {
-            claims["iat"] = json!(now().timestamp() + 90)
+            claims["iat"] = json!(now().timestamp() + 90);
         }),
         claims("no time of issue", "oidc.token_malformed", |claims| {
-            without(claims, "iat")
+            without(claims, "iat");
         }),
         claims("not valid yet", "oidc.not_yet_valid", |claims| {
-            claims["nbf"] = json!(now().timestamp() + 90)
+            claims["nbf"] = json!(now().timestamp() + 90);
         }),
         claims("a beginning that is no time", "oidc.token_malformed", |claims| {
-            claims["nbf"] = json!("later")
+            claims["nbf"] = json!("later");
         }),
         claims("signed in in the future", "oidc.issued_in_future", |claims| {
             claims["auth_time"] = json!(now().timestamp() + 90);
         }),
         claims("wrong at_hash", "oidc.wrong_access_token", |claims| {
-            claims["at_hash"] = json!("AAAAAAAAAAAAAAAAAAAAAA")
+            claims["at_hash"] = json!("AAAAAAAAAAAAAAAAAAAAAA");
         }),
         claims("at_hash that is no text", "oidc.wrong_access_token", |claims| {
-            claims["at_hash"] = json!(7)
+            claims["at_hash"] = json!(7);
         }),
         claims("no subject", "oidc.subject_missing", |claims| {
-            without(claims, "sub")
+            without(claims, "sub");
         }),
         claims("empty subject", "oidc.subject_missing", |claims| {
-            claims["sub"] = json!("")
+            claims["sub"] = json!("");
         }),
         claims("a subject that is a number", "oidc.subject_missing", |claims| {
-            claims["sub"] = json!(7)
+            claims["sub"] = json!(7);
         }),
         claims("an endless subject", "oidc.subject_missing", |claims| {
-            claims["sub"] = json!("a".repeat(256))
+            claims["sub"] = json!("a".repeat(256));
         }),
         claims("a subject over two lines", "oidc.subject_missing", |claims| {
-            claims["sub"] = json!("ada\nroot")
+            claims["sub"] = json!("ada\nroot");
         }),
     ]
 }
@@ -319,7 +321,7 @@ fn claims_rows() -> Vec<(Row, fn(&mut Value))> {
 fn signature_rows() -> Vec<Row> {
     vec![
         provider("alg none", "oidc.algorithm_refused", |conduct| {
-            conduct.signing = Signing::Unsigned
+            conduct.signing = Signing::Unsigned;
         }),
         provider(
             "alg None, otherwise written",
@@ -452,10 +454,10 @@ fn signature_rows() -> Vec<Row> {
             conduct.spoil = |token| token[..token.rfind('.').unwrap()].to_owned();
         }),
         provider("five parts", "oidc.token_malformed", |conduct| {
-            conduct.spoil = |token| format!("{token}.a.b")
+            conduct.spoil = |token| format!("{token}.a.b");
         }),
         provider("no token at all", "oidc.token_malformed", |conduct| {
-            conduct.spoil = |_| "<html>".to_owned()
+            conduct.spoil = |_| "<html>".to_owned();
         }),
         provider(
             "an extension that must be understood",
@@ -684,7 +686,7 @@ fn people_rows() -> Vec<Row> {
             conduct.groups = json!([{"name": "data-platform"}]);
         }),
         provider("groups that are yes", "oidc.groups_malformed", |conduct| {
-            conduct.groups = json!(true)
+            conduct.groups = json!(true);
         }),
     ]
 }

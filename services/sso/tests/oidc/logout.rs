@@ -50,22 +50,22 @@ async fn whatever_else_is_signed_ends_no_session() {
             claims.as_object_mut().unwrap().remove("events");
         }),
         ("with a nonce", "oidc.logout_not_meant", |claims| {
-            claims["nonce"] = json!("n")
+            claims["nonce"] = json!("n");
         }),
         ("another event", "oidc.logout_not_meant", |claims| {
-            claims["events"] = json!({"https://other": {}})
+            claims["events"] = json!({"https://other": {}});
         }),
         ("an event that is a word", "oidc.logout_not_meant", |claims| {
-            claims["events"] = json!(EVENT)
+            claims["events"] = json!(EVENT);
         }),
         ("an event that says nothing", "oidc.logout_not_meant", |claims| {
-            claims["events"] = json!({EVENT: true})
+            claims["events"] = json!({EVENT: true});
         }),
         ("wrong issuer", "oidc.wrong_issuer", |claims| {
-            claims["iss"] = json!("https://attacker.example")
+            claims["iss"] = json!("https://attacker.example");
         }),
         ("wrong audience", "oidc.wrong_audience", |claims| {
-            claims["aud"] = json!("other")
+            claims["aud"] = json!("other");
         }),
         ("nobody's", "oidc.logout_incomplete", |claims| {
             claims.as_object_mut().unwrap().remove("sub");
@@ -78,14 +78,14 @@ async fn whatever_else_is_signed_ends_no_session() {
             claims.as_object_mut().unwrap().remove("iat");
         }),
         ("expired", "oidc.logout_out_of_time", |claims| {
-            claims["exp"] = json!(now().timestamp() - 61)
+            claims["exp"] = json!(now().timestamp() - 61);
         }),
         ("old, and good for ever", "oidc.logout_out_of_time", |claims| {
             claims["iat"] = json!(now().timestamp() - 3600);
             claims["exp"] = json!(now().timestamp() + 86_400);
         }),
         ("from the future", "oidc.logout_out_of_time", |claims| {
-            claims["iat"] = json!(now().timestamp() + 90)
+            claims["iat"] = json!(now().timestamp() + 90);
         }),
     ];
     for (name, refused, change) in rows {

@@ -1,6 +1,8 @@
 //! OpenID Connect against providers of our own, honest and hostile.
 
 #[cfg(test)]
+mod certified;
+#[cfg(test)]
 mod changes;
 #[cfg(test)]
 mod connection;
