@@ -247,3 +247,6 @@ fn relative(path: &str, node_dir: &str) -> String {
         .trim_start_matches('/')
         .to_owned()
 }
+
+#[cfg(test)]
+mod tests;

@@ -137,6 +137,25 @@ async fn scaling_in_takes_the_highest_worker_and_scaling_out_adds_it_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_changed_tag_touches_no_node() {
+    let stage = Stage::running(Faults::default()).await;
+    let machines = |stage: &Stage| {
+        let mut nodes: Vec<_> = stage.provider.machines().iter().map(|m| m.node).collect();
+        nodes.sort();
+        nodes
+    };
+    let before = machines(&stage);
+    let running = stage.run();
+    stage.retag("env", "prod").await;
+    stage.operation_ends(OperationState::Succeeded).await;
+    assert_eq!(machines(&stage), before);
+    assert_eq!(stage.events("node_lost").await, 0);
+    assert_eq!(stage.phase().await, Phase::Running);
+    assert!(stage.never_stopped().await);
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restart_ends_when_every_agent_has_taken_up_its_new_assignment() {
     let stage = Stage::running(Faults::default()).await;
     let running = stage.run();

@@ -171,6 +171,14 @@ impl Stage {
         }
     }
 
+    pub(crate) async fn retag(&self, key: &str, value: &str) {
+        self.execute(&format!(
+            "update clusters set spec = jsonb_set(spec, '{{tags}}', '{{\"{key}\": \"{value}\"}}')"
+        ))
+        .await;
+        self.ask(OperationKind::Update, Power::Running).await;
+    }
+
     pub(crate) async fn wake(&self) {
         self.execute("update clusters set wake_at = now() where deleted_at is null")
             .await;
@@ -244,6 +252,10 @@ impl Stage {
             .await
             .unwrap();
         rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+    }
+
+    pub(crate) async fn never_stopped(&self) -> bool {
+        self.value("select bool_and(stop_asked_at is null) from nodes").await
     }
 
     pub(crate) async fn deleted(&self) -> bool {
