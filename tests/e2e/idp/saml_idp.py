@@ -435,7 +435,8 @@ def sp_metadata(certificate: Path) -> str:
     return f"""<md:EntityDescriptor xmlns:md="urn:oasis:names:tc:SAML:2.0:metadata"
  xmlns:ds="http://www.w3.org/2000/09/xmldsig#" entityID="{SP}"><md:SPSSODescriptor
  protocolSupportEnumeration="{samlp.NAMESPACE}"><md:KeyDescriptor>{key}</md:KeyDescriptor><md:SingleLogoutService
- Binding="{BINDING_HTTP_REDIRECT}" Location="{SLO}"/><md:NameIDFormat>{NAMEID_FORMAT_PERSISTENT}</md:NameIDFormat><md:AssertionConsumerService
+ Binding="{BINDING_HTTP_REDIRECT}" Location="{SLO}"/><md:NameIDFormat>{NAMEID_FORMAT_PERSISTENT}</md:NameIDFormat>
+ <md:AssertionConsumerService
  Binding="{BINDING_HTTP_POST}" Location="{ACS}" index="0"/></md:SPSSODescriptor></md:EntityDescriptor>"""
 
 

@@ -103,24 +103,28 @@ fn check_conditions(assertion: Element<'_>, expected: &Expected<'_>) -> Result<(
     restricted.then_some(()).ok_or_else(wrong_audience)
 }
 
-/// Until when the bearer may present this, by the first confirmation that holds.
+/// Until when any bearer may present this: what is written down of it has to last as long as its last confirmation. One of
+/// them has to hold now.
 fn confirmed_until(subject: Element<'_>, expected: &Expected<'_>) -> Result<DateTime<Utc>, Refusal> {
-    let mut refusal = Refusal::new("saml.confirmation", "The assertion is not for whoever bears it.");
+    let mut outcome = Err(Refusal::new(
+        "saml.confirmation",
+        "The assertion is not for whoever bears it.",
+    ));
+    let mut last = None;
     for confirmation in subject.children_named(ASSERTION, "SubjectConfirmation") {
         if confirmation.attribute("Method") == Some(BEARER) {
-            match confirm(confirmation, expected) {
-                Ok(until) => return Ok(until),
-                Err(reason) => refusal = reason,
-            }
+            let data = confirmation
+                .only_child(ASSERTION, "SubjectConfirmationData")
+                .ok_or_else(incomplete)?;
+            last = last.max(instant(data, "NotOnOrAfter")?);
+            outcome = outcome.or_else(|_| confirm(data, expected));
         }
     }
-    Err(refusal)
+    outcome?;
+    last.ok_or_else(incomplete)
 }
 
-fn confirm(confirmation: Element<'_>, expected: &Expected<'_>) -> Result<DateTime<Utc>, Refusal> {
-    let data = confirmation
-        .only_child(ASSERTION, "SubjectConfirmationData")
-        .ok_or_else(incomplete)?;
+fn confirm(data: Element<'_>, expected: &Expected<'_>) -> Result<(), Refusal> {
     if data.attribute("Recipient") != Some(&expected.sp.acs_url) {
         return Err(Refusal::new(
             "saml.wrong_recipient",
@@ -128,8 +132,10 @@ fn confirm(confirmation: Element<'_>, expected: &Expected<'_>) -> Result<DateTim
         ));
     }
     check_window(data, "NotBefore", Some("NotOnOrAfter"), expected.now)?;
-    check_in_response_to(data.attribute("InResponseTo"), expected.attempt)?;
-    instant(data, "NotOnOrAfter")?.ok_or_else(incomplete)
+    if data.attribute("NotOnOrAfter").is_none() {
+        return Err(incomplete());
+    }
+    check_in_response_to(data.attribute("InResponseTo"), expected.attempt)
 }
 
 fn check_window(

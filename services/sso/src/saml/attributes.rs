@@ -75,6 +75,6 @@ fn values(assertion: Element<'_>, name: &str) -> Vec<String> {
         })
         .flat_map(|attribute| attribute.children_named(ASSERTION, "AttributeValue"))
         .filter_map(Element::text)
-        .filter(|value| !value.is_empty())
+        .filter(|value| !value.is_empty() && !value.chars().any(char::is_control))
         .collect()
 }

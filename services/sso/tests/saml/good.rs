@@ -7,7 +7,7 @@ use updraft_sso::saml::{LONGEST_SESSION, SpKey, begin};
 use crate::fixture::{
     ACS, IDP, REQUEST, SECOND, Situation, attackers_certificate, encode, recorded, signed_again,
 };
-use crate::surgery::{replace, replace_once, without};
+use crate::surgery::{element, replace, replace_once, without};
 
 #[test]
 fn a_real_provider_is_believed_whatever_it_signs_or_encrypts() {
@@ -71,6 +71,40 @@ fn a_second_time_it_is_the_same_use() {
     let mut later = Situation::new();
     later.now = first.expires_at;
     assert_eq!(later.finish(&response).unwrap_err().code, "saml.expired");
+}
+
+#[test]
+fn a_use_is_remembered_as_long_as_any_of_its_confirmations() {
+    let response = recorded("signed_assertion");
+    let first = element(&response, "SubjectConfirmation").to_owned();
+    let second = replace(&first, "NotOnOrAfter=\"2026", "NotOnOrAfter=\"2027");
+    let response = signed_again(&replace(&response, &first, &format!("{first}{second}")));
+    let situation = Situation::new();
+    let (_, once) = situation.finish(&recorded("signed_assertion")).unwrap();
+    let (_, long) = situation.finish(&response).unwrap();
+    assert!(long.expires_at > once.expires_at + TimeDelta::days(360));
+}
+
+#[test]
+fn one_confirmation_that_holds_is_enough() {
+    let response = recorded("signed_assertion");
+    let holds = element(&response, "SubjectConfirmation").to_owned();
+    let other = replace(&holds, ACS, "https://other.example.com/acs");
+    for both in [format!("{holds}{other}"), format!("{other}{holds}")] {
+        let response = signed_again(&replace(&response, &holds, &both));
+        assert!(Situation::new().finish(&response).is_ok());
+    }
+}
+
+#[test]
+fn attributes_of_several_lines_are_nobodys_address() {
+    let response = replace(
+        &recorded("signed_assertion"),
+        ">ada@example.com<",
+        ">ada@example.com\nBcc: eve@example.com<",
+    );
+    let (identity, _) = Situation::new().finish(&signed_again(&response)).unwrap();
+    assert_eq!(identity.email, None);
 }
 
 #[test]
