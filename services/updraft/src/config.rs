@@ -48,6 +48,8 @@ pub(crate) struct ControlFile {
     /// `["127.0.0.1:9000", "idp.corp.internal"]`. For every tenant, so it is the installation's to say.
     #[serde(default)]
     pub(crate) outbound_allow: Vec<Destination>,
+    /// How often identity providers are asked again about people who are signed in.
+    pub(crate) identity_refresh_seconds: u64,
 }
 
 /// A runtime made ready on this machine.

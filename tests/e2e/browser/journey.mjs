@@ -26,6 +26,7 @@ export async function withBrowser(run) {
 export async function signIn(page, { email, password } = facts.admin) {
   for (let tries = 0; tries < 10; tries++) {
     await page.locator("input[type=email], input[name=email]").first().fill(email);
+    await toPassword(page);
     await page.locator("input[type=password]").first().fill(password);
     const [answer] = await Promise.all([
       page.waitForResponse((response) => response.request().method() === "POST"),
@@ -34,6 +35,13 @@ export async function signIn(page, { email, password } = facts.admin) {
     if (answer.status() !== 429) return;
     await new Promise((resolve) => setTimeout(resolve, 2000));
   }
+}
+
+/** Past the page that asks for the address alone. */
+export async function toPassword(page) {
+  if (await page.locator("input[type=password]").count()) return;
+  await page.getByRole("button", { name: "Continue" }).click();
+  await page.locator("input[type=password]").first().waitFor();
 }
 
 /** Opens a cluster's Airflow, signing in on the way where that is asked for. */

@@ -38,7 +38,7 @@ test("signing out ends both", () =>
     await page.waitForLoadState("load");
     await page.goto(facts.demo.url);
     assert.ok(page.url().startsWith(facts.console), `still inside: ${page.url()}`);
-    assert.ok(await page.locator("input[type=password]").count(), "the sign-in page is shown");
+    assert.ok(await page.locator("input[type=email]").count(), "the sign-in page is shown");
   }));
 
 test("a return address elsewhere is not followed", () =>
@@ -48,7 +48,7 @@ test("a return address elsewhere is not followed", () =>
     for (const [key, value] of [["host", "evil.example"], ["return_to", "https://evil.example/"], ["return_to", "//evil.example"]]) {
       const query = new URLSearchParams({ host, binding: "0".repeat(64), return_to: new URL(facts.demo.url).pathname, [key]: value });
       await page.goto(`${facts.console}/handover?${query}`).catch(() => {});
-      if (await page.locator("input[type=password]").count()) await signIn(page);
+      if (await page.locator("input[type=email]").count()) await signIn(page);
       await page.waitForLoadState("load").catch(() => {});
       assert.ok(!page.url().includes("//evil.example"), page.url());
     }

@@ -15,6 +15,8 @@ mod handover;
 #[cfg(test)]
 mod idempotency;
 #[cfg(test)]
+mod identity_providers;
+#[cfg(test)]
 mod nodes;
 #[cfg(test)]
 mod openapi;

@@ -25,6 +25,8 @@ use updraft_store::testing::TestDatabase;
 use updraft_store::{Tx, grants, people, sessions};
 use uuid::Uuid;
 
+use crate::fake_dns::FakeDns;
+
 pub(crate) const HOST: &str = "localhost:7700";
 pub(crate) const ORIGIN: &str = "http://localhost:7700";
 pub(crate) const PASSWORD: &str = "correct horse battery";
@@ -33,6 +35,7 @@ pub(crate) struct World {
     pub(crate) app: App,
     pub(crate) router: Router,
     password_hash: String,
+    pub(crate) dns: Arc<FakeDns>,
     // Last: the database goes when nobody uses it any more.
     pub(crate) database: TestDatabase,
 }
@@ -95,6 +98,7 @@ impl World {
             app,
             router,
             password_hash,
+            dns,
             database,
         }
     }

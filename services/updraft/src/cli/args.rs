@@ -60,6 +60,9 @@ pub(crate) struct UpArgs {
     /// A private host[:port] that identity providers of tenants may be on, without TLS too; may be given several times
     #[arg(long, value_name = "DESTINATION")]
     pub(crate) outbound_allow: Vec<Destination>,
+    /// How often identity providers are asked again about people who are signed in, at most 15m
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_refresh)]
+    pub(crate) identity_refresh: Duration,
     /// Do not create the cluster `demo` at the first start
     #[arg(long)]
     pub(crate) no_demo: bool,
@@ -139,6 +142,16 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         .checked_mul(seconds_per)
         .map(Duration::from_secs)
         .ok_or_else(|| "it is too long".to_owned())
+}
+
+/// A changed group must not go unnoticed for longer.
+fn parse_refresh(text: &str) -> Result<Duration, String> {
+    let time = parse_duration(text)?;
+    if (1..=900).contains(&time.as_secs()) {
+        Ok(time)
+    } else {
+        Err("it is 1s to 15m".to_owned())
+    }
 }
 
 /// `section.key=value`

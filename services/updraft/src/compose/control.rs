@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use chrono::Utc;
@@ -23,6 +24,7 @@ use updraft_store::metadata::MetadataServer;
 use updraft_store::secrets::{MasterKey, ensure_control_key};
 use url::Url;
 
+use super::identities;
 use super::listen;
 use super::nodes::{self, LocalPlaces};
 use super::shutdown;
@@ -79,6 +81,8 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
             async move { reconciler.run(shutdown).await }
         }),
         tokio::spawn(tidy(ground.app.clone(), shutdown.clone())),
+        tokio::spawn(identities::refresh(ground.app.clone(), shutdown.clone())),
+        tokio::spawn(identities::recheck_domains(ground.app.clone(), shutdown.clone())),
         tokio::spawn(audit_export(&ground).run(shutdown.clone())),
         tokio::spawn(turn_session_keys(ground.app.clone(), shutdown.clone())),
     ];
@@ -110,6 +114,7 @@ impl Ground {
             airflow_url: airflow_url(&file)?,
             console_url: file.console_url.clone(),
             tenancy: nodes::tenancy(),
+            identity_refresh: Duration::from_secs(file.identity_refresh_seconds),
             outbound: Outbound::new(OutboundPolicy {
                 allow: file.outbound_allow.clone(),
                 ..OutboundPolicy::default()

@@ -3,6 +3,7 @@
 mod agent;
 mod control;
 mod edge;
+mod identities;
 mod listen;
 mod nodes;
 mod public;

@@ -136,6 +136,7 @@ async fn bring_up(
         )]
         .into(),
         outbound_allow: args.outbound_allow.clone(),
+        identity_refresh_seconds: args.identity_refresh.as_secs(),
     };
     let edge = EdgeFile {
         state_dir: layout.root().join("edge"),
