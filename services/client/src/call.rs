@@ -17,6 +17,7 @@ pub(crate) struct Call {
     pub(crate) path: String,
     pub(crate) query: Vec<(&'static str, String)>,
     pub(crate) body: Option<Result<Vec<u8>, serde_json::Error>>,
+    pub(crate) content_type: &'static str,
     pub(crate) key: Option<IdempotencyKey>,
     pub(crate) if_match: Option<Generation>,
 }
@@ -61,6 +62,7 @@ impl Call {
             path: path.into(),
             query: Vec::new(),
             body: None,
+            content_type: "application/json",
             key: None,
             if_match: None,
         }
@@ -73,6 +75,15 @@ impl Call {
 
     pub(crate) fn json<T: Serialize>(mut self, body: &T) -> Self {
         self.body = Some(serde_json::to_vec(body));
+        self
+    }
+
+    pub(crate) fn form(mut self, fields: &[(&str, &str)]) -> Self {
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        self.body = Some(Ok(form.into_bytes()));
+        self.content_type = "application/x-www-form-urlencoded";
         self
     }
 

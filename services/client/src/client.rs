@@ -67,6 +67,36 @@ impl Client {
         serde_json::from_slice(&body).map_err(|error| not_updraft(&url, status, &error.to_string()))
     }
 
+    /// The same where one status is an answer too, if it can be read as one. Not repeated.
+    pub(crate) async fn fetch_or<T: DeserializeOwned, E>(
+        &self,
+        call: Call,
+        status: StatusCode,
+        read: impl FnOnce(&[u8]) -> Option<E>,
+    ) -> Result<Result<T, E>, ClientError> {
+        let url = self.url(&call)?;
+        let request = self.request(&call, &url)?.timeout(ANSWER_TIMEOUT);
+        let response = request
+            .send()
+            .await
+            .map_err(|e| ClientError::from_transport(&url, e))?;
+        let given = response.status();
+        if !given.is_success() && given != status {
+            return Err(refusal(response).await);
+        }
+        let body = response
+            .bytes()
+            .await
+            .map_err(|e| ClientError::from_transport(&url, e))?;
+        if given == status {
+            let told = read(&body).ok_or_else(|| not_updraft(&url, given, "its refusal cannot be read"))?;
+            return Ok(Err(told));
+        }
+        serde_json::from_slice(&body)
+            .map(Ok)
+            .map_err(|error| not_updraft(&url, given, &error.to_string()))
+    }
+
     /// For answers whose body says nothing.
     pub(crate) async fn perform(&self, call: Call) -> Result<(), ClientError> {
         self.send(&call).await.map(drop)
@@ -158,7 +188,7 @@ impl Client {
         match &call.body {
             None => Ok(request),
             Some(Ok(body)) => Ok(request
-                .header(CONTENT_TYPE, "application/json")
+                .header(CONTENT_TYPE, call.content_type)
                 .body(body.clone())),
             Some(Err(error)) => Err(ClientError::BadAddress {
                 given: url.path().to_owned(),

@@ -13,6 +13,7 @@ mod server;
 mod sessions;
 mod sse;
 mod tenants;
+mod tokens;
 
 pub use audit::AuditFilter;
 pub use call::IdempotencyKey;

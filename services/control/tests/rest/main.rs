@@ -3,13 +3,23 @@
 #[cfg(test)]
 mod access_rules;
 #[cfg(test)]
+mod api_tokens;
+#[cfg(test)]
 mod audit;
 #[cfg(test)]
 mod authorization_matrix;
 #[cfg(test)]
 mod clusters;
 #[cfg(test)]
+mod device;
+#[cfg(test)]
+mod edge_policy;
+#[cfg(test)]
 mod event_stream;
+#[cfg(test)]
+mod fake_dns;
+#[cfg(test)]
+mod groups;
 #[cfg(test)]
 mod handover;
 #[cfg(test)]
@@ -25,14 +35,14 @@ mod people;
 #[cfg(test)]
 mod protocol;
 #[cfg(test)]
-mod sign_in;
-#[cfg(test)]
-mod support;
-#[cfg(test)]
-mod tenants;
 mod scim;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]
 mod several_tenants;
 #[cfg(test)]
+mod sign_in;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod tenants;

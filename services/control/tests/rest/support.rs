@@ -13,16 +13,16 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use updraft_app::{App, AppConfig, Quota, SignInQuota};
-use updraft_authz::SigningKey;
+use updraft_authz::{ApiToken, SigningKey};
 use updraft_control::{RestConfig, RestState, rest_router};
-use updraft_model::{ClusterId, ClusterRole, SessionId, TenantId, TenantRole, UserId};
+use updraft_model::{ClusterId, ClusterRole, SessionId, TenantId, TenantRole, TokenId, TokenLimit, UserId};
 use updraft_runtimes::Catalogue;
 use updraft_sso::{Passwords, SessionToken};
 use updraft_store::secrets::MasterKey;
 use updraft_store::sessions::NewSession;
 use updraft_store::tenants::{self, Tenant};
 use updraft_store::testing::TestDatabase;
-use updraft_store::{Tx, grants, people, sessions};
+use updraft_store::{Tx, api_tokens, grants, people, sessions};
 use uuid::Uuid;
 
 use crate::fake_dns::FakeDns;
@@ -70,13 +70,13 @@ impl World {
     }
 
     pub(crate) async fn with_sign_in_quota(sign_in_quota: SignInQuota) -> Self {
-        let database = TestDatabase::create()
-            .await
-            .expect("DATABASE_URL names a Postgres server");
         Self::with_config(|config| config.sign_in_quota = sign_in_quota).await
     }
 
     pub(crate) async fn with_config(change: impl FnOnce(&mut AppConfig)) -> Self {
+        let database = TestDatabase::create()
+            .await
+            .expect("DATABASE_URL names a Postgres server");
         let key = SigningKey::from_seed("test", &[7; 32]).unwrap();
         let mut config = AppConfig::local(7700, 7701, key, Arc::new(MasterKey::from_bytes([7; 32])));
         let dns = Arc::<FakeDns>::default();
@@ -146,10 +146,6 @@ impl World {
             .await
     }
 
-    pub(crate) async fn owner(&self, tenant: TenantId) -> Someone {
-        self.someone(tenant, TenantRole::Owner).await
-    }
-
     /// Makes somebody a member of another tenant too.
     pub(crate) async fn member(&self, tenant: TenantId, person: &Someone, role: TenantRole) {
         let mut tx = self.tx().await;
@@ -157,6 +153,10 @@ impl World {
             .await
             .unwrap();
         tx.commit().await.unwrap();
+    }
+
+    pub(crate) async fn owner(&self, tenant: TenantId) -> Someone {
+        self.someone(tenant, TenantRole::Owner).await
     }
 
     /// Another session of the same person.
@@ -194,6 +194,68 @@ impl World {
             .await
             .unwrap();
         tx.commit().await.unwrap();
+    }
+
+    /// An API token of this person, as somebody to ask as.
+    pub(crate) async fn api_token(&self, owner: &Someone, limit: TokenLimit) -> Someone {
+        let (_, token) = self.token(owner, limit, chrono::Duration::hours(1)).await;
+        token
+    }
+
+    pub(crate) async fn expired_token(&self, owner: &Someone) -> Someone {
+        let (_, token) = self
+            .token(owner, TokenLimit::Full, chrono::Duration::seconds(-1))
+            .await;
+        token
+    }
+
+    pub(crate) async fn revoked_token(&self, owner: &Someone) -> Someone {
+        let (id, token) = self
+            .token(owner, TokenLimit::Full, chrono::Duration::hours(1))
+            .await;
+        let mut tx = self.tx().await;
+        api_tokens::revoke(&mut tx, owner.tenant, id, Utc::now())
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        token
+    }
+
+    pub(crate) async fn token_id(&self, owner: &Someone) -> TokenId {
+        let (id, _) = self
+            .token(owner, TokenLimit::Full, chrono::Duration::hours(1))
+            .await;
+        id
+    }
+
+    async fn token(&self, owner: &Someone, limit: TokenLimit, lasts: chrono::Duration) -> (TokenId, Someone) {
+        let token = ApiToken::from_random(&updraft_sso::random_bits());
+        let row = api_tokens::NewToken {
+            id: TokenId(Uuid::now_v7()),
+            tenant: owner.tenant,
+            user: owner.user,
+            name: "a token",
+            limit,
+            token_hash: token.hash().0,
+            hint: token.hint(),
+            created_by: owner.user,
+            expires_at: Some(Utc::now() + lasts),
+        };
+        let mut tx = self.tx().await;
+        api_tokens::insert(&mut tx, &row).await.unwrap();
+        tx.commit().await.unwrap();
+        let someone = Someone {
+            token: token.expose().to_owned(),
+            ..owner.clone()
+        };
+        (row.id, someone)
+    }
+
+    /// A service account made by `owner` through REST.
+    pub(crate) async fn service_account(&self, owner: &Someone) -> UserId {
+        let name = format!("s{}", &Uuid::new_v4().simple().to_string()[..20]);
+        let made = self.post(owner, "/service-accounts", json!({"name": name})).await;
+        serde_json::from_value(made.must_be(201)["user"].clone()).unwrap()
     }
 
     /// A cluster made by `owner` through REST.

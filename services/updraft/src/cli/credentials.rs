@@ -29,7 +29,9 @@ pub(super) struct SignIn {
     pub(super) email: String,
     #[serde(serialize_with = "expose")]
     pub(super) token: SecretString,
-    pub(super) expires_at: DateTime<Utc>,
+    /// None: the sign-in's own matter, as with an API token.
+    #[serde(default)]
+    pub(super) expires_at: Option<DateTime<Utc>>,
 }
 
 // === impl CredentialsFile ===
@@ -135,7 +137,7 @@ mod tests {
         let sign_in = SignIn {
             email: "a@b.c".to_owned(),
             token: SecretString::from("t0ken"),
-            expires_at: Utc::now(),
+            expires_at: Some(Utc::now()),
         };
         Credentials {
             current: Some("http://x".to_owned()),

@@ -41,6 +41,35 @@ Examples:
 `updraft up` makes the first admin an operator. It counts in sessions that were opened with a password, never in
 those of an identity provider, nor for API tokens.";
 
+pub(super) const TOKEN_CREATE: &str = "\
+Examples:
+  updraft token create nightly --role user
+  updraft token create deploy --role admin --days 30 --service-account ci-deploy
+  UPDRAFT_TOKEN=$(updraft token create status --role user) updraft status
+
+A token works on the REST API and on every Airflow its owner may use, as `Authorization: Bearer`. It is shown once and
+stored as a hash. It makes no tokens, ends no sessions and changes no password: that takes a person who has signed in.";
+
+pub(super) const TOKEN_LIST: &str = "\
+Examples:
+  updraft token list
+  updraft token list --output json";
+
+pub(super) const TOKEN_REVOKE: &str = "\
+Examples:
+  updraft token revoke nightly
+  updraft token revoke 0197c2c4-7a10-7d1e-b7a3-2f1f1a7c9f00
+
+At every Airflow it is worth nothing within seconds.";
+
+pub(super) const SERVICE_ACCOUNT: &str = "\
+Examples:
+  updraft service-account create ci-deploy
+  updraft token create deploy --role admin --service-account ci-deploy
+  updraft service-account delete ci-deploy --yes
+
+A service account has no role until it is given one, on the cluster's Access tab or by PUT /clusters/{id}/grants/{user}.";
+
 pub(super) const TENANT_CREATE: &str = "\
 Examples:
   updraft tenant create 'Example Analytics' --owner ada@example.com --owner-name 'Ada Winter'
@@ -120,12 +149,13 @@ pub(super) const CREATE: &str = "\
 Examples:
   updraft cluster create reports --wait
   updraft cluster create reports --workers 3 --worker-concurrency 8
-  updraft cluster create reports --config core.parallelism=64 --no-start";
+  updraft cluster create reports --config core.parallelism=64 --tag env=prod --no-start";
 
 pub(super) const UPDATE: &str = "\
 Examples:
   updraft cluster update reports --workers 3 --wait
   updraft cluster update reports --config core.parallelism=64 --config core.load_examples=False
+  updraft cluster update reports --tag env=prod --tag team=data
   updraft cluster update reports --no-config";
 
 pub(super) const LIST: &str = "\

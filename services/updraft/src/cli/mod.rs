@@ -3,11 +3,13 @@
 //! [`Cli`] is the whole tree. Verbs that only call a server are carried out by [`remote::run`]; those that are a
 //! server ([`LocalCommand`]) are dispatched in `main`, which alone knows how the parts fit together.
 
+mod access;
 pub(crate) mod args;
-mod cluster;
 mod audit;
+mod cluster;
 mod completions;
 mod credentials;
+mod device;
 pub(crate) mod error;
 mod help;
 mod open;
@@ -15,10 +17,12 @@ mod output;
 mod progress;
 pub(crate) mod remote;
 mod resolve;
+mod service_account;
 mod session;
 mod status;
-mod wait;
 mod tenant;
+mod token;
+mod wait;
 
 use clap::{Parser, Subcommand};
 
@@ -58,12 +62,12 @@ pub(crate) enum LocalCommand {
     /// Stop what `updraft up` started on this machine
     #[command(after_help = help::DOWN)]
     Down(DownArgs),
-    /// Run the control plane: REST, console and reconciler
     /// Say who runs this installation, on its own machine
     ///
     /// Operators make tenants and say how much each may have. No tenant and no identity provider can make one: only this
     /// command, by whoever may read the data directory.
     Operator(OperatorArgs),
+    /// Run the control plane: REST, console and reconciler
     #[command(after_help = help::CONTROL)]
     Control(ServerArgs),
     /// Run the edge: the reverse proxy in front of every Airflow

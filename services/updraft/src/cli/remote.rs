@@ -4,12 +4,15 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use super::access::AccessCommand;
 use super::args::Global;
 use super::audit::AuditCommand;
 use super::cluster::ClusterCommand;
 use super::error::CliError;
-use super::{completions, help, session, status};
+use super::service_account::ServiceAccountCommand;
 use super::tenant::TenantCommand;
+use super::token::TokenCommand;
+use super::{completions, help, session, status};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RemoteCommand {
@@ -24,12 +27,16 @@ pub(crate) enum RemoteCommand {
     Status,
     /// Create, see and change clusters
     Cluster(ClusterArgs),
-    /// See who did what, what was refused, and from where
     /// See who has access to clusters and why; make rules that give it
     Access(AccessArgs),
     /// See and switch tenants; operators make, change and delete them
     Tenant(TenantArgs),
+    /// See who did what, what was refused, and from where
     Audit(AuditArgs),
+    /// Make, list and revoke API tokens
+    Token(TokenArgs),
+    /// Make, list and delete service accounts: programs' own accounts
+    ServiceAccount(ServiceAccountArgs),
     /// Print a completion script for a shell
     #[command(after_help = help::COMPLETIONS)]
     Completions(completions::CompletionsArgs),
@@ -42,10 +49,21 @@ pub(crate) struct ClusterArgs {
 }
 
 #[derive(Args, Debug)]
-#[derive(Args, Debug)]
 pub(crate) struct TenantArgs {
     #[command(subcommand)]
     command: TenantCommand,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TokenArgs {
+    #[command(subcommand)]
+    command: TokenCommand,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ServiceAccountArgs {
+    #[command(subcommand)]
+    command: ServiceAccountCommand,
 }
 
 #[derive(Args, Debug)]
@@ -54,6 +72,7 @@ pub(crate) struct AccessArgs {
     command: AccessCommand,
 }
 
+#[derive(Args, Debug)]
 pub(crate) struct AuditArgs {
     #[command(subcommand)]
     command: AuditCommand,
@@ -76,9 +95,11 @@ async fn carry_out(command: RemoteCommand, global: &Global) -> Result<(), CliErr
         RemoteCommand::Logout => session::logout(global).await,
         RemoteCommand::Status => status::status(global).await,
         RemoteCommand::Cluster(args) => args.command.run(global).await,
-        RemoteCommand::Audit(args) => args.command.run(global).await,
         RemoteCommand::Access(args) => args.command.run(global).await,
         RemoteCommand::Tenant(args) => args.command.run(global).await,
+        RemoteCommand::Audit(args) => args.command.run(global).await,
+        RemoteCommand::Token(args) => args.command.run(global).await,
+        RemoteCommand::ServiceAccount(args) => args.command.run(global).await,
         RemoteCommand::Completions(args) => completions::completions(&args),
     }
 }

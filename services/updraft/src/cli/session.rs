@@ -1,6 +1,6 @@
 //! Signing in and out, and the client that every other verb uses.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::io::{self, BufRead as _};
 
 use chrono::{DateTime, Utc};
 use clap::Args;
@@ -10,7 +10,7 @@ use updraft_client::Client;
 use super::args::{Format, Global};
 use super::credentials::{CredentialsFile, SignIn};
 use super::error::{CliError, Exit};
-use super::output;
+use super::{device, output};
 
 const DEFAULT_SERVER: &str = "http://localhost:7700";
 
@@ -18,12 +18,15 @@ const DEFAULT_SERVER: &str = "http://localhost:7700";
 pub(crate) struct LoginArgs {
     /// Address of the server [default: --url, UPDRAFT_URL, the last one, or http://localhost:7700]
     server: Option<String>,
-    /// Your e-mail address; asked for when missing
+    /// Sign in with the password of this address instead of through the browser; it is asked for
     #[arg(long)]
     email: Option<String>,
     /// Read the password from standard input, its first line
-    #[arg(long)]
+    #[arg(long, requires = "email")]
     password_stdin: bool,
+    /// Read an API token from standard input, its first line, and use it from now on
+    #[arg(long, conflicts_with_all = ["email", "password_stdin"])]
+    token_stdin: bool,
 }
 
 pub(super) async fn login(args: &LoginArgs, global: &Global) -> Result<(), CliError> {
@@ -34,16 +37,14 @@ pub(super) async fn login(args: &LoginArgs, global: &Global) -> Result<(), CliEr
         .or_else(|| global.url.clone())
         .or_else(|| credentials.current.clone());
     let client = Client::new(given.as_deref().unwrap_or(DEFAULT_SERVER))?;
-    let email = email(args)?;
-    let signed_in = client.sign_in(&email, &password(args, &email)?).await?;
+    let sign_in = match &args.email {
+        Some(email) => by_password(&client, email, args).await?,
+        None if args.token_stdin => by_token(&client).await?,
+        None => device::sign_in(&client).await?,
+    };
     let server = client.server();
-    remember(
-        &server,
-        &email,
-        SecretString::from(signed_in.token),
-        signed_in.expires_at,
-    )?;
-    let me = signed_in.me;
+    let me = client.with_token(sign_in.token.clone()).me().await?;
+    keep(&server, sign_in)?;
     match global.output {
         Format::Json => output::json(&me),
         Format::Table => output::print(&format!(
@@ -72,6 +73,10 @@ pub(super) async fn logout(global: &Global) -> Result<(), CliError> {
         // Already over is what was wanted.
         Ok(()) => output::print(&format!("Signed out of {server}.")),
         Err(error) if error.status() == Some(401) => output::print(&format!("Signed out of {server}.")),
+        // An API token has no session to end.
+        Err(error) if error.status() == Some(403) => output::print(&format!(
+            "Forgot the API token for {server}. It is still good: `updraft token revoke` ends it."
+        )),
         Err(error) => Err(CliError::from(error).next(format!(
             "the token is forgotten here, but lives on at {server} until it expires"
         ))),
@@ -85,13 +90,17 @@ pub(super) fn remember(
     token: SecretString,
     expires_at: DateTime<Utc>,
 ) -> Result<(), CliError> {
-    let file = CredentialsFile::of_user()?;
-    let mut credentials = file.read()?;
     let sign_in = SignIn {
         email: email.to_owned(),
         token,
-        expires_at,
+        expires_at: Some(expires_at),
     };
+    keep(server, sign_in)
+}
+
+fn keep(server: &str, sign_in: SignIn) -> Result<(), CliError> {
+    let file = CredentialsFile::of_user()?;
+    let mut credentials = file.read()?;
     credentials.servers.insert(server.to_owned(), sign_in);
     credentials.current = Some(server.to_owned());
     file.write(&credentials)
@@ -132,29 +141,36 @@ fn server(global: &Global, current: Option<&str>) -> Result<String, CliError> {
     Ok(Client::new(given)?.server())
 }
 
-fn email(args: &LoginArgs) -> Result<String, CliError> {
-    if let Some(email) = &args.email {
-        return Ok(email.clone());
-    }
-    if args.password_stdin || !io::stdin().is_terminal() {
-        return Err(CliError::new(Exit::Usage, "no e-mail address was given").next("add --email ADDRESS"));
-    }
-    let ask = || -> io::Result<String> {
-        write!(io::stderr(), "E-mail: ")?;
-        let mut line = String::new();
-        io::stdin().lock().read_line(&mut line)?;
-        Ok(line.trim().to_owned())
-    };
-    ask().map_err(|error| CliError::io("no e-mail address could be read", &error))
+async fn by_password(client: &Client, email: &str, args: &LoginArgs) -> Result<SignIn, CliError> {
+    let signed_in = client.sign_in(email, &password(args, email)?).await?;
+    Ok(SignIn {
+        email: signed_in.me.email,
+        token: SecretString::from(signed_in.token),
+        expires_at: Some(signed_in.expires_at),
+    })
+}
+
+/// Asked whose it is, so that a wrong one is not kept.
+async fn by_token(client: &Client) -> Result<SignIn, CliError> {
+    let token = first_line().map_err(|error| CliError::io("no token could be read", &error))?;
+    let token = SecretString::from(token.trim());
+    let me = client.clone().with_token(token.clone()).me().await?;
+    Ok(SignIn {
+        email: me.email,
+        token,
+        expires_at: None,
+    })
+}
+
+fn first_line() -> io::Result<String> {
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 fn password(args: &LoginArgs, email: &str) -> Result<SecretString, CliError> {
     let read = if args.password_stdin {
-        let mut line = String::new();
-        io::stdin()
-            .lock()
-            .read_line(&mut line)
-            .map(|_| line.trim_end_matches(['\r', '\n']).to_owned())
+        first_line()
     } else {
         rpassword::prompt_password(format!("Password of {email}: "))
     };
