@@ -21,6 +21,8 @@ mod fake_dns;
 #[cfg(test)]
 mod groups;
 #[cfg(test)]
+mod fake_dns;
+#[cfg(test)]
 mod handover;
 #[cfg(test)]
 mod idempotency;
