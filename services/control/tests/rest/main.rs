@@ -21,8 +21,6 @@ mod fake_dns;
 #[cfg(test)]
 mod groups;
 #[cfg(test)]
-mod fake_dns;
-#[cfg(test)]
 mod handover;
 #[cfg(test)]
 mod idempotency;
