@@ -50,8 +50,10 @@ impl Claims {
             .try_fold(self.0.get(first)?, |value, name| value.get(name))
     }
 
+    /// Those that can be shown.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        let names = self.0.keys().map(String::as_str);
+        names.filter(|name| name.len() <= 100 && !name.contains(char::is_control))
     }
 }
 

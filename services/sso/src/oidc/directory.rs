@@ -20,7 +20,8 @@ use crate::Refusal;
 use crate::outbound::{Outbound, OutboundRequest, OutboundResponse};
 
 const FRESH: Duration = Duration::from_secs(10 * 60);
-/// Looks at one provider's keys per minute, however many tokens name a key that nobody knows.
+/// Looks at one provider's keys per minute, however many tokens name a key that nobody knows. Those that anybody may send
+/// (logout) are counted apart from those that the provider itself gave us, so that nobody can use the looks of others up.
 const LOOKS: NonZeroU32 = NonZeroU32::new(5).unwrap();
 /// More than there are providers; beyond it, everything is discovered again.
 const REMEMBERED: usize = 1024;
@@ -31,7 +32,16 @@ pub(super) struct Directory {
     pub(super) outbound: Outbound,
     documents: Memory<Document>,
     keys: Memory<KeySet>,
-    looks: Arc<DefaultKeyedRateLimiter<String>>,
+    looks: Arc<DefaultKeyedRateLimiter<(String, Source)>>,
+}
+
+/// Who brought a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Source {
+    /// The provider, when we asked it.
+    Provider,
+    /// Whoever found the address.
+    Anybody,
 }
 
 struct Memory<T>(Arc<Mutex<Known<T>>>);
@@ -77,7 +87,12 @@ impl Directory {
     ///
     /// # Errors
     /// `oidc.unknown_key`, `oidc.wrong_signature`, or when the keys cannot be had.
-    pub(super) async fn verify(&self, document: &Document, token: &Signed<'_>) -> Result<Claims, Refusal> {
+    pub(super) async fn verify(
+        &self,
+        document: &Document,
+        token: &Signed<'_>,
+        source: Source,
+    ) -> Result<Claims, Refusal> {
         let keys = match self.keys.get(document.jwks_uri.as_str()) {
             Some(keys) => keys,
             None => self.fetch_keys(&document.jwks_uri).await?,
@@ -85,11 +100,16 @@ impl Directory {
         match token.verify(&keys) {
             Ok(claims) => Ok(claims),
             Err(Unverified::Refused(refusal)) => Err(refusal),
-            Err(Unverified::UnknownKey) => self.verify_with_newer(document, token).await,
+            Err(Unverified::UnknownKey) => self.verify_with_newer(document, token, source).await,
         }
     }
 
-    async fn verify_with_newer(&self, document: &Document, token: &Signed<'_>) -> Result<Claims, Refusal> {
+    async fn verify_with_newer(
+        &self,
+        document: &Document,
+        token: &Signed<'_>,
+        source: Source,
+    ) -> Result<Claims, Refusal> {
         let unknown = || {
             proof(
                 "oidc.unknown_key",
@@ -99,8 +119,8 @@ impl Directory {
         if self.looks.len() > REMEMBERED {
             self.looks.retain_recent();
         }
-        let url = document.jwks_uri.to_string();
-        self.looks.check_key(&url).map_err(|_| unknown())?;
+        let look = (document.issuer.clone(), source);
+        self.looks.check_key(&look).map_err(|_| unknown())?;
         let keys = self.fetch_keys(&document.jwks_uri).await?;
         token.verify(&keys).map_err(|error| match error {
             Unverified::Refused(refusal) => refusal,

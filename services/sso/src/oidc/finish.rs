@@ -7,7 +7,7 @@ use updraft_model::OidcConfig;
 
 use super::attempt::{Answer as Brought, Attempt, Callback};
 use super::claims::Claims;
-use super::directory::Directory;
+use super::directory::{Directory, Source};
 use super::document::Document;
 use super::id_token::{Expected, SKEW};
 use super::identity::Vouched;
@@ -158,7 +158,7 @@ impl Finish<'_> {
         })?;
         let signed = Signed::parse(token.expose_secret())?;
         signed.judge_type(&["JWT"])?;
-        let claims = directory.verify(document, &signed).await?;
+        let claims = directory.verify(document, &signed, Source::Provider).await?;
         let expected = Expected {
             config: self.config,
             nonce: Some(&self.attempt.nonce),

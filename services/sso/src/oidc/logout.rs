@@ -6,7 +6,7 @@ use updraft_model::OidcConfig;
 use url::Url;
 
 use super::claims::Claims;
-use super::directory::Directory;
+use super::directory::{Directory, Source};
 use super::id_token::{SKEW, judge_origin};
 use super::refusals::{clock, proof};
 use super::signed::Signed;
@@ -57,7 +57,7 @@ pub(super) async fn verify(
     let signed = Signed::parse(token)?;
     signed.judge_type(&["JWT", "logout+jwt", "application/logout+jwt"])?;
     let document = directory.document(config).await?;
-    let claims = directory.verify(&document, &signed).await?;
+    let claims = directory.verify(&document, &signed, Source::Anybody).await?;
     judge_origin(&claims, config)?;
     judge_purpose(&claims)?;
     read(&claims, config, now)

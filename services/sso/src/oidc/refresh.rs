@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use updraft_model::OidcConfig;
 
 use super::claims::Claims;
-use super::directory::Directory;
+use super::directory::{Directory, Source};
 use super::document::Document;
 use super::id_token::Expected;
 use super::identity::Vouched;
@@ -97,7 +97,7 @@ impl Known<'_> {
     ) -> Result<Claims, Refusal> {
         let signed = Signed::parse(token.expose_secret())?;
         signed.judge_type(&["JWT"])?;
-        let claims = directory.verify(document, &signed).await?;
+        let claims = directory.verify(document, &signed, Source::Provider).await?;
         let expected = Expected {
             config: self.config,
             nonce: None,

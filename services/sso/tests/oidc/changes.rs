@@ -156,7 +156,13 @@ async fn unknown_keys_do_not_make_us_ask_without_end() {
         "{}",
         provider.times_asked("/keys")
     );
-    // Known keys work all the while.
+    // Whoever sends such tokens uses up nobody's looks for a sign-in; and known keys work all the while.
+    let changed = Key::new("third", Algorithm::ES256);
+    provider.behaves(|conduct| {
+        conduct.keys.push(changed.clone());
+        conduct.signing = Signing::With(changed);
+    });
+    sign_in(&oidc, &provider, &config).await.unwrap();
     let known = oidc.verify_logout_token(&config, &honest, now()).await;
     assert_eq!(known.unwrap_err().code, "oidc.logout_not_meant");
 }
