@@ -9,9 +9,9 @@ use chrono::Utc;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use thiserror::Error;
-use tokio::time::{Instant, Sleep};
 use updraft_model::{ClusterId, ClusterRole};
 
+use crate::alarm::{Alarm, Deadline};
 use crate::pool::Lease;
 use crate::state::State;
 use crate::token::Session;
@@ -26,8 +26,9 @@ pub(crate) struct Streamed {
     incoming: Incoming,
     lease: Option<Lease>,
     permit: Permit,
-    /// Made when the upstream first keeps silent.
-    recheck: Option<Pin<Box<Sleep>>>,
+    alarm: Arc<Alarm>,
+    /// When the right is looked at again although nothing came; set when the upstream first keeps silent.
+    recheck: Option<Deadline>,
 }
 
 /// The right under which an exchange was begun, to be looked at again while it lasts.
@@ -36,7 +37,7 @@ pub(crate) struct Permit {
     pub(crate) session: Arc<Session>,
     pub(crate) cluster: ClusterId,
     pub(crate) role: ClusterRole,
-    /// [`State::change_count`] when the right was last looked up.
+    /// [`Table::change`](crate::table::Table) of the table in which the right was last looked up.
     pub(crate) seen: u64,
 }
 
@@ -55,7 +56,7 @@ impl Body {
         Self::Full(Bytes::new())
     }
 
-    pub(crate) fn upstream(incoming: Incoming, lease: Lease, permit: Permit) -> Self {
+    pub(crate) fn upstream(incoming: Incoming, lease: Lease, permit: Permit, alarm: &Arc<Alarm>) -> Self {
         if incoming.is_end_stream() {
             lease.release();
             return Self::empty();
@@ -64,6 +65,7 @@ impl Body {
             incoming,
             lease: Some(lease),
             permit,
+            alarm: Arc::clone(alarm),
             recheck: None,
         }))
     }
@@ -119,15 +121,14 @@ impl Streamed {
     /// Nothing to send: a stream must not stay open for somebody who may no longer read it.
     fn poll_silent(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let pause = self.permit.state.config.limits.recheck;
-        let recheck = self
-            .recheck
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(pause)));
-        while recheck.as_mut().poll(cx).is_ready() {
+        let mut recheck = self.recheck.unwrap_or_else(|| self.alarm.deadline(pause));
+        while self.alarm.poll_passed(recheck, cx).is_ready() {
             if !self.permit.holds() {
                 return Poll::Ready(Some(Err(BodyError::Revoked)));
             }
-            recheck.as_mut().reset(Instant::now() + pause);
+            recheck = self.alarm.deadline(pause);
         }
+        self.recheck = Some(recheck);
         Poll::Pending
     }
 }

@@ -1,14 +1,11 @@
 //! One request, from its head to the answer's head: read it, find out who asks, decide, do it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use chrono::Utc;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use chrono::{DateTime, Utc};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use rand::Rng as _;
-use tokio_util::sync::CancellationToken;
 use updraft_api::edge::Route;
 use updraft_model::{ClusterId, ClusterRole};
 
@@ -16,53 +13,97 @@ use crate::assets;
 use crate::authz::{self, Caller, Decision};
 use crate::body::{Body, Permit};
 use crate::endpoints;
-use crate::forward::{Passage, client_value, forward};
+use crate::forward::Passage;
 use crate::headers::{REQUEST_ID, Said};
+use crate::line::Line;
 use crate::pages::Notice;
 use crate::pool::UpstreamError;
 use crate::reply;
+use crate::request_id::RequestId;
 use crate::route::{self, Area, Destination, Target};
-use crate::session::{self, Visit};
+use crate::session::{self, Found, Visit};
 use crate::state::Worker;
 use crate::table::Table;
-use crate::token::Session;
 use crate::websocket;
 
-/// The connection a request came on.
-#[derive(Clone)]
-pub(crate) struct Line {
-    pub(crate) peer: SocketAddr,
-    pub(crate) local: SocketAddr,
-    pub(crate) shutdown: CancellationToken,
+/// What becomes of a request.
+enum Step<'r, 't> {
+    Answer(Response<Body>),
+    Own(Visit<'r>, &'r str),
+    Asset(assets::Place),
+    Forward(Passage<'t>),
+}
+
+/// One request's line in the log.
+struct Account {
+    id: RequestId,
+    started: Instant,
+    method: Method,
+    cluster: Option<ClusterId>,
+    chunked: bool,
 }
 
 /// Answers one request and leaves one line about it in the log.
-pub(crate) async fn handle(worker: Arc<Worker>, line: Line, request: Request<Incoming>) -> Response<Body> {
-    let started = Instant::now();
-    let id = format!("{:032x}", rand::rng().random::<u128>());
-    let method = request.method().clone();
-    let cluster = route::split_cluster(request.uri().path()).map(|(cluster, _)| cluster);
+///
+/// What is rare is boxed and what needs no waiting is no future: the size of this one is moved about with every request.
+pub(crate) async fn handle(line: Arc<Line>, mut request: Request<Incoming>) -> Response<Body> {
+    let account = Account::open(&request);
+    let worker = &*line.worker;
+    let table = worker.state.table();
+    let passage = match read(&line, &table, &request, &account.id) {
+        Step::Answer(response) => return account.close(worker, response),
+        Step::Own(visit, name) => {
+            let response = Box::pin(endpoints::answer(worker, &visit, name, request.method())).await;
+            return account.close(worker, response);
+        }
+        Step::Asset(place) => {
+            let response = Box::pin(assets::serve(&place, request.method(), request.headers())).await;
+            return account.close(worker, response);
+        }
+        Step::Forward(passage) => passage,
+    };
+    let route = passage.route;
+    let upstream = passage.upstream;
+    // Only for the notice, should there be no answer.
+    let accept = request.headers().get(header::ACCEPT).cloned();
+    let crossing = passage.begin(&mut request);
+    let limit = (&*line.alarm, worker.state.config.limits.answer);
+    let sent = worker.pool.send(upstream, request, limit).await;
+    let response = sent
+        .and_then(|(response, lease)| crossing.finish(response, lease))
+        .unwrap_or_else(|error| no_answer(&error, route, accept, account.id.as_str()));
+    account.close(worker, response)
+}
 
-    let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+// === impl Account ===
 
-    let mut response = answer(&worker, line, request, &id).await;
-    if chunked {
-        close_after(&mut response);
+impl Account {
+    fn open(request: &Request<Incoming>) -> Self {
+        Self {
+            id: RequestId::random(),
+            started: Instant::now(),
+            method: request.method().clone(),
+            cluster: route::split_cluster(request.uri().path()).map(|(cluster, _)| cluster),
+            chunked: request.headers().contains_key(header::TRANSFER_ENCODING),
+        }
     }
 
-    worker.state.counts.record(response.status());
-    tracing::info!(
-        request.id = id,
-        cluster.id = cluster.map(|c| c.0),
-        method = method.as_str(),
-        status = response.status().as_u16(),
-        duration_ms = started.elapsed().as_secs_f64() * 1000.0,
-        "answered"
-    );
-    if let Ok(value) = HeaderValue::try_from(id) {
-        response.headers_mut().insert(REQUEST_ID, value);
+    fn close(self, worker: &Worker, mut response: Response<Body>) -> Response<Body> {
+        if self.chunked {
+            close_after(&mut response);
+        }
+        worker.state.counts.record(response.status());
+        tracing::info!(
+            request.id = self.id.as_str(),
+            cluster.id = self.cluster.map(|c| c.0),
+            method = self.method.as_str(),
+            status = response.status().as_u16(),
+            duration_ms = self.started.elapsed().as_secs_f64() * 1000.0,
+            "answered"
+        );
+        response.headers_mut().insert(REQUEST_ID, self.id.into_value());
+        response
     }
-    response
 }
 
 /// What follows on this connection may not be what a proxy before this one takes it for: where a body was chunked, a
@@ -75,181 +116,154 @@ fn close_after(response: &mut Response<Body>) {
     }
 }
 
-async fn answer(worker: &Arc<Worker>, line: Line, request: Request<Incoming>, id: &str) -> Response<Body> {
-    let table = worker.state.table();
-    let uri = request.uri().clone();
-    let read = route::read(request.method(), &uri, request.version(), request.headers());
-    let (host, target) = match read {
-        Ok(Destination { host, target }) => (host.to_owned(), target),
+fn read<'r, 't>(
+    line: &'t Line,
+    table: &'t Table,
+    request: &'r Request<Incoming>,
+    id: &'r RequestId,
+) -> Step<'r, 't>
+where
+    't: 'r,
+{
+    let worker = &*line.worker;
+    let read = route::read(
+        request.method(),
+        request.uri(),
+        request.version(),
+        request.headers(),
+    );
+    let Destination { host, target } = match read {
+        Ok(destination) => destination,
         Err(refusal) => {
-            let mut response = reply::notice(&Notice::Ambiguous(refusal), request.headers(), id);
+            let mut response = reply::notice(&Notice::Ambiguous(refusal), request.headers(), id.as_str());
             close_after(&mut response);
-            return response;
+            return Step::Answer(response);
         }
     };
-    if target == Target::Own("health") && endpoints::is_own_host(&host, line.local) {
-        return endpoints::health(worker, &table);
+    if target == Target::Own("health") && endpoints::is_own_host(host, line.local) {
+        return Step::Answer(endpoints::health(worker, table));
     }
-    let visit = Visit {
-        table: &table,
-        host: &host,
-        uri: &uri,
-        headers: request.headers(),
-        request_id: id,
-    };
-    if table.version.is_none() {
-        return reply::notice(&Notice::NotReady, visit.headers, id);
-    }
-    if !table.knows_host(&host) {
-        return reply::not_found(&visit);
-    }
-    match target {
-        Target::Nowhere
-        | Target::Cluster {
-            area: Area::Execution,
-            ..
-        } => reply::not_found(&visit),
-        Target::Own(name) => endpoints::answer(worker, &visit, name, request.method()).await,
-        Target::Cluster {
-            cluster,
-            area: Area::Bare,
-        } => bare(cluster, uri.query()),
-        Target::Cluster {
-            cluster,
-            area: Area::Static(file),
-        } => {
-            let runtime = table.route(&host, cluster).map(|r| r.runtime.as_str());
-            match assets::serve(
-                &worker.state.assets,
-                runtime,
-                file,
-                request.method(),
-                visit.headers,
-            )
-            .await
-            {
-                assets::Served::Yes(response) => response,
-                assets::Served::NotThere => reply::not_found(&visit),
-                assets::Served::NoAssets => airflow(worker, &table, line, &host, cluster, request, id).await,
-            }
-        }
-        Target::Cluster {
-            cluster,
-            area: Area::Airflow,
-        } => airflow(worker, &table, line, &host, cluster, request, id).await,
-    }
-}
-
-/// A request for an Airflow: decide, and do what was decided.
-async fn airflow(
-    worker: &Arc<Worker>,
-    table: &Table,
-    line: Line,
-    host: &str,
-    cluster: ClusterId,
-    request: Request<Incoming>,
-    id: &str,
-) -> Response<Body> {
     let visit = Visit {
         table,
         host,
         uri: request.uri(),
         headers: request.headers(),
-        request_id: id,
+        request_id: id.as_str(),
     };
-    if visit.headers.contains_key("service-worker") {
-        return reply::notice(&Notice::ServiceWorker, visit.headers, id);
+    if table.version.is_none() {
+        return Step::Answer(reply::notice(&Notice::NotReady, visit.headers, id.as_str()));
     }
-    let found = session::find(worker, table, visit.headers, host, Utc::now());
-    let caller = found.as_ref().map(|(session, credential)| Caller {
-        visitor: &session.visitor,
-        credential: *credential,
-    });
+    if !table.knows_host(host) {
+        return Step::Answer(reply::not_found(&visit));
+    }
+    let (cluster, area) = match target {
+        Target::Nowhere => return Step::Answer(reply::not_found(&visit)),
+        Target::Own(name) => return Step::Own(visit, name),
+        Target::Cluster { cluster, area } => (cluster, area),
+    };
+    match area {
+        Area::Execution => Step::Answer(reply::not_found(&visit)),
+        Area::Bare => Step::Answer(bare(cluster, visit.uri.query())),
+        Area::Airflow => decide(line, table, &visit, cluster, request, id),
+        Area::Static(file) => {
+            let runtime = table.route(host, cluster).map(|r| r.runtime.as_str());
+            match assets::look(&worker.state.assets, runtime, file) {
+                assets::Looked::There(place) => Step::Asset(place),
+                assets::Looked::NotThere => Step::Answer(reply::not_found(&visit)),
+                assets::Looked::NoAssets => decide(line, table, &visit, cluster, request, id),
+            }
+        }
+    }
+}
+
+/// A request for an Airflow: may it, and if not, what is said instead.
+fn decide<'r, 't>(
+    line: &'t Line,
+    table: &'t Table,
+    visit: &Visit<'_>,
+    cluster: ClusterId,
+    request: &Request<Incoming>,
+    id: &RequestId,
+) -> Step<'r, 't> {
+    if visit.headers.contains_key("service-worker") {
+        return Step::Answer(reply::notice(&Notice::ServiceWorker, visit.headers, id.as_str()));
+    }
+    let now = Utc::now();
+    let found = session::find_again(line, table, visit.headers, visit.host, now);
     let facts = authz::Request {
-        host,
+        host: visit.host,
         cluster,
         method: request.method(),
-        headers: request.headers(),
-        scheme: worker.state.config.scheme,
+        headers: visit.headers,
+        scheme: line.worker.state.config.scheme,
     };
-    match (authz::decide(facts, caller, table), found) {
+    let caller = found.as_ref().map(|found| Caller {
+        visitor: &found.session.visitor,
+        credential: found.credential,
+    });
+    let notice = match (authz::decide(facts, caller, table), found) {
         (
             Decision::Forward {
                 route,
                 upstream,
                 role,
             },
-            Some((session, _)),
+            Some(found),
         ) => {
-            session.note_use(&worker.state.token_uses, Utc::now());
-            let Some(passage) = passage(
-                worker,
-                table,
-                &request,
-                &line,
-                &session,
-                (route, upstream, role),
-                id,
-            ) else {
-                return reply::notice(&Notice::Unreachable { route }, request.headers(), id);
-            };
-            // Only for the notice, should there be no answer.
-            let accept = request.headers().get(header::ACCEPT).cloned();
-            match forward(worker, request, passage).await {
-                Ok(response) => response,
-                Err(error) => no_answer(&error, route, accept, id),
+            found.session.note_use(&line.worker.state.token_uses, now);
+            match passage(line, table, request, found, (route, upstream, role), id, now) {
+                Some(passage) => return Step::Forward(passage),
+                None => Notice::Unreachable { route },
             }
         }
-        (Decision::NotRunning { route }, _) => {
-            let console_url = &table.console_url;
-            reply::notice(&Notice::NotRunning { route, console_url }, request.headers(), id)
-        }
+        (Decision::NotRunning { route }, _) => Notice::NotRunning {
+            route,
+            console_url: &table.console_url,
+        },
         (Decision::SignIn, _) => {
             let return_to = visit.uri.path_and_query().map_or("/", |p| p.as_str());
-            session::sign_in(worker, &visit, return_to)
+            return Step::Answer(session::sign_in(&line.worker, visit, return_to));
         }
-        (Decision::Forbidden(why), _) => reply::notice(&Notice::Forbidden(why), request.headers(), id),
-        (Decision::NotFound, _) => reply::not_found(&visit),
-        (Decision::Unauthenticated | Decision::Forward { .. }, _) => {
-            reply::notice(&Notice::Unauthenticated, request.headers(), id)
-        }
-    }
+        (Decision::Forbidden(why), _) => Notice::Forbidden(why),
+        (Decision::NotFound, _) => return Step::Answer(reply::not_found(visit)),
+        (Decision::Unauthenticated | Decision::Forward { .. }, _) => Notice::Unauthenticated,
+    };
+    Step::Answer(reply::notice(&notice, visit.headers, id.as_str()))
 }
 
 /// All that is needed to forward; `None` when the route's upstream is no address or the token cannot be signed.
-fn passage(
-    worker: &Worker,
-    table: &Table,
+fn passage<'a>(
+    line: &'a Line,
+    table: &'a Table,
     request: &Request<Incoming>,
-    line: &Line,
-    session: &Arc<Session>,
-    (route, upstream, role): (&Route, &str, ClusterRole),
-    id: &str,
-) -> Option<Passage> {
+    found: Found,
+    (route, upstream, role): (&'a Route, &str, ClusterRole),
+    id: &RequestId,
+    now: DateTime<Utc>,
+) -> Option<Passage<'a>> {
+    let state = &line.worker.state;
     let key = table.airflow_key.as_ref()?;
-    let authorization = session.authorization(key, route.cluster, role, Utc::now()).ok()?;
-    let said = Said {
-        authorization,
-        client: client_value(line.peer),
-        scheme: HeaderValue::from_static(worker.state.config.scheme.as_str()),
-        host: request.headers().get(header::HOST)?.clone(),
-        request_id: HeaderValue::try_from(id).ok()?,
-        websocket: websocket::is_handshake(request.method(), request.version(), request.headers()),
-    };
-    let permit = Permit {
-        seen: worker.state.change_count(),
-        state: Arc::clone(&worker.state),
-        session: Arc::clone(session),
-        cluster: route.cluster,
-        role,
-    };
-    let upstream = upstream.parse().ok()?;
+    let authorization = found.session.authorization(key, route.cluster, role, now).ok()?;
     Some(Passage {
-        upstream,
-        host: route.host.clone(),
-        permit,
-        said,
-        shutdown: line.shutdown.clone(),
+        line,
+        upstream: upstream.parse().ok()?,
+        route,
+        permit: Permit {
+            seen: table.change,
+            state: Arc::clone(state),
+            session: found.session,
+            cluster: route.cluster,
+            role,
+        },
+        said: Said {
+            authorization,
+            cookies: found.cookies,
+            client: line.client.clone(),
+            scheme: HeaderValue::from_static(state.config.scheme.as_str()),
+            host: request.headers().get(header::HOST)?.clone(),
+            request_id: id.value(),
+            websocket: websocket::is_handshake(request.method(), request.version(), request.headers()),
+        },
     })
 }
 

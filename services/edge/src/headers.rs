@@ -5,6 +5,7 @@
 //! tenant's and may be hostile.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use updraft_api::edge::Route;
 use updraft_model::ClusterId;
 
 use crate::route::split_cluster;
@@ -14,9 +15,16 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
+/// How many headers [`Said`] and the handshake add at most.
+const SAID: usize = 7;
+/// How many headers every response has from here, and the date.
+const ADDED: usize = 5;
+
 /// What this edge says about a request it forwards.
 pub(crate) struct Said {
     pub(crate) authorization: HeaderValue,
+    /// What is left of the client's cookies: [`cookies_for_airflow`].
+    pub(crate) cookies: Option<HeaderValue>,
     pub(crate) client: HeaderValue,
     pub(crate) scheme: HeaderValue,
     pub(crate) host: HeaderValue,
@@ -29,7 +37,11 @@ pub(crate) struct Said {
 pub(crate) fn towards_airflow(headers: &mut HeaderMap, said: Said) {
     remove_listed_in_connection(headers);
     remove_where(headers, |name| is_hop_by_hop(name) || is_identity(name));
-    filter_cookies(headers);
+    headers.reserve(SAID);
+    match said.cookies {
+        Some(cookies) => headers.insert(header::COOKIE, cookies),
+        None => headers.remove(header::COOKIE),
+    };
     headers.insert(header::AUTHORIZATION, said.authorization);
     headers.insert(FORWARDED_FOR, said.client);
     headers.insert(FORWARDED_PROTO, said.scheme);
@@ -42,10 +54,11 @@ pub(crate) fn towards_airflow(headers: &mut HeaderMap, said: Said) {
 }
 
 /// Makes Airflow's headers into those for the browser.
-pub(crate) fn from_airflow(headers: &mut HeaderMap, cluster: ClusterId, host: &str, switching: bool) {
+pub(crate) fn from_airflow(headers: &mut HeaderMap, route: &Route, switching: bool) {
     remove_listed_in_connection(headers);
     remove_where(headers, |name| is_hop_by_hop(name) || reaches_too_far(name));
-    filter_set_cookies(headers, cluster, host);
+    filter_set_cookies(headers, route.cluster, &route.host);
+    headers.reserve(ADDED);
     insert_if_absent(headers, header::X_FRAME_OPTIONS, "SAMEORIGIN");
     insert_if_absent(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     insert_if_absent(headers, header::CACHE_CONTROL, "private");
@@ -183,14 +196,12 @@ fn is_updrafts(cookie: &str) -> bool {
     name.starts_with("updraft_")
 }
 
-/// Takes Updraft's cookies out, and Airflow's own token: people are known by what the edge says alone.
-fn filter_cookies(headers: &mut HeaderMap) {
-    let Some(cookies) = headers.get(header::COOKIE).and_then(|v| v.to_str().ok()) else {
-        headers.remove(header::COOKIE);
-        return;
-    };
+/// A `Cookie` header without Updraft's cookies and without Airflow's own token: people are known by what the edge says
+/// alone.
+pub(crate) fn cookies_for_airflow(value: &HeaderValue) -> Option<HeaderValue> {
+    let cookies = value.to_str().ok()?;
     if !cookies.contains("updraft_") && !cookies.contains("_token") {
-        return;
+        return Some(value.clone());
     }
     let passed: Vec<&str> = cookies
         .split(';')
@@ -200,10 +211,9 @@ fn filter_cookies(headers: &mut HeaderMap) {
             !pair.is_empty() && name != "_token" && !is_updrafts(name)
         })
         .collect();
-    match HeaderValue::try_from(passed.join("; ")) {
-        Ok(value) if !passed.is_empty() => headers.insert(header::COOKIE, value),
-        _ => headers.remove(header::COOKIE),
-    };
+    HeaderValue::try_from(passed.join("; "))
+        .ok()
+        .filter(|_| !passed.is_empty())
 }
 
 fn filter_set_cookies(headers: &mut HeaderMap, cluster: ClusterId, host: &str) {

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod alarm;
 pub mod assets;
 mod authz;
 mod body;
@@ -10,11 +11,13 @@ mod error;
 mod forward;
 mod handle;
 mod headers;
+mod line;
 mod linger;
 mod listeners;
 mod pages;
 mod pool;
 mod reply;
+mod request_id;
 mod route;
 mod run;
 mod serve;

@@ -4,8 +4,11 @@
 //! exchange was given up is closed, which tells the upstream to stop working on it.
 
 use std::collections::HashMap;
+use std::future::{Future as _, poll_fn};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use http::{Request, Response};
@@ -15,6 +18,8 @@ use hyper_util::rt::TokioIo;
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use crate::alarm::Alarm;
 
 /// Below the 5 s after which uvicorn closes an idle connection by default.
 const MAX_IDLE: Duration = Duration::from_secs(4);
@@ -62,9 +67,26 @@ impl Pool {
         }
     }
 
-    /// Sends a request and waits for the response's head. A kept connection that turns out to be closed before anything
-    /// was sent on it is replaced by another.
+    /// Sends a request and waits for the response's head, until `limit` at most.
     pub(crate) async fn send(
+        &self,
+        upstream: SocketAddr,
+        request: Request<Incoming>,
+        (alarm, limit): (&Alarm, Duration),
+    ) -> Result<(Response<Incoming>, Lease), UpstreamError> {
+        let deadline = alarm.deadline(limit);
+        let mut exchange = pin!(self.exchange(upstream, request));
+        poll_fn(|cx| match exchange.as_mut().poll(cx) {
+            Poll::Ready(outcome) => Poll::Ready(outcome),
+            Poll::Pending => alarm
+                .poll_passed(deadline, cx)
+                .map(|()| Err(UpstreamError::AnswerTimeout)),
+        })
+        .await
+    }
+
+    /// A kept connection that turns out to be closed before anything was sent on it is replaced by another.
+    async fn exchange(
         &self,
         upstream: SocketAddr,
         mut request: Request<Incoming>,
@@ -72,7 +94,8 @@ impl Pool {
         loop {
             let (mut lease, kept) = match self.take(upstream).await {
                 Some(lease) => (lease, true),
-                None => (self.connect(upstream).await?, false),
+                // Boxed, because its size would be moved about with every exchange.
+                None => (Box::pin(self.connect(upstream)).await?, false),
             };
             match lease.sender.try_send_request(request).await {
                 Ok(response) => return Ok((response, lease)),
@@ -89,7 +112,7 @@ impl Pool {
             let mut sender = self.pop(upstream)?;
             // Its response is over, but its request may not be: an upload that was answered early.
             let settled = sender.is_ready()
-                || timeout(SETTLE, sender.ready())
+                || Box::pin(timeout(SETTLE, sender.ready()))
                     .await
                     .is_ok_and(|ready| ready.is_ok());
             if settled {

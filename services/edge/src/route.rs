@@ -143,6 +143,9 @@ fn check_segment(segment: &str, last: bool) -> Result<(), Refusal> {
     if segment.is_empty() && !last {
         return Err(Refusal::EmptySegment);
     }
+    if !segment.starts_with(['.', ';']) {
+        return Ok(());
+    }
     // Some servers cut path parameters off first: `..;x` is `..` to them.
     let name = segment.split(';').next().unwrap_or_default();
     if matches!(name, "." | "..") || (name.is_empty() && !segment.is_empty()) {
@@ -190,7 +193,10 @@ fn check_utf8(path: &str) -> Result<(), Refusal> {
 }
 
 fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
-    if headers.keys().any(|name| name.as_str().contains('_')) {
+    if headers
+        .keys()
+        .any(|name| name.as_str().bytes().any(|b| b == b'_'))
+    {
         return Err(Refusal::UnderscoreHeader);
     }
     // No name occurs twice in most requests.
@@ -243,7 +249,7 @@ fn target(path: &str) -> Target<'_> {
 /// Splits `/airflow-webserver-7/dags` into 7 and `/dags`; the number has one spelling.
 pub(crate) fn split_cluster(path: &str) -> Option<(ClusterId, &str)> {
     let rest = path.strip_prefix(CLUSTER_PREFIX)?;
-    let end = rest.find('/').unwrap_or(rest.len());
+    let end = rest.bytes().position(|b| b == b'/').unwrap_or(rest.len());
     let (digits, rest) = rest.split_at(end);
     let canonical =
         !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');

@@ -8,19 +8,26 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::alarm::HeadTimer;
 use crate::error::EdgeError;
-use crate::handle::{Line, handle};
+use crate::handle::handle;
+use crate::line::Line;
 use crate::linger::Lingering;
 use crate::state::{State, Worker};
 
 /// An accepted connection.
-type Accepted = (std::net::TcpStream, Line);
+struct Accepted {
+    stream: std::net::TcpStream,
+    peer: SocketAddr,
+    local: SocketAddr,
+    shutdown: CancellationToken,
+}
 
 pub(crate) struct Workers {
     inboxes: Vec<mpsc::UnboundedSender<Accepted>>,
@@ -80,14 +87,12 @@ impl Workers {
         let Ok(stream) = stream.into_std() else { return };
         let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.inboxes.len().max(1);
         if let Some(inbox) = self.inboxes.get(turn) {
-            let _ = inbox.send((
+            let _ = inbox.send(Accepted {
                 stream,
-                Line {
-                    peer,
-                    local,
-                    shutdown,
-                },
-            ));
+                peer,
+                local,
+                shutdown,
+            });
         }
     }
 
@@ -111,9 +116,11 @@ impl Job {
     async fn run(mut self) {
         let drain = self.state.config.limits.drain;
         let worker = Arc::new(Worker::new(Arc::clone(&self.state)));
+        let clock = Arc::clone(&worker.clock);
+        tokio::spawn(async move { clock.tick().await });
         let tasks = TaskTracker::new();
         loop {
-            let (stream, line) = tokio::select! {
+            let accepted = tokio::select! {
                 accepted = self.accepted.recv() => match accepted {
                     Some(accepted) => accepted,
                     None => break,
@@ -125,12 +132,17 @@ impl Job {
                 tracing::warn!("too many connections: one was turned away");
                 continue;
             };
-            let Ok(stream) = TcpStream::from_std(stream) else {
+            let Ok(stream) = TcpStream::from_std(accepted.stream) else {
                 continue;
             };
-            let worker = Arc::clone(&worker);
+            let line = Line::new(
+                Arc::clone(&worker),
+                accepted.peer,
+                accepted.local,
+                accepted.shutdown,
+            );
             tasks.spawn(async move {
-                serve(worker, stream, line).await;
+                serve(stream, line).await;
                 drop(permit);
             });
         }
@@ -139,16 +151,18 @@ impl Job {
     }
 }
 
-async fn serve(worker: Arc<Worker>, stream: TcpStream, line: Line) {
+async fn serve(stream: TcpStream, line: Line) {
     let _ = stream.set_nodelay(true);
+    let line = Arc::new(line);
     let shutdown = line.shutdown.clone();
-    let head = worker.state.config.limits.head;
+    let timer = HeadTimer(Arc::clone(&line.alarm));
+    let head = line.worker.state.config.limits.head;
     let service = service_fn(move |request| {
-        let (worker, line) = (Arc::clone(&worker), line.clone());
-        async move { Ok::<_, Infallible>(handle(worker, line, request).await) }
+        let line = Arc::clone(&line);
+        async move { Ok::<_, Infallible>(handle(line, request).await) }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(timer)
         .header_read_timeout(head)
         .serve_connection(TokioIo::new(Lingering::new(stream)), service)
         .with_upgrades();

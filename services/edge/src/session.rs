@@ -6,25 +6,63 @@
 
 mod cookies;
 mod handover;
+mod last_cookies;
 mod sign_out;
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap, HeaderValue};
 
 use crate::authz::Credential;
 use crate::config::Scheme;
+use crate::headers::cookies_for_airflow;
+use crate::line::Line;
 use crate::route::{check_path, split_cluster};
 use crate::state::Worker;
 use crate::table::Table;
 use crate::token::Session;
 
 pub(crate) use handover::{Visit, finish, login, sign_in};
+pub(crate) use last_cookies::LastCookies;
 pub(crate) use sign_out::sign_out;
 
-/// The verified session or API token behind a request, and how it came. A bearer token that does not verify is no session, and no
-/// reason to refuse the cookie beside it: whatever a client put into `Authorization` goes no further.
+/// Who asks for something of an Airflow's.
+pub(crate) struct Found {
+    pub(crate) session: Arc<Session>,
+    pub(crate) credential: Credential,
+    /// The cookies that Airflow may see.
+    pub(crate) cookies: Option<HeaderValue>,
+}
+
+/// As [`find`], for a request that may be forwarded: the next one on this connection is likely to come with the same
+/// cookies.
+pub(crate) fn find_again(
+    line: &Line,
+    table: &Table,
+    headers: &HeaderMap,
+    host: &str,
+    now: DateTime<Utc>,
+) -> Option<Found> {
+    let cookies = headers.get(header::COOKIE);
+    let alone = cookies.filter(|_| !headers.contains_key(header::AUTHORIZATION));
+    if let Some(found) = alone.and_then(|cookies| line.last_cookies.recall(cookies, table, host, now)) {
+        return Some(found);
+    }
+    let (session, credential) = find(&line.worker, table, headers, host, now)?;
+    let found = Found {
+        session,
+        credential,
+        cookies: cookies.and_then(cookies_for_airflow),
+    };
+    if let Some(cookies) = alone {
+        line.last_cookies.keep(cookies, table, &found);
+    }
+    Some(found)
+}
+
+/// The verified session or API token behind a request, and how it came. A bearer token that does not verify is no
+/// session, and no reason to refuse the cookie beside it: whatever a client put into `Authorization` goes no further.
 pub(crate) fn find(
     worker: &Worker,
     table: &Table,

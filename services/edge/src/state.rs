@@ -11,6 +11,7 @@ use updraft_api::edge::Snapshot;
 use updraft_authz::Visitor;
 use updraft_model::{ClusterId, ClusterRole};
 
+use crate::alarm::Clock;
 use crate::assets::Assets;
 use crate::config::EdgeConfig;
 use crate::control::ControlClient;
@@ -26,13 +27,15 @@ pub(crate) struct State {
     pub(crate) counts: Counts,
     pub(crate) token_uses: Pending,
     table: ArcSwap<Table>,
-    changes: watch::Sender<u64>,
+    change_count: AtomicU64,
+    changes: watch::Sender<()>,
     control_reachable: AtomicBool,
 }
 
 /// One serving thread's own: nothing in here is contended.
 pub(crate) struct Worker {
     pub(crate) state: Arc<State>,
+    pub(crate) clock: Arc<Clock>,
     pub(crate) pool: Pool,
     pub(crate) sessions: Sessions,
 }
@@ -55,7 +58,8 @@ impl State {
             counts: Counts::default(),
             token_uses: Pending::default(),
             table: ArcSwap::default(),
-            changes: watch::Sender::new(0),
+            change_count: AtomicU64::new(0),
+            changes: watch::Sender::new(()),
             control_reachable: AtomicBool::new(false),
         }
     }
@@ -65,18 +69,20 @@ impl State {
     }
 
     pub(crate) fn adopt(&self, snapshot: Snapshot) {
-        self.table.store(Arc::new(Table::from(snapshot)));
-        self.changes.send_modify(|count| *count += 1);
+        let change = self.change_count() + 1;
+        self.table.store(Arc::new(Table::new(snapshot, change)));
+        self.change_count.store(change, Ordering::Release);
+        self.changes.send_replace(());
     }
 
     /// Resolves whenever the table was replaced.
-    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
     }
 
-    /// How often the table was replaced.
+    /// [`Table::change`] of the table that is in force.
     pub(crate) fn change_count(&self) -> u64 {
-        *self.changes.borrow()
+        self.change_count.load(Ordering::Acquire)
     }
 
     pub(crate) fn control_reachable(&self) -> bool {
@@ -113,6 +119,7 @@ impl Worker {
         let pool = Pool::new(state.config.limits.connect);
         Self {
             state,
+            clock: Clock::new(),
             pool,
             sessions: Sessions::default(),
         }

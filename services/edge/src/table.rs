@@ -11,6 +11,8 @@ use updraft_model::ClusterId;
 pub(crate) struct Table {
     /// `None` until the first snapshot.
     pub(crate) version: Option<i64>,
+    /// Counts the tables of this process: what was decided by another one is to be looked at again.
+    pub(crate) change: u64,
     pub(crate) policy: Policy,
     pub(crate) airflow_key: Option<SigningKey>,
     pub(crate) session_keys: Vec<PublicKey>,
@@ -23,6 +25,19 @@ pub(crate) struct Table {
 // === impl Table ===
 
 impl Table {
+    pub(crate) fn new(snapshot: Snapshot, change: u64) -> Self {
+        Self {
+            version: Some(snapshot.version),
+            change,
+            policy: snapshot.policy,
+            airflow_key: Some(snapshot.airflow_key),
+            session_keys: snapshot.session_keys,
+            console_url: snapshot.console_url.trim_end_matches('/').to_owned(),
+            hosts: snapshot.routes.iter().map(|r| r.host.clone()).collect(),
+            routes: snapshot.routes.into_iter().map(|r| (r.cluster, r)).collect(),
+        }
+    }
+
     /// The cluster's route, if `host` is the one it lives on.
     pub(crate) fn route(&self, host: &str, cluster: ClusterId) -> Option<&Route> {
         self.routes.get(&cluster).filter(|route| route.host == host)
@@ -34,19 +49,5 @@ impl Table {
 
     pub(crate) fn hosts(&self) -> impl Iterator<Item = &str> {
         self.hosts.iter().map(String::as_str)
-    }
-}
-
-impl From<Snapshot> for Table {
-    fn from(snapshot: Snapshot) -> Self {
-        Self {
-            version: Some(snapshot.version),
-            policy: snapshot.policy,
-            airflow_key: Some(snapshot.airflow_key),
-            session_keys: snapshot.session_keys,
-            console_url: snapshot.console_url.trim_end_matches('/').to_owned(),
-            hosts: snapshot.routes.iter().map(|r| r.host.clone()).collect(),
-            routes: snapshot.routes.into_iter().map(|r| (r.cluster, r)).collect(),
-        }
     }
 }

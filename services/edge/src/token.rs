@@ -132,7 +132,8 @@ impl Session {
         }
     }
 
-    fn check(&self, host: &str, now: DateTime<Utc>) -> Result<(), TokenError> {
+    /// Whether a token that was good is good for this host now.
+    pub(crate) fn check(&self, host: &str, now: DateTime<Utc>) -> Result<(), TokenError> {
         if self.host.as_deref() != Some(host) {
             return Err(TokenError::Invalid("made for another host"));
         }

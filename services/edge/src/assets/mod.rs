@@ -10,4 +10,4 @@ mod manifest;
 mod serve;
 
 pub use build::{AssetError, Built, build};
-pub(crate) use serve::{Assets, Served, serve};
+pub(crate) use serve::{Assets, Looked, Place, look, serve};

@@ -39,37 +39,43 @@ struct Asset {
     contents: HashMap<Encoding, OnceCell<Bytes>>,
 }
 
-pub(crate) enum Served {
-    Yes(Response<Body>),
+pub(crate) enum Looked {
+    There(Place),
     NotThere,
     /// Nothing was compressed for this runtime: its api-server must serve it.
     NoAssets,
 }
 
-/// Answers for one file below `static/`.
-pub(crate) async fn serve(
-    assets: &Assets,
-    runtime: Option<&str>,
-    file: &str,
-    method: &Method,
-    headers: &HeaderMap,
-) -> Served {
+/// One file of one set.
+pub(crate) struct Place {
+    set: Arc<AssetSet>,
+    file: String,
+}
+
+/// Looks for one file below `static/`.
+pub(crate) fn look(assets: &Assets, runtime: Option<&str>, file: &str) -> Looked {
     let sets = assets.sets(runtime);
     if sets.is_empty() || (runtime.is_some() && !assets.has(runtime)) {
-        return Served::NoAssets;
+        return Looked::NoAssets;
     }
-    let Some(set) = sets.iter().find(|set| set.files.contains_key(file)) else {
-        return Served::NotThere;
-    };
-    let Some(asset) = set.files.get(file) else {
-        return Served::NotThere;
-    };
+    let found = sets.into_iter().find(|set| set.files.contains_key(file));
+    found.map_or(Looked::NotThere, |set| {
+        Looked::There(Place {
+            set,
+            file: file.to_owned(),
+        })
+    })
+}
+
+/// Answers for it.
+pub(crate) async fn serve(place: &Place, method: &Method, headers: &HeaderMap) -> Response<Body> {
     if !matches!(*method, Method::GET | Method::HEAD) {
-        return Served::Yes(crate::reply::status(StatusCode::METHOD_NOT_ALLOWED));
+        return crate::reply::status(StatusCode::METHOD_NOT_ALLOWED);
     }
-    let encoding = choose(&asset.meta, headers);
-    let response = asset.respond(encoding, headers).await;
-    Served::Yes(response)
+    match place.set.files.get(&place.file) {
+        Some(asset) => asset.respond(choose(&asset.meta, headers), headers).await,
+        None => crate::reply::status(StatusCode::NOT_FOUND),
+    }
 }
 
 /// The best encoding the client takes.

@@ -10,32 +10,35 @@ const TENANT: TenantId = TenantId(Uuid::from_u128(1));
 const PERSON: UserId = UserId(Uuid::from_u128(2));
 
 fn table(state: RouteState, grant: Option<ClusterRole>) -> Table {
-    Table::from(Snapshot {
-        version: 1,
-        routes: vec![Route {
-            cluster: ClusterId(1),
-            tenant: TENANT,
-            name: "demo".parse().unwrap(),
-            host: HOST.into(),
-            runtime: "airflow-3.3.2".into(),
-            state,
-        }],
-        policy: Policy {
-            clusters: [(
-                ClusterId(1),
-                ClusterPolicy {
-                    tenant: TENANT,
-                    grants: grant.map(|r| (PERSON, r)).into_iter().collect(),
-                },
-            )]
-            .into(),
-            members: [(TENANT, [(PERSON, TenantRole::Member)].into())].into(),
-            ..Policy::default()
+    Table::new(
+        Snapshot {
+            version: 1,
+            routes: vec![Route {
+                cluster: ClusterId(1),
+                tenant: TENANT,
+                name: "demo".parse().unwrap(),
+                host: HOST.into(),
+                runtime: "airflow-3.3.2".into(),
+                state,
+            }],
+            policy: Policy {
+                clusters: [(
+                    ClusterId(1),
+                    ClusterPolicy {
+                        tenant: TENANT,
+                        grants: grant.map(|r| (PERSON, r)).into_iter().collect(),
+                    },
+                )]
+                .into(),
+                members: [(TENANT, [(PERSON, TenantRole::Member)].into())].into(),
+                ..Policy::default()
+            },
+            airflow_key: SigningKey::from_seed("a", &[0; 32]).unwrap(),
+            session_keys: vec![],
+            console_url: "http://localhost:7700".into(),
         },
-        airflow_key: SigningKey::from_seed("a", &[0; 32]).unwrap(),
-        session_keys: vec![],
-        console_url: "http://localhost:7700".into(),
-    })
+        1,
+    )
 }
 
 fn up() -> RouteState {

@@ -9,6 +9,7 @@ mod assets;
 mod authorization;
 mod forwarding;
 mod headers;
+mod kept_connections;
 mod log;
 mod pages;
 mod paths;

@@ -71,28 +71,12 @@ impl Call {
     }
 
     pub(crate) async fn send(self) -> Answer {
-        let (head, body) = self.stream().await.into_parts();
-        let body = body.collect().await.map(|b| b.to_bytes()).unwrap_or_default();
-        Answer {
-            status: head.status,
-            headers: head.headers,
-            body,
-        }
+        Answer::read(self.stream().await).await
     }
 
     /// The answer with its body still to be read.
     pub(crate) async fn stream(self) -> Response<Incoming> {
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection.with_upgrades());
-        let mut request = Request::builder().method(self.method.as_str()).uri(self.path);
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        sender
-            .send_request(request.body(Full::<Bytes>::default()).unwrap())
-            .await
-            .unwrap()
+        Connection::open(self.address).await.stream(self).await
     }
 
     /// Opens an event stream; its head comes with its first event or before.
@@ -130,6 +114,38 @@ impl Call {
     }
 }
 
+/// A connection that is kept open from request to request.
+pub(crate) struct Connection(http1::SendRequest<Full<Bytes>>);
+
+// === impl Connection ===
+
+impl Connection {
+    pub(crate) async fn to(host: &str) -> Self {
+        Self::open(host.parse().unwrap()).await
+    }
+
+    async fn open(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection.with_upgrades());
+        Self(sender)
+    }
+
+    pub(crate) async fn send(&mut self, call: Call) -> Answer {
+        self.0.ready().await.unwrap();
+        Answer::read(self.stream(call).await).await
+    }
+
+    async fn stream(&mut self, call: Call) -> Response<Incoming> {
+        let mut request = Request::builder().method(call.method.as_str()).uri(call.path);
+        for (name, value) in &call.headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Full::default()).unwrap();
+        self.0.send_request(request).await.unwrap()
+    }
+}
+
 /// An open stream of events.
 pub(crate) struct Events(Response<Incoming>);
 
@@ -144,6 +160,16 @@ impl Events {
 // === impl Answer ===
 
 impl Answer {
+    async fn read(response: Response<Incoming>) -> Self {
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.map(|b| b.to_bytes()).unwrap_or_default();
+        Self {
+            status: head.status,
+            headers: head.headers,
+            body,
+        }
+    }
+
     pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }

@@ -5,7 +5,7 @@ mod control;
 mod upstream;
 mod world;
 
-pub(crate) use client::{Answer, Call};
+pub(crate) use client::{Answer, Call, Connection};
 pub(crate) use control::Code;
 pub(crate) use upstream::Upstream;
 pub(crate) use world::{ALICE, BOB, CAROL, World, route, until};
