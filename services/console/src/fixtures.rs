@@ -45,6 +45,8 @@ pub(crate) fn frame() -> Frame {
         email: "ada@example.com".into(),
         tenant: "Example Analytics".into(),
         owner: true,
+        operator: true,
+        elsewhere: true,
     };
     Frame {
         nonce: "bm9uY2U".into(),
@@ -59,6 +61,8 @@ pub(crate) fn member_frame() -> Frame {
     let mut frame = frame();
     if let Some(viewer) = &mut frame.viewer {
         viewer.owner = false;
+        viewer.operator = false;
+        viewer.elsewhere = false;
     }
     frame
 }

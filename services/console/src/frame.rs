@@ -21,6 +21,10 @@ pub(crate) struct Viewer {
     pub(crate) email: String,
     pub(crate) tenant: String,
     pub(crate) owner: bool,
+    /// Of the installation.
+    pub(crate) operator: bool,
+    /// Belongs to other organisations too.
+    pub(crate) elsewhere: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +33,7 @@ pub(crate) enum Here {
     People,
     Audit,
     Account,
+    Tenants,
     Elsewhere,
 }
 
@@ -59,6 +64,7 @@ impl Frame {
             Here::Audit => "audit",
             Here::Account => "account",
             Here::Elsewhere => return false,
+            Here::Tenants => "tenants",
         };
         here == section
     }
@@ -75,6 +81,8 @@ impl From<&Me> for Viewer {
             owner: me.tenant_role == TenantRole::Owner,
         }
     }
+            operator: me.operator,
+            elsewhere: me.tenants > 1,
 }
 
 // === impl Theme ===

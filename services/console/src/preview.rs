@@ -173,6 +173,7 @@ fn sso_page(frame: Frame) -> askama::Result<String> {
         ],
         rules: fixtures_sign_in::sign_in_rules(),
         tenant_url: "http://localhost:7700/sign-in/Example".into(),
+        scim_url: "http://localhost:7700/scim/v2".into(),
     };
     sso::SsoPage::new(frame, setup, None, made_up::now()).render()
 }

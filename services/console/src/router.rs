@@ -12,8 +12,8 @@ use updraft_app::App;
 
 use crate::pages::{
     access, access_rules, account, activity, change_configuration, choices, cluster, clusters, configuration,
-    delete_cluster, handover, new_cluster, new_provider, nodes, operation, overview, people, provider,
-    sign_in, sign_out, sso, through_provider,
+    delete_cluster, device, handover, new_cluster, new_provider, nodes, operation, overview, people, provider,
+    sessions, sign_in, sign_out, sso, switch_tenant, tenants, through_provider, tokens,
 };
 use crate::state::{Console, ConsoleConfig};
 use crate::{assets, audit, csrf, live, pages, refusal, shell};
@@ -61,6 +61,13 @@ fn rooms() -> Router<Console> {
         .route("/access-rules", get(access_rules::show).post(access_rules::add))
         .route("/access-rules/{rule}/remove", post(access_rules::remove))
         .route("/audit", get(pages::audit::show))
+        .route("/tenant", get(switch_tenant::show).post(switch_tenant::switch))
+        .route("/tenants", get(tenants::show).post(tenants::create))
+        .route("/tenants/{tenant}", post(tenants::update))
+        .route(
+            "/tenants/{tenant}/delete",
+            get(tenants::ask).post(tenants::delete),
+        )
         .route("/account", get(account::show))
         .route("/account/password", post(account::change_password))
 }

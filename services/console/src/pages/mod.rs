@@ -29,5 +29,7 @@ pub(crate) mod sign_out;
 pub(crate) mod sso;
 pub(crate) mod tags;
 pub(crate) mod through_provider;
+pub(crate) mod switch_tenant;
 pub(crate) mod trouble;
+pub(crate) mod tenants;
 pub(crate) mod why;

@@ -29,6 +29,8 @@ pub(crate) struct SsoPage {
     rules: SignInRules,
     /// Where people of this organisation may always sign in.
     tenant_url: String,
+    /// Where a directory reports to.
+    scim_url: String,
 }
 
 struct ProviderRow {
@@ -50,6 +52,7 @@ pub(crate) struct Setup {
     pub(crate) domains: Vec<DomainView>,
     pub(crate) rules: SignInRules,
     pub(crate) tenant_url: String,
+    pub(crate) scim_url: String,
 }
 
 /// Session lengths that are offered, in seconds.
@@ -81,6 +84,7 @@ impl SsoPage {
             domains: setup.domains.into_iter().map(domain).collect(),
             rules: setup.rules,
             tenant_url: setup.tenant_url,
+            scim_url: setup.scim_url,
         }
     }
 
@@ -232,6 +236,7 @@ async fn draw(console: &Console, visit: &Visit, failure: Option<Refusal>) -> Ans
         providers: console.app.list_identity_providers(&visit.actor).await?.items,
         domains: console.app.list_domains(&visit.actor).await?.items,
         rules: console.app.sign_in_rules(&visit.actor).await?,
+        scim_url: format!("{}scim/v2", console.config.console_url),
         tenant_url: console
             .config
             .console_url
@@ -267,6 +272,7 @@ mod tests {
             domains: vec![fixtures_sign_in::domain("example.com", false)],
             rules: fixtures_sign_in::sign_in_rules(),
             tenant_url: "http://localhost:7700/sign-in/Acme".into(),
+            scim_url: "http://localhost:7700/scim/v2".into(),
         };
         let html = SsoPage::new(fixtures::frame(), setup, None, fixtures::now())
             .render()

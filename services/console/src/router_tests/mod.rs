@@ -5,6 +5,7 @@ mod clusters;
 mod pages;
 mod people;
 mod signing_in;
+mod tenants;
 
 use std::sync::Arc;
 
@@ -31,7 +32,7 @@ const PASSWORD: &str = "correct horse battery";
 struct House {
     app: App,
     router: Router,
-    _database: TestDatabase,
+    database: TestDatabase,
 }
 
 struct Answered {
@@ -73,7 +74,7 @@ async fn house() -> House {
             },
         ),
         app,
-        _database: database,
+        database: database,
     };
     let ada = house.actor("ada@example.com").await;
     let bo = NewPerson {
@@ -87,6 +88,10 @@ async fn house() -> House {
 }
 
 impl House {
+    fn store(&self) -> &updraft_store::Store {
+        self.database.store()
+    }
+
     async fn token(&self, email: &str) -> String {
         let sign_in = SignIn {
             email: email.into(),

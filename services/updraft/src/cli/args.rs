@@ -79,10 +79,6 @@ pub(crate) struct DownArgs {
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct ServerArgs {
-    /// Configuration file; `updraft up` writes one for each of its processes
-    #[arg(long, value_name = "FILE")]
-#[derive(Args, Debug)]
 pub(crate) struct OperatorArgs {
     /// The data directory given to `updraft up`
     #[arg(
@@ -117,6 +113,10 @@ pub(crate) struct OperatorPerson {
 }
 
     pub(crate) config: PathBuf,
+#[derive(Args, Debug)]
+pub(crate) struct ServerArgs {
+    /// Configuration file; `updraft up` writes one for each of its processes
+    #[arg(long, value_name = "FILE")]
 }
 
 #[derive(Args, Debug)]
