@@ -27,7 +27,7 @@ start_setup() {
     [[ $wanted == *" unit "* || $wanted == *" lint "* || $wanted == *" python "* ]] && background parts set_up_parts
     [[ $wanted == *" python "* ]] && background airflow set_up_airflow
     [[ $wanted == *" e2e "* || $wanted == *" root "* ]] && background browser set_up_browser
-    [[ $wanted == *" e2e "* ]] && background saml set_up_saml
+    [[ $wanted == *" unit "* || $wanted == *" e2e "* ]] && background saml set_up_saml
     [[ $wanted == *" unit "* || $wanted == *" e2e "* ]] && background oidc set_up_oidc
     ((EUID == 0)) && [[ $wanted == *" root "* || $wanted == *" unit "* ]] && background machine set_up_machine
     return 0

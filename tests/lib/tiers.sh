@@ -18,7 +18,7 @@ tier_lint() {
 
 tier_unit() {
     offline_sql
-    ready tools oidc
+    ready tools oidc saml
     ((EUID != 0)) || ready machine
     check "build" cargo build --workspace --all-targets --locked
     start_database

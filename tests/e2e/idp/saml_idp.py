@@ -1,6 +1,6 @@
 """A SAML 2.0 identity provider for tests: pysaml2, signing and encrypting with the reference implementation (xmlsec1).
 
-    saml_idp.py serve DIRECTORY --port PORT      a provider with a sign-in form; everything it knows is in DIRECTORY
+    saml_idp.py serve DIRECTORY [--port PORT]    a provider with a sign-in form; everything it knows is in DIRECTORY
     saml_idp.py record FILE                      responses for the tests of services/sso, with the keys they need
 
 DIRECTORY holds `settings.json` (see `Settings`) and `sp/*.xml` (metadata of service providers), both read again at each

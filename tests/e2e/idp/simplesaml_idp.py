@@ -1,6 +1,6 @@
 """A second SAML identity provider for tests: SimpleSAMLphp, as Debian packages it.
 
-    simplesaml_idp.py serve DIRECTORY --port PORT
+    simplesaml_idp.py serve DIRECTORY [--port PORT]
     simplesaml_idp.py record FILE
 
 As `saml_idp.py`: DIRECTORY holds `settings.json` and `sp/*.xml`, read again at each request, and keys; the recorded
@@ -69,11 +69,15 @@ def serve(directory: Path, port: int) -> None:
     os.execve(command[0], command, environment)
 
 
-@contextmanager
-def running(directory: Path) -> Iterator[str]:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def running(directory: Path) -> Iterator[str]:
+    port = free_port()
     command, environment = prepare(directory, port)
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as server:
         try:
@@ -134,12 +138,12 @@ def main() -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     serving = verbs.add_parser("serve")
     serving.add_argument("directory", type=Path)
-    serving.add_argument("--port", type=int, required=True)
+    serving.add_argument("--port", type=int, default=0)
     recording = verbs.add_parser("record")
     recording.add_argument("file", type=Path)
     arguments = parser.parse_args()
     if arguments.verb == "serve":
-        serve(arguments.directory, arguments.port)
+        serve(arguments.directory, arguments.port or free_port())
     else:
         record(arguments.file)
 

@@ -8,6 +8,8 @@ mod fixture;
 #[cfg(test)]
 mod good;
 #[cfg(test)]
+mod live;
+#[cfg(test)]
 mod logout;
 #[cfg(test)]
 mod metadata;
