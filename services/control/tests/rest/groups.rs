@@ -23,7 +23,7 @@ impl World {
             .join(",");
         self.execute(&format!(
             "insert into identity_providers (id, tenant_id, kind, name, config)
-                 values ('{provider}', '{tenant}', 'oidc', '{provider}', '{{}}');
+                 values ('{provider}', '{tenant}', 'oidc', '{provider}', '{{\"kind\": \"oidc\", \"issuer\": \"https://idp.example\", \"client_id\": \"updraft\"}}');
              insert into identities (tenant_id, issuer, subject, provider_id, user_id, groups)
                  values ('{tenant}', 'https://idp.example', '{user}', '{provider}', '{user}', array[{groups}]::text[])
                  on conflict (tenant_id, issuer, subject) do update set groups = excluded.groups;"
