@@ -1,7 +1,7 @@
 //! Who may do what, and why; and the signed tokens that carry it. Pure: time and keys come in as parameters.
 //!
-//! Control decides with [`tenant_allows`] and [`cluster_role`]; the edge decides with the same functions over the
-//! [`Policy`] that control pushed to it, so the two can never disagree.
+//! Control decides with [`tenant_allows`] and [`effective_role`] (or its compiled form, [`CompiledRules`]); the edge reads
+//! what that came to, for everybody, in the [`Policy`] that control pushed to it. [`explain`] says why.
 
 mod api_token;
 mod credential;
