@@ -30,7 +30,7 @@
   // --- keys ---
 
   const go = (path) => { location.href = path; };
-  const places = { c: "/clusters", p: "/people", l: "/audit", a: "/account" };
+  const places = { c: "/clusters", p: "/people", t: "/tokens", l: "/audit", a: "/account" };
   let leader = 0;
   const typing = (target) => target.closest("input, select, textarea, [contenteditable]");
   const showKeys = () => {

@@ -7,16 +7,19 @@ use updraft_api::audit::{AuditActor, AuditEntry};
 use updraft_api::rest::{
     ClusterView, ConfigOptionView, EventView, NodeView, OperationView, Page, Person, ServiceView, Severity,
 };
+use updraft_api::tokens::SessionView;
 use updraft_authz::{Outcome, Tag, Target, Who};
 use updraft_model::{
     AgentPhase, AuditActorKind, AuditId, AuditOutcome, ClusterId, ClusterName, ClusterRole, ClusterSpec,
     DagSource, EventId, Failure, Generation, NodeId, NodeRole, OperationId, OperationKind, OperationState,
-    Phase, Power, RuleId, ServiceName, ServiceState, ServiceStatus, Step, StepState, TenantRole, UserId,
+    Phase, Power, RuleId, ServiceName, ServiceState, ServiceStatus, SessionId, Step, StepState, TenantRole,
+    UserId,
 };
 
 use crate::frame::{Frame, Here, Theme, Viewer};
 use crate::pages::access::Known;
 use crate::pages::overview::{Observed, OverviewPage};
+use crate::pages::sessions::Sessions;
 
 /// What the overview can look like.
 #[cfg(test)]
@@ -456,7 +459,11 @@ pub(crate) fn known() -> Known {
     });
     let mut why = [
         (Some(ClusterRole::Admin), Some(Through::Owner), None),
-        (Some(ClusterRole::User), Some(Through::Grant), Some(ClusterRole::User)),
+        (
+            Some(ClusterRole::User),
+            Some(Through::Grant),
+            Some(ClusterRole::User),
+        ),
         (Some(ClusterRole::Admin), by_rule, None),
     ]
     .into_iter();
@@ -487,23 +494,36 @@ pub(crate) fn rules() -> Vec<AccessRuleView> {
     });
     vec![
         rule(801, Who::Group("data-platform".into()), ClusterRole::Admin, prod),
-        rule(802, Who::Domain("example.com".into()), ClusterRole::User, Target::EveryCluster),
-        rule(803, Who::Everyone, ClusterRole::User, Target::Cluster(ClusterId(1))),
+        rule(
+            802,
+            Who::Domain("example.com".into()),
+            ClusterRole::User,
+            Target::EveryCluster,
+        ),
+        rule(
+            803,
+            Who::Everyone,
+            ClusterRole::User,
+            Target::Cluster(ClusterId(1)),
+        ),
     ]
 }
 
 /// Of somebody in the group of the first rule.
 pub(crate) fn explanation() -> AccessExplanation {
     let outcomes = [Outcome::Decides, Outcome::OtherPeople, Outcome::Holds];
-    let reasons = rules().into_iter().zip(outcomes).map(|(rule, outcome)| AccessReason {
-        through: Through::Rule {
-            id: rule.id,
-            who: rule.who,
-            target: rule.target,
-        },
-        role: rule.role,
-        outcome,
-    });
+    let reasons = rules()
+        .into_iter()
+        .zip(outcomes)
+        .map(|(rule, outcome)| AccessReason {
+            through: Through::Rule {
+                id: rule.id,
+                who: rule.who,
+                target: rule.target,
+            },
+            role: rule.role,
+            outcome,
+        });
     AccessExplanation {
         cluster: ClusterId(1),
         user: UserId(uuid(703)),
@@ -663,4 +683,23 @@ fn assert_ids_are_unique(html: &str) {
     {
         assert!(seen.insert(id), "id {id} is used twice: {html}");
     }
+}
+
+/// One's own, here and on another machine.
+pub(crate) fn sessions() -> Sessions {
+    let session = |number: u128, current, program: &str| SessionView {
+        id: SessionId(uuid(number)),
+        current,
+        address: Some("192.0.2.7".into()),
+        user_agent: Some(program.into()),
+        provider: None,
+        created_at: earlier(7200),
+        used_at: Some(earlier(60)),
+        expires_at: now() + TimeDelta::hours(10),
+    };
+    let listed = vec![
+        session(1, true, "Firefox/140.0"),
+        session(2, false, "updraft/0.1.0"),
+    ];
+    Sessions::new(listed, now())
 }

@@ -31,9 +31,10 @@ pub(crate) struct Viewer {
 pub(crate) enum Here {
     Clusters,
     People,
+    Tokens,
     Audit,
-    Account,
     Tenants,
+    Account,
     Elsewhere,
 }
 
@@ -61,10 +62,11 @@ impl Frame {
         let here = match self.here {
             Here::Clusters => "clusters",
             Here::People => "people",
+            Here::Tokens => "tokens",
             Here::Audit => "audit",
+            Here::Tenants => "tenants",
             Here::Account => "account",
             Here::Elsewhere => return false,
-            Here::Tenants => "tenants",
         };
         here == section
     }
@@ -79,10 +81,10 @@ impl From<&Me> for Viewer {
             email: me.email.clone(),
             tenant: me.tenant_name.clone(),
             owner: me.tenant_role == TenantRole::Owner,
-        }
-    }
             operator: me.operator,
             elsewhere: me.tenants > 1,
+        }
+    }
 }
 
 // === impl Theme ===

@@ -146,7 +146,7 @@ fn render(name: &str, frame: Frame, stranger: Frame) -> Option<askama::Result<St
         }
         "audit" => audit::AuditPage::new(frame, audit::Wanted::default(), &made_up::audit(), now).render(),
         "audit-empty" => audit::AuditPage::new(frame, audit::Wanted::default(), &[], now).render(),
-        "account" => account::AccountPage::new(frame, None, true).render(),
+        "account" => account::AccountPage::new(frame, None, true, crate::fixtures::sessions()).render(),
         "delete" => delete_cluster::DeleteClusterPage::new(frame, &cluster, None).render(),
         "not-found" => {
             let next = "It may have been deleted, or its role was taken back from you.";

@@ -12,8 +12,8 @@ use updraft_app::App;
 
 use crate::pages::{
     access, access_rules, account, activity, change_configuration, choices, cluster, clusters, configuration,
-    delete_cluster, device, handover, new_cluster, new_provider, nodes, operation, overview, people, provider,
-    sessions, sign_in, sign_out, sso, switch_tenant, tenants, through_provider, tokens,
+    delete_cluster, device, handover, new_cluster, new_provider, nodes, operation, overview, people,
+    provider, sessions, sign_in, sign_out, sso, switch_tenant, tenants, through_provider, tokens,
 };
 use crate::state::{Console, ConsoleConfig};
 use crate::{assets, audit, csrf, live, pages, refusal, shell};
@@ -70,6 +70,21 @@ fn rooms() -> Router<Console> {
         )
         .route("/account", get(account::show))
         .route("/account/password", post(account::change_password))
+        .merge(credentials())
+}
+
+fn credentials() -> Router<Console> {
+    Router::new()
+        .route("/account/sessions/end", post(sessions::end_others))
+        .route("/account/sessions/{session}/end", post(sessions::end))
+        .route("/device", get(device::show).post(device::decide))
+        .route("/tokens", get(tokens::show).post(tokens::make))
+        .route("/tokens/{token}/revoke", post(tokens::revoke))
+        .route("/service-accounts", post(tokens::make_account))
+        .route(
+            "/service-accounts/{user}/delete",
+            get(tokens::ask_delete_account).post(tokens::delete_account),
+        )
 }
 
 fn signing_in_elsewhere() -> Router<Console> {

@@ -12,6 +12,7 @@ use crate::error::Complaint;
 use crate::extract::{Asked, Sent};
 use crate::frame::{Frame, Here, Theme};
 use crate::local_path::LocalPath;
+use crate::pages::sessions::Sessions;
 use crate::refusal::{Answer, Refusal};
 use crate::session::{ClientAddress, Visit};
 use crate::shell::THEME_COOKIE;
@@ -23,16 +24,18 @@ pub(crate) struct AccountPage {
     pub(crate) frame: Frame,
     pub(crate) complaint: Option<Complaint>,
     pub(crate) changed: bool,
+    pub(crate) sessions: Sessions,
 }
 
 // === impl AccountPage ===
 
 impl AccountPage {
-    pub(crate) fn new(frame: Frame, complaint: Option<Complaint>, changed: bool) -> Self {
+    pub(crate) fn new(frame: Frame, complaint: Option<Complaint>, changed: bool, sessions: Sessions) -> Self {
         Self {
             frame: frame.on(Here::Account),
             complaint,
             changed,
+            sessions,
         }
     }
 }
@@ -56,8 +59,9 @@ pub(crate) struct ThemeChoice {
     return_to: String,
 }
 
-pub(crate) async fn show(visit: Visit, Asked(after): Asked<After>) -> Answer {
-    let page = AccountPage::new(visit.frame(), None, after.changed.is_some());
+pub(crate) async fn show(State(console): State<Console>, visit: Visit, Asked(after): Asked<After>) -> Answer {
+    let sessions = Sessions::of(&console, &visit).await?;
+    let page = AccountPage::new(visit.frame(), None, after.changed.is_some(), sessions);
     Ok(Html(page.render()?).into_response())
 }
 
@@ -75,7 +79,8 @@ pub(crate) async fn change_password(
     {
         Ok(()) => Ok(Redirect::to("/account?changed=password").into_response()),
         Err(failure) if failure.correctable() || failure.status() == axum::http::StatusCode::FORBIDDEN => {
-            let page = AccountPage::new(visit.frame(), Some(failure.complaint()), false);
+            let sessions = Sessions::of(&console, &visit).await?;
+            let page = AccountPage::new(visit.frame(), Some(failure.complaint()), false, sessions);
             Ok((failure.status(), Html(page.render()?)).into_response())
         }
         Err(failure) => Err(failure),
@@ -107,6 +112,7 @@ mod tests {
             fixtures::frame(),
             Some(Complaint::new("Wrong.", "Try again.")),
             false,
+            fixtures::sessions(),
         );
         let html = html.render().unwrap();
         fixtures::assert_accessible(&html);

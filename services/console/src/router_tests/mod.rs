@@ -6,6 +6,7 @@ mod pages;
 mod people;
 mod signing_in;
 mod tenants;
+mod tokens;
 
 use std::sync::Arc;
 

@@ -30,6 +30,8 @@ async fn every_page_is_accessible_small_and_strictly_policed() {
         "/people",
         "/audit",
         "/account",
+        "/tokens",
+        "/device",
         "/tenant",
         "/sign-out",
     ]
