@@ -63,7 +63,10 @@ class Web:
         if method not in ("GET", "HEAD"):
             sent["Origin"] = f"{parts.scheme}://{parts.netloc}"
         data = None
-        if body is not None:
+        if isinstance(body, str):
+            data = body.encode()
+            sent["Content-Type"] = "application/x-www-form-urlencoded"
+        elif body is not None:
             data = json.dumps(body).encode()
             sent["Content-Type"] = "application/json"
         connection = http.client.HTTPConnection(parts.netloc, timeout=limit)
