@@ -9,6 +9,17 @@ use updraft_model::{AuditActorKind, AuditId, AuditOutcome, TenantId};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+/// Whose log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditOf {
+    /// The caller's organisation's, for its owners.
+    #[default]
+    Tenant,
+    /// What is nobody's in particular, for operators: sign-ins with unknown addresses, credentials that were never given.
+    Installation,
+}
+
 /// Who tried what, from where, and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AuditEntry {

@@ -67,3 +67,21 @@ pub enum DeviceError {
     InvalidRequest,
     UnsupportedGrantType,
 }
+
+// === impl DeviceError ===
+
+impl DeviceError {
+    /// As RFC 8628, section 3.5, and RFC 6749, section 5.2, write it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::AuthorizationPending => "authorization_pending",
+            Self::SlowDown => "slow_down",
+            Self::AccessDenied => "access_denied",
+            Self::ExpiredToken => "expired_token",
+            Self::InvalidGrant => "invalid_grant",
+            Self::InvalidRequest => "invalid_request",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+        }
+    }
+}

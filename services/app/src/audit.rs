@@ -37,6 +37,8 @@ pub(crate) use request::{origin, recognise, recognise_provider};
 pub struct Attempt {
     action: &'static str,
     target: Option<Target>,
+    /// Whether it is what the request is about.
+    asked: bool,
 }
 
 /// What something is done to: `cluster:7`, and how it is called now.
@@ -58,9 +60,21 @@ pub struct By {
 
 /// Begins a use case that changes something or signs somebody in: `cluster.start`, `sign_in.password`.
 pub fn attempt(action: &'static str) -> Attempt {
-    let attempt = Attempt { action, target: None };
-    request::note(|known| known.attempt = Some(attempt.clone()));
-    attempt
+    Attempt {
+        action,
+        target: None,
+        asked: true,
+    }
+    .noted()
+}
+
+/// Begins something that is done along with what was asked for: a refusal still goes by the name of the latter.
+pub fn besides(action: &'static str) -> Attempt {
+    Attempt {
+        action,
+        target: None,
+        asked: false,
+    }
 }
 
 // === impl Attempt ===
@@ -68,12 +82,18 @@ pub fn attempt(action: &'static str) -> Attempt {
 impl Attempt {
     /// On what; known once it was looked up or made.
     pub fn on(self, target: Target) -> Self {
-        let attempt = Self {
+        Self {
             target: Some(target),
             ..self
-        };
-        request::note(|known| known.attempt = Some(attempt.clone()));
-        attempt
+        }
+        .noted()
+    }
+
+    fn noted(self) -> Self {
+        if self.asked {
+            request::note(|known| known.attempt = Some(self.clone()));
+        }
+        self
     }
 
     /// By somebody who still has to prove it; a refusal is shown to the tenant of the account they claim.

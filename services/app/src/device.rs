@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, Duration, Utc};
 use updraft_api::device::{DeviceAuthorized, DeviceError, DeviceToken};
-use updraft_authz::Actor;
+use updraft_authz::{Actor, Credential};
 use updraft_model::SessionId;
 use updraft_sso::{SessionToken, random_bits, random_code, sha256};
 use updraft_store::device_authorizations::{self, DeviceState, NewDevice, Poll, WaitingDevice};
@@ -16,6 +16,7 @@ use updraft_store::{StoreError, sessions};
 use uuid::Uuid;
 
 use crate::audit::{Change, Target, attempt};
+use crate::authenticate::actor_again;
 use crate::error::{AppError, Resource};
 use crate::{App, access};
 
@@ -118,6 +119,7 @@ impl App {
         from: IpAddr,
         user_agent: Option<&str>,
     ) -> Result<Result<DeviceToken, DeviceError>, AppError> {
+        let attempt = attempt("sign_in.device");
         let (now, hash) = (self.now(), sha256(device_code.as_bytes()));
         let mut tx = self.store().begin().await?;
         let Some(poll) = device_authorizations::poll(&mut tx, &hash, now).await? else {
@@ -140,6 +142,10 @@ impl App {
         };
         let address = from.to_string();
         sessions::set_origin(&mut tx, id, Some(&address), user_agent).await?;
+        let by = actor_again(&mut tx, Credential::Session(id), now).await?;
+        attempt
+            .done(&mut tx, &by.ok_or(AppError::NotSignedIn)?, Change::none())
+            .await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(Ok(DeviceToken {
             access_token: token.expose().to_owned(),

@@ -4,7 +4,7 @@ use serde_json::json;
 use updraft_api::rest::Accepted;
 use updraft_authz::{Actor, ClusterAction};
 use updraft_model::{ClusterId, OperationKind, Power};
-use updraft_store::{clusters, operations};
+use updraft_store::{StoreError, clusters, operations};
 
 use crate::audit::{self, attempt};
 use crate::changes::{Change, Written};
@@ -56,6 +56,11 @@ impl App {
         let attempt = attempt(ask.name());
         let mut change = self.begin_change(actor, id, ask.action(), attempt).await?;
         if let Some(accepted) = self.under_way(&mut change, actor, ask).await? {
+            change
+                .attempt
+                .done(&mut change.tx, actor, audit::Change::none())
+                .await?;
+            change.tx.commit().await.map_err(StoreError::from)?;
             return Ok(accepted);
         }
         ask.check(change.cluster.power)?;

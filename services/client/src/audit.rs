@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use futures::{Stream, TryStreamExt as _};
-use updraft_api::audit::AuditEntry;
+use updraft_api::audit::{AuditEntry, AuditOf};
 use updraft_api::rest::Page;
 use updraft_model::AuditOutcome;
 
@@ -15,6 +15,8 @@ const PAGE: usize = 200;
 /// Which lines; what is absent does not matter.
 #[derive(Clone, Debug, Default)]
 pub struct AuditFilter {
+    /// Whose log.
+    pub of: AuditOf,
     /// An actor's id, or their whole name.
     pub actor: Option<String>,
     /// How the action begins.
@@ -64,7 +66,9 @@ impl Client {
 impl AuditFilter {
     fn on(&self, call: Call) -> Call {
         let time = |time: DateTime<Utc>| time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
-        call.query("actor", self.actor.clone())
+        let installation = (self.of == AuditOf::Installation).then_some("installation");
+        call.query("of", installation)
+            .query("actor", self.actor.clone())
             .query("action", self.action.clone())
             .query("outcome", self.outcome.map(AuditOutcome::as_str))
             .query("target", self.target.clone())

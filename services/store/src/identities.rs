@@ -144,6 +144,25 @@ pub async fn describe_user(
     Ok(())
 }
 
+/// The groups the provider last said that the person is in; none when it has said nothing yet.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn groups(
+    connection: &mut PgConnection,
+    name: &IdentityName,
+) -> Result<Option<Vec<String>>, StoreError> {
+    let groups = sqlx::query_scalar!(
+        "select groups from identities where tenant_id = $1 and issuer = $2 and subject = $3",
+        name.tenant.0,
+        name.issuer,
+        name.subject,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(groups)
+}
+
 /// Writes what the provider says. An identity that is there keeps its person.
 ///
 /// # Errors

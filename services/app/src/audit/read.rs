@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 
 use futures::stream::{BoxStream, StreamExt as _, unfold};
-use updraft_api::audit::{AuditActor, AuditEntry};
+use updraft_api::audit::{AuditActor, AuditEntry, AuditOf};
 use updraft_api::rest::Page;
 use updraft_authz::{Actor, TenantAction};
-use updraft_model::AuditId;
+use updraft_model::{AuditId, TenantId};
+use updraft_store::PgConnection;
 use updraft_store::audit_log::{self, Line};
 
 use crate::authenticate::actor_again;
@@ -24,6 +25,7 @@ const AT_ONCE: i64 = 500;
 struct Reader {
     app: App,
     actor: Actor,
+    of: AuditOf,
     filter: AuditFilter,
     after: AuditId,
     ready: VecDeque<Line>,
@@ -31,33 +33,39 @@ struct Reader {
 }
 
 impl App {
-    /// The tenant's lines, newest first.
+    /// The log's lines, newest first.
     ///
     /// # Errors
-    /// [`AppError::Forbidden`]; [`AppError::Invalid`] on `cursor` or `limit`.
+    /// [`AppError::Forbidden`], [`AppError::Tenancy`]; [`AppError::Invalid`] on `cursor` or `limit`.
     pub async fn list_audit(
         &self,
         actor: &Actor,
+        of: AuditOf,
         filter: &AuditFilter,
         request: PageRequest,
     ) -> Result<Page<AuditEntry>, AppError> {
-        access::tenant(actor, TenantAction::ReadAuditLog)?;
         let (limit, before) = (request.limit()?, request.position::<AuditId>()?);
         let mut connection = self.store().connection().await?;
-        let tenant = Some(actor.tenant);
+        let tenant = whose(&mut connection, actor, of).await?;
         let lines = audit_log::list_before(&mut connection, tenant, filter, before, limit + 1).await?;
         Ok(page(lines, limit, |line| line.id.to_string(), entry))
     }
 
-    /// All of the tenant's lines, oldest first. The right to read them is looked at again with each batch.
+    /// All of the log's lines, oldest first. The right to read them is looked at again with each batch.
     ///
     /// # Errors
-    /// [`AppError::Forbidden`].
-    pub fn export_audit(&self, actor: &Actor, filter: AuditFilter) -> Result<AuditLines, AppError> {
-        access::tenant(actor, TenantAction::ReadAuditLog)?;
+    /// [`AppError::Forbidden`], [`AppError::Tenancy`].
+    pub async fn export_audit(
+        &self,
+        actor: &Actor,
+        of: AuditOf,
+        filter: AuditFilter,
+    ) -> Result<AuditLines, AppError> {
+        whose(&mut *self.store().connection().await?, actor, of).await?;
         let reader = Reader {
             app: self.clone(),
             actor: actor.clone(),
+            of,
             filter,
             after: AuditId(0),
             ready: VecDeque::new(),
@@ -89,13 +97,30 @@ impl Reader {
         let actor = actor_again(&mut connection, self.actor.credential, self.app.now())
             .await?
             .ok_or(AppError::NotSignedIn)?;
-        access::tenant(&actor, TenantAction::ReadAuditLog)?;
-        let tenant = Some(self.actor.tenant);
+        let tenant = whose(&mut connection, &actor, self.of).await?;
         let lines = audit_log::list_after(&mut connection, tenant, &self.filter, self.after, AT_ONCE).await?;
         self.over = lines.is_empty();
         self.after = lines.last().map_or(self.after, |line| line.id);
         self.ready = lines.into();
         Ok(())
+    }
+}
+
+/// The tenant whose lines these are, none for those of nobody in particular; refused unless the actor may read them.
+async fn whose(
+    connection: &mut PgConnection,
+    actor: &Actor,
+    of: AuditOf,
+) -> Result<Option<TenantId>, AppError> {
+    match of {
+        AuditOf::Tenant => {
+            access::tenant(actor, TenantAction::ReadAuditLog)?;
+            Ok(Some(actor.tenant))
+        }
+        AuditOf::Installation => {
+            access::operator(connection, actor, "read the installation's audit log").await?;
+            Ok(None)
+        }
     }
 }
 

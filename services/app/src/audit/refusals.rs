@@ -95,7 +95,7 @@ fn refused(origin: Origin, known: Known, refusal: Refusal) -> (Entry, Option<Str
         .by
         .unwrap_or_else(|| By::nobody(claimed.as_deref().unwrap_or_default()));
     let (action, target) = match known.attempt {
-        Some(Attempt { action, target }) => (action.to_owned(), target.or(refusal.target)),
+        Some(Attempt { action, target, .. }) => (action.to_owned(), target.or(refusal.target)),
         None => (refusal.action, refusal.target),
     };
     let entry = Entry {

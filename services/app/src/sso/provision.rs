@@ -17,7 +17,7 @@ use updraft_store::{PgConnection, domains, people, ways_in};
 use uuid::Uuid;
 
 use super::SsoError;
-use crate::audit::{Change, attempt};
+use crate::audit::{By, Change, Target, attempt, besides};
 use crate::{App, AppError};
 
 /// Longest name and address that are kept.
@@ -101,7 +101,11 @@ impl App {
         let user = match known {
             Some(KnownPerson { disabled: true, .. }) => return Err(switched_off().into()),
             Some(known) => known.user,
-            None => add(tx, provider.tenant, vouched).await?,
+            None => {
+                let user = add(tx, provider.tenant, vouched).await?;
+                provisioned(tx, provider, user, vouched).await?;
+                user
+            }
         };
         let (email, called) = (address(vouched), display_name(vouched));
         identities::describe_user(tx, provider.tenant, user, &email, &called).await?;
@@ -129,8 +133,45 @@ impl App {
                 .as_ref()
                 .map(|_| self.now() + self.refresh_interval()),
         };
-        Ok(identities::put(tx, &self.config().master_key, name, user, &said).await?)
+        let before = identities::groups(tx, name).await?.unwrap_or_default();
+        identities::put(tx, &self.config().master_key, name, user, &said).await?;
+        if before != vouched.groups {
+            let groups = |groups: &[String]| json!({"groups": groups});
+            besides("person.groups")
+                .on(Target::person(user, &address(vouched)))
+                .done(
+                    tx,
+                    by(provider),
+                    Change::between(groups(&before), groups(&vouched.groups)),
+                )
+                .await?;
+        }
+        Ok(())
     }
+}
+
+fn by(provider: &ProviderRecord) -> By {
+    By::provider(provider.tenant, provider.id, &provider.name)
+}
+
+/// A person came with their first sign-in.
+async fn provisioned(
+    tx: &mut PgConnection,
+    provider: &ProviderRecord,
+    user: UserId,
+    vouched: &VouchedIdentity,
+) -> Result<(), AppError> {
+    let email = address(vouched);
+    let made = json!({
+        "email": email,
+        "name": display_name(vouched),
+        "issuer": vouched.issuer,
+        "subject": vouched.subject,
+    });
+    besides("person.provision")
+        .on(Target::person(user, &email))
+        .done(tx, by(provider), Change::made(made))
+        .await
 }
 
 /// Who has just signed in.

@@ -1,13 +1,13 @@
 //! "Test this connection", and what depends on it: only what passed its test signs people in.
 
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Value, json};
 use updraft_api::sign_in::{IdentityProviderView, ProviderCheck, ProviderCheckOutcome, ProviderTest};
 use updraft_authz::{Actor, TenantAction};
 use updraft_model::{ProviderConfig, ProviderId};
 use updraft_sso::{Check, CheckOutcome, Refusal, VouchedIdentity};
 use updraft_store::identity_providers::{self, ProviderRecord};
-use updraft_store::{StoreError, provider_sessions, ways_in};
+use updraft_store::{PgConnection, StoreError, provider_sessions, ways_in};
 
 use super::providers::{find, target};
 use super::{SsoError, lockout};
@@ -27,6 +27,7 @@ impl App {
         actor: &Actor,
         provider: ProviderId,
     ) -> Result<IdentityProviderView, AppError> {
+        let attempt = attempt("identity_provider.test");
         access::tenant(actor, TenantAction::ManagePeople)?;
         let ready = {
             let mut connection = self.store().connection().await?;
@@ -35,7 +36,14 @@ impl App {
         };
         let checks = self.check_with(&ready.record, &ready.speaks, self.now()).await?;
         let test = self.test_of(ready.record.version, checks, false);
-        self.keep_test(&ready.record, &test).await?;
+        let mut tx = self.store().begin().await?;
+        keep_test(&mut tx, &ready.record, &test).await?;
+        let change = Change::made(json!({"passed": test.passed, "version": test.version}));
+        attempt
+            .on(target(&ready.record))
+            .done(&mut tx, actor, change)
+            .await?;
+        tx.commit().await.map_err(StoreError::from)?;
         self.show_identity_provider(actor, provider).await
     }
 
@@ -132,14 +140,8 @@ impl App {
     ) -> Result<(), AppError> {
         let checks = if checks.is_empty() { said(identity) } else { checks };
         let test = self.test_of(record.version, checks, identity.is_ok());
-        self.keep_test(record, &test).await
-    }
-
-    async fn keep_test(&self, record: &ProviderRecord, test: &ProviderTest) -> Result<(), AppError> {
         let mut connection = self.store().connection().await?;
-        let (tenant, id) = (record.tenant, record.id);
-        identity_providers::record_test(&mut connection, tenant, id, record.version, &written(test)?).await?;
-        Ok(())
+        keep_test(&mut connection, record, &test).await
     }
 
     fn test_of(&self, version: i64, checks: Vec<Check>, signed_in: bool) -> ProviderTest {
@@ -189,6 +191,16 @@ fn shown(check: Check) -> ProviderCheck {
         },
         text: check.text,
     }
+}
+
+async fn keep_test(
+    connection: &mut PgConnection,
+    record: &ProviderRecord,
+    test: &ProviderTest,
+) -> Result<(), AppError> {
+    let (tenant, id) = (record.tenant, record.id);
+    identity_providers::record_test(connection, tenant, id, record.version, &written(test)?).await?;
+    Ok(())
 }
 
 fn written(test: &ProviderTest) -> Result<Value, AppError> {

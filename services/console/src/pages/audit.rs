@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse};
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use serde::Deserialize;
-use updraft_api::audit::AuditEntry;
+use updraft_api::audit::{AuditEntry, AuditOf};
 use updraft_app::PageRequest;
 use updraft_app::audit::AuditFilter;
 use updraft_model::{AuditActorKind, AuditOutcome};
@@ -32,6 +32,9 @@ pub(crate) struct AuditPage {
     pub(crate) older: Option<String>,
     pub(crate) export: String,
     pub(crate) filtered: bool,
+    /// Whether the viewer runs the installation, and sees what is nobody's.
+    pub(crate) operator: bool,
+    pub(crate) installation: bool,
     pub(crate) outcomes: [&'static str; 3],
 }
 
@@ -60,6 +63,8 @@ pub(crate) struct Wanted {
     /// Whole days, both included.
     since: String,
     until: String,
+    /// `installation` for what is nobody's in particular.
+    of: String,
     cursor: Option<String>,
 }
 
@@ -85,7 +90,9 @@ impl AuditPage {
             complaint: None,
             rows: lines.iter().map(|line| Row::new(line, now)).collect(),
             older: None,
-            filtered: !export.is_empty(),
+            filtered: asked.is_filtered(),
+            operator: false,
+            installation: asked.of() == AuditOf::Installation,
             export,
             asked,
             outcomes: AuditOutcome::ALL.map(AuditOutcome::as_str),
@@ -96,6 +103,21 @@ impl AuditPage {
 // === impl Wanted ===
 
 impl Wanted {
+    fn of(&self) -> AuditOf {
+        match self.of.as_str() {
+            "installation" => AuditOf::Installation,
+            _ => AuditOf::Tenant,
+        }
+    }
+
+    fn is_filtered(&self) -> bool {
+        let all = Self {
+            of: self.of.clone(),
+            ..Self::default()
+        };
+        self.query(true) != all.query(true)
+    }
+
     /// None: a date is none.
     fn filter(&self) -> Option<AuditFilter> {
         let text = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
@@ -117,6 +139,7 @@ impl Wanted {
     fn query(&self, for_rest: bool) -> String {
         let mut query = Serializer::new(String::new());
         for (name, value) in [
+            ("of", &self.of),
             ("actor", &self.actor),
             ("action", &self.action),
             ("outcome", &self.outcome),
@@ -242,10 +265,14 @@ pub(crate) async fn show(
         cursor: asked.cursor.clone(),
         limit: None,
     };
-    let lines = console.app.list_audit(&visit.actor, &filter, request).await?;
+    let lines = console
+        .app
+        .list_audit(&visit.actor, asked.of(), &filter, request)
+        .await?;
     let older = lines.next.map(|cursor| asked.page(&cursor));
     let page = AuditPage {
         older,
+        operator: visit.me.operator,
         ..AuditPage::new(visit.frame(), asked, &lines.items, Utc::now())
     };
     Ok(Html(page.render()?).into_response())

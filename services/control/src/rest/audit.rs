@@ -12,6 +12,7 @@ use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use updraft_api::Problem;
+use updraft_api::device::DeviceError;
 use updraft_app::audit::{self, Origin, Refusal, Target};
 use updraft_model::AuditOutcome;
 use utoipa::openapi::OpenApi;
@@ -35,7 +36,9 @@ pub(crate) async fn audited(State(state): State<RestState>, request: Request, ne
     let work = next.run(request);
     state
         .app
-        .audited(origin, work, |response, attempted| asked.refusal(response, attempted))
+        .audited(origin, work, |response, attempted| {
+            asked.refusal(response, attempted)
+        })
         .await
 }
 
@@ -58,11 +61,25 @@ pub(crate) fn actions(document: &OpenApi) -> Actions {
     Arc::new(operations.flatten().chain(crate::scim::actions()).collect())
 }
 
+/// Operations that are called otherwise.
+const CALLED: [(&str, &str); 9] = [
+    ("sign_in", "sign_in.password"),
+    ("sign_out", "sign_out"),
+    ("switch_tenant", "sign_in.switch_tenant"),
+    ("authorize_device", "sign_in.device"),
+    ("poll_device", "sign_in.device"),
+    ("revoke_sessions", "session.revoke_all"),
+    ("check_domain", "domain.prove"),
+    ("list_audit", "audit.list"),
+    ("export_audit", "audit.export"),
+];
+
 fn action(operation: &str) -> String {
-    match (operation, operation.split_once('_')) {
-        ("sign_in", _) => "sign_in.password".to_owned(),
-        ("sign_out", _) | (_, None) => operation.to_owned(),
-        (_, Some((verb, what))) => format!("{what}.{verb}"),
+    let called = CALLED.iter().find(|(name, _)| *name == operation);
+    match (called, operation.split_once('_')) {
+        (Some((_, called)), _) => (*called).to_owned(),
+        (None, Some((verb, what))) => format!("{what}.{verb}"),
+        (None, None) => operation.to_owned(),
     }
 }
 
@@ -104,14 +121,24 @@ impl Asked {
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::TOO_MANY_REQUESTS => true,
             _ => false,
         };
-        let problem = response.extensions().get::<Problem>();
         (self.changes || attempted || telling).then_some(())?;
         Some(Refusal {
             outcome,
-            reason: Some(problem.map_or_else(|| status.as_u16().to_string(), |p| audit::word(p).to_owned())),
-            action: self.action?,
+            reason: Some(reason(response)?),
+            action: self.action.or_else(|| attempted.then(String::new))?,
             target: Some(Target::new("path", self.path, None)),
         })
+    }
+}
+
+/// None: it was no refusal, whatever its status says.
+fn reason(response: &Response) -> Option<String> {
+    let extensions = response.extensions();
+    match (extensions.get::<Problem>(), extensions.get::<DeviceError>()) {
+        (Some(problem), _) => Some(audit::word(problem).to_owned()),
+        (None, Some(DeviceError::AuthorizationPending | DeviceError::SlowDown)) => None,
+        (None, Some(error)) => Some(error.word().to_owned()),
+        (None, None) => Some(response.status().as_u16().to_string()),
     }
 }
 

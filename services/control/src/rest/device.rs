@@ -11,5 +11,8 @@ pub(crate) fn device_refused(error: DeviceError, description: &str) -> Response 
         error,
         error_description: description.to_owned(),
     };
-    (StatusCode::BAD_REQUEST, Json(refused)).into_response()
+    let mut response = (StatusCode::BAD_REQUEST, Json(refused)).into_response();
+    // For the audit log.
+    response.extensions_mut().insert(error);
+    response
 }

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Deserialize;
-use updraft_api::audit::AuditEntry;
+use updraft_api::audit::{AuditEntry, AuditOf};
 use updraft_app::App;
 use updraft_app::audit::AuditFilter;
 use updraft_model::AuditOutcome;
@@ -19,6 +19,8 @@ use crate::rest::{ApiQuery, ApiResult, Caller};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Query {
+    /// `installation`: what is nobody's in particular, for operators.
+    of: Option<AuditOf>,
     /// An actor's id, or their whole name.
     actor: Option<String>,
     /// How the action begins: `cluster.` for all that is done to clusters.
@@ -42,6 +44,7 @@ pub(super) async fn export_audit(
     Caller(actor): Caller,
     ApiQuery(query): ApiQuery<Query>,
 ) -> ApiResult<Response> {
+    let of = query.of.unwrap_or_default();
     let filter = AuditFilter {
         actor: query.actor,
         action: query.action,
@@ -50,16 +53,21 @@ pub(super) async fn export_audit(
         since: query.since,
         until: query.until,
     };
-    let lines = app.export_audit(&actor, filter)?;
+    let lines = app.export_audit(&actor, of, filter).await?;
     // Many lines a chunk: a chunk each would cost more than the lines.
-    let chunks = lines.map_err(std::io::Error::other).map(|line| line.and_then(|line| text(&line)));
+    let chunks = lines
+        .map_err(std::io::Error::other)
+        .map(|line| line.and_then(|line| text(&line)));
     let chunks = chunks.ready_chunks(100).map(|lines| {
         let lines: Result<Vec<_>, _> = lines.into_iter().collect();
         lines.map(|lines| Bytes::from(lines.concat()))
     });
     let mut response = Body::from_stream(chunks).into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/x-ndjson"),
+    );
     let name = HeaderValue::from_static("attachment; filename=\"audit.ndjson\"");
     headers.insert(header::CONTENT_DISPOSITION, name);
     Ok(response)

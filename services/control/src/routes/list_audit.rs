@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use updraft_api::audit::AuditEntry;
+use updraft_api::audit::{AuditEntry, AuditOf};
 use updraft_api::rest::Page;
 use updraft_app::audit::AuditFilter;
 use updraft_app::{App, PageRequest};
@@ -17,6 +17,8 @@ use crate::rest::{ApiQuery, ApiResult, Caller};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Query {
+    /// `installation`: what is nobody's in particular, for operators.
+    of: Option<AuditOf>,
     /// An actor's id, or their whole name.
     actor: Option<String>,
     /// How the action begins: `cluster.` for all that is done to clusters.
@@ -49,6 +51,7 @@ pub(super) async fn list_audit(
         cursor: query.cursor,
         limit: query.limit,
     };
+    let of = query.of.unwrap_or_default();
     let filter = AuditFilter {
         actor: query.actor,
         action: query.action,
@@ -57,5 +60,5 @@ pub(super) async fn list_audit(
         since: query.since,
         until: query.until,
     };
-    Ok(Json(app.list_audit(&actor, &filter, page).await?))
+    Ok(Json(app.list_audit(&actor, of, &filter, page).await?))
 }

@@ -94,7 +94,7 @@ fn rule(operation: &str) -> Option<Rule> {
         "remove_grant" => Rule::SignedIn(admins(204)),
         // A stranger makes a cluster, lists and adds people, in their own tenant.
         "create_cluster" => Rule::SignedIn(owners(202)),
-        "list_people" | "list_access_rules" => Rule::SignedIn(owners(200)),
+        "list_people" | "list_audit" | "export_audit" | "list_access_rules" => Rule::SignedIn(owners(200)),
         "list_tenants" | "show_tenant" | "update_tenant" => Rule::Operators(200),
         "create_tenant" => Rule::Operators(201),
         "delete_tenant" => Rule::Operators(204),
@@ -171,7 +171,7 @@ pub(crate) enum Caller {
     Operator,
 }
 
-pub(crate) const CALLERS: [Caller; 23] = [
+const CALLERS: [Caller; 23] = [
     Caller::Nobody,
     Caller::Stranger,
     Caller::Ungranted,
@@ -376,14 +376,15 @@ pub(crate) async fn row(world: &World, home: TenantId, away: TenantId) -> Row {
 }
 
 /// What the operations around signing in are about; whatever earlier rows left is taken away.
-async fn with_sign_in_setup(world: &World, row: Row, path: &str) -> Row {
+pub(crate) async fn with_sign_in_setup(world: &World, row: Row, path: &str) -> Row {
     if !path.contains("/identity-providers") && !path.contains("/domains") {
         return row;
     }
     for tenant in [row.owner.tenant, row.stranger.tenant] {
         identity_providers::clear(world, tenant).await;
     }
-    let body = json!({"name": "Acme", "config": {"kind": "oidc", "issuer": "https://127.0.0.1", "client_id": "a"}});
+    let body =
+        json!({"name": "Acme", "config": {"kind": "oidc", "issuer": "https://127.0.0.1", "client_id": "a"}});
     let provider = identity_providers::tested_provider(world, &row.owner, body).await;
     let claim = json!({"domain": DOMAIN});
     let domain = world.post(&row.owner, "/domains", claim).await.must_be(201);

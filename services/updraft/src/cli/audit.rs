@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Write as _};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use clap::{Args, Subcommand};
 use futures::TryStreamExt as _;
-use updraft_api::audit::AuditEntry;
+use updraft_api::audit::{AuditEntry, AuditOf};
 use updraft_client::{AuditFilter, Client};
 use updraft_model::AuditOutcome;
 
@@ -53,6 +53,9 @@ pub(crate) struct FilterArgs {
     /// What came of it: done, refused or failed
     #[arg(long, value_name = "WORD", value_parser = outcome)]
     outcome: Option<AuditOutcome>,
+    /// What is nobody's in particular: sign-ins with unknown addresses and the like. For operators
+    #[arg(long)]
+    installation: bool,
 }
 
 // === impl AuditCommand ===
@@ -70,6 +73,11 @@ impl AuditCommand {
 impl From<FilterArgs> for AuditFilter {
     fn from(args: FilterArgs) -> Self {
         Self {
+            of: if args.installation {
+                AuditOf::Installation
+            } else {
+                AuditOf::Tenant
+            },
             actor: args.actor,
             action: args.action,
             outcome: args.outcome,
