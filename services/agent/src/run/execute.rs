@@ -42,7 +42,7 @@ impl Node {
         service.env.insert(MARK.to_owned(), self.mark(name));
         let parent = match &self.parent {
             ParentState::Ready(parent) => Some(parent.clone()),
-            ParentState::Absent | ParentState::Starting | ParentState::Failed => None,
+            ParentState::Absent | ParentState::Starting { .. } | ParentState::Failed => None,
         };
         let launch = Launch {
             service: service.clone(),

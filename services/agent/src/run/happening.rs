@@ -15,9 +15,9 @@ pub(super) enum Happening {
     Assigned(Box<Assignment>),
     /// The environment's directory is there.
     EnvironmentFound,
-    /// It answers; or why services are started without it.
-    ParentReady(Result<Parent, String>),
-    ParentEnded,
+    /// It answers; or why services are started without it. Of the attempt with this number.
+    ParentReady(u64, Result<Parent, String>),
+    ParentEnded(u64),
     Launched(ServiceName, Result<Launched>),
     /// `Ended` is unknown for this agent's own children: they are asked when they are reaped.
     Ended(ServiceName, ProcessId, Ended),

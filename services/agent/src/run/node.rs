@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use updraft_api::agent::{Assignment, DagDelivery, NodePower, Report};
 use updraft_api::rest::Severity;
 use updraft_model::{AgentPhase, NodeId, ServiceName};
@@ -37,6 +37,8 @@ pub(super) struct Node {
     pub(super) slots: BTreeMap<ServiceName, Slot>,
     pub(super) readiness: Readiness,
     pub(super) parent: ParentState,
+    /// Counts the parents that were asked for: what is heard of earlier ones is no longer news.
+    pub(super) parent_attempt: u64,
     pub(super) membership: Option<Membership>,
     pub(super) outbox: Outbox,
     pub(super) delivery: watch::Sender<Option<DagDelivery>>,
@@ -56,7 +58,10 @@ pub(super) struct Node {
 pub(super) enum ParentState {
     /// No service asks for it, or the node is stopped.
     Absent,
-    Starting,
+    /// Dropped, it ends the wait.
+    Starting {
+        _wait: oneshot::Sender<()>,
+    },
     Ready(Parent),
     /// Services are started as plain processes.
     Failed,
@@ -108,6 +113,7 @@ impl Node {
             slots: BTreeMap::new(),
             readiness: Readiness::default(),
             parent: ParentState::Absent,
+            parent_attempt: 0,
             membership: None,
             outbox,
             delivery,
@@ -164,8 +170,8 @@ impl Node {
         match happening {
             Happening::Assigned(assignment) => self.take(*assignment),
             Happening::EnvironmentFound => self.readiness.environment = true,
-            Happening::ParentReady(ready) => self.parent_ready(ready),
-            Happening::ParentEnded => self.parent_ended(),
+            Happening::ParentReady(attempt, ready) => self.parent_ready(attempt, ready),
+            Happening::ParentEnded(attempt) => self.parent_ended(attempt),
             Happening::Launched(name, launched) => self.launched(name, launched, now),
             Happening::Ended(name, process, ended) => self.ended(name, process, ended, now),
             Happening::Checked(name, process, outcome) => self.checked(name, process, &outcome, now),

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
+use tokio::sync::oneshot;
 use updraft_api::agent::{Assignment, NodePower};
 use updraft_api::rest::Severity;
 
 use super::happening::Happening;
 use super::node::{Node, ParentState};
 use crate::error::Result;
-use crate::supervise::{Membership, Parent, ParentName, Slot, write_files};
+use crate::supervise::{Membership, Parent, ParentName, Slot, bring_parent_up, write_files};
 
 const LOOK_FOR_ENVIRONMENT: Duration = Duration::from_millis(50);
 
@@ -84,29 +85,30 @@ impl Node {
             return;
         }
         let (environment, wanted) = (assignment.environment_dir.clone(), assignment.parent.clone());
-        self.parent = ParentState::Starting;
+        let (wait, no_longer) = oneshot::channel();
+        self.parent = ParentState::Starting { _wait: wait };
+        self.parent_attempt += 1;
         self.readiness.parent = false;
         self.since.parent_started = Some(Utc::now());
         self.since.parent_ready = None;
-        let (shared, tell) = (Arc::clone(&self.shared), self.tell.clone());
+        let (shared, tell, attempt) = (Arc::clone(&self.shared), self.tell.clone(), self.parent_attempt);
         tokio::spawn(async move {
-            let found =
-                tokio::task::spawn_blocking(move || Parent::ensure(&shared, &environment, &wanted)).await;
-            let ready = match found {
-                Ok(Ok(parent)) => parent.ready().await.map(|()| parent),
-                Ok(Err(error)) => Err(error.chain()),
-                Err(error) => Err(error.to_string()),
+            let Some(ready) = bring_parent_up(shared, environment, wanted, no_longer).await else {
+                return;
             };
             let watched = ready.as_ref().ok().cloned();
-            let _ = tell.send(Happening::ParentReady(ready));
+            let _ = tell.send(Happening::ParentReady(attempt, ready));
             if let Some(parent) = watched {
                 parent.ended().await;
-                let _ = tell.send(Happening::ParentEnded);
+                let _ = tell.send(Happening::ParentEnded(attempt));
             }
         });
     }
 
-    pub(super) fn parent_ready(&mut self, ready: Result<Parent, String>) {
+    pub(super) fn parent_ready(&mut self, attempt: u64, ready: Result<Parent, String>) {
+        if attempt != self.parent_attempt || !matches!(self.parent, ParentState::Starting { .. }) {
+            return;
+        }
         self.readiness.parent = true;
         match ready {
             Ok(parent) => {
@@ -122,8 +124,8 @@ impl Node {
     }
 
     /// Another is started only when a service needs it: what this one forked goes on.
-    pub(super) fn parent_ended(&mut self) {
-        if matches!(self.parent, ParentState::Ready(_)) {
+    pub(super) fn parent_ended(&mut self, attempt: u64) {
+        if attempt == self.parent_attempt && matches!(self.parent, ParentState::Ready(_)) {
             self.parent = ParentState::Absent;
             self.readiness.parent = false;
         }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
+use tokio::sync::oneshot;
 
 use updraft_api::agent::ParentAssignment;
 
@@ -249,6 +251,42 @@ impl Membership {
             None => Ok(()),
         }
     }
+}
+
+/// The parent of this environment, once it answers, or why there is none; `None` when it is no longer wanted.
+///
+/// As long as it is waited for, that counts as a membership of its own. So a node that is given another environment
+/// meanwhile does not end a parent while somebody waits for it, nor does it leave one behind that nobody uses.
+pub(crate) async fn bring_parent_up(
+    shared: Arc<Place>,
+    environment_dir: String,
+    wanted: ParentAssignment,
+    no_longer: oneshot::Receiver<()>,
+) -> Option<Result<Parent, String>> {
+    let place = Arc::clone(&shared);
+    let found = tokio::task::spawn_blocking(move || {
+        let waiting = Membership::join(&place, ParentName::new(&environment_dir, &wanted))?;
+        let parent = Parent::ensure(&place, &environment_dir, &wanted);
+        Ok::<_, Error>((waiting, parent))
+    });
+    let (waiting, parent) = match found.await {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => return Some(Err(error.chain())),
+        Err(error) => return Some(Err(error.to_string())),
+    };
+    let answers = async {
+        let parent = parent.map_err(|error| error.chain())?;
+        parent.ready().await.map(|()| parent)
+    };
+    let outcome = tokio::select! {
+        biased;
+        _ = no_longer => None,
+        ready = answers => Some(ready),
+    };
+    if let Err(error) = waiting.leave(&shared) {
+        tracing::warn!(error = error.chain(), "A pre-imported parent could not be left");
+    }
+    outcome
 }
 
 fn terminate(shared: &Place, name: &ParentName, process: ProcessId) -> Result<()> {

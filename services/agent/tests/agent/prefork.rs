@@ -178,6 +178,56 @@ async fn a_parent_that_cannot_start_is_done_without() {
 }
 
 #[tokio::test]
+async fn another_configuration_while_the_parent_imports_is_no_failure() {
+    let machine = Machine::new();
+    let control = Control::start().await;
+    let node = machine.node(&control);
+    let mut assignment = machine.assignment(&node, NAMED);
+    let never = machine.dir.path().join("never").to_string_lossy().into_owned();
+    assignment.parent.env.insert("SLOW".to_owned(), never);
+    control.assign(assignment);
+    let _agent = node.spawn_agent();
+    eventually("a parent that imports", || machine.parent().is_some()).await;
+    let first = machine.parent().unwrap();
+    control.change(|assignment| {
+        assignment.parent.env.remove("SLOW");
+    });
+    control.phase(AgentPhase::Running).await;
+    eventually("the first parent's end", || !first.is_alive()).await;
+    eventually("it to say who forked it", || forked_by(&node).is_some()).await;
+    assert_eq!(forked_by(&node), machine.parent().map(|parent| parent.pid));
+    assert!(
+        control
+            .events()
+            .iter()
+            .all(|event| event.kind != "prefork_failed")
+    );
+}
+
+#[tokio::test]
+async fn a_stop_while_the_parent_imports_leaves_none_behind() {
+    let machine = Machine::new();
+    let control = Control::start().await;
+    let node = machine.node(&control);
+    let mut assignment = machine.assignment(&node, NAMED);
+    let never = machine.dir.path().join("never").to_string_lossy().into_owned();
+    assignment.parent.env.insert("SLOW".to_owned(), never);
+    control.assign(assignment);
+    let _agent = node.spawn_agent();
+    eventually("a parent that imports", || machine.parent().is_some()).await;
+    let parent = machine.parent().unwrap();
+    control.change(|assignment| assignment.power = NodePower::Stop);
+    control.phase(AgentPhase::Stopped).await;
+    eventually("the parent's end", || !parent.is_alive()).await;
+    assert!(
+        control
+            .events()
+            .iter()
+            .all(|event| event.kind != "prefork_failed")
+    );
+}
+
+#[tokio::test]
 async fn nodes_with_other_configurations_have_other_parents() {
     let machine = Machine::new();
     let (first, second) = (Control::start().await, Control::start().await);

@@ -6,6 +6,7 @@ import selectors
 import signal
 import socket
 import sys
+import time
 
 
 def start_time(pid):
@@ -48,6 +49,8 @@ def reap(statuses):
 def main():
     if os.environ.get("BROKEN"):
         sys.exit("no such module: airflow")
+    while os.environ.get("SLOW") and not os.path.exists(os.environ["SLOW"]):
+        time.sleep(0.01)
     wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(wake_write)
     signal.signal(signal.SIGCHLD, lambda *_: None)
