@@ -36,26 +36,19 @@ pub(super) fn identity(
     session_until: DateTime<Utc>,
     session_index: Option<String>,
 ) -> VouchedIdentity {
-    let said = |configured: &Option<String>, known: &[&str]| match configured {
-        Some(name) => values(assertion, name),
-        None => known
-            .iter()
-            .map(|name| values(assertion, name))
-            .find(|values| !values.is_empty())
-            .unwrap_or_default(),
-    };
-    let mut groups = said(&config.attributes.groups, &GROUPS);
-    groups.sort_unstable();
-    groups.dedup();
-    let address = said(&config.attributes.email, &EMAILS).into_iter().next();
+    let names = &config.attributes;
+    let address = said(assertion, names.email.as_ref(), &EMAILS).into_iter().next();
     let address =
         address.or_else(|| (name_id.format.as_deref() == Some(EMAIL)).then(|| name_id.value.clone()));
+    let mut groups = said(assertion, names.groups.as_ref(), &GROUPS);
+    groups.sort_unstable();
+    groups.dedup();
     VouchedIdentity {
         issuer: config.entity_id.clone(),
         subject: name_id.value.clone(),
         email_verified: address.is_some(),
         email: address,
-        name: said(&config.attributes.name, &NAMES).into_iter().next(),
+        name: said(assertion, names.name.as_ref(), &NAMES).into_iter().next(),
         user_name: Some(name_id.value.clone()),
         groups,
         hosted_domain: None,
@@ -63,6 +56,18 @@ pub(super) fn identity(
         id_token: name_id.keep(),
         refresh_token: None,
         session_until: Some(session_until),
+    }
+}
+
+/// The configured attribute, or the first known one that is there.
+fn said(assertion: Element<'_>, configured: Option<&String>, known: &[&str]) -> Vec<String> {
+    match configured {
+        Some(name) => values(assertion, name),
+        None => known
+            .iter()
+            .map(|name| values(assertion, name))
+            .find(|values| !values.is_empty())
+            .unwrap_or_default(),
     }
 }
 

@@ -23,7 +23,7 @@ pub fn test(config: &SamlConfig, sp: &ServiceProvider, now: DateTime<Utc>) -> Ve
         )),
     }
     checks.extend(certificates(config, now));
-    checks.push(certificate("own_certificate", sp.key.certificate_pem(), now));
+    checks.push(certificate("own_certificate", sp.key.certificate_pem(), now, bad));
     if config.allow_idp_initiated {
         checks.push(warning(
             "idp_initiated",
@@ -82,49 +82,42 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 fn certificates(config: &SamlConfig, now: DateTime<Utc>) -> Vec<Check> {
-    let checks: Vec<_> = config
-        .certificates
-        .iter()
-        .map(|pem| certificate("certificate", pem, now))
-        .collect();
-    if checks.is_empty() || checks.len() > pins::MAX_PINS {
+    let pems = &config.certificates;
+    if pems.is_empty() || pems.len() > pins::MAX_PINS {
         return vec![bad(
             "certificate",
             "Enter between 1 and 8 signing certificates of the provider.",
         )];
     }
     // During a roll-over the old one may expire while the new one is good.
-    let one_is_good = checks.iter().any(|check| check.outcome != CheckOutcome::Bad);
-    let mut checks = checks;
-    for check in &mut checks {
-        if one_is_good && check.text.starts_with(EXPIRED) {
-            check.outcome = CheckOutcome::Warning;
-        }
-    }
-    checks
+    let one_is_good = pems
+        .iter()
+        .any(|pem| pins::read_certificate(pem).is_ok_and(|certificate| certificate.not_after > now));
+    let expired = if one_is_good { warning } else { bad };
+    pems.iter()
+        .map(|pem| certificate("certificate", pem, now, expired))
+        .collect()
 }
 
-const EXPIRED: &str = "Expired";
-
-fn certificate(name: &'static str, pem: &str, now: DateTime<Utc>) -> Check {
+fn certificate(
+    name: &'static str,
+    pem: &str,
+    now: DateTime<Utc>,
+    expired: fn(&'static str, &str) -> Check,
+) -> Check {
     let certificate = match pins::read_certificate(pem) {
         Ok(certificate) => certificate,
         Err(refusal) => return bad(name, &refusal.text),
     };
     let (subject, until) = (&certificate.subject, certificate.not_after.date_naive());
+    let from = certificate.not_before.date_naive();
     if certificate.not_after <= now {
-        bad(
+        expired(
             name,
-            &format!("{EXPIRED} on {until}: {subject}. Get the provider's new certificate."),
+            &format!("Expired on {until}: {subject}. Enter the one that followed it."),
         )
     } else if certificate.not_before > now {
-        warning(
-            name,
-            &format!(
-                "Valid from {} only: {subject}.",
-                certificate.not_before.date_naive()
-            ),
-        )
+        warning(name, &format!("Valid from {from} only: {subject}."))
     } else if certificate.not_after <= now + SOON {
         warning(
             name,

@@ -142,7 +142,7 @@ fn verify(bytes: &[u8], algorithm: &str, signature: &[u8], pins: &Pins) -> Resul
     let certificates = pins.certificates()?;
     let mut candidates = certificates
         .iter()
-        .filter_map(|certificate| key_for(algorithm, certificate))
+        .flat_map(|certificate| keys_for(algorithm, certificate))
         .peekable();
     if candidates.peek().is_none() {
         return Err(Refusal::new(
@@ -160,17 +160,27 @@ fn verify(bytes: &[u8], algorithm: &str, signature: &[u8], pins: &Pins) -> Resul
     }
 }
 
-fn key_for<'c>(algorithm: &str, certificate: &'c Certificate) -> Option<UnparsedPublicKey<&'c [u8]>> {
-    let name = algorithm.strip_prefix("http://www.w3.org/2001/04/xmldsig-more#")?;
-    let method: &'static dyn VerificationAlgorithm = match (name, certificate.kind) {
-        ("rsa-sha256", KeyKind::Rsa) => &algorithms::RSA_PKCS1_2048_8192_SHA256,
-        ("rsa-sha384", KeyKind::Rsa) => &algorithms::RSA_PKCS1_2048_8192_SHA384,
-        ("rsa-sha512", KeyKind::Rsa) => &algorithms::RSA_PKCS1_2048_8192_SHA512,
-        ("ecdsa-sha256", KeyKind::P256) => &algorithms::ECDSA_P256_SHA256_FIXED,
-        ("ecdsa-sha384", KeyKind::P384) => &algorithms::ECDSA_P384_SHA384_FIXED,
-        _ => return None,
+/// The key, for each form that a signature of this algorithm may have: of ECDSA's two, providers use either.
+fn keys_for<'c>(algorithm: &str, certificate: &'c Certificate) -> Vec<UnparsedPublicKey<&'c [u8]>> {
+    let name = algorithm.strip_prefix("http://www.w3.org/2001/04/xmldsig-more#");
+    let methods: &[&'static dyn VerificationAlgorithm] = match (name.unwrap_or_default(), certificate.kind) {
+        ("rsa-sha256", KeyKind::Rsa) => &[&algorithms::RSA_PKCS1_2048_8192_SHA256],
+        ("rsa-sha384", KeyKind::Rsa) => &[&algorithms::RSA_PKCS1_2048_8192_SHA384],
+        ("rsa-sha512", KeyKind::Rsa) => &[&algorithms::RSA_PKCS1_2048_8192_SHA512],
+        ("ecdsa-sha256", KeyKind::P256) => &[
+            &algorithms::ECDSA_P256_SHA256_FIXED,
+            &algorithms::ECDSA_P256_SHA256_ASN1,
+        ],
+        ("ecdsa-sha384", KeyKind::P384) => &[
+            &algorithms::ECDSA_P384_SHA384_FIXED,
+            &algorithms::ECDSA_P384_SHA384_ASN1,
+        ],
+        _ => &[],
     };
-    Some(UnparsedPublicKey::new(method, &certificate.public_key))
+    let key = |method: &&'static dyn VerificationAlgorithm| {
+        UnparsedPublicKey::new(*method, certificate.public_key.as_slice())
+    };
+    methods.iter().map(key).collect()
 }
 
 fn deflate(text: &str) -> Result<Vec<u8>, Refusal> {

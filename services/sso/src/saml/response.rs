@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bergshamra_xml::uppsala::Document;
 use chrono::{DateTime, Utc};
 use updraft_model::SamlConfig;
 
@@ -34,19 +35,7 @@ pub fn finish(
     let response = xml::root(&document)?;
     check_header(response, config, sp, attempt)?;
     let assertion = only_assertion(response, xml::elements(&document))?;
-    let pins = Pins::read(&config.certificates)?;
-    let signed = signature::signed_elements(&document, &[response.id, assertion.id], &pins)?;
-    let response_is_signed = signed.contains(&response.id);
-    if response_is_signed && response.attribute("Destination").is_none() {
-        return Err(wrong_destination());
-    }
-    let believed = if assertion.is(ASSERTION, "EncryptedAssertion") {
-        opened(assertion, sp, response_is_signed, &pins)?
-    } else if signed.is_empty() {
-        return Err(signature::unsigned());
-    } else {
-        signature::canonical(&document, assertion.id)?
-    };
+    let believed = believed(&document, response, assertion, config, sp)?;
     assertion::read(
         &believed,
         &Expected {
@@ -56,6 +45,30 @@ pub fn finish(
             now,
         },
     )
+}
+
+/// The assertion's own text, canonical, if it or the response around it is signed.
+fn believed(
+    document: &Document<'_>,
+    response: Element<'_>,
+    assertion: Element<'_>,
+    config: &SamlConfig,
+    sp: &ServiceProvider,
+) -> Result<String, Refusal> {
+    let pins = Pins::read(&config.certificates)?;
+    let signed = signature::signed_elements(document, &[response.id, assertion.id], &pins)?;
+    let response_is_signed = signed.contains(&response.id);
+    // SAML Bindings 3.5.5.2.
+    if response_is_signed && response.attribute("Destination").is_none() {
+        return Err(wrong_destination());
+    }
+    if assertion.is(ASSERTION, "EncryptedAssertion") {
+        return opened(assertion, sp, response_is_signed, &pins);
+    }
+    if signed.is_empty() {
+        return Err(signature::unsigned());
+    }
+    signature::canonical(document, assertion.id)
 }
 
 /// The assertion inside an encrypted one, if it or the response around it is signed.

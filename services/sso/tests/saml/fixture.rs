@@ -6,15 +6,17 @@ use std::sync::LazyLock;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bergshamra_dsig::{DsigContext, sign::sign};
-use bergshamra_keys::{KeysManager, loader::load_rsa_private_pem};
+use bergshamra_keys::loader::{load_ec_p256_private_pem, load_rsa_private_pem};
+use bergshamra_keys::{Key, KeysManager};
 use chrono::{DateTime, TimeDelta, Utc};
+use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, date_time_ymd};
 use secrecy::SecretString;
 use serde::Deserialize;
 use updraft_model::SamlConfig;
 use updraft_sso::saml::{AssertionUse, Attempt, ServiceProvider, SpKey, finish, read_metadata};
 use updraft_sso::{Refusal, VouchedIdentity};
 
-use crate::surgery::blank;
+use crate::surgery::{blank, replace};
 
 pub(crate) const SP: &str = "https://updraft.example.com/api/v1/sso/saml/metadata";
 pub(crate) const ACS: &str = "https://updraft.example.com/api/v1/sso/saml/acs";
@@ -84,6 +86,35 @@ pub(crate) fn encode(response: &str) -> String {
     STANDARD.encode(response)
 }
 
+/// A provider's key on a curve, whose certificate expires with this year.
+pub(crate) struct Elliptic {
+    pub(crate) certificate_pem: String,
+    private_pem: String,
+    pub(crate) private_pkcs8: Vec<u8>,
+}
+
+pub(crate) fn elliptic(until: i32) -> Elliptic {
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+    let mut params = CertificateParams::default();
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(until, 12, 31);
+    Elliptic {
+        certificate_pem: params.self_signed(&key).unwrap().pem(),
+        private_pem: key.serialize_pem(),
+        private_pkcs8: key.serialize_der(),
+    }
+}
+
+impl Elliptic {
+    pub(crate) fn signed(&self, response: &str) -> String {
+        let response = replace(response, "xmldsig-more#rsa-sha256", "xmldsig-more#ecdsa-sha256");
+        signed_with(
+            &response,
+            load_ec_p256_private_pem(self.private_pem.as_bytes()).unwrap(),
+        )
+    }
+}
+
 fn certificate(secret: &str) -> String {
     let (certificate, _) = secret.split_once("-----BEGIN PRIVATE KEY-----").unwrap();
     certificate.to_owned()
@@ -91,8 +122,12 @@ fn certificate(secret: &str) -> String {
 
 fn signed_by(response: &str, secret: &str) -> String {
     let pem = &secret[secret.find("-----BEGIN PRIVATE KEY-----").unwrap()..];
+    signed_with(response, load_rsa_private_pem(pem.as_bytes()).unwrap())
+}
+
+fn signed_with(response: &str, key: Key) -> String {
     let mut keys = KeysManager::new();
-    keys.add_key(load_rsa_private_pem(pem.as_bytes()).unwrap());
+    keys.add_key(key);
     let context = DsigContext::new_permissive(keys);
     let template = blank(&blank(response, "DigestValue"), "SignatureValue");
     sign(&context, &template).unwrap()

@@ -5,7 +5,7 @@ use secrecy::ExposeSecret as _;
 use updraft_sso::saml::{LONGEST_SESSION, SpKey, begin};
 
 use crate::fixture::{
-    ACS, IDP, REQUEST, SECOND, Situation, attackers_certificate, encode, recorded, signed_again,
+    ACS, IDP, REQUEST, SECOND, Situation, attackers_certificate, elliptic, encode, recorded, signed_again,
 };
 use crate::surgery::{element, replace, replace_once, without};
 
@@ -126,6 +126,19 @@ fn both_certificates_of_a_roll_over_are_good() {
     assert!(situation.finish(&recorded("signed_both")).is_ok());
     situation.config.certificates.reverse();
     assert!(situation.finish(&recorded("signed_both")).is_ok());
+}
+
+#[test]
+fn a_key_on_a_curve_is_as_good() {
+    let mut situation = Situation::new();
+    let key = elliptic(2036);
+    let response = key.signed(&recorded("signed_assertion"));
+    assert_eq!(
+        situation.finish(&response).unwrap_err().code,
+        "saml.wrong_signature"
+    );
+    situation.config.certificates.push(key.certificate_pem);
+    assert!(situation.finish(&response).is_ok());
 }
 
 #[test]

@@ -65,7 +65,7 @@ impl Live {
             sp,
             _process: process,
         };
-        live.changes(json!({"people": {"ada": {
+        live.changes(&json!({"people": {"ada": {
             "password": "secret",
             "mail": "ada@example.com",
             "displayName": "Ada Lovelace",
@@ -74,7 +74,7 @@ impl Live {
         live
     }
 
-    fn changes(&mut self, settings: Value) {
+    fn changes(&mut self, settings: &Value) {
         for (name, value) in settings.as_object().unwrap() {
             self.settings[name] = value.clone();
         }
@@ -276,9 +276,9 @@ async fn the_whole_way(kind: Kind) {
         (asked.request_id, true, Some("out"))
     );
 
-    live.changes(json!({"encrypt": "aes256-gcm"}));
+    live.changes(&json!({"encrypt": "aes256-gcm"}));
     assert!(live.sign_in(&mut Browser::new()).await.is_ok());
-    live.changes(json!({"encrypt": "aes256-cbc", "sign_response": false}));
+    live.changes(&json!({"encrypt": "aes256-cbc", "sign_response": false}));
     let refused = live.sign_in(&mut Browser::new()).await.unwrap_err();
     assert_eq!(refused.code, "saml.encryption_algorithm");
 }
@@ -286,7 +286,7 @@ async fn the_whole_way(kind: Kind) {
 async fn a_roll_over(kind: Kind) {
     let mut live = Live::start(kind).await;
     let old = live.config().await;
-    live.changes(json!({"key": "second", "published_keys": ["second"]}));
+    live.changes(&json!({"key": "second", "published_keys": ["second"]}));
     let begun = live.begin().await;
     let (form, _) = Browser::new().sign_in(&begun.url).await;
     let mut known = old;

@@ -1,11 +1,16 @@
 //! Single logout: what the provider says at our address, and what we say at its.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::TimeDelta;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use updraft_sso::saml::{
     LogoutMessage, LogoutRequest, LogoutSubject, logout_request, logout_response, verify_logout,
 };
 
-use crate::fixture::{IDP, RECORDED, SLO, SP, Situation, attackers_certificate, recorded};
+use crate::fixture::{IDP, RECORDED, SLO, SP, Situation, attackers_certificate, elliptic, recorded};
 
 fn subject(situation: &Situation) -> LogoutSubject {
     let (identity, _) = situation.finish(&recorded("signed_both")).unwrap();
@@ -197,4 +202,24 @@ fn a_message_for_others_from_others_or_of_old_is_refused() {
     );
     assert_eq!(refused(|s| s.now += TimeDelta::minutes(7)), "saml.expired");
     assert_eq!(refused(|s| s.now -= TimeDelta::minutes(2)), "saml.not_yet_valid");
+}
+
+/// SAML says how XML writes such a signature, not how an address does.
+#[test]
+fn a_signature_on_a_curve_may_have_either_form() {
+    let key = elliptic(2036);
+    let mut situation = Situation::new();
+    situation.config.certificates = vec![key.certificate_pem.clone()];
+    let (signed, _) = RECORDED.logout_request.split_once("&Signature=").unwrap();
+    let signed = signed.replace("rsa-sha256", "ecdsa-sha256");
+    for form in [&ECDSA_P256_SHA256_FIXED_SIGNING, &ECDSA_P256_SHA256_ASN1_SIGNING] {
+        let random = SystemRandom::new();
+        let pair = EcdsaKeyPair::from_pkcs8(form, &key.private_pkcs8, &random).unwrap();
+        let signature = STANDARD.encode(pair.sign(&random, signed.as_bytes()).unwrap());
+        let query = format!(
+            "{signed}&Signature={}",
+            utf8_percent_encode(&signature, NON_ALPHANUMERIC)
+        );
+        assert!(verify_logout(&situation.config, &situation.sp, &query, situation.now).is_ok());
+    }
 }

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use updraft_sso::CheckOutcome::{self, Bad, Good, Warning};
 use updraft_sso::saml::{metadata, read_metadata, test};
 
-use crate::fixture::{ACS, IDP, RECORDED, SP, Situation, attackers_certificate};
+use crate::fixture::{ACS, IDP, RECORDED, SP, Situation, attackers_certificate, elliptic, recorded};
 use crate::surgery::{element, replace, without};
 
 fn outcome(situation: &Situation, name: &str) -> CheckOutcome {
@@ -131,4 +131,15 @@ fn a_test_tells_of_expiry_before_it_happens() {
         checks.iter().filter(|check| check.name == "certificate").count(),
         2
     );
+}
+
+#[test]
+fn an_expired_certificate_does_no_harm_beside_a_good_one() {
+    let mut situation = Situation::new();
+    let good = situation.config.certificates.clone();
+    situation.config.certificates = vec![elliptic(2025).certificate_pem];
+    assert_eq!(outcome(&situation, "certificate"), Bad);
+    situation.config.certificates.extend(good);
+    assert_eq!(outcome(&situation, "certificate"), Warning);
+    assert!(situation.finish(&recorded("signed_both")).is_ok());
 }
