@@ -28,11 +28,16 @@ use updraft_runtimes::{Catalogue, Runtime};
 use crate::cli::UpArgs;
 use crate::config::{self, ControlFile, EdgeFile, ReadyRuntime};
 
+use demo::Demo;
 use ground::Ground;
 use processes::Processes;
 pub(crate) use processes::config_file;
+use seed::Seeded;
 use servers::Servers;
 use terminal::Terminal;
+
+/// Below the data directory.
+const ASSETS: &str = "assets";
 
 /// # Errors
 /// The first step that failed, with its remedy. What was started is left running for the next try.
@@ -88,6 +93,7 @@ async fn install(layout: &Layout, runtime: &Runtime, terminal: &Terminal) -> any
     Ok((parts?, environment?))
 }
 
+/// Static files are compressed beside all the rest: until they are there, the edge forwards to Airflow's own.
 async fn bring_up(
     args: &UpArgs,
     ground: &Ground,
@@ -97,20 +103,36 @@ async fn bring_up(
     servers: &Servers,
     terminal: &Terminal,
 ) -> anyhow::Result<Processes> {
+    let assets = ground.layout().root().join(ASSETS);
+    let prepared = terminal.step(
+        "Static files",
+        prepare_assets(&environment.site_packages, &assets, runtime.name()),
+    );
+    let started = start(args, ground, runtime, parts, environment, servers, terminal);
+    let (_, (processes, seeded, demo)) = tokio::try_join!(prepared, started)?;
+    summary::print(&ground.ports, &seeded, demo.as_ref(), terminal);
+    seeded.forget_password();
+    Ok(processes)
+}
+
+async fn start(
+    args: &UpArgs,
+    ground: &Ground,
+    runtime: &Runtime,
+    parts: &Parts,
+    environment: &EnvDir,
+    servers: &Servers,
+    terminal: &Terminal,
+) -> anyhow::Result<(Processes, Seeded, Option<Demo>)> {
     let layout = ground.layout();
     let metadata = servers.metadata.superuser_dsn();
-    let assets = layout.root().join("assets");
     let own_database = servers.control.superuser_dsn();
-    let (template_database, seeded, _assets) = tokio::try_join!(
+    let (template_database, seeded) = tokio::try_join!(
         terminal.step(
             "Database template",
             template::ensure(&metadata, runtime, environment, layout.root())
         ),
         terminal.step("Control's database", seed::ensure(&own_database, layout)),
-        terminal.step(
-            "Static files",
-            prepare_assets(&environment.site_packages, &assets, runtime.name())
-        ),
     )?;
     let control = ControlFile {
         data_dir: layout.root().to_owned(),
@@ -140,7 +162,7 @@ async fn bring_up(
     };
     let edge = EdgeFile {
         state_dir: layout.root().join("edge"),
-        asset_dir: assets,
+        asset_dir: layout.root().join(ASSETS),
         control_url: ground.ports.internal_url(),
         console_url: control.console_url.clone(),
         edge_token_file: control.edge_token_file.clone(),
@@ -150,9 +172,7 @@ async fn bring_up(
     config::write(&processes::config_file(layout, "edge"), &edge)?;
     let processes = Processes::start(layout, &ground.ports, terminal).await?;
     let demo = demo::ensure(!args.no_demo, ground, &seeded, servers, terminal).await?;
-    summary::print(&ground.ports, &seeded, demo.as_ref(), terminal);
-    seeded.forget_password();
-    Ok(processes)
+    Ok((processes, seeded, demo))
 }
 
 async fn prepare_assets(site_packages: &Path, assets: &Path, runtime: &str) -> anyhow::Result<()> {
