@@ -71,7 +71,7 @@ impl App {
             user: actor.user,
             expires_at: longest.map_or(standing.expires_at, |end| end.min(standing.expires_at)),
         };
-        sessions::insert(&mut tx, &new).await?;
+        crate::sessions::open(&mut tx, &new).await?;
         sessions::revoke(&mut tx, session, now).await?;
         let there = Actor {
             tenant,

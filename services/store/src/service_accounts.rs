@@ -52,7 +52,7 @@ pub async fn list(
     let rows = sqlx::query!(
         "select u.id, u.name, u.email, m.created_at,
                 (select count(*) from api_tokens t
-                 where t.tenant_id = m.tenant_id and t.user_id = m.user_id and t.revoked_at is null
+                 where t.tenant_id = $1 and t.user_id = m.user_id and t.revoked_at is null
                    and (t.expires_at is null or t.expires_at > $4)) as \"tokens!\"
          from memberships m join users u on u.id = m.user_id
          where m.tenant_id = $1 and u.origin = 'service' and ($2::text is null or u.name > $2)

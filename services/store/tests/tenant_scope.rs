@@ -48,6 +48,25 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ),
     // Edges.
     ("routes", "the one picture of all tenants that edges decide by"),
+    (
+        "api_tokens::list_pushed",
+        "edges know the tokens of all tenants; each comes with its own",
+    ),
+    (
+        "api_tokens::note_uses",
+        "an edge tells which tokens it saw, of whatever tenant",
+    ),
+    ("api_tokens::delete_dead", "tidying, for all tenants"),
+    (
+        "device_authorizations",
+        "nobody's until somebody signed in decides; codes name them, and `decide` writes the tenant down",
+    ),
+    ("sessions::set_origin", "a session that was just opened"),
+    ("sessions::note_use", "one's own session, found by its token"),
+    (
+        "service_accounts::insert_user",
+        "an account; its membership names the tenant",
+    ),
     ("sessions::revoked", "edges refuse what ended, whosever it was"),
     (
         "handover_codes",

@@ -12,7 +12,7 @@ use updraft_sso::{SessionToken, VouchedIdentity, saml};
 use updraft_store::identities::{self, IdentityName, KnownPerson, Said};
 use updraft_store::identity_providers::ProviderRecord;
 use updraft_store::provider_sessions::{self, ProviderSession};
-use updraft_store::sessions::{self, NewSession};
+use updraft_store::sessions::NewSession;
 use updraft_store::{PgConnection, domains, people, ways_in};
 use uuid::Uuid;
 
@@ -43,7 +43,7 @@ impl App {
             user,
             expires_at,
         };
-        sessions::insert(tx, &row).await?;
+        crate::sessions::open(tx, &row).await?;
         let by = ProviderSession {
             provider: provider.id,
             subject: &vouched.subject,

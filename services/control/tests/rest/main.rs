@@ -37,6 +37,8 @@ mod protocol;
 #[cfg(test)]
 mod scim;
 #[cfg(test)]
+mod session_keys;
+#[cfg(test)]
 mod sessions;
 #[cfg(test)]
 mod several_tenants;

@@ -1,5 +1,8 @@
 //! Sessions are listed and ended: one's own by oneself, anybody's by an owner.
 
+use std::net::SocketAddr;
+
+use axum::extract::ConnectInfo;
 use serde_json::json;
 use updraft_model::TenantRole;
 
@@ -11,7 +14,10 @@ async fn a_session_says_where_it_was_begun_and_when_it_was_used() {
     let ada = world.owner(world.tenant("home").await).await;
     let body = json!({"email": ada.email, "password": PASSWORD});
     let asked = request("POST", "/sessions").header("user-agent", "a browser");
-    world.send(asked.json(&body)).await.must_be(201);
+    let mut asked = asked.json(&body);
+    let from = SocketAddr::from(([192, 0, 2, 7], 40_000));
+    asked.extensions_mut().insert(ConnectInfo(from));
+    world.send(asked).await.must_be(201);
     let listed = world.get(&ada, "/sessions").await.must_be(200);
     let newest = &listed["items"][0];
     assert_eq!(newest["current"], false);
@@ -19,7 +25,7 @@ async fn a_session_says_where_it_was_begun_and_when_it_was_used() {
         newest["user_agent"].as_str().unwrap().starts_with("a browser"),
         "{newest}"
     );
-    assert!(newest["address"].is_string(), "{newest}");
+    assert_eq!(newest["address"], "192.0.2.7");
     assert!(newest["provider"].is_null());
     assert_eq!(listed["items"][1]["current"], true);
     assert!(listed["items"][1]["used_at"].is_string());
