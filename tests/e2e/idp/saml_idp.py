@@ -1,6 +1,7 @@
 """A SAML 2.0 identity provider for tests: pysaml2, signing and encrypting with the reference implementation (xmlsec1).
 
     saml_idp.py serve DIRECTORY [--port PORT]    a provider with a sign-in form; everything it knows is in DIRECTORY
+    saml_idp.py say DIRECTORY metadata | answer URL | start SP | logout SP      one thing, printed, without any server
     saml_idp.py record FILE                      responses for the tests of services/sso, with the keys they need
 
 DIRECTORY holds `settings.json` (see `Settings`) and `sp/*.xml` (metadata of service providers), both read again at each
@@ -13,6 +14,7 @@ Addresses: /metadata, /sso (HTTP-Redirect), /start?sp=ENTITY-ID&RelayState=… (
 from __future__ import annotations
 
 import argparse
+import base64
 import html
 import json
 import shutil
@@ -25,7 +27,7 @@ from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -181,6 +183,17 @@ class Idp:
         )
         return str(destination)
 
+    def logout_request(self, person: str, sp: str) -> str:
+        """Where to send the browser to sign a person out there."""
+        destination = self.logout_address(sp)
+        _, request = self.server.create_logout_request(
+            destination,
+            sp,
+            name_id=NameID(text=person, format=NAMEID_FORMAT_PERSISTENT, sp_name_qualifier=sp),
+            expire=soon(),
+        )
+        return self.redirect(request, destination, "", response=False)
+
     def redirect(self, message: Any, destination: str, relay_state: str, response: bool) -> str:
         sent = self.server.apply_binding(
             BINDING_HTTP_REDIRECT,
@@ -266,7 +279,7 @@ class Handler(BaseHTTPRequestHandler):
             case "/metadata":
                 self.answer(200, idp.metadata(), "application/samlmetadata+xml")
             case "/sso":
-                self.sign_in_form(*self.requested(idp, query), query.get("RelayState", ""))
+                self.sign_in_form(*requested(idp, query), query.get("RelayState", ""))
             case "/start":
                 self.sign_in_form(query["sp"], "", query.get("RelayState", ""))
             case "/slo":
@@ -296,17 +309,6 @@ class Handler(BaseHTTPRequestHandler):
         sent = idp.server.apply_binding(BINDING_HTTP_POST, response, acs, form.get("relay_state", ""), response=True)
         self.answer(200, sent["data"])
 
-    def requested(self, idp: Idp, query: dict[str, str]) -> tuple[str, str]:
-        """Service provider and request id of an authentication request, its signature verified."""
-        request = idp.server.parse_authn_request(
-            query["SAMLRequest"],
-            BINDING_HTTP_REDIRECT,
-            relay_state=query.get("RelayState"),
-            sigalg=query["SigAlg"],
-            signature=query["Signature"],
-        )
-        return request.message.issuer.text, request.message.id
-
     def sign_in_form(self, sp: str, request: str, relay_state: str) -> None:
         hidden = "".join(
             f'<input type="hidden" name="{name}" value="{html.escape(value)}">'
@@ -335,15 +337,7 @@ class Handler(BaseHTTPRequestHandler):
         if not where:
             self.to("/signed-out")
             return
-        sp = where.pop()
-        destination = idp.logout_address(sp)
-        _, request = idp.server.create_logout_request(
-            destination,
-            sp,
-            name_id=NameID(text=person, format=NAMEID_FORMAT_PERSISTENT, sp_name_qualifier=sp),
-            expire=soon(),
-        )
-        self.to(idp.redirect(request, destination, "", response=False))
+        self.to(idp.logout_request(person, where.pop()))
 
     def to(self, location: str) -> None:
         self.send_response(303)
@@ -358,6 +352,18 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+
+def requested(idp: Idp, query: dict[str, str]) -> tuple[str, str]:
+    """Service provider and request id of an authentication request, its signature verified."""
+    request = idp.server.parse_authn_request(
+        query["SAMLRequest"],
+        BINDING_HTTP_REDIRECT,
+        relay_state=query.get("RelayState"),
+        sigalg=query["SigAlg"],
+        signature=query["Signature"],
+    )
+    return request.message.issuer.text, request.message.id
 
 
 def soon() -> str:
@@ -375,6 +381,27 @@ def serve(directory: Path, port: int) -> None:
     Handler.base = f"http://127.0.0.1:{server.server_port}"
     print(Handler.base, flush=True)
     server.serve_forever()
+
+
+def say(directory: Path, what: str, about: str) -> str:
+    """Of a provider that is nowhere: its metadata, a form that answers a request or that begins, a logout request."""
+    idp = Idp(directory, "https://idp.example.com")
+    query = {name: values[0] for name, values in parse_qs(urlsplit(about).query).items()}
+    match what:
+        case "metadata":
+            return idp.metadata()
+        case "answer":
+            sp, request = requested(idp, query)
+            return form(idp.response("ada", idp.acs(sp), sp, request), query["RelayState"])
+        case "start":
+            return form(idp.response("ada", idp.acs(about), about, None), "")
+        case "logout":
+            return urlsplit(idp.logout_request("ada", about)).query
+    raise ValueError(what)
+
+
+def form(response: str, relay_state: str) -> str:
+    return urlencode({"SAMLResponse": base64.b64encode(response.encode()).decode(), "RelayState": relay_state})
 
 
 # What the recorded responses are for; services/sso/tests/saml.rs has the same.
@@ -446,11 +473,17 @@ def main() -> None:
     serving = verbs.add_parser("serve")
     serving.add_argument("directory", type=Path)
     serving.add_argument("--port", type=int, default=0)
+    saying = verbs.add_parser("say")
+    saying.add_argument("directory", type=Path)
+    saying.add_argument("what", choices=["metadata", "answer", "start", "logout"])
+    saying.add_argument("about", nargs="?", default="")
     recording = verbs.add_parser("record")
     recording.add_argument("file", type=Path)
     arguments = parser.parse_args()
     if arguments.verb == "serve":
         serve(arguments.directory, arguments.port)
+    elif arguments.verb == "say":
+        print(say(arguments.directory, arguments.what, arguments.about))
     else:
         record(arguments.file)
 
