@@ -4,6 +4,8 @@
 //! disk (0600) and works from while control is gone. `POST /edge/v1/handover` redeems a hand-over code, `POST
 //! /edge/v1/token-uses` tells which API tokens were used. All carry `Authorization: Bearer <edge token>`.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 use updraft_authz::{Policy, PublicKey, SigningKey};
 use updraft_model::{ClusterId, ClusterName, Failure, TenantId, TokenId};
@@ -58,6 +60,18 @@ pub struct RedeemHandover {
     pub host: String,
     /// What the edge put into the browser's binding cookie; control compares its SHA-256.
     pub binding: String,
+    /// For the audit log.
+    #[serde(default)]
+    pub from: BrowserOrigin,
+}
+
+/// Where a browser is, as the edge saw it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct BrowserOrigin {
+    pub address: Option<IpAddr>,
+    pub user_agent: Option<String>,
+    /// What the edge calls the request.
+    pub request_id: String,
 }
 
 #[derive(Clone, Serialize, Deserialize)]

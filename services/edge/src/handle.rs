@@ -149,6 +149,7 @@ where
         uri: request.uri(),
         headers: request.headers(),
         request_id: id.as_str(),
+        client: &line.client,
     };
     if table.version.is_none() {
         return Step::Answer(reply::notice(&Notice::NotReady, visit.headers, id.as_str()));

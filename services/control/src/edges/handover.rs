@@ -18,7 +18,12 @@ pub(super) async fn redeem(
     State(state): State<Arc<EdgesState>>,
     Json(request): Json<RedeemHandover>,
 ) -> Response {
-    let origin = Origin::default();
+    let from = request.from.clone();
+    let origin = Origin {
+        address: from.address,
+        user_agent: from.user_agent,
+        request_id: from.request_id,
+    };
     let work = state.app.redeem_handover(request);
     match state.app.audited(origin, work, refusal).await {
         Ok(redeemed) => Json(redeemed).into_response(),

@@ -488,3 +488,65 @@ async fn a_device_that_is_signed_in_is_recorded() {
     let refused = about(&world, &again).await;
     assert_eq!(refused[0].reason.as_deref(), Some("invalid_grant"));
 }
+
+#[tokio::test]
+async fn a_hand_over_to_an_airflow_is_recorded_with_where_the_browser_is() {
+    let (world, tenant, owner) = world().await;
+    let id = world.cluster(&owner, "demo").await;
+    let actor = world.app.authenticate(&owner.token).await.unwrap();
+    let (secret, host) = ("what the cookie holds", "127.0.0.1:7701");
+    let binding = hex::encode(updraft_sso::sha256(secret.as_bytes()));
+    let back = format!("/airflow-webserver-{id}/");
+    let url = world
+        .app
+        .begin_handover(&actor, host, &binding, &back)
+        .await
+        .unwrap();
+    let url = url::Url::parse(&url).unwrap();
+    let code = url
+        .query_pairs()
+        .find(|(name, _)| name == "code")
+        .unwrap()
+        .1
+        .into_owned();
+    let edges = updraft_control::edges::router(updraft_control::edges::EdgesState {
+        app: world.app.clone(),
+        edge_token: "edge".to_owned().into(),
+        snapshot: tokio::sync::watch::channel(None).1,
+    });
+    let redeem = async || {
+        let from = json!({"address": "192.0.2.9", "user_agent": "a browser", "request_id": "r1"});
+        let body = json!({"code": code, "host": host, "binding": secret, "from": from});
+        let asked = Request::post("/edge/v1/handover")
+            .header("authorization", "Bearer edge")
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        tower::ServiceExt::oneshot(edges.clone(), asked)
+            .await
+            .unwrap()
+            .status()
+    };
+    assert_eq!(redeem().await, 200);
+    let line = newest(&world, tenant).await;
+    assert_eq!(
+        (line.action.as_str(), line.outcome),
+        ("sign_in.airflow", AuditOutcome::Done)
+    );
+    assert_eq!(
+        (line.actor_id, line.target),
+        (Some(owner.user.0), Some(format!("host:{host}")))
+    );
+    assert_eq!(
+        (line.address, line.request_id.as_deref()),
+        (Some([192, 0, 2, 9].into()), Some("r1"))
+    );
+
+    assert_eq!(redeem().await, 403, "a code is good once");
+    let refused = lines(&world, None).await.remove(0).entry;
+    assert_eq!(
+        (refused.action.as_str(), refused.reason.as_deref()),
+        ("sign_in.airflow", Some("handover-refused"))
+    );
+    assert_eq!(refused.address, Some([192, 0, 2, 9].into()));
+}

@@ -51,6 +51,7 @@ fn redeem(code: &str, host: &str, binding: &str) -> RedeemHandover {
         code: code.to_owned(),
         host: host.to_owned(),
         binding: binding.to_owned(),
+        from: updraft_api::edge::BrowserOrigin::default(),
     }
 }
 

@@ -1,11 +1,11 @@
 //! Signing in: to the console with a binding, and back with a code.
 
 use chrono::Utc;
-use http::header::HeaderMap;
+use http::header::{HeaderMap, HeaderValue, USER_AGENT};
 use http::{Response, Uri};
 use rand::Rng as _;
 use sha2::{Digest as _, Sha256};
-use updraft_api::edge::RedeemHandover;
+use updraft_api::edge::{BrowserOrigin, RedeemHandover};
 use updraft_authz::verify_session_token;
 
 use super::{cookies, find, local_target, parameter};
@@ -28,6 +28,8 @@ pub(crate) struct Visit<'a> {
     pub(crate) uri: &'a Uri,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) request_id: &'a str,
+    /// The browser's address.
+    pub(crate) client: &'a HeaderValue,
 }
 
 /// Sends a browser to the console, to come back to `return_to` with a session.
@@ -138,6 +140,7 @@ async fn redeem(worker: &Worker, visit: &Visit<'_>) -> Result<(String, i64), Fai
         code,
         host: visit.host.to_owned(),
         binding: binding.to_owned(),
+        from: origin(visit),
     };
     let redeemed = worker.state.control.redeem(&asked).await.map_err(|error| {
         tracing::info!(%error, "a hand-over was not redeemed");
@@ -154,6 +157,15 @@ async fn redeem(worker: &Worker, visit: &Visit<'_>) -> Result<(String, i64), Fai
         Failed::Refused
     })?;
     Ok((redeemed.session_token, redeemed.expires_at - now.timestamp()))
+}
+
+fn origin(visit: &Visit<'_>) -> BrowserOrigin {
+    let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
+    BrowserOrigin {
+        address: text(visit.client).and_then(|address| address.parse().ok()),
+        user_agent: visit.headers.get(USER_AGENT).and_then(text),
+        request_id: visit.request_id.to_owned(),
+    }
 }
 
 fn is_signed_in(worker: &Worker, visit: &Visit<'_>) -> bool {
