@@ -117,8 +117,9 @@ impl Watch {
             .watch_events(&visit.actor, of, None)
             .await?
             .map(|_| ());
-        // A log that ends must not turn the loop into a busy one.
-        let woken = Box::pin(woken.chain(stream::pending()));
+        // A log ends when the right to it does: look once more. After that it must not make the loop a busy one.
+        let ended = stream::once(async {}).chain(stream::pending());
+        let woken = Box::pin(woken.chain(ended));
         Ok(Self {
             console,
             token: visit.token,
@@ -158,10 +159,10 @@ impl Watch {
         )
     }
 
-    /// The last words of a cluster's stream: `gone` tells the browser to close it.
+    /// The last words of a cluster's stream, deleted or no longer theirs to see: `gone` tells the browser to close it.
     fn say_gone(&mut self) -> Option<Vec<Event>> {
         self.gone = true;
-        let pill = Pill::new(Tone::Quiet, "Deleted").render().ok()?;
+        let pill = Pill::new(Tone::Quiet, "Gone").render().ok()?;
         let last = [
             ("phase", pill),
             ("actions", String::new()),

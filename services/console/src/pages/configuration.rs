@@ -112,7 +112,10 @@ impl ConfigurationPage {
             generation: cluster.generation.0,
             workers: cluster.spec.workers,
             worker_concurrency: cluster.spec.worker_concurrency,
-            tags: view.tags.clone().unwrap_or_else(|| tags::write(&cluster.spec.tags)),
+            tags: view
+                .tags
+                .clone()
+                .unwrap_or_else(|| tags::write(&cluster.spec.tags)),
             counts: Counts {
                 all: options.len(),
                 yours: yours.len(),

@@ -37,7 +37,11 @@ impl Facts {
         Self {
             runtime: spec.runtime.clone(),
             size: format!("{workers} × {} tasks at once", spec.worker_concurrency),
-            tags: spec.tags.iter().map(|(key, value)| format!("{key}={value}")).collect(),
+            tags: spec
+                .tags
+                .iter()
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect(),
             generation: cluster.generation.0,
             dag_location: cluster.dag_location.clone(),
             dag_version: version.map(|digest| (short(digest), digest.to_owned())),

@@ -1,6 +1,9 @@
 //! Who sees and may do what.
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::header::COOKIE;
+use axum::http::{Request, StatusCode};
+use futures::StreamExt as _;
 
 use super::house;
 use crate::fixtures::assert_accessible;
@@ -120,4 +123,137 @@ async fn people_are_added_listed_as_text_and_removed() {
         StatusCode::SEE_OTHER,
         "signed out at once"
     );
+}
+
+#[tokio::test]
+async fn a_rule_is_made_seen_on_the_access_tab_explained_and_removed() {
+    let house = house().await;
+    let (ada, bo, id) = (
+        house.token("ada@example.com").await,
+        house.token("bo@example.com").await,
+        house.cluster("demo").await,
+    );
+    let form = "who=everyone&name=&role=user&target=tag&tag=env";
+    let refused = house.post(Some(&ada), "/access-rules", form).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_accessible(&refused.html);
+    let form = "who=domain&name=%40example.com&role=user&target=every_cluster";
+    let refused = house.post(Some(&ada), "/access-rules", form).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        refused.html.contains(r#"value="@example.com""#),
+        "{}",
+        refused.html
+    );
+    let form = format!("who=everyone&name=&role=user&target=cluster&cluster={id}&tag=");
+    let made = house.post(Some(&ada), "/access-rules", &form).await;
+    assert_eq!(made.location.as_deref(), Some("/access-rules"), "{}", made.html);
+
+    let user = house.app.authenticate(&bo).await.unwrap().user;
+    let access = house
+        .get(Some(&ada), &format!("/clusters/{id}/access?why={user}"))
+        .await;
+    assert_accessible(&access.html);
+    assert!(
+        access.html.contains("Rule: everyone") && access.html.contains("is user of this cluster"),
+        "{}",
+        access.html
+    );
+    let own = house.get(Some(&bo), &format!("/clusters/{id}/access")).await;
+    assert_accessible(&own.html);
+    assert!(
+        own.html.contains("Rule: everyone") && !own.html.contains("ada@"),
+        "{}",
+        own.html
+    );
+    assert_eq!(
+        house.get(Some(&bo), "/access-rules").await.status,
+        StatusCode::FORBIDDEN
+    );
+
+    let rules = house.get(Some(&ada), "/access-rules").await.html;
+    let remove = rules
+        .split(r#"action=""#)
+        .find(|rest| rest.contains("/remove\""))
+        .unwrap();
+    let remove = remove.split('"').next().unwrap().to_owned();
+    house.post(Some(&ada), &remove, "").await;
+    assert_eq!(
+        house.get(Some(&bo), &format!("/clusters/{id}")).await.status,
+        StatusCode::NOT_FOUND
+    );
+}
+
+#[tokio::test]
+async fn a_member_is_made_owner_and_the_last_owner_stays_one() {
+    let house = house().await;
+    let (ada, bo) = (
+        house.token("ada@example.com").await,
+        house.token("bo@example.com").await,
+    );
+    let path = |user| format!("/people/{user}/role");
+    let user = house.app.authenticate(&bo).await.unwrap().user;
+    let made = house.post(Some(&ada), &path(user), "tenant_role=owner").await;
+    assert_eq!(made.location.as_deref(), Some("/people"), "{}", made.html);
+    assert_eq!(house.get(Some(&bo), "/people").await.status, StatusCode::OK);
+    let user = house.app.authenticate(&ada).await.unwrap().user;
+    house.post(Some(&ada), &path(user), "tenant_role=member").await;
+    let user = house.app.authenticate(&bo).await.unwrap().user;
+    let refused = house.post(Some(&bo), &path(user), "tenant_role=member").await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    assert!(refused.html.contains("last owner"), "{}", refused.html);
+}
+
+#[tokio::test]
+async fn tags_are_set_where_a_cluster_is_made_and_changed_under_configuration() {
+    let house = house().await;
+    let ada = house.token("ada@example.com").await;
+    let form = "name=tagged&workers=1&worker_concurrency=1&tags=env%3Dprod%0D%0Ateam%3Ddata";
+    let made = house.post(Some(&ada), "/clusters", form).await.location.unwrap();
+    let page = house.get(Some(&ada), &format!("{made}/configuration")).await.html;
+    assert_accessible(&page);
+    assert!(page.contains("env=prod\nteam=data"), "{page}");
+    let changed = house
+        .post(Some(&ada), &format!("{made}/tags"), "generation=1&tags=env%3Ddev")
+        .await;
+    assert!(changed.location.is_some(), "{}", changed.html);
+    let refused = house
+        .post(Some(&ada), &format!("{made}/tags"), "generation=2&tags=%3Ddev")
+        .await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.html.contains("=dev</textarea>"), "{}", refused.html);
+}
+
+#[tokio::test]
+async fn a_live_page_closes_when_the_rule_that_opened_it_is_removed() {
+    let house = house().await;
+    let (ada, bo, id) = (
+        house.token("ada@example.com").await,
+        house.token("bo@example.com").await,
+        house.cluster("demo").await,
+    );
+    let form = "who=everyone&name=&role=user&target=every_cluster&tag=";
+    house.post(Some(&ada), "/access-rules", form).await;
+    let request =
+        Request::get(format!("/live/clusters/{id}/head")).header(COOKIE, format!("updraft_session={bo}"));
+    let response = house.send(request.body(Body::empty()).unwrap()).await;
+    let mut chunks = response.into_body().into_data_stream();
+    chunks.next().await.unwrap().unwrap();
+
+    let actor = house.actor("ada@example.com").await;
+    let rules = house
+        .app
+        .list_access_rules(&actor, Default::default())
+        .await
+        .unwrap();
+    house
+        .app
+        .delete_access_rule(&actor, rules.items[0].id)
+        .await
+        .unwrap();
+    let mut last = String::new();
+    while let Some(chunk) = chunks.next().await {
+        last.push_str(&String::from_utf8_lossy(&chunk.unwrap()));
+    }
+    assert!(last.contains("event: gone") && !last.contains("demo"), "{last}");
 }

@@ -255,7 +255,8 @@ impl Stage {
     }
 
     pub(crate) async fn never_stopped(&self) -> bool {
-        self.value("select bool_and(stop_asked_at is null) from nodes").await
+        self.value("select bool_and(stop_asked_at is null) from nodes")
+            .await
     }
 
     pub(crate) async fn deleted(&self) -> bool {

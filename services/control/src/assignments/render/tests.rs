@@ -77,7 +77,10 @@ fn a_tag_changes_nothing_of_what_a_node_runs() {
     };
     let digests = |spec: &ClusterSpec| {
         let services = rendered(spec, NodeRole::Scheduler, 1).services;
-        services.into_iter().map(|service| service.digest).collect::<Vec<_>>()
+        services
+            .into_iter()
+            .map(|service| service.digest)
+            .collect::<Vec<_>>()
     };
     assert_ne!(digests(&untagged), digests(&other));
     assert_eq!(digests(&untagged), digests(&tagged));
