@@ -3,7 +3,7 @@ use std::path::Path;
 use http::StatusCode;
 use updraft_edge::assets;
 
-use crate::harness::{ALICE, Call, World};
+use crate::harness::{ALICE, Call, World, until};
 
 const SCRIPT: &str = "assets/index-1ifPC3Lo.js";
 
@@ -153,4 +153,23 @@ fn building_twice_at_once_makes_one_set() {
 fn an_environment_without_a_ui_is_named() {
     let error = assets::build(Path::new("/nonexistent"), Path::new("/nonexistent/out")).unwrap_err();
     assert!(error.to_string().contains("/nonexistent"), "{error}");
+}
+
+#[tokio::test]
+async fn assets_compressed_while_the_edge_runs_are_served_from_then_on() {
+    let mut world = World::prepare().await;
+    let env = world.dir.path().join("env");
+    environment(&env, "console.log(1);");
+    world.start_edge().await;
+    let script = world
+        .get(1, &format!("/static/{SCRIPT}"))
+        .with("accept-encoding", "br")
+        .signed_in(&world.session(ALICE, 1));
+    let before = script.clone().send().await;
+    assert_eq!(before.json()["upstream"], "airflow-1");
+    assets::build(&env, &world.config.asset_dir.join("airflow-test")).unwrap();
+    until("the edge's own copy", || async {
+        script.clone().send().await.header("content-encoding") == Some("br")
+    })
+    .await;
 }
