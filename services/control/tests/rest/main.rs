@@ -27,6 +27,8 @@ mod idempotency;
 #[cfg(test)]
 mod identity_providers;
 #[cfg(test)]
+mod isolation;
+#[cfg(test)]
 mod nodes;
 #[cfg(test)]
 mod openapi;
