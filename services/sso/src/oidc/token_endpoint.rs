@@ -3,10 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use updraft_model::OidcConfig;
-use url::form_urlencoded;
 
 use super::document::Document;
 use super::refusals::{failing, setting, unasked, unexpected};
@@ -79,9 +79,16 @@ fn request(
     }
 }
 
+/// Left as they are. With `%20` rather than `+` for a space, since there are providers that decode the one and not the other.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
 /// RFC 6749, section 2.3.1: each part form-encoded, then both in Base64.
 fn basic(client_id: &str, secret: &SecretString) -> Result<HeaderValue, OutboundError> {
-    let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let encode = |text| utf8_percent_encode(text, PLAIN);
     let pair = format!("{}:{}", encode(client_id), encode(secret.expose_secret()));
     let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair)))
         .map_err(|_| OutboundError::Broken)?;

@@ -1,6 +1,8 @@
 //! OpenID Connect against providers of our own, honest and hostile.
 
 #[cfg(test)]
+mod canaille;
+#[cfg(test)]
 mod certified;
 #[cfg(test)]
 mod changes;
@@ -12,6 +14,8 @@ mod hostile;
 mod logout;
 #[cfg(test)]
 mod provider;
+#[cfg(test)]
+mod real;
 #[cfg(test)]
 mod sign_in;
 #[cfg(test)]

@@ -271,7 +271,7 @@ impl Reply {
 
 /// The client id and [`SECRET`], each form-encoded (RFC 6749, section 2.3.1).
 const EXPECTED_BASIC: &str =
-    "Basic dXBkcmFmdDp0aGUrY2xpZW50JTI3cytzZWNyZXQlM0ErJUMzJUE0JUMzJUI2JUMzJUJDKyUyNittb3Jl";
+    "Basic dXBkcmFmdDp0aGUlMjBjbGllbnQlMjdzJTIwc2VjcmV0JTNBJTIwJUMzJUE0JUMzJUI2JUMzJUJDJTIwJTI2JTIwbW9yZQ==";
 
 async fn answer(State(conduct): State<Arc<Mutex<Conduct>>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
@@ -290,7 +290,12 @@ pub(crate) fn outbound(providers: &[&str]) -> Outbound {
     Outbound::new(OutboundPolicy {
         allow: providers
             .iter()
-            .map(|url| url.trim_start_matches("http://").parse().unwrap())
+            .map(|url| {
+                url.trim_start_matches("http://")
+                    .trim_end_matches('/')
+                    .parse()
+                    .unwrap()
+            })
             .collect(),
         limits: OutboundLimits {
             time: Duration::from_secs(2),
