@@ -2,6 +2,7 @@
 
 use chrono::Duration;
 use secrecy::SecretString;
+use serde_json::json;
 use updraft_model::{TenantId, TenantRole, UserId};
 use updraft_sso::Passwords;
 use updraft_store::tenants::{self, Quota, Tenant};
@@ -11,6 +12,7 @@ use updraft_store::{
 };
 use uuid::Uuid;
 
+use crate::audit::{By, Change, Target, besides};
 use crate::people::{checked_email, checked_name};
 use crate::{App, AppError};
 
@@ -45,6 +47,11 @@ pub async fn install_tenant(
             false => AppError::Store(error),
         })?;
     people::insert_membership(&mut tx, tenant.id, user, TenantRole::Owner).await?;
+    let made = json!({"name": tenant.name, "owner": email});
+    besides("tenant.install")
+        .on(Target::new("tenant", tenant.id, Some(&tenant.name)))
+        .done(&mut tx, By::system(Some(tenant.id)), Change::made(made))
+        .await?;
     tx.commit().await.map_err(StoreError::from)?;
     Ok(true)
 }

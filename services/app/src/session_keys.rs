@@ -9,8 +9,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use chrono::{DateTime, Duration, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use updraft_authz::{PublicKey, SigningKey};
+use updraft_store::StoreError;
 use updraft_store::secrets::{self, ControlKey, SecretError};
 
+use crate::audit::{By, Change, Target, besides};
 use crate::{App, AppError};
 
 /// The first key's name; its successors add a number.
@@ -74,20 +76,29 @@ impl App {
 
     async fn turn_session_keys_at(&self, now: DateTime<Utc>) -> Result<(), AppError> {
         let master_key = &self.config().master_key;
-        let mut connection = self.store().connection().await?;
-        let kept = secrets::list_control_keys(&mut connection, master_key, NAME).await;
+        let mut tx = self.store().begin().await?;
+        let kept = secrets::list_control_keys(&mut tx, master_key, NAME).await;
         let mut keys = read(kept.map_err(unreadable)?)?;
         if let Some(name) = next_name(&keys, now) {
             let fresh = SecretString::from(hex::encode(updraft_sso::random_bits()));
-            secrets::ensure_control_key(&mut connection, master_key, &name, &fresh)
+            secrets::ensure_control_key(&mut tx, master_key, &name, &fresh)
                 .await
                 .map_err(unreadable)?;
-            let kept = secrets::list_control_keys(&mut connection, master_key, NAME).await;
+            let kept = secrets::list_control_keys(&mut tx, master_key, NAME).await;
             keys = read(kept.map_err(unreadable)?)?;
+            besides("session_key.make")
+                .on(Target::new("session_key", name, None))
+                .done(&mut tx, By::system(None), Change::none())
+                .await?;
         }
         for name in over(&mut keys, now) {
-            secrets::remove_control_key(&mut connection, &name).await?;
+            secrets::remove_control_key(&mut tx, &name).await?;
+            besides("session_key.remove")
+                .on(Target::new("session_key", name, None))
+                .done(&mut tx, By::system(None), Change::none())
+                .await?;
         }
+        tx.commit().await.map_err(StoreError::from)?;
         self.config().session_keys.replace(keys);
         Ok(())
     }

@@ -2,8 +2,10 @@
 //! `updraft up` wrote down there: no request from outside can do what this does.
 
 use anyhow::Context as _;
+use serde_json::json;
+use updraft_app::audit::{By, Change, Target, besides};
 use updraft_embedded::Layout;
-use updraft_store::{PgConnection, Store, StoreError, operators};
+use updraft_store::{Store, StoreError, operators};
 
 use crate::cli::{OperatorArgs, OperatorCommand};
 use crate::config::{self, ControlFile};
@@ -18,30 +20,43 @@ pub(crate) async fn run(args: &OperatorArgs) -> anyhow::Result<()> {
     let store = Store::connect(&file.database_url, 1)
         .await
         .context("control's database does not run: start it with `updraft up`")?;
-    let mut connection = store.connection().await?;
     match &args.command {
         OperatorCommand::List => {
+            let mut connection = store.connection().await?;
             for operator in operators::list(&mut connection).await? {
                 println!("{}  {}", operator.email, operator.name);
             }
         }
         OperatorCommand::Grant(person) => {
-            set(&mut connection, &person.email, true).await?;
+            set(&store, &person.email, true).await?;
             println!("{} is an operator now.", person.email);
         }
         OperatorCommand::Revoke(person) => {
-            set(&mut connection, &person.email, false).await?;
+            set(&store, &person.email, false).await?;
             println!("{} is no operator any more.", person.email);
         }
     }
     Ok(())
 }
 
-async fn set(connection: &mut PgConnection, email: &str, operator: bool) -> anyhow::Result<()> {
+async fn set(store: &Store, email: &str, operator: bool) -> anyhow::Result<()> {
     let address = email.trim().to_lowercase();
-    operators::set(connection, &address, operator)
+    let mut tx = store.begin().await?;
+    operators::set(&mut tx, &address, operator)
         .await
-        .map_err(|error| unknown(error, email))
+        .map_err(|error| unknown(error, email))?;
+    let action = if operator {
+        "operator.grant"
+    } else {
+        "operator.revoke"
+    };
+    let change = Change::made(json!({"user_of_the_machine": nix::unistd::getuid().as_raw()}));
+    besides(action)
+        .on(Target::new("person", &address, Some(&address)))
+        .done(&mut tx, By::system(None), change)
+        .await?;
+    tx.commit().await.map_err(StoreError::from)?;
+    Ok(())
 }
 
 fn unknown(error: StoreError, email: &str) -> anyhow::Error {

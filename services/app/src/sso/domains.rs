@@ -10,7 +10,7 @@ use updraft_store::domains::{self, DomainRecord};
 use updraft_store::{PgConnection, StoreError};
 
 use super::{SsoError, TxtAnswer, providers};
-use crate::audit::{Change, Target, attempt};
+use crate::audit::{By, Change, Target, attempt, besides};
 use crate::error::{AppError, Resource};
 use crate::{App, access};
 
@@ -169,8 +169,16 @@ impl App {
                 (Some(_), TxtAnswer::Records(_)) if lapsed => None,
                 (Some(_), TxtAnswer::Records(_) | TxtAnswer::Unknown) => continue,
             };
-            let mut connection = self.store().connection().await?;
-            domains::set_verified(&mut connection, record.tenant, &record.domain, seen_at).await?;
+            let mut tx = self.store().begin().await?;
+            domains::set_verified(&mut tx, record.tenant, &record.domain, seen_at).await?;
+            if seen_at.is_some() != record.verified_at.is_some() {
+                let change = Change::made(json!({"proven": seen_at.is_some()}));
+                besides("domain.recheck")
+                    .on(Target::new("domain", &record.domain, None))
+                    .done(&mut tx, By::system(Some(record.tenant)), change)
+                    .await?;
+            }
+            tx.commit().await.map_err(StoreError::from)?;
         }
         Ok(())
     }

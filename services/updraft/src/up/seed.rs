@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use chrono::{Duration, Utc};
 use secrecy::SecretString;
+use serde_json::json;
+use updraft_app::audit::{By, Change, Target, besides};
 use updraft_app::{FirstOwner, Quota, install_tenant};
 use updraft_embedded::Layout;
 use updraft_model::{SessionId, TenantId};
 use updraft_sso::{Passwords, SessionToken};
 use updraft_store::sessions::{self, NewSession};
 use updraft_store::tenants;
-use updraft_store::{Store, operators, people, template};
+use updraft_store::{Store, StoreError, operators, people, template};
 use uuid::Uuid;
 
 use crate::config;
@@ -84,8 +86,8 @@ pub(crate) async fn ensure(admin: &SecretString, layout: &Layout) -> anyhow::Res
 }
 
 async fn open_session(store: &Store, tenant: TenantId) -> anyhow::Result<SecretString> {
-    let mut connection = store.connection().await?;
-    let owner = people::first_owner(&mut connection, tenant).await?;
+    let mut tx = store.begin().await?;
+    let owner = people::first_owner(&mut tx, tenant).await?;
     let token = SessionToken::random();
     let session = NewSession {
         id: SessionId(Uuid::now_v7()),
@@ -94,6 +96,12 @@ async fn open_session(store: &Store, tenant: TenantId) -> anyhow::Result<SecretS
         user: owner,
         expires_at: Utc::now() + Duration::hours(1),
     };
-    sessions::insert(&mut connection, &session).await?;
+    sessions::insert(&mut tx, &session).await?;
+    let change = Change::made(json!({"session": session.id}));
+    besides("sign_in.up")
+        .on(Target::new("person", owner, None))
+        .done(&mut tx, By::system(Some(tenant)), change)
+        .await?;
+    tx.commit().await.map_err(StoreError::from)?;
     Ok(token.expose().to_owned().into())
 }
