@@ -37,7 +37,6 @@ pub mod routes;
 pub mod saml_assertions;
 pub mod scim_groups;
 pub mod scim_users;
-pub mod saml_assertions;
 pub mod secrets;
 pub mod service_accounts;
 pub mod sessions;
