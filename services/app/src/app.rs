@@ -28,7 +28,6 @@ struct Inner {
     config: AppConfig,
     passwords: Passwords,
     identity: PasswordIdentity,
-    oidc: Oidc,
     device_limits: SignInLimits,
     oidc: Oidc,
     hub: EventHub,
@@ -54,7 +53,6 @@ impl App {
                 config,
                 passwords,
                 identity,
-                oidc,
                 device_limits,
                 oidc,
                 hub,
@@ -107,10 +105,6 @@ impl App {
     /// Tries at devices' codes.
     pub(crate) fn device_limits(&self) -> &SignInLimits {
         &self.inner.device_limits
-    }
-
-    pub(crate) fn oidc(&self) -> &Oidc {
-        &self.inner.oidc
     }
 
     pub(crate) fn live(&self) -> &dyn LiveReports {
