@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, COOKIE, ORIGIN};
 use axum::http::{Request, StatusCode};
 use serde_json::json;
+use updraft_api::audit::AuditOf;
 use updraft_api::sign_in::{NewIdentityProvider, UpdateIdentityProvider};
 use updraft_app::audit::AuditFilter;
 use updraft_app::{Actor, PageRequest};
@@ -158,7 +159,7 @@ impl Stage {
         let log = self
             .house
             .app
-            .list_audit(&self.owner, &AuditFilter::default(), page)
+            .list_audit(&self.owner, AuditOf::Tenant, &AuditFilter::default(), page)
             .await
             .unwrap();
         let told = log
@@ -242,7 +243,7 @@ async fn an_answer_is_good_once_and_in_the_browser_that_asked() {
     let form = stage.answer(&mut browser).await;
     let tampered = form.replacen("PD94", "PD95", 1);
     let answer = stage.post(&mut browser, &tampered).await;
-    stage.refused(&answer, "saml.not_xml").await;
+    stage.refused(&answer, "saml.processing_instruction").await;
 
     let form = stage.answer(&mut browser).await;
     assert_eq!(
