@@ -11,6 +11,7 @@ mod people;
 mod retry;
 mod server;
 mod sessions;
+mod sign_in;
 mod sse;
 mod tenants;
 mod tokens;

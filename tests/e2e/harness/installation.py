@@ -57,6 +57,11 @@ class Installation:
     def console(self) -> str:
         return f"http://localhost:{self.port_base}"
 
+    @property
+    def idp_port(self) -> int:
+        """Where the identity provider of the tests listens: the installation lets its tenants reach it."""
+        return self.port_base + 18
+
     def airflow_url(self, cluster: int) -> str:
         return f"http://127.0.{cluster >> 8}.{cluster & 255}:{self.port_base + 1}/airflow-webserver-{cluster}/"
 
@@ -67,6 +72,7 @@ class Installation:
         self.log = self.data_dir.with_name(f"{self.data_dir.name}.up-{int(time.time() * 1000)}.log")
         command = [*self.wrapper, str(self.binary), "up", "--data-dir", str(self.data_dir)]
         command += ["--port-base", str(self.port_base), "--yes", *arguments]
+        command += ["--outbound-allow", f"127.0.0.1:{self.idp_port}", "--identity-refresh", "5s"]
         begun = time.monotonic()
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)

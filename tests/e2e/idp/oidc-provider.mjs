@@ -14,7 +14,8 @@
 //     "skew_seconds": 0,          its clock is ahead by so much
 //     "userinfo_only": false,     claims of scopes come from userinfo and not in the ID token
 //     "slow_ms": 0,               every answer takes so long
-//     "down": false               connections are closed without an answer
+//     "down": false,              connections are closed without an answer
+//     "only": ""                  slow and down are only paths that begin so: `/token`
 //   }
 
 import { generateKeyPairSync } from 'node:crypto';
@@ -33,7 +34,7 @@ const { values: options } = parseArgs({
   },
 });
 
-const DEFAULTS = { clients: [], users: {}, keys: 1, skew_seconds: 0, userinfo_only: false, slow_ms: 0, down: false };
+const DEFAULTS = { clients: [], users: {}, keys: 1, skew_seconds: 0, userinfo_only: false, slow_ms: 0, down: false, only: '' };
 
 let state = read();
 const ownNow = Date.now;
@@ -45,11 +46,12 @@ let issuer;
 
 const server = createServer(async (request, response) => {
   state = read();
-  if (state.down) {
+  const moody = request.url.startsWith(state.only);
+  if (state.down && moody) {
     request.socket.destroy();
     return;
   }
-  await sleep(state.slow_ms);
+  await sleep(moody ? state.slow_ms : 0);
   response.setHeader('Date', new Date(Date.now()).toUTCString());
   provider()(request, response);
 });

@@ -39,9 +39,10 @@ impl App {
         binding: Option<&str>,
     ) -> Result<Finished, AppError> {
         let _named = attempt("sign_in.oidc");
+        let record = self.met(provider).await?;
         let callback = Callback::parse(query).map_err(SsoError::from)?;
         let state = callback.state().ok_or_else(|| unusable(Unusable::Unknown))?;
-        let (attempt, ready) = self.use_attempt(provider, state, binding).await?;
+        let (attempt, ready) = self.use_attempt(record, state, binding).await?;
         let retry = retry(&attempt);
         let Memory::Oidc(begun) = Memory::read(&attempt.memory)? else {
             return Err(SsoError::from(mismatched()).into());
@@ -80,10 +81,11 @@ impl App {
     ) -> Result<Finished, AppError> {
         let _named = attempt("sign_in.saml");
         let now = self.now();
+        let record = self.met(provider).await?;
         let Some(state) = relay_state.filter(|state| !state.is_empty()) else {
             return self.finish_unsolicited(provider, response).await;
         };
-        let (attempt, ready) = self.use_attempt(provider, state, binding).await?;
+        let (attempt, ready) = self.use_attempt(record, state, binding).await?;
         let retry = retry(&attempt);
         let Memory::Saml(begun) = Memory::read(&attempt.memory)? else {
             return Err(SsoError::from(mismatched()).into());
@@ -122,9 +124,18 @@ impl App {
         self.ready(&mut connection, record).await
     }
 
+    /// The provider that the address names: its tenant is shown what is refused from now on.
+    async fn met(&self, provider: ProviderId) -> Result<ProviderRecord, AppError> {
+        let mut connection = self.store().connection().await?;
+        let record = identity_providers::find_anywhere(&mut connection, provider).await?;
+        let record = record.ok_or_else(begin::disabled)?;
+        recognise_provider(record.tenant, record.id, &record.name);
+        Ok(record)
+    }
+
     async fn use_attempt(
         &self,
-        provider: ProviderId,
+        record: ProviderRecord,
         state: &str,
         binding: Option<&str>,
     ) -> Result<(UsedAttempt, Ready), AppError> {
@@ -141,15 +152,12 @@ impl App {
             )
             .into());
         }
-        if attempt.provider != provider {
+        if (attempt.tenant, attempt.provider) != (record.tenant, record.id) {
             return Err(SsoError::from(mismatched()).into());
         }
-        let record = identity_providers::find(&mut connection, attempt.tenant, provider).await?;
-        if let Some(record) = &record {
-            recognise_provider(record.tenant, record.id, &record.name);
+        if !record.enabled && !attempt.is_test {
+            return Err(begin::disabled().into());
         }
-        let usable = |record: &ProviderRecord| record.enabled || attempt.is_test;
-        let record = record.filter(usable).ok_or_else(begin::disabled)?;
         let ready = self.ready(&mut connection, record).await?;
         Ok((attempt, ready))
     }

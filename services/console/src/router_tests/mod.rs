@@ -2,9 +2,11 @@
 
 mod audit;
 mod clusters;
+mod idp;
 mod pages;
 mod people;
 mod signing_in;
+mod through_provider;
 mod tenants;
 mod tokens;
 
@@ -20,6 +22,7 @@ use updraft_app::{App, AppConfig, Quota};
 use updraft_authz::SigningKey;
 use updraft_model::{ClusterId, TenantRole};
 use updraft_runtimes::Catalogue;
+use updraft_sso::outbound::{Outbound, OutboundPolicy};
 use updraft_store::secrets::MasterKey;
 use updraft_store::testing::TestDatabase;
 use url::Url;
@@ -48,7 +51,13 @@ struct Answered {
 async fn house() -> House {
     let database = TestDatabase::create().await.unwrap();
     let key = SigningKey::from_seed("test", &[7; 32]).unwrap();
-    let config = AppConfig::local(7700, 7701, key, Arc::new(MasterKey::from_bytes([7; 32])));
+    let mut config = AppConfig::local(7700, 7701, key, Arc::new(MasterKey::from_bytes([7; 32])));
+    config.outbound = Outbound::new(OutboundPolicy {
+        allow: vec!["127.0.0.1".parse().unwrap()],
+        ..OutboundPolicy::default()
+    });
+    // Every person is due to be asked about at once.
+    config.identity_refresh = std::time::Duration::ZERO;
     let app = App::new(
         database.store().clone(),
         Arc::new(Catalogue::embedded().unwrap()),

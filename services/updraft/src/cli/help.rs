@@ -236,3 +236,21 @@ Examples:
   updraft audit export --actor ada@example.com | jq -r .action | sort | uniq -c
 
 Always a JSON object a line. The same lines are in object storage, under audit/<tenant>/.";
+
+pub(super) const SSO_PROVIDER_CREATE: &str = "\
+Examples:
+  updraft sso provider create Okta --preset okta --issuer https://acme.okta.com \\
+      --client-id 0oa1 --secret-file secret.txt --groups-claim groups --scope groups
+  updraft sso provider create ADFS --metadata metadata.xml
+  updraft sso provider test Okta && updraft sso provider enable Okta";
+
+pub(super) const SSO_DOMAIN_ADD: &str = "\
+Example:
+  updraft sso domain add example.com --provider Okta
+  updraft sso domain check example.com        after the record is in DNS";
+
+pub(super) const SSO_RULES: &str = "\
+Examples:
+  updraft sso rules
+  updraft sso rules --passwords false         once an owner has signed in through a provider
+  updraft sso rules --session 8h";

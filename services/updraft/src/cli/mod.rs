@@ -19,6 +19,7 @@ pub(crate) mod remote;
 mod resolve;
 mod service_account;
 mod session;
+mod sso;
 mod status;
 mod tenant;
 mod token;

@@ -10,6 +10,7 @@ use super::audit::AuditCommand;
 use super::cluster::ClusterCommand;
 use super::error::CliError;
 use super::service_account::ServiceAccountCommand;
+use super::sso::SsoCommand;
 use super::tenant::TenantCommand;
 use super::token::TokenCommand;
 use super::{completions, help, session, status};
@@ -31,6 +32,8 @@ pub(crate) enum RemoteCommand {
     Access(AccessArgs),
     /// See and switch tenants; operators make, change and delete them
     Tenant(TenantArgs),
+    /// Connect identity providers, prove domains, set rules for signing in
+    Sso(SsoArgs),
     /// See who did what, what was refused, and from where
     Audit(AuditArgs),
     /// Make, list and revoke API tokens
@@ -73,6 +76,12 @@ pub(crate) struct AccessArgs {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct SsoArgs {
+    #[command(subcommand)]
+    command: SsoCommand,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct AuditArgs {
     #[command(subcommand)]
     command: AuditCommand,
@@ -97,6 +106,7 @@ async fn carry_out(command: RemoteCommand, global: &Global) -> Result<(), CliErr
         RemoteCommand::Cluster(args) => args.command.run(global).await,
         RemoteCommand::Access(args) => args.command.run(global).await,
         RemoteCommand::Tenant(args) => args.command.run(global).await,
+        RemoteCommand::Sso(args) => args.command.run(global).await,
         RemoteCommand::Audit(args) => args.command.run(global).await,
         RemoteCommand::Token(args) => args.command.run(global).await,
         RemoteCommand::ServiceAccount(args) => args.command.run(global).await,
