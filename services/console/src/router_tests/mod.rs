@@ -6,8 +6,9 @@ mod idp;
 mod pages;
 mod people;
 mod signing_in;
-mod through_provider;
 mod tenants;
+mod through_provider;
+mod through_saml;
 mod tokens;
 
 use std::sync::Arc;
@@ -84,7 +85,7 @@ async fn house() -> House {
             },
         ),
         app,
-        database: database,
+        database,
     };
     let ada = house.actor("ada@example.com").await;
     let bo = NewPerson {
