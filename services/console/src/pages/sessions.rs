@@ -1,6 +1,7 @@
 //! One's own sessions, on the account page: where one is signed in, and ending it.
 
 use askama::Template;
+use askama::filters::HtmlSafe;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
 use chrono::{DateTime, Utc};
@@ -29,6 +30,8 @@ struct Row {
     since: Moment,
     used: Option<Moment>,
 }
+
+impl HtmlSafe for Sessions {}
 
 // === impl Sessions ===
 
