@@ -17,8 +17,6 @@ mod create_token;
 mod delete_access_rule;
 mod delete_cluster;
 mod delete_identity_provider;
-mod disable_identity_provider;
-mod delete_identity_provider;
 mod delete_service_account;
 mod delete_tenant;
 mod disable_identity_provider;
@@ -64,7 +62,6 @@ mod sign_in;
 mod sign_out;
 mod start_cluster;
 mod stop_cluster;
-mod test_identity_provider;
 mod switch_tenant;
 mod test_identity_provider;
 mod update_cluster;
@@ -84,10 +81,10 @@ use utoipa_axum::routes;
 
 use crate::rest::{self, RestState};
 
-    let scim = crate::scim::router(state.clone());
 /// REST with all that guards it. Merge it with the console's router; it answers for everything below `/api/v1` and `/scim/v2`.
 /// Serve it with connect info, or all sign-ins count as coming from one address.
 pub fn router(state: RestState) -> Router {
+    let scim = crate::scim::router(state.clone());
     let protected = Router::from(signed_in_operations())
         .route_layer(from_fn_with_state(state.clone(), rest::answer_once))
         .route_layer(from_fn_with_state(state.clone(), rest::require_caller));
