@@ -3,6 +3,7 @@
 mod audit;
 mod clusters;
 mod idp;
+mod isolation;
 mod pages;
 mod people;
 mod signing_in;
