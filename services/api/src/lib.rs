@@ -8,8 +8,8 @@ pub mod device;
 pub mod edge;
 mod problem;
 pub mod rest;
-pub mod tenants;
 pub mod sign_in;
+pub mod tenants;
 pub mod tokens;
 
 pub use problem::Problem;

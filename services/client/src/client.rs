@@ -187,9 +187,7 @@ impl Client {
         }
         match &call.body {
             None => Ok(request),
-            Some(Ok(body)) => Ok(request
-                .header(CONTENT_TYPE, call.content_type)
-                .body(body.clone())),
+            Some(Ok(body)) => Ok(request.header(CONTENT_TYPE, call.content_type).body(body.clone())),
             Some(Err(error)) => Err(ClientError::BadAddress {
                 given: url.path().to_owned(),
                 reason: error.to_string(),

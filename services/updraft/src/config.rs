@@ -33,7 +33,7 @@ pub(crate) struct ControlFile {
     pub(crate) data_dir: PathBuf,
     pub(crate) port_base: u16,
     pub(crate) console_url: String,
-    /// Template with `{cluster}` and `{cluster_ip}`.
+    /// Template with `{cluster}`, `{tenant}` and `{cluster_ip}`: see `docs/tenants.md`.
     pub(crate) airflow_url: String,
     #[serde(serialize_with = "expose")]
     pub(crate) database_url: SecretString,
@@ -101,7 +101,6 @@ impl Ports {
         format!("http://127.0.0.1:{}", self.internal)
     }
 
-    /// Each cluster's Airflow on a loopback address of its own: another host to the browser, and no DNS needed.
     #[must_use]
     pub(crate) fn airflow_url(&self) -> AirflowUrl {
         AirflowUrl::local(self.edge)

@@ -54,7 +54,8 @@ pub(crate) struct UpArgs {
     /// First of the ports in use: console on this one, Airflow on the next, then internal ones
     #[arg(long, value_name = "PORT", default_value_t = 7700)]
     pub(crate) port_base: u16,
-    /// Address template of Airflows; {host} is a loopback address per cluster, {cluster} its id
+    /// Address template of Airflows: {cluster} is a cluster's number, {tenant} its tenant's id, {cluster_ip} a loopback
+    /// address of its own [default: `http://{cluster_ip}:7701/airflow-webserver-{cluster}/`]
     #[arg(long, value_name = "TEMPLATE")]
     pub(crate) airflow_url: Option<AirflowUrl>,
     /// A private host[:port] that identity providers of tenants may be on, without TLS too; may be given several times
@@ -112,11 +113,11 @@ pub(crate) struct OperatorPerson {
     pub(crate) email: String,
 }
 
-    pub(crate) config: PathBuf,
 #[derive(Args, Debug)]
 pub(crate) struct ServerArgs {
     /// Configuration file; `updraft up` writes one for each of its processes
     #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
 }
 
 #[derive(Args, Debug)]
