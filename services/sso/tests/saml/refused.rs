@@ -465,6 +465,15 @@ fn laughs() -> String {
     dtd + "]>"
 }
 
+/// Less than a second; of a few tries, for the machine has other work.
+fn is_quick(work: impl Fn()) -> bool {
+    (0..5).any(|_| {
+        let begun = Instant::now();
+        work();
+        begun.elapsed() < Duration::from_secs(1)
+    })
+}
+
 fn check(rows: &[Row]) {
     let situation = Situation::new();
     let good = recorded("signed_assertion");
@@ -477,15 +486,13 @@ fn check(rows: &[Row]) {
             After => signed_again(&mutated),
             ByAttacker => signed_by_attacker(&mutated),
         };
-        let begun = Instant::now();
         let refusal = situation.finish(&response).expect_err(row.name);
         assert_eq!(refusal.code, row.code, "{}", row.name);
         assert!(!refusal.text.contains("evil"), "{}", row.name);
         assert!(
-            begun.elapsed() < Duration::from_secs(1),
-            "{} took {:?}",
-            row.name,
-            begun.elapsed()
+            is_quick(|| drop(situation.finish(&response))),
+            "{} takes long",
+            row.name
         );
     }
 }
