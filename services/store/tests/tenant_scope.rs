@@ -135,6 +135,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "its id is in the address; its tenant comes out of the row",
     ),
     (
+        "saml_assertions",
+        "of a provider that the response was verified for, and what has expired",
+    ),
+    (
         "sign_in_attempts::take",
         "256 random bits name the attempt; its tenant comes out of the row",
     ),
