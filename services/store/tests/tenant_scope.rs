@@ -47,6 +47,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "of a cluster that the reconciler or its node's assignment is about",
     ),
     // Edges.
+    (
+        "access_rules::of_all_tenants",
+        "the one picture of all tenants that edges decide by",
+    ),
     ("routes", "the one picture of all tenants that edges decide by"),
     (
         "api_tokens::list_pushed",
