@@ -253,7 +253,8 @@ pub async fn revoke_all_in(
     Ok(done.rows_affected())
 }
 
-/// A further session of the same person, vouched for as `parent` is; none when that has ended.
+/// A further session of the same person, vouched for as `parent` is and no longer than its tenant allows; none when
+/// `parent` has ended.
 ///
 /// # Errors
 /// When the database cannot be asked.
@@ -268,9 +269,12 @@ pub async fn insert_like(
     let expires_at = sqlx::query_scalar!(
         "insert into sessions (id, token_hash, tenant_id, user_id, expires_at, provider_id, provider_session, provider_subject)
          select $2, $3, s.tenant_id, s.user_id,
-                case when s.provider_id is null then $4 else least($4, s.expires_at) end,
+                -- Null counts for nothing here.
+                least($4, case when s.provider_id is not null then s.expires_at end,
+                      $5::timestamptz + make_interval(secs => t.session_seconds)),
                 s.provider_id, s.provider_session, s.provider_subject
          from sessions s
+         join tenants t on t.id = s.tenant_id
          join memberships m on m.tenant_id = s.tenant_id and m.user_id = s.user_id and m.disabled_at is null
          where s.id = $1 and s.revoked_at is null and s.expires_at > $5
          returning expires_at",
