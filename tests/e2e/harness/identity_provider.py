@@ -1,9 +1,8 @@
-"""The certified `oidc-provider`, whose people, groups, keys and moods are in a file that a test rewrites while it runs."""
+"""The certified `oidc-provider`: its people, groups, keys and moods are in a file that a test rewrites meanwhile."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +34,7 @@ class OidcProvider:
         self.state.update(changes)
         draft = self.file.with_suffix(".new")
         draft.write_text(json.dumps(self.state))
-        os.replace(draft, self.file)
+        draft.replace(self.file)
 
     def know(self, addresses: dict[str, str]) -> None:
         """Registers Updraft as a client with the addresses that it gave out."""

@@ -83,11 +83,12 @@ impl App {
 
 impl Reader {
     async fn next(&mut self) -> Result<Option<AuditEntry>, AppError> {
-        if self.ready.is_empty() && !self.over {
-            if let Err(error) = self.read().await {
-                self.over = true;
-                return Err(error);
-            }
+        if self.ready.is_empty()
+            && !self.over
+            && let Err(error) = self.read().await
+        {
+            self.over = true;
+            return Err(error);
         }
         Ok(self.ready.pop_front().map(entry))
     }

@@ -8,7 +8,11 @@ use utoipa::openapi::{
 };
 
 #[derive(utoipa::OpenApi)]
-#[openapi(components(schemas(updraft_api::Problem, updraft_api::rest::ServiceVerb, updraft_api::audit::AuditOf)))]
+#[openapi(components(schemas(
+    updraft_api::Problem,
+    updraft_api::rest::ServiceVerb,
+    updraft_api::audit::AuditOf
+)))]
 struct Shared;
 
 /// Adds to the operations what they all have: address, credentials, and problems as answers.

@@ -177,7 +177,8 @@ mod tests {
             moment("2026-11-22").unwrap(),
             moment("2026-11-22T01:00:00+01:00").unwrap()
         );
-        let hours = (Utc::now() - moment("2d").unwrap()).num_hours();
+        let then = moment("2d").unwrap();
+        let hours = (Utc::now() - then).num_hours();
         assert_eq!(hours, 48);
         for bad in [
             "",

@@ -244,6 +244,52 @@ Examples:
   updraft sso provider create ADFS --metadata metadata.xml
   updraft sso provider test Okta && updraft sso provider enable Okta";
 
+pub(super) const SSO_PROVIDER_LIST: &str = "\
+Examples:
+  updraft sso provider list
+  updraft sso provider list --output json";
+
+pub(super) const SSO_PROVIDER_SHOW: &str = "\
+Example:
+  updraft sso provider show Okta              with the redirect URI to register there";
+
+pub(super) const SSO_PROVIDER_UPDATE: &str = "\
+Examples:
+  updraft sso provider update Okta --secret-file secret.txt
+  updraft sso provider update ADFS --metadata metadata.xml";
+
+pub(super) const SSO_PROVIDER_TEST: &str = "\
+Example:
+  updraft sso provider test Okta";
+
+pub(super) const SSO_PROVIDER_ENABLE: &str = "\
+Example:
+  updraft sso provider test Okta && updraft sso provider enable Okta";
+
+pub(super) const SSO_PROVIDER_DISABLE: &str = "\
+Example:
+  updraft sso provider disable Okta";
+
+pub(super) const SSO_PROVIDER_DELETE: &str = "\
+Example:
+  updraft sso provider delete Okta";
+
+pub(super) const SSO_DOMAIN_LIST: &str = "\
+Example:
+  updraft sso domain list";
+
+pub(super) const SSO_DOMAIN_CHECK: &str = "\
+Example:
+  updraft sso domain check example.com";
+
+pub(super) const SSO_DOMAIN_SEND: &str = "\
+Example:
+  updraft sso domain send example.com --provider Okta";
+
+pub(super) const SSO_DOMAIN_REMOVE: &str = "\
+Example:
+  updraft sso domain remove example.com";
+
 pub(super) const SSO_DOMAIN_ADD: &str = "\
 Example:
   updraft sso domain add example.com --provider Okta

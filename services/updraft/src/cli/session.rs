@@ -1,11 +1,11 @@
 //! Signing in and out, and the client that every other verb uses.
 
-use std::io::{self, BufRead as _};
+use std::io::{self, BufRead as _, IsTerminal as _};
 
 use chrono::{DateTime, Utc};
 use clap::Args;
 use secrecy::SecretString;
-use updraft_client::Client;
+use updraft_client::{Client, ClientError};
 
 use super::args::{Format, Global};
 use super::credentials::{CredentialsFile, SignIn};
@@ -21,7 +21,7 @@ pub(crate) struct LoginArgs {
     /// Sign in with the password of this address instead of through the browser; it is asked for
     #[arg(long)]
     email: Option<String>,
-    /// Read the password from standard input, its first line
+    /// Read the password from standard input, its first line; a code, if one is asked for, from the second
     #[arg(long, requires = "email")]
     password_stdin: bool,
     /// Read an API token from standard input, its first line, and use it from now on
@@ -142,7 +142,11 @@ fn server(global: &Global, current: Option<&str>) -> Result<String, CliError> {
 }
 
 async fn by_password(client: &Client, email: &str, args: &LoginArgs) -> Result<SignIn, CliError> {
-    let signed_in = client.sign_in(email, &password(args, email)?).await?;
+    let password = password(args, email)?;
+    let signed_in = match client.sign_in(email, &password, None).await {
+        Err(error) if takes_code(&error) => client.sign_in(email, &password, Some(&code()?)).await?,
+        other => other?,
+    };
     Ok(SignIn {
         email: signed_in.me.email,
         token: SecretString::from(signed_in.token),
@@ -166,6 +170,21 @@ fn first_line() -> io::Result<String> {
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn takes_code(error: &ClientError) -> bool {
+    error
+        .problem()
+        .is_some_and(|problem| problem.kind.ends_with(":code-needed"))
+}
+
+/// From the terminal, or the line after the password.
+fn code() -> Result<String, CliError> {
+    if io::stdin().is_terminal() {
+        eprint!("Code of your authenticator app: ");
+    }
+    let code = first_line().map_err(|error| CliError::io("no code could be read", &error))?;
+    Ok(code.trim().to_owned())
 }
 
 fn password(args: &LoginArgs, email: &str) -> Result<SecretString, CliError> {

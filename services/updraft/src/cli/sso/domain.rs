@@ -18,13 +18,16 @@ pub(crate) enum DomainCommand {
     #[command(after_help = help::SSO_DOMAIN_ADD)]
     Add(AddArgs),
     /// List domains
-    #[command(visible_alias = "ls")]
+    #[command(visible_alias = "ls", after_help = help::SSO_DOMAIN_LIST)]
     List,
     /// Look for the domain's record now
+    #[command(after_help = help::SSO_DOMAIN_CHECK)]
     Check(Named),
     /// Send its people to another identity provider
+    #[command(after_help = help::SSO_DOMAIN_SEND)]
     Send(SendArgs),
     /// Give the domain up
+    #[command(after_help = help::SSO_DOMAIN_REMOVE)]
     Remove(Named),
 }
 

@@ -21,19 +21,25 @@ pub(crate) enum ProviderCommand {
     #[command(after_help = help::SSO_PROVIDER_CREATE)]
     Create(CreateArgs),
     /// List identity providers
-    #[command(visible_alias = "ls")]
+    #[command(visible_alias = "ls", after_help = help::SSO_PROVIDER_LIST)]
     List,
     /// Show one, with what it has to be told of Updraft
+    #[command(after_help = help::SSO_PROVIDER_SHOW)]
     Show(Named),
     /// Give it another client secret, or another SAML metadata
+    #[command(after_help = help::SSO_PROVIDER_UPDATE)]
     Update(UpdateArgs),
     /// Test it as it is: discovery, keys, clock, client
+    #[command(after_help = help::SSO_PROVIDER_TEST)]
     Test(Named),
     /// Let people sign in through it; its test has to have passed
+    #[command(after_help = help::SSO_PROVIDER_ENABLE)]
     Enable(Named),
     /// Let nobody sign in through it any more
+    #[command(after_help = help::SSO_PROVIDER_DISABLE)]
     Disable(Named),
     /// Delete it with the identities it vouched for
+    #[command(after_help = help::SSO_PROVIDER_DELETE)]
     Delete(Named),
 }
 
