@@ -19,7 +19,7 @@ fn rules(count: usize) -> Vec<AccessRule> {
         1 => Target::Cluster(ClusterId(i64::try_from(n).unwrap_or_default())),
         _ => Target::Tag(Tag {
             key: "env".into(),
-            value: if n % 2 == 0 { "prod" } else { "staging" }.into(),
+            value: if n.is_multiple_of(2) { "prod" } else { "staging" }.into(),
         }),
     };
     let rule = |n: usize| AccessRule {

@@ -58,8 +58,11 @@ impl Idp {
     /// Whoever signs in next is this subject, with these claims.
     pub(super) fn person(&self, subject: &str, claims: Value) {
         let mut person = json!({"sub": subject});
-        for (name, value) in claims.as_object().unwrap() {
-            person[name] = value.clone();
+        let Value::Object(claims) = claims else {
+            panic!("claims are an object");
+        };
+        for (name, value) in claims {
+            person[name] = value;
         }
         self.conduct.lock().unwrap().person = person;
     }

@@ -339,12 +339,12 @@ async fn the_first_operator_is_made_once_and_others_by_name() {
         let all = operators::list(tx).await.unwrap();
         all.into_iter().map(|operator| operator.email).collect::<Vec<_>>()
     };
-    assert_eq!(names(&mut tx).await, [installation.operator.email.clone()]);
+    assert_eq!(names(&mut tx).await, [installation.operator.email.as_str()]);
     operators::set(&mut tx, &second.email, true).await.unwrap();
     operators::set(&mut tx, &installation.operator.email, false)
         .await
         .unwrap();
-    assert_eq!(names(&mut tx).await, [second.email.clone()]);
+    assert_eq!(names(&mut tx).await, [second.email.as_str()]);
     assert!(operators::set(&mut tx, "nobody@example.com", true).await.is_err());
 }
 

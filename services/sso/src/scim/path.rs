@@ -111,14 +111,14 @@ pub(crate) fn shown(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn path(
-        text: &str,
-    ) -> (
+    type Parts = (
         Option<&'static str>,
         String,
         Option<(String, String)>,
         Option<String>,
-    ) {
+    );
+
+    fn path(text: &str) -> Parts {
         let path = Path::parse(text).unwrap_or_else(|refused| panic!("{text}: {refused}"));
         (path.extension, path.attribute, path.which, path.sub)
     }

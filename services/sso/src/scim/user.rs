@@ -161,7 +161,8 @@ mod tests {
 
     use super::*;
 
-    fn user(body: Value) -> UserResource {
+    fn user(body: impl Into<Value>) -> UserResource {
+        let body = body.into();
         UserResource::parse(&body).unwrap_or_else(|refused| panic!("{body}: {refused}"))
     }
 

@@ -6,8 +6,8 @@ use super::{PatchRequest, apply};
 use crate::scim::{ENTERPRISE_SCHEMA, ScimType};
 
 fn patch(operations: Value) -> PatchRequest {
-    let body =
-        json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": operations});
+    let mut body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"]});
+    body["Operations"] = operations;
     serde_json::from_value(body).unwrap()
 }
 
@@ -25,12 +25,12 @@ fn group() -> Value {
 }
 
 #[track_caller]
-fn becomes(resource: &Value, operations: Value, pointer: &str, expected: Value) {
+fn becomes(resource: &Value, operations: Value, pointer: &str, expected: impl Into<Value>) {
     let shown = operations.to_string();
     let changed = apply(resource, &patch(operations)).unwrap_or_else(|refused| panic!("{shown}: {refused}"));
     assert_eq!(
         changed.pointer(pointer).cloned().unwrap_or(Value::Null),
-        expected,
+        expected.into(),
         "{shown}"
     );
 }
