@@ -6,6 +6,7 @@ pub mod agent;
 pub mod audit;
 pub mod device;
 pub mod edge;
+pub mod passwords;
 mod problem;
 pub mod rest;
 pub mod sign_in;

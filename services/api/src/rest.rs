@@ -27,6 +27,9 @@ pub struct SignIn {
     pub email: String,
     #[schema(format = Password)]
     pub password: String,
+    /// Of the authenticator app or a recovery code, for whom a second factor was set up: the problem `code-needed` says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
 }
 
 /// `POST /sessions`. The token is shown once: use it as `Authorization: Bearer`.
@@ -70,9 +73,10 @@ pub struct NewPerson {
     pub email: String,
     pub name: String,
     pub tenant_role: TenantRole,
-    /// 12 to 128 characters.
+    /// 12 to 128 characters, and none of the first to be guessed. Absent: the answer has a link for the person to choose one.
     #[schema(format = Password)]
-    pub password: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

@@ -7,13 +7,13 @@ use serde_json::json;
 use updraft_api::rest::{ChangePassword, Me, SignIn, SignedIn};
 use updraft_api::tokens::CredentialView;
 use updraft_authz::{Actor, Credential};
-use updraft_model::SessionId;
+use updraft_model::{SessionId, UserId};
 use updraft_sso::{EmailPassword, IdentityProvider as _, SessionToken};
 use updraft_store::sessions::{self, NewSession};
-use updraft_store::{StoreError, memberships, operators, people, tenants, ways_in};
+use updraft_store::{StoreError, memberships, operators, password_links, people, tenants, ways_in};
 use uuid::Uuid;
 
-use crate::audit::{Change, Target, attempt};
+use crate::audit::{Attempt, Change, Target, attempt};
 use crate::{App, AppError, access};
 
 /// RFC 5321, section 4.5.3.1.3.
@@ -21,9 +21,22 @@ const MAX_EMAIL_LENGTH: usize = 254;
 
 impl App {
     /// # Errors
-    /// [`AppError::WrongCredentials`], or [`AppError::TooManyTries`] for this account or address.
+    /// [`AppError::WrongCredentials`], or [`AppError::TooManyTries`] for this account or address;
+    /// [`AppError::CodeNeeded`] and [`AppError::WrongCode`] for whom a second factor was set up.
     pub async fn sign_in(&self, sign_in: SignIn, client_ip: IpAddr) -> Result<SignedIn, AppError> {
         let attempt = attempt("sign_in.password").claimed_by(&sign_in.email);
+        let code = sign_in.code.clone();
+        let user = self.proven(sign_in, client_ip).await?;
+        match (self.takes_code(user).await?, code) {
+            (false, _) => {}
+            (true, None) => return Err(AppError::CodeNeeded),
+            (true, Some(code)) => self.use_code(user, &code, client_ip).await?,
+        }
+        self.let_in(user, attempt).await
+    }
+
+    /// Whose password it is.
+    pub(crate) async fn proven(&self, sign_in: SignIn, client_ip: IpAddr) -> Result<UserId, AppError> {
         let email_like = sign_in.email.len() <= MAX_EMAIL_LENGTH && !sign_in.email.contains(char::is_control);
         if !email_like || sign_in.password.len() > 1_024 {
             return Err(AppError::WrongCredentials);
@@ -32,8 +45,16 @@ impl App {
             email: sign_in.email,
             password: SecretString::from(sign_in.password),
         };
-        let user = self.identity().identify(proof, client_ip).await?;
+        Ok(self.identity().identify(proof, client_ip).await?)
+    }
 
+    pub(crate) async fn takes_code(&self, user: UserId) -> Result<bool, AppError> {
+        let mut connection = self.store().connection().await?;
+        Ok(self.second_factor(&mut connection, user).await?.is_some())
+    }
+
+    /// Opens the session of somebody who has proven everything.
+    pub(crate) async fn let_in(&self, user: UserId, attempt: Attempt) -> Result<SignedIn, AppError> {
         let token = SessionToken::random();
         let id = SessionId(Uuid::now_v7());
         let mut tx = self.store().begin().await?;
@@ -137,7 +158,7 @@ impl App {
             })?;
         let hash = self
             .passwords()
-            .hash(&SecretString::from(change.new))
+            .hash(&SecretString::from(change.new), &[&actor.email, &actor.name])
             .await
             .map_err(|error| match AppError::from(error) {
                 AppError::Invalid { why, .. } => AppError::Invalid {
@@ -148,6 +169,7 @@ impl App {
             })?;
         let mut tx = self.store().begin().await?;
         people::set_password_hash(&mut tx, actor.user, &hash).await?;
+        password_links::use_up(&mut tx, actor.user, self.now()).await?;
         let ended = sessions::revoke_others(&mut tx, actor.user, session, self.now()).await?;
         let change = Change::made(json!({"sessions_ended": ended}));
         attempt.done(&mut tx, actor, change).await?;

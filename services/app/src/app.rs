@@ -29,6 +29,7 @@ struct Inner {
     passwords: Passwords,
     identity: PasswordIdentity,
     device_limits: SignInLimits,
+    code_limits: SignInLimits,
     oidc: Oidc,
     hub: EventHub,
     refusals: Mutex<Fold>,
@@ -44,6 +45,7 @@ impl App {
         let limits = Arc::new(SignInLimits::new(config.sign_in_quota));
         let identity = PasswordIdentity::new(store.clone(), passwords.clone(), limits);
         let device_limits = SignInLimits::new(config.sign_in_quota);
+        let code_limits = SignInLimits::new(config.sign_in_quota);
         let oidc = Oidc::new(config.outbound.clone());
         let hub = EventHub::new(store.clone());
         Ok(Self {
@@ -54,6 +56,7 @@ impl App {
                 passwords,
                 identity,
                 device_limits,
+                code_limits,
                 oidc,
                 hub,
                 refusals: Mutex::default(),
@@ -105,6 +108,11 @@ impl App {
     /// Tries at devices' codes.
     pub(crate) fn device_limits(&self) -> &SignInLimits {
         &self.inner.device_limits
+    }
+
+    /// Tries at second factors.
+    pub(crate) fn code_limits(&self) -> &SignInLimits {
+        &self.inner.code_limits
     }
 
     pub(crate) fn live(&self) -> &dyn LiveReports {

@@ -193,6 +193,18 @@ impl By {
         }
     }
 
+    /// Somebody who was handed a link of theirs.
+    #[must_use]
+    pub(crate) fn by_link(tenant: TenantId, user: UserId, email: &str) -> Self {
+        Self {
+            tenant: Some(tenant),
+            kind: AuditActorKind::Person,
+            id: Some(user.0),
+            name: email.to_owned(),
+            credential: Some("link".to_owned()),
+        }
+    }
+
     /// Somebody who proved nothing, under the name they claimed.
     #[must_use]
     pub(crate) fn nobody(name: &str) -> Self {

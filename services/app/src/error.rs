@@ -15,6 +15,23 @@ pub enum AppError {
     NotSignedIn,
     #[error("the address or the password is wrong")]
     WrongCredentials,
+    #[error("the second factor is missing")]
+    CodeNeeded,
+    #[error("the code is wrong")]
+    WrongCode,
+    /// A second step that no first step leads to: too late, or in another browser.
+    #[error("the first step of the sign-in does not hold any more")]
+    StepRefused,
+    #[error("a second factor is set up already")]
+    SecondFactorIsOn,
+    /// Of a local account that others trust too, or of none that has a password of ours.
+    #[error("the account is not the tenant's alone")]
+    NotOursAlone,
+    #[error("the password link is not good")]
+    LinkRefused,
+    /// More wait than can be served soon.
+    #[error("too many passwords wait to be checked")]
+    Busy { retry_after: Duration },
     #[error("too many tries")]
     TooManyTries { retry_after: Duration },
     #[error("not allowed to {action}")]
@@ -92,7 +109,7 @@ impl AppError {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::TooManyTries { retry_after } => Some(*retry_after),
+            Self::TooManyTries { retry_after } | Self::Busy { retry_after } => Some(*retry_after),
             _ => None,
         }
     }
@@ -136,6 +153,11 @@ impl From<PasswordError> for AppError {
     fn from(error: PasswordError) -> Self {
         match error {
             PasswordError::Length => Self::invalid("password", "a password has 12 to 128 characters"),
+            PasswordError::Guessable => Self::invalid(
+                "password",
+                "this is one of the first passwords that are guessed, or made of the name or address: use several words that have nothing to do with each other",
+            ),
+            PasswordError::Busy { retry_after } => Self::Busy { retry_after },
             PasswordError::Hashing => Self::Internal {
                 what: "password hashing",
             },
@@ -164,6 +186,48 @@ impl From<&AppError> for Problem {
                 "wrong-credentials",
                 "The e-mail address or the password is wrong.",
                 "Check both and try again; an owner of your organisation can give you a new password.",
+            ),
+            E::CodeNeeded => problem(
+                401,
+                "code-needed",
+                "Signing in takes a code as well.",
+                "Send what your authenticator app shows now, or a recovery code, as `code`.",
+            ),
+            E::WrongCode => problem(
+                401,
+                "wrong-code",
+                "The code is wrong, too old, or used.",
+                "Wait for the app to show the next one, or use a recovery code that you did not use yet.",
+            ),
+            E::StepRefused => problem(
+                401,
+                "sign-in-step-refused",
+                "This sign-in took too long, or was begun in another browser.",
+                "Begin it again with your password.",
+            ),
+            E::SecondFactorIsOn => problem(
+                409,
+                "second-factor-is-on",
+                "A second factor is set up already, or your identity provider takes care of it.",
+                "Remove the present one first.",
+            ),
+            E::NotOursAlone => problem(
+                409,
+                "account-not-yours-alone",
+                "This account is not your organisation's alone to decide about.",
+                "It belongs to another organisation or an operator too, or signs in through an identity provider: the person changes their password themselves, under Account.",
+            ),
+            E::LinkRefused => problem(
+                403,
+                "password-link-refused",
+                "This password link is used up, expired, or was never good.",
+                "If you have a password already, sign in with it; else ask an owner of your organisation for a new link.",
+            ),
+            E::Busy { retry_after } => problem(
+                503,
+                "busy",
+                "More people sign in than can be served at once.",
+                format!("Wait {} seconds and try again.", whole_seconds(*retry_after)),
             ),
             E::TooManyTries { retry_after } => problem(
                 429,

@@ -7,8 +7,8 @@ use updraft_model::{TenantId, TenantRole, UserId};
 use updraft_sso::Passwords;
 use updraft_store::tenants::{self, Quota, Tenant};
 use updraft_store::{
-    Store, StoreError, api_tokens, device_authorizations, handover_codes, idempotency_keys, people,
-    saml_assertions, sessions, sign_in_attempts,
+    Store, StoreError, api_tokens, device_authorizations, handover_codes, idempotency_keys, password_links,
+    people, saml_assertions, sessions, sign_in_attempts,
 };
 use uuid::Uuid;
 
@@ -28,7 +28,7 @@ pub async fn install_tenant(
     owner: FirstOwner<'_>,
 ) -> Result<bool, AppError> {
     let (email, name) = (checked_email(owner.email)?, checked_name(owner.name)?);
-    let hash = passwords.hash(owner.password).await?;
+    let hash = passwords.hash(owner.password, &[&email, &name]).await?;
     let tenant = Tenant {
         id: TenantId(Uuid::now_v7()),
         name: checked_name(tenant_name)?,
@@ -98,6 +98,7 @@ impl App {
         saml_assertions::delete_expired(&mut connection, now).await?;
         idempotency_keys::delete_older(&mut connection, now - Duration::days(1)).await?;
         device_authorizations::delete_expired(&mut connection, now - Duration::hours(1)).await?;
+        password_links::delete_expired(&mut connection, now - Duration::days(1)).await?;
         api_tokens::delete_dead(&mut connection, now - Duration::days(30)).await?;
         Ok(())
     }

@@ -26,11 +26,14 @@ mod my_tenants;
 mod nodes;
 mod operations;
 mod page;
+mod password_links;
 mod people;
 mod power;
 mod quota;
 mod rights;
 mod scim;
+mod second_factor;
+mod second_step;
 mod service_accounts;
 mod services;
 mod session_keys;
@@ -52,6 +55,7 @@ pub use install::{FirstOwner, install_tenant};
 pub use live::LiveReports;
 pub use page::{EventRange, PageRequest};
 pub use scim::{Directory, ScimError, ScimQuery, ScimResource};
+pub use second_step::FirstStep;
 pub use session_keys::SessionKeys;
 pub use sso::{
     BeginSignIn, BegunSignIn, Finished, Retry, SamlLogout, SignInChoices, SsoError, SystemDns, TxtAnswer,

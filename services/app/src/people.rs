@@ -3,6 +3,7 @@
 use secrecy::SecretString;
 use serde_json::json;
 use updraft_api::access::ChangePerson;
+use updraft_api::passwords::AddedPerson;
 use updraft_api::rest::{NewPerson, Page, Person};
 use updraft_authz::{Actor, TenantAction};
 use updraft_model::{TenantRole, UserId};
@@ -28,36 +29,47 @@ impl App {
         Ok(page(members, limit, at, person))
     }
 
+    /// Without a password the answer has a link by which the person chooses one.
+    ///
     /// Somebody who has an account, because another tenant added them, becomes a member with the name and password they
     /// have. The answer is the same as for a new account: nobody learns here who has one.
     ///
     /// # Errors
     /// [`AppError::Forbidden`], [`AppError::Invalid`]; [`AppError::EmailTaken`] by a member.
-    pub async fn add_person(&self, actor: &Actor, new: NewPerson) -> Result<Person, AppError> {
+    pub async fn add_person(&self, actor: &Actor, new: NewPerson) -> Result<AddedPerson, AppError> {
         let attempt = attempt("person.add");
         access::tenant(actor, TenantAction::ManagePeople)?;
         let (email, name) = (checked_email(&new.email)?, checked_name(&new.name)?);
-        let hash = self.passwords().hash(&SecretString::from(new.password)).await?;
+        let hash = match new.password.map(SecretString::from) {
+            Some(password) => Some(self.passwords().hash(&password, &[&email, &name]).await?),
+            None => None,
+        };
         let mut tx = self.store().begin().await?;
-        let user = local_account(&mut tx, &email, &name, &hash).await?;
+        let (user, is_new) = local_account(&mut tx, &email, &name, hash.as_deref()).await?;
         people::insert_membership(&mut tx, actor.tenant, user, new.tenant_role)
             .await
             .map_err(|error| match error {
                 StoreError::Conflict { .. } => AppError::EmailTaken { email: email.clone() },
                 other => AppError::Store(other),
             })?;
+        let invite = match (hash, is_new) {
+            (Some(_), _) => None,
+            (None, true) => Some(self.invite(&mut tx, actor.tenant, user).await?),
+            (None, false) => Some(self.no_invite()),
+        };
         let message = format!("{} added {email}", actor.email);
         event_log::append(&mut tx, actor.tenant, None, "person_added", &message).await?;
         let made = json!({"email": email, "name": name, "tenant_role": new.tenant_role});
         let attempt = attempt.on(Target::person(user, &email));
         attempt.done(&mut tx, actor, Change::made(made)).await?;
         tx.commit().await.map_err(StoreError::from)?;
-        Ok(Person {
+        let person = Person {
             user,
             email,
             name,
             tenant_role: new.tenant_role,
-        })
+        };
+        Ok(AddedPerson { person, invite })
     }
 
     /// Makes a member an owner, or an owner a member. Their sessions go on with the new rights at once.
@@ -122,19 +134,19 @@ impl App {
     }
 }
 
-/// The local account of an address, made unless there is one. An account that is there stays as it is.
+/// The local account of an address, made unless there is one, and whether it was. An account that is there stays as it is.
 pub(crate) async fn local_account(
     tx: &mut Tx,
     email: &str,
     name: &str,
-    password_hash: &str,
-) -> Result<UserId, StoreError> {
+    password_hash: Option<&str>,
+) -> Result<(UserId, bool), StoreError> {
     if let Some(known) = people::password_record(tx, email).await? {
-        return Ok(known.user);
+        return Ok((known.user, false));
     }
     let user = UserId(Uuid::now_v7());
-    people::insert_user(tx, user, email, name, Some(password_hash)).await?;
-    Ok(user)
+    people::insert_user(tx, user, email, name, password_hash).await?;
+    Ok((user, true))
 }
 
 fn with_article(role: TenantRole) -> &'static str {

@@ -176,7 +176,10 @@ impl App {
                 (random.clone(), Some(random))
             }
         };
-        let hashed = self.passwords().hash(&SecretString::from(password)).await;
+        let hashed = self
+            .passwords()
+            .hash(&SecretString::from(password), &[&email, &name])
+            .await;
         Ok(Owner {
             email,
             name,
@@ -199,7 +202,9 @@ async fn insert(tx: &mut Tx, tenant: &Tenant) -> Result<(), AppError> {
 /// Whether the account is a new one.
 async fn add_owner(tx: &mut Tx, tenant: TenantId, owner: &Owner) -> Result<bool, AppError> {
     let is_new = people::password_record(tx, &owner.email).await?.is_none();
-    let user = local_account(tx, &owner.email, &owner.name, &owner.password_hash).await?;
+    let user = local_account(tx, &owner.email, &owner.name, Some(&owner.password_hash))
+        .await?
+        .0;
     people::insert_membership(tx, tenant, user, TenantRole::Owner).await?;
     Ok(is_new)
 }

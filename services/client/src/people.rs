@@ -1,6 +1,7 @@
 //! The tenant's people and their roles on clusters.
 
 use reqwest::Method;
+use updraft_api::passwords::AddedPerson;
 use updraft_api::rest::{GrantView, NewPerson, Person, PutGrant};
 use updraft_model::{ClusterId, ClusterRole, UserId};
 
@@ -15,7 +16,7 @@ impl Client {
     }
 
     /// `POST /people`
-    pub async fn add_person(&self, person: &NewPerson) -> Result<Person, ClientError> {
+    pub async fn add_person(&self, person: &NewPerson) -> Result<AddedPerson, ClientError> {
         self.fetch(Call::post("people").json(person)).await
     }
 

@@ -3,15 +3,24 @@
 use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
-use updraft_api::rest::{Me, SignedIn};
+use updraft_api::rest::{Me, SignIn, SignedIn};
 
 use crate::call::Call;
 use crate::{Client, ClientError};
 
 impl Client {
     /// `POST /sessions`. Not repeated: a second try would count against the rate limit.
-    pub async fn sign_in(&self, email: &str, password: &SecretString) -> Result<SignedIn, ClientError> {
-        let body = json!({"email": email, "password": password.expose_secret()});
+    pub async fn sign_in(
+        &self,
+        email: &str,
+        password: &SecretString,
+        code: Option<&str>,
+    ) -> Result<SignedIn, ClientError> {
+        let body = SignIn {
+            email: email.to_owned(),
+            password: password.expose_secret().to_owned(),
+            code: code.map(str::to_owned),
+        };
         self.fetch(Call::post("sessions").keyed(None).json(&body)).await
     }
 

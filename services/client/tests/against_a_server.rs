@@ -89,7 +89,7 @@ fn problem(status: u16, what: &str) -> (u16, String) {
 fn person() -> (u16, String) {
     let id = "018f0000-0000-7000-8000-000000000000";
     let me = json!({"user": id, "email": "a@b.c", "name": "A", "tenant": id, "tenant_name": "T",
-        "tenant_role": "owner", "session": id});
+        "tenant_role": "owner", "credential": {"kind": "session", "id": id}, "operator": false, "tenants": 1});
     (200, me.to_string())
 }
 
@@ -126,7 +126,7 @@ async fn a_busy_server_is_asked_again_with_the_same_key() {
 async fn a_password_is_tried_once() {
     let (server, client) = StandIn::start(vec![problem(503, "busy"), person()]).await;
     let error = client
-        .sign_in("a@b.c", &SecretString::from("wrong"))
+        .sign_in("a@b.c", &SecretString::from("wrong"), None)
         .await
         .unwrap_err();
     assert_eq!(error.status(), Some(503));

@@ -79,7 +79,7 @@ impl Asked {
         };
         let telling = match refusal {
             Some(Refusal::SignedOut(_)) => self.has_session,
-            Some(Refusal::Refused(_)) => matches!(status.as_u16(), 403 | 404 | 429),
+            Some(Refusal::Refused(..)) => matches!(status.as_u16(), 403 | 404 | 429),
             Some(Refusal::NoPage) => return None,
             Some(Refusal::Foreign | Refusal::Malformed(_) | Refusal::Unrenderable) | None => false,
         };

@@ -2,10 +2,12 @@
 //! frame of whoever asked.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use askama::Template;
 use axum::extract::Request;
 use axum::http::StatusCode;
+use axum::http::header::{HeaderValue, RETRY_AFTER};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use updraft_api::Problem;
@@ -29,8 +31,8 @@ pub(crate) enum Refusal {
     NoPage,
     /// A form we did not write.
     Malformed(String),
-    /// The use case refused.
-    Refused(Box<Problem>),
+    /// The use case refused; when it is worth another try.
+    Refused(Box<Problem>, Option<Duration>),
     /// A template failed: our fault.
     Unrenderable,
 }
@@ -50,7 +52,7 @@ impl Refusal {
             Self::Foreign => StatusCode::FORBIDDEN,
             Self::NoPage => StatusCode::NOT_FOUND,
             Self::Malformed(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Refused(problem) => {
+            Self::Refused(problem, _) => {
                 StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
             }
             Self::Unrenderable => StatusCode::INTERNAL_SERVER_ERROR,
@@ -64,7 +66,7 @@ impl Refusal {
             Self::Foreign => "cross-site",
             Self::NoPage => "not-found",
             Self::Malformed(_) => "malformed-form",
-            Self::Refused(problem) => audit::word(problem),
+            Self::Refused(problem, _) => audit::word(problem),
             Self::Unrenderable => "internal",
         }
     }
@@ -85,7 +87,7 @@ impl Refusal {
                 format!("The form could not be read: {why}."),
                 "Go back, correct it and send it again.",
             ),
-            Self::Refused(problem) => Complaint::new(sentence(&problem.title), next_on_a_page(problem)),
+            Self::Refused(problem, _) => Complaint::new(sentence(&problem.title), next_on_a_page(problem)),
             Self::Unrenderable => Complaint::new(
                 "This page could not be made; that is our fault.",
                 "Try again. If it stays, tell your operator when it happened: the log says why.",
@@ -93,10 +95,20 @@ impl Refusal {
         }
     }
 
+    /// A page that says so, with `Retry-After` where there is one.
+    pub(crate) fn on(&self, html: String) -> Response {
+        let mut response = (self.status(), Html(html)).into_response();
+        if let Self::Refused(_, Some(wait)) = self {
+            let seconds = HeaderValue::from(wait.as_secs() + 1);
+            response.headers_mut().insert(RETRY_AFTER, seconds);
+        }
+        response
+    }
+
     /// What the person can correct on the page they came from; everything else has a page of its own.
     pub(crate) fn correctable(&self) -> bool {
-        let quota = matches!(self, Self::Refused(problem) if problem.kind.ends_with(":quota-exceeded"));
-        quota || matches!(self.status().as_u16(), 400 | 409 | 412 | 422 | 429)
+        let quota = matches!(self, Self::Refused(problem, _) if problem.kind.ends_with(":quota-exceeded"));
+        quota || matches!(self.status().as_u16(), 400 | 409 | 412 | 422 | 429 | 503)
     }
 
     /// To the cluster it was about, unless there is none.
@@ -122,7 +134,7 @@ impl Refusal {
             back,
         };
         match page.render() {
-            Ok(html) => (status, Html(html)).into_response(),
+            Ok(html) => self.on(html),
             Err(error) => {
                 tracing::error!(%error, "The error page could not be rendered");
                 (status, "Something went wrong.").into_response()
@@ -171,7 +183,7 @@ impl From<AppError> for Refusal {
         let problem = Problem::from(&error);
         // The page it happened on may draw it itself.
         audit::refused(&problem);
-        Self::Refused(Box::new(problem))
+        Self::Refused(Box::new(problem), error.retry_after())
     }
 }
 

@@ -13,7 +13,8 @@ use updraft_app::App;
 use crate::pages::{
     access, access_rules, account, activity, change_configuration, choices, cluster, clusters, configuration,
     delete_cluster, device, handover, new_cluster, new_provider, nodes, operation, overview, people,
-    provider, sessions, sign_in, sign_out, sso, switch_tenant, tenants, through_provider, tokens,
+    person_sign_in, provider, second_factor, sessions, set_password, sign_in, sign_in_code, sign_out, sso,
+    switch_tenant, tenants, through_provider, tokens,
 };
 use crate::state::{Console, ConsoleConfig};
 use crate::{assets, audit, csrf, live, pages, refusal, shell};
@@ -57,6 +58,12 @@ fn rooms() -> Router<Console> {
         .route("/clusters/new", get(new_cluster::show))
         .route("/people", get(people::show).post(people::add))
         .route("/people/{user}/remove", get(people::ask).post(people::remove))
+        .route("/people/{user}/sign-in", get(person_sign_in::show))
+        .route("/people/{user}/password-link", post(person_sign_in::make_link))
+        .route(
+            "/people/{user}/second-factor/remove",
+            post(person_sign_in::remove_second_factor),
+        )
         .route("/people/{user}/role", post(people::change_role))
         .route("/access-rules", get(access_rules::show).post(access_rules::add))
         .route("/access-rules/{rule}/remove", post(access_rules::remove))
@@ -77,6 +84,12 @@ fn credentials() -> Router<Console> {
     Router::new()
         .route("/account/sessions/end", post(sessions::end_others))
         .route("/account/sessions/{session}/end", post(sessions::end))
+        .route(
+            "/account/second-factor",
+            get(second_factor::show).post(second_factor::begin),
+        )
+        .route("/account/second-factor/confirm", post(second_factor::confirm))
+        .route("/account/second-factor/remove", post(second_factor::remove))
         .route("/device", get(device::show).post(device::decide))
         .route("/tokens", get(tokens::show).post(tokens::make))
         .route("/tokens/{token}/revoke", post(tokens::revoke))
@@ -89,6 +102,11 @@ fn credentials() -> Router<Console> {
 
 fn signing_in_elsewhere() -> Router<Console> {
     Router::new()
+        .route("/password", get(set_password::show).post(set_password::set))
+        .route(
+            "/sign-in/code",
+            get(async || Redirect::to("/sign-in")).post(sign_in_code::submit),
+        )
         .route("/sign-in/{tenant}", get(choices::show))
         .route("/sign-in/through/{provider}", get(through_provider::begin))
         .route(

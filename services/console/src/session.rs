@@ -71,7 +71,7 @@ pub(crate) async fn who(console: &Console, token: &str) -> Result<Option<Actor>,
     match console.app.authenticate_session(token).await {
         Ok(actor) => Ok(Some(actor)),
         Err(error) => match Refusal::from(error) {
-            Refusal::Refused(problem) if problem.status == 401 => Ok(None),
+            Refusal::Refused(problem, _) if problem.status == 401 => Ok(None),
             failure => Err(failure),
         },
     }

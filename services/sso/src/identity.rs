@@ -77,6 +77,9 @@ impl IdentityProvider for PasswordIdentity {
         };
         let hash = record.as_ref().and_then(|record| record.password_hash.as_deref());
         let right = self.passwords.verify(&proof.password, hash).await?;
+        if right {
+            self.limits.forgive(&email);
+        }
         record
             .filter(|_| right)
             .map(|record| record.user)

@@ -1,9 +1,14 @@
 //! How often one may try a password: per account against guessing, per address against spraying.
+//!
+//! A try is counted before it is judged, so that many at once are no way around; one that turns out right is forgiven
+//! to its account, because nobody guesses there, and stays counted for its address.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -25,10 +30,19 @@ pub struct SignInQuota {
 /// Counts tries in memory.
 #[derive(Debug)]
 pub struct SignInLimits {
-    by_account: DefaultKeyedRateLimiter<[u8; 32]>,
+    by_account: Accounts,
     by_address: DefaultKeyedRateLimiter<IpAddr>,
     clock: DefaultClock,
     checks: AtomicU32,
+}
+
+/// Tries per account that can be forgiven, which `governor` does not do. By the same algorithm (GCRA): of each account
+/// the time at which its whole burst is there again.
+#[derive(Debug)]
+struct Accounts {
+    full_at: Mutex<HashMap<[u8; 32], Instant>>,
+    refill: Duration,
+    burst: u32,
 }
 
 // === impl SignInQuota ===
@@ -51,7 +65,11 @@ impl SignInLimits {
     #[must_use]
     pub fn new(quota: SignInQuota) -> Self {
         Self {
-            by_account: RateLimiter::keyed(rate(quota.account_refill, quota.account_burst)),
+            by_account: Accounts {
+                full_at: Mutex::default(),
+                refill: quota.account_refill,
+                burst: quota.account_burst.get(),
+            },
             by_address: RateLimiter::keyed(rate(quota.address_refill, quota.address_burst)),
             clock: DefaultClock::default(),
             checks: AtomicU32::new(0),
@@ -64,14 +82,42 @@ impl SignInLimits {
     /// How long to wait, when there were too many.
     pub fn check(&self, account: &str, address: IpAddr) -> Result<(), Duration> {
         if self.checks.fetch_add(1, Ordering::Relaxed) % TIDY_EVERY == TIDY_EVERY - 1 {
-            self.by_account.retain_recent();
+            self.by_account.tidy(Instant::now());
             self.by_address.retain_recent();
         }
         let wait = |early: governor::NotUntil<_>| early.wait_time_from(self.clock.now());
         self.by_address.check_key(&network(address)).map_err(wait)?;
-        self.by_account
-            .check_key(&sha256(account.as_bytes()))
-            .map_err(wait)
+        self.by_account.check(sha256(account.as_bytes()), Instant::now())
+    }
+
+    /// The account's owner was there: its tries are forgotten, those of the address are not.
+    pub fn forgive(&self, account: &str) {
+        self.by_account.full_at().remove(&sha256(account.as_bytes()));
+    }
+}
+
+// === impl Accounts ===
+
+impl Accounts {
+    fn check(&self, account: [u8; 32], now: Instant) -> Result<(), Duration> {
+        let mut all = self.full_at();
+        let full_at = all.get(&account).copied().unwrap_or(now).max(now) + self.refill;
+        let room = self.refill * self.burst;
+        match (full_at - now).checked_sub(room) {
+            Some(wait) if !wait.is_zero() => Err(wait),
+            _ => {
+                all.insert(account, full_at);
+                Ok(())
+            }
+        }
+    }
+
+    fn tidy(&self, now: Instant) {
+        self.full_at().retain(|_, full_at| *full_at > now);
+    }
+
+    fn full_at(&self) -> MutexGuard<'_, HashMap<[u8; 32], Instant>> {
+        self.full_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -128,6 +174,35 @@ mod tests {
         }
         assert!(limits.check("e", address(1)).is_err());
         assert!(limits.check("e", address(2)).is_ok());
+    }
+
+    #[test]
+    fn a_right_password_gives_the_account_its_burst_back_and_the_address_nothing() {
+        let limits = limits();
+        for _ in 0..2 {
+            assert!(limits.check("ada", address(1)).is_ok());
+            assert!(limits.check("ada", address(1)).is_ok());
+            limits.forgive("ada");
+        }
+        assert!(limits.check("ada", address(1)).is_err(), "four from one address");
+        assert!(limits.check("ada", address(2)).is_ok());
+    }
+
+    #[test]
+    fn tries_come_back_one_by_one() {
+        let accounts = super::Accounts {
+            full_at: std::sync::Mutex::default(),
+            refill: Duration::from_secs(10),
+            burst: 2,
+        };
+        let start = std::time::Instant::now();
+        let at = |seconds| accounts.check([1; 32], start + Duration::from_secs(seconds));
+        assert_eq!((at(0), at(0)), (Ok(()), Ok(())));
+        assert_eq!(at(0), Err(Duration::from_secs(10)));
+        assert_eq!(at(7), Err(Duration::from_secs(3)));
+        assert_eq!((at(10), at(10)), (Ok(()), Err(Duration::from_secs(10))));
+        accounts.tidy(start + Duration::from_secs(60));
+        assert!(accounts.full_at().is_empty());
     }
 
     #[test]

@@ -81,6 +81,23 @@ pub async fn password_record(
     }))
 }
 
+/// In PHC string format.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn password_hash(
+    connection: &mut PgConnection,
+    user: UserId,
+) -> Result<Option<String>, StoreError> {
+    let hash = sqlx::query_scalar!(
+        "select password_hash from users where id = $1 and origin = 'local'",
+        user.0
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(hash.flatten())
+}
+
 /// # Errors
 /// [`StoreError::Missing`] when there is no such person.
 pub async fn set_password_hash(

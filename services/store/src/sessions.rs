@@ -329,6 +329,25 @@ pub async fn revoke_others(
     Ok(done.rows_affected())
 }
 
+/// Ends all sessions of a person, in all tenants.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn revoke_of(
+    connection: &mut PgConnection,
+    user: UserId,
+    now: DateTime<Utc>,
+) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "update sessions set revoked_at = $2 where user_id = $1 and revoked_at is null",
+        user.0,
+        now
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
+}
+
 /// Sessions that were revoked and whose tokens would still be good otherwise: what edges must refuse.
 ///
 /// # Errors

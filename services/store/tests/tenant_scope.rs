@@ -71,6 +71,23 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "service_accounts::insert_user",
         "an account; its membership names the tenant",
     ),
+    (
+        "password_links::find_live",
+        "256 random bits name the link; its tenant comes with it",
+    ),
+    (
+        "password_links::use_up",
+        "one's own links, which one used or made worthless",
+    ),
+    ("password_links::delete_expired", "tidying, for all tenants"),
+    (
+        "sessions::revoke_of",
+        "a new password ends the person's sessions wherever they are",
+    ),
+    (
+        "second_factors",
+        "one's own, or an account that is the tenant's alone",
+    ),
     ("sessions::revoked", "edges refuse what ended, whosever it was"),
     (
         "handover_codes",
@@ -104,6 +121,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "an account; its membership names the tenant",
     ),
     ("people::password_record", "signing in, before there is a tenant"),
+    ("people::password_hash", "signing in, before there is a tenant"),
     ("people::set_password_hash", "one's own account"),
     (
         "people::tenant_of_address",

@@ -81,7 +81,7 @@ pub(crate) async fn change_password(
         Err(failure) if failure.correctable() || failure.status() == axum::http::StatusCode::FORBIDDEN => {
             let sessions = Sessions::of(&console, &visit).await?;
             let page = AccountPage::new(visit.frame(), Some(failure.complaint()), false, sessions);
-            Ok((failure.status(), Html(page.render()?)).into_response())
+            Ok(failure.on(page.render()?))
         }
         Err(failure) => Err(failure),
     }

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::{Html, IntoResponse, Redirect};
 use serde::Deserialize;
 use updraft_api::access::ChangePerson;
+use updraft_api::passwords::AddedPerson;
 use updraft_api::rest::{NewPerson, Person};
 use updraft_app::{Actor, PageRequest};
 use updraft_model::{TenantRole, UserId};
@@ -13,6 +14,7 @@ use crate::error::Complaint;
 use crate::extract::{At, Sent};
 use crate::frame::{Frame, Here};
 use crate::icon::icon;
+use crate::pages::person_sign_in;
 use crate::refusal::{Answer, Refusal};
 use crate::session::Visit;
 use crate::state::Console;
@@ -127,7 +129,7 @@ pub(crate) async fn add(State(console): State<Console>, visit: Visit, Sent(add):
         email,
         name,
         tenant_role,
-        password,
+        password: Some(password).filter(|password| !password.is_empty()),
     };
     match console
         .app
@@ -135,6 +137,10 @@ pub(crate) async fn add(State(console): State<Console>, visit: Visit, Sent(add):
         .await
         .map_err(Refusal::from)
     {
+        Ok(AddedPerson {
+            person,
+            invite: Some(link),
+        }) => person_sign_in::hand_over(&visit, person.user, person.name, link),
         Ok(_) => Ok(Redirect::to("/people").into_response()),
         Err(failure) if failure.correctable() => draw(&console, &visit, Some(failure), attempt).await,
         Err(failure) => Err(failure),

@@ -2,18 +2,19 @@
 
 use askama::Template;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use updraft_api::rest::SignIn;
-use updraft_app::WayIn;
+use updraft_app::{FirstStep, WayIn};
 
+use crate::attempt;
 use crate::error::Complaint;
 use crate::extract::{Asked, Sent};
 use crate::frame::Frame;
 use crate::local_path::LocalPath;
-use crate::pages::through_provider;
+use crate::pages::{sign_in_code, through_provider};
 use crate::refusal::{Answer, Refusal};
 use crate::session::{ClientAddress, Visit, keep};
 use crate::shell::Shell;
@@ -94,10 +95,18 @@ pub(crate) async fn submit(
     let request = SignIn {
         email: sent.email.clone(),
         password: sent.password,
+        code: None,
     };
-    match console.app.sign_in(request, from).await.map_err(Refusal::from) {
-        Ok(signed_in) => arrive(&console, &shell, &back, &signed_in.token, signed_in.expires_at),
-        Err(failure) if failure.status().is_client_error() => {
+    let binding = attempt::binding(&headers);
+    let first = console.app.begin_password_sign_in(request, &binding, from);
+    match first.await.map_err(Refusal::from) {
+        Ok(FirstStep::SignedIn(done)) => arrive(&console, &shell, &back, &done.token, done.expires_at),
+        Ok(FirstStep::CodeNeeded { proof }) => {
+            let mut response = sign_in_code::ask(&shell, &back, proof, None)?;
+            attempt::keep(&mut response, &console.config, &binding);
+            Ok(response)
+        }
+        Err(failure) if failure.correctable() || failure.status().is_client_error() => {
             let typed = Typed {
                 email: sent.email,
                 asks_password: true,
@@ -160,8 +169,11 @@ fn draw(shell: &Shell, back: &LocalPath, typed: Typed, failure: Option<&Refusal>
         for_airflow: back.is_handover(),
         asks_password: typed.asks_password,
     };
-    let status = failure.map_or(StatusCode::OK, Refusal::status);
-    Ok((status, Html(page.render()?)).into_response())
+    let html = page.render()?;
+    Ok(match failure {
+        Some(failure) => failure.on(html),
+        None => Html(html).into_response(),
+    })
 }
 
 #[cfg(test)]

@@ -272,7 +272,7 @@ pub(crate) fn trouble(shell: &Shell, error: AppError) -> Answer {
         theirs: status.is_server_error(),
         again: retry.map(|retry| format!("/sign-in/through/{}?{query}", retry.provider)),
         otherwise: format!("/sign-in?password=yes&{query}"),
-        complaint: Refusal::Refused(Box::new(problem)).complaint(),
+        complaint: Refusal::Refused(Box::new(problem), None).complaint(),
         reference: shell.reference().to_owned(),
     };
     Ok((status, Html(page.render()?)).into_response())

@@ -70,13 +70,14 @@ async fn side(house: &House, email: &str, mark: &str) -> Side {
         email: format!("chi@{mark}.example"),
         name: mark.to_owned(),
         tenant_role: TenantRole::Member,
-        password: PASSWORD.into(),
+        password: Some(PASSWORD.into()),
     };
     let person = house
         .app
         .add_person(&actor, person)
         .await
         .unwrap()
+        .person
         .user
         .to_string();
     let form = |name: &str| format!("name={name}&workers=1&worker_concurrency=1");

@@ -5,6 +5,7 @@ mod clusters;
 mod idp;
 mod isolation;
 mod pages;
+mod passwords;
 mod people;
 mod signing_in;
 mod tenants;
@@ -93,7 +94,7 @@ async fn house() -> House {
         email: "bo@example.com".into(),
         name: "Bo <b>".into(),
         tenant_role: TenantRole::Member,
-        password: PASSWORD.into(),
+        password: Some(PASSWORD.into()),
     };
     house.app.add_person(&ada, bo).await.unwrap();
     house
@@ -108,6 +109,7 @@ impl House {
         let sign_in = SignIn {
             email: email.into(),
             password: PASSWORD.into(),
+            code: None,
         };
         self.app
             .sign_in(sign_in, [127, 0, 0, 1].into())

@@ -3,14 +3,17 @@
 mod add_domain;
 mod add_person;
 mod authorize_device;
+mod begin_second_factor;
 mod change_password;
 mod change_person;
 mod change_service;
 mod check_domain;
 mod config_options;
+mod confirm_second_factor;
 mod create_access_rule;
 mod create_cluster;
 mod create_identity_provider;
+mod create_password_link;
 mod create_service_account;
 mod create_tenant;
 mod create_token;
@@ -48,14 +51,18 @@ mod put_grant;
 mod remove_domain;
 mod remove_grant;
 mod remove_person;
+mod remove_persons_second_factor;
+mod remove_second_factor;
 mod restart_cluster;
 mod revoke_session;
 mod revoke_sessions;
 mod revoke_token;
+mod set_password;
 mod show_cluster;
 mod show_identity_provider;
 mod show_me;
 mod show_operation;
+mod show_second_factor;
 mod show_sign_in_rules;
 mod show_tenant;
 mod sign_in;
@@ -117,6 +124,7 @@ pub fn openapi_document() -> utoipa::openapi::OpenApi {
 fn public_operations() -> OpenApiRouter<RestState> {
     OpenApiRouter::new()
         .routes(routes!(sign_in::sign_in))
+        .routes(routes!(set_password::set_password))
         .routes(routes!(authorize_device::authorize_device))
         .routes(routes!(poll_device::poll_device))
         .routes(routes!(health::health))
@@ -144,8 +152,25 @@ fn sign_in_operations() -> OpenApiRouter<RestState> {
         .routes(routes!(update_sign_in_rules::update_sign_in_rules))
 }
 
+/// Passwords and second factors.
+fn password_operations() -> OpenApiRouter<RestState> {
+    OpenApiRouter::new()
+        .routes(routes!(change_password::change_password))
+        .routes(routes!(create_password_link::create_password_link))
+        .routes(routes!(
+            show_second_factor::show_second_factor,
+            begin_second_factor::begin_second_factor
+        ))
+        .routes(routes!(confirm_second_factor::confirm_second_factor))
+        .routes(routes!(remove_second_factor::remove_second_factor))
+        .routes(routes!(
+            remove_persons_second_factor::remove_persons_second_factor
+        ))
+}
+
 fn signed_in_operations() -> OpenApiRouter<RestState> {
     OpenApiRouter::new()
+        .merge(password_operations())
         .merge(sign_in_operations())
         .routes(routes!(sign_out::sign_out))
         .routes(routes!(
@@ -161,7 +186,6 @@ fn signed_in_operations() -> OpenApiRouter<RestState> {
         ))
         .routes(routes!(delete_service_account::delete_service_account))
         .routes(routes!(show_me::show_me))
-        .routes(routes!(change_password::change_password))
         .routes(routes!(list_clusters::list_clusters))
         .routes(routes!(create_cluster::create_cluster))
         .routes(routes!(show_cluster::show_cluster))

@@ -65,6 +65,21 @@ fn rule(operation: &str) -> Option<Rule> {
     };
     Some(match operation {
         "sign_in" => Rule::Public(201),
+        // No such link.
+        "set_password" => Rule::Public(403),
+        "show_second_factor" => Rule::SignedIn(everyone(200)),
+        "begin_second_factor" => Rule::SessionAlone(everyone(201)),
+        // Nobody's code.
+        "confirm_second_factor" => Rule::SessionAlone(everyone(422)),
+        "remove_second_factor" => Rule::SessionAlone(everyone(204)),
+        "create_password_link" => Rule::SessionAlone(Expect {
+            stranger: 404,
+            ..owners(201)
+        }),
+        "remove_persons_second_factor" => Rule::SessionAlone(Expect {
+            stranger: 404,
+            ..owners(204)
+        }),
         "health" | "openapi" | "docs" => Rule::Public(200),
         "authorize_device" => Rule::Public(200),
         // Nobody has such a device code.
@@ -108,13 +123,16 @@ fn rule(operation: &str) -> Option<Rule> {
             Rule::SignedIn(owners(200))
         }
         "create_identity_provider" | "add_domain" => Rule::SignedIn(owners(201)),
-        "show_identity_provider" | "update_identity_provider" | "test_identity_provider"
-        | "enable_identity_provider" | "disable_identity_provider" | "update_domain" | "check_domain" => {
-            Rule::SignedIn(Expect {
-                stranger: 404,
-                ..owners(200)
-            })
-        }
+        "show_identity_provider"
+        | "update_identity_provider"
+        | "test_identity_provider"
+        | "enable_identity_provider"
+        | "disable_identity_provider"
+        | "update_domain"
+        | "check_domain" => Rule::SignedIn(Expect {
+            stranger: 404,
+            ..owners(200)
+        }),
         "delete_identity_provider" | "remove_domain" => Rule::SignedIn(Expect {
             stranger: 404,
             ..owners(204)
@@ -557,13 +575,16 @@ fn body(operation: &str, row: &Row, caller: Caller) -> Option<Value> {
     Some(match operation {
         "sign_in" => json!({"email": row.other.email, "password": crate::support::PASSWORD}),
         "change_password" => json!({"current": crate::support::PASSWORD, "new": format!("another {fresh}")}),
+        "set_password" => json!({"link": fresh, "password": crate::support::PASSWORD}),
+        "confirm_second_factor" => json!({"code": "000000"}),
+        "remove_second_factor" => json!({"password": crate::support::PASSWORD}),
         "create_token" => json!({"name": "ci", "role": "user"}),
         "create_service_account" => json!({"name": format!("s{}", &fresh[..20])}),
         "create_cluster" => json!({"name": format!("c{}", &fresh[..20])}),
         "update_cluster" => json!({"workers": 2}),
         "put_grant" => json!({"role": "admin"}),
         "create_tenant" => {
-            let owner = json!({"email": format!("{fresh}@example.com"), "name": "Owner", "password": fresh});
+            let owner = json!({"email": format!("{fresh}@example.com"), "name": "Owner", "password": crate::support::PASSWORD});
             json!({"name": fresh, "owner": owner})
         }
         "update_tenant" => json!({"max_nodes": 7}),
@@ -582,7 +603,7 @@ fn body(operation: &str, row: &Row, caller: Caller) -> Option<Value> {
         }
         "add_person" => {
             let email = format!("{fresh}@example.com");
-            json!({"email": email, "name": format!("{caller:?}"), "tenant_role": "member", "password": fresh})
+            json!({"email": email, "name": format!("{caller:?}"), "tenant_role": "member", "password": crate::support::PASSWORD})
         }
         _ => return None,
     })

@@ -33,11 +33,15 @@ mod nodes;
 #[cfg(test)]
 mod openapi;
 #[cfg(test)]
+mod passwords;
+#[cfg(test)]
 mod people;
 #[cfg(test)]
 mod protocol;
 #[cfg(test)]
 mod scim;
+#[cfg(test)]
+mod second_factor;
 #[cfg(test)]
 mod session_keys;
 #[cfg(test)]

@@ -91,7 +91,7 @@ impl World {
         let router = rest_router(RestState::new(app.clone(), rest, CancellationToken::new()));
         let password_hash = Passwords::new()
             .unwrap()
-            .hash(&SecretString::from(PASSWORD))
+            .hash(&SecretString::from(PASSWORD), &[])
             .await
             .unwrap();
         Self {
