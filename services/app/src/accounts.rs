@@ -147,15 +147,19 @@ impl App {
             email: actor.email.clone(),
             password: SecretString::from(change.current),
         };
-        self.identity()
-            .identify(proof, client_ip)
-            .await
-            .map_err(|error| match AppError::from(error) {
-                AppError::WrongCredentials => {
-                    AppError::invalid("current", "this is not your current password")
-                }
-                other => other,
-            })?;
+        let wrong = || AppError::invalid("current", "this is not your current password");
+        let whose =
+            self.identity()
+                .identify(proof, client_ip)
+                .await
+                .map_err(|error| match AppError::from(error) {
+                    AppError::WrongCredentials => wrong(),
+                    other => other,
+                })?;
+        // A local account may have the address of somebody who came from a directory.
+        if whose != actor.user {
+            return Err(wrong());
+        }
         let hash = self
             .passwords()
             .hash(&SecretString::from(change.new), &[&actor.email, &actor.name])
