@@ -158,3 +158,23 @@ async fn the_same_passwords_are_refused_wherever_one_is_set() {
         assert_eq!(added.refused_field(422), "password", "{bad}");
     }
 }
+
+#[tokio::test]
+async fn a_namesake_from_a_directory_has_no_password_to_change() {
+    let world = World::new().await;
+    let tenant = world.tenant("acme").await;
+    let (local, namesake) = (world.owner(tenant).await, world.owner(tenant).await);
+    let mut tx = world.tx().await;
+    sqlx::query("update users set origin = 'directory', email = $2, password_hash = null where id = $1")
+        .bind(namesake.user.0)
+        .bind(&local.email)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let change = json!({"current": PASSWORD, "new": NEW});
+    let put = |person: &Someone| world.send(request("PUT", "/me/password").bearer(person).json(&change));
+    let refused = put(&namesake).await;
+    assert_eq!(refused.refused_field(422), "current");
+    put(&local).await.must_be(204);
+}
