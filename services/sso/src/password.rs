@@ -235,6 +235,7 @@ mod tests {
             "correct horse battery",
             "an even longer one",
             "tr0ubadour & three",
+            "ada-has-a-long-password",
         ] {
             assert!(!super::is_guessable(good, &words), "{good}");
         }
