@@ -62,7 +62,9 @@ pub(crate) fn actions(document: &OpenApi) -> Actions {
 }
 
 /// Operations that are called otherwise.
-const CALLED: [(&str, &str); 9] = [
+const CALLED: [(&str, &str); 11] = [
+    ("remove_persons_second_factor", "second_factor.remove"),
+    ("set_password", "password.reset"),
     ("sign_in", "sign_in.password"),
     ("sign_out", "sign_out"),
     ("switch_tenant", "sign_in.switch_tenant"),

@@ -21,7 +21,17 @@ const CHANGE_NOTHING: [(&str, &str); 1] = [(
 )];
 
 /// Operations that need more than one request to succeed, and the test that shows their lines.
-const SHOWN_ELSEWHERE: [(&str, &str); 1] = [("poll_device", "a_device_that_is_signed_in_is_recorded")];
+const SHOWN_ELSEWHERE: [(&str, &str); 3] = [
+    ("poll_device", "a_device_that_is_signed_in_is_recorded"),
+    (
+        "confirm_second_factor",
+        "signing_in_takes_password_and_code_and_each_code_once",
+    ),
+    (
+        "set_password",
+        "a_link_sets_a_password_once_ends_all_sessions_and_is_audited",
+    ),
+];
 
 async fn lines(world: &World, tenant: Option<TenantId>) -> Vec<Line> {
     let mut tx = world.tx().await;

@@ -84,6 +84,15 @@ async fn signing_in_takes_password_and_code_and_each_code_once() {
     assert_eq!(sign(PASSWORD, Some(&recovery)).await.problem(401), "wrong-code");
     let state = world.get(&ada.person, "/me/second-factor").await.must_be(200);
     assert_eq!(state, json!({"on": true, "recovery_codes_left": 9}));
+    let path = "/audit?action=second_factor.confirm";
+    let log = world.get(&ada.person, path).await.must_be(200);
+    let outcomes: Vec<_> = log["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| &line["outcome"])
+        .collect();
+    assert_eq!(outcomes, ["done", "refused"], "{log}");
 }
 
 #[tokio::test]
