@@ -49,11 +49,6 @@ impl Store {
         Ok(Self { pool })
     }
 
-    #[must_use]
-    pub fn from_pool(pool: PgPool) -> Self {
-        Self { pool }
-    }
-
     /// Brings the tables up to date; forward only.
     ///
     /// # Errors
