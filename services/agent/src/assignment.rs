@@ -137,7 +137,7 @@ mod tests {
         serde_json::from_value(serde_json::json!({
             "version": version, "cluster": 1, "node": NodeId(Default::default()), "role": "web",
             "generation": generation, "power": "run", "environment_dir": "", "parent": {"env": {}, "directories": [], "files": []}, "services": [],
-            "files": [], "relays": [], "dags": { "endpoint": "", "bucket": "", "source_prefix": "",
+            "files": [], "relays": [], "dags": { "endpoint": "", "bucket": "", "sources": [],
             "versions_prefix": "", "access_key": "", "secret_key": "", "resolver": false },
         }))
         .unwrap()

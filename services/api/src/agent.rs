@@ -11,6 +11,8 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
 use updraft_model::{AgentPhase, ClusterId, Generation, NodeId, NodeRole, ServiceName, ServiceStatus, Step};
 
+pub use crate::dag_delivery::*;
+
 /// What an agent is started with: a file (mode 0600) named on its command line.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Bootstrap {
@@ -178,22 +180,6 @@ pub struct FileAssignment {
     pub content: String,
 }
 
-/// Where the node's DAGs come from.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct DagDelivery {
-    pub endpoint: String,
-    pub bucket: String,
-    /// Source objects: `dags/`.
-    pub source_prefix: String,
-    /// Published versions: `updraft/dag-versions/` (`current`, `<digest>.tar.zst`).
-    pub versions_prefix: String,
-    pub access_key: String,
-    #[serde(serialize_with = "expose")]
-    pub secret_key: SecretString,
-    /// Exactly one node resolves the source into versions; the others fetch them.
-    pub resolver: bool,
-}
-
 /// Services talk to `listen` on their own node; the agent carries it, over mTLS, to `target` wherever it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RelayAssignment {
@@ -223,6 +209,8 @@ pub struct Report {
     pub steps: Vec<Step>,
     pub events: Vec<AgentEvent>,
     pub dag_version: Option<String>,
+    #[serde(default)]
+    pub dags: DagReport,
     pub cpu_percent: Option<f32>,
     pub memory_bytes: Option<u64>,
     pub agent_version: String,
@@ -249,7 +237,7 @@ fn two_minutes() -> u32 {
     120
 }
 
-fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
     use secrecy::ExposeSecret as _;
     serializer.serialize_str(secret.expose_secret())
 }

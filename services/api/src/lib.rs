@@ -4,6 +4,7 @@
 pub mod access;
 pub mod agent;
 pub mod audit;
+mod dag_delivery;
 pub mod device;
 pub mod edge;
 pub mod passwords;

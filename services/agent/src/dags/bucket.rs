@@ -15,7 +15,7 @@ use object_store::{
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt as _;
-use updraft_api::agent::DagDelivery;
+use updraft_api::agent::{DagDelivery, SourceFrom};
 
 use super::digest::Digest;
 use crate::error::{Error, Result};
@@ -72,11 +72,12 @@ impl Bucket {
             .with_retry(retry)
             .build()
             .map_err(Error::store("be set up"))?;
-        Ok(Self::new(
-            Arc::new(store),
-            &delivery.source_prefix,
-            &delivery.versions_prefix,
-        ))
+        let prefix = delivery.sources.iter().find_map(|source| match &source.from {
+            SourceFrom::ClusterBucket { prefix } => Some(prefix.as_str()),
+            _ => None,
+        });
+        let prefix = prefix.unwrap_or("dags/");
+        Ok(Self::new(Arc::new(store), prefix, &delivery.versions_prefix))
     }
 
     #[must_use]

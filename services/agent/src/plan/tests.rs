@@ -40,7 +40,7 @@ fn node() -> Assignment {
     serde_json::from_value(serde_json::json!({
         "version": 1, "cluster": 1, "node": NodeId(Default::default()), "role": "scheduler", "generation": 1,
         "power": "run", "environment_dir": "/e", "parent": {"env": {}, "directories": [], "files": []}, "services": [], "files": [], "relays": [],
-        "dags": { "endpoint": "", "bucket": "", "source_prefix": "", "versions_prefix": "", "access_key": "",
+        "dags": { "endpoint": "", "bucket": "", "sources": [], "versions_prefix": "", "access_key": "",
                   "secret_key": "", "resolver": false },
     }))
     .map(|assignment: Assignment| Assignment {

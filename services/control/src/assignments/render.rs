@@ -4,7 +4,7 @@ use secrecy::ExposeSecret as _;
 use thiserror::Error;
 use updraft_api::agent::{
     Assignment, DagDelivery, FileAssignment, HealthCheck, NodePower, ParentAssignment, RELAY_PORT,
-    RelayAssignment, ServiceAssignment, StopPolicy,
+    RelayAssignment, ServiceAssignment, SourceDelivery, SourceFrom, StopPolicy,
 };
 use updraft_authz::PublicKey;
 use updraft_model::{DagSource, NodeRole};
@@ -215,14 +215,23 @@ fn own_files(inputs: &AssignmentInputs<'_>) -> Vec<FileAssignment> {
 
 fn dag_delivery(inputs: &AssignmentInputs<'_>) -> DagDelivery {
     let DagSource::ClusterBucket { prefix } = &inputs.spec.dag_source;
+    let resolver = inputs.role == NodeRole::Scheduler;
+    let source = SourceDelivery {
+        folder: String::new(),
+        from: SourceFrom::ClusterBucket {
+            prefix: prefix.clone(),
+        },
+    };
     DagDelivery {
         endpoint: inputs.storage.endpoint.clone(),
         bucket: inputs.storage.bucket.clone(),
-        source_prefix: prefix.clone(),
         versions_prefix: "updraft/dag-versions/".to_owned(),
         access_key: inputs.storage.access_key.clone(),
         secret_key: inputs.storage.secret_key.clone(),
-        resolver: inputs.role == NodeRole::Scheduler,
+        resolver,
+        sources: if resolver { vec![source] } else { Vec::new() },
+        pinned: None,
+        sync_nonce: 0,
     }
 }
 

@@ -85,12 +85,14 @@ fn is_same(one: &Report, other: &Report) -> bool {
         && one.services == other.services
         && one.steps == other.steps
         && one.dag_version == other.dag_version
+        && one.dags == other.dags
         && other.events.is_empty()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use updraft_api::agent::DagReport;
     use updraft_model::AgentPhase;
     use uuid::Uuid;
 
@@ -104,6 +106,7 @@ mod tests {
             steps: Vec::new(),
             events: Vec::new(),
             dag_version: None,
+            dags: DagReport::default(),
             cpu_percent: Some(cpu),
             memory_bytes: None,
             agent_version: String::new(),

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use chrono::Utc;
 use thiserror::Error;
-use updraft_api::agent::{AgentEvent, Report};
+use updraft_api::agent::{
+    AgentEvent, DagReport, ImportError, ParsedVersion, PublishedVersion, Report, SourceRevision, SourceState,
+};
 use updraft_api::rest::Severity;
 use updraft_model::{NodeId, ServiceStatus, Step};
 use updraft_store::events::{EventSeverity, NewEvent};
@@ -20,6 +22,10 @@ const TEXT: usize = 500;
 const WORD: usize = 60;
 const STEPS: usize = 40;
 const EVENTS: usize = 100;
+const SOURCES: usize = 20;
+const IMPORT_ERRORS: usize = 50;
+const PATH: usize = 1024;
+const TRACEBACK: usize = 2_000;
 
 /// The endpoint's way to the reconciler.
 #[derive(Clone)]
@@ -131,8 +137,61 @@ fn bounded(node: NodeId, report: Report) -> Report {
         steps: report.steps.into_iter().take(STEPS).map(bounded_step).collect(),
         events: report.events.iter().take(EVENTS).map(bounded_event).collect(),
         dag_version: report.dag_version.map(|text| cut(&text, 2 * WORD)),
+        dags: bounded_dags(report.dags),
         agent_version: cut(&report.agent_version, WORD),
         ..report
+    }
+}
+
+/// What a node says of its DAGs, cut to what the protocol allows.
+fn bounded_dags(dags: DagReport) -> DagReport {
+    let published = dags.published.map(|version| PublishedVersion {
+        digest: cut(&version.digest, 2 * WORD),
+        sources: version
+            .sources
+            .into_iter()
+            .take(SOURCES)
+            .map(bounded_revision)
+            .collect(),
+        ..version
+    });
+    let parsed = dags.parsed.map(|version| ParsedVersion {
+        digest: cut(&version.digest, 2 * WORD),
+        import_errors: version
+            .import_errors
+            .into_iter()
+            .take(IMPORT_ERRORS)
+            .map(bounded_import_error)
+            .collect(),
+        ..version
+    });
+    let states = dags.sources.into_iter().take(SOURCES).map(|state| SourceState {
+        folder: cut(&state.folder, TEXT),
+        trouble: state.trouble.map(|text| cut(&text, TEXT)),
+    });
+    DagReport {
+        live_since: dags.live_since,
+        published,
+        parsed,
+        sources: states.collect(),
+    }
+}
+
+fn bounded_revision(revision: SourceRevision) -> SourceRevision {
+    SourceRevision {
+        folder: cut(&revision.folder, TEXT),
+        revision: cut(&revision.revision, 2 * WORD),
+        author: revision.author.map(|text| cut(&text, TEXT)),
+        message: revision.message.map(|text| cut(&text, TEXT)),
+        pushed_at: revision.pushed_at,
+    }
+}
+
+fn bounded_import_error(error: ImportError) -> ImportError {
+    ImportError {
+        file: cut(&error.file, PATH),
+        line: error.line,
+        message: cut(&error.message, TRACEBACK),
     }
 }
 

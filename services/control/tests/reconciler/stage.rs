@@ -448,6 +448,7 @@ fn said(node: NodeId, version: i64, phase: AgentPhase) -> Report {
         steps: Vec::new(),
         events: Vec::new(),
         dag_version: None,
+        dags: updraft_api::agent::DagReport::default(),
         cpu_percent: None,
         memory_bytes: None,
         agent_version: "test".to_owned(),

@@ -273,11 +273,13 @@ impl TestNode {
             dags: DagDelivery {
                 endpoint: "http://127.0.0.1:9".to_owned(),
                 bucket: "none".to_owned(),
-                source_prefix: "dags/".to_owned(),
                 versions_prefix: "updraft/dag-versions/".to_owned(),
                 access_key: "none".to_owned(),
                 secret_key: "none".into(),
                 resolver: false,
+                sources: Vec::new(),
+                pinned: None,
+                sync_nonce: 0,
             },
             relays: Vec::new(),
         }

@@ -1,0 +1,156 @@
+//! What agents are told of a cluster's DAGs, and what they say of them: part of the agents' protocol (see [`crate::agent`]).
+//!
+//! The node that resolves gets the sources with their credentials; the others only fetch versions. A version is named by
+//! its content's digest and is the snapshot of all sources together, each in its folder.
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use crate::agent::expose;
+
+/// Where the node's DAGs come from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DagDelivery {
+    /// The cluster's own bucket: versions are published there.
+    pub endpoint: String,
+    pub bucket: String,
+    /// Published versions: `updraft/dag-versions/` (`current`, `<digest>.tar.zst`).
+    pub versions_prefix: String,
+    pub access_key: String,
+    #[serde(serialize_with = "expose")]
+    pub secret_key: SecretString,
+    /// Exactly one node resolves the sources into versions; the others fetch them.
+    pub resolver: bool,
+    /// Empty on nodes that do not resolve.
+    pub sources: Vec<SourceDelivery>,
+    /// The version somebody rolled back to: it is current until this is none again, whatever the sources say.
+    #[serde(default)]
+    pub pinned: Option<String>,
+    /// Grows with each asked-for look at the sources (webhook, push, `dags sync`): the resolver looks at once.
+    #[serde(default)]
+    pub sync_nonce: i64,
+}
+
+/// One source and the folder of a version that it fills.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SourceDelivery {
+    /// Empty for the top, else `team_a`; no folder lies in another's.
+    pub folder: String,
+    pub from: SourceFrom,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum SourceFrom {
+    /// Objects below a prefix of the cluster's own bucket.
+    ClusterBucket { prefix: String },
+    /// What was last pushed: `<prefix><sha256>.tar.gz`, the latest named by the object `<prefix>current`.
+    Push { prefix: String },
+    /// The tenant's own bucket, read with the tenant's credentials.
+    S3 {
+        /// None: AWS itself in `region`.
+        endpoint: Option<String>,
+        region: String,
+        bucket: String,
+        prefix: String,
+        credential: Option<KeyPair>,
+        /// An SQS queue that gets the bucket's event notifications.
+        queue_url: Option<String>,
+    },
+    Git {
+        /// `https://…` or `ssh://user@host[:port]/…`
+        url: String,
+        /// Branch, tag or commit.
+        reference: String,
+        /// Directory within the repository; empty for all of it.
+        path: String,
+        submodules: bool,
+        credential: Option<GitCredential>,
+    },
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KeyPair {
+    pub access_key: String,
+    #[serde(serialize_with = "expose")]
+    pub secret_key: SecretString,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum GitCredential {
+    Token {
+        username: String,
+        #[serde(serialize_with = "expose")]
+        token: SecretString,
+    },
+    SshKey {
+        /// OpenSSH or PEM, without passphrase.
+        #[serde(serialize_with = "expose")]
+        private_key: SecretString,
+        /// Lines of `known_hosts`: the host must show one of these keys.
+        known_hosts: String,
+    },
+}
+
+// --- upwards, untrusted like every report ---
+
+/// What a node knows of its DAGs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DagReport {
+    /// Since when the report's `dag_version` is live on this node.
+    pub live_since: Option<DateTime<Utc>>,
+    /// From the resolver: the latest version it published.
+    pub published: Option<PublishedVersion>,
+    /// From the scheduler node: the latest version that Airflow recorded.
+    pub parsed: Option<ParsedVersion>,
+    /// From the resolver, one for each source.
+    pub sources: Vec<SourceState>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedVersion {
+    pub digest: String,
+    pub at: DateTime<Utc>,
+    pub files: u64,
+    pub bytes: u64,
+    pub sources: Vec<SourceRevision>,
+}
+
+/// What one source was when the version was made of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceRevision {
+    pub folder: String,
+    /// A commit, or the digest of a listing or a push.
+    pub revision: String,
+    pub author: Option<String>,
+    pub message: Option<String>,
+    /// When it was pushed or committed, as the source says.
+    pub pushed_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParsedVersion {
+    pub digest: String,
+    pub at: DateTime<Utc>,
+    pub dags: u32,
+    /// At most 50.
+    pub import_errors: Vec<ImportError>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportError {
+    /// Relative to the version's top.
+    pub file: String,
+    pub line: Option<u32>,
+    /// The last lines of the traceback, at most 2,000 characters.
+    pub message: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceState {
+    pub folder: String,
+    /// Why the last good version keeps serving, and what to do; at most 500 characters.
+    pub trouble: Option<String>,
+}
