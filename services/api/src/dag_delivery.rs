@@ -45,7 +45,8 @@ pub struct SourceDelivery {
 pub enum SourceFrom {
     /// Objects below a prefix of the cluster's own bucket.
     ClusterBucket { prefix: String },
-    /// What was last pushed: `<prefix><sha256>.tar.gz`, the latest named by the object `<prefix>current`.
+    /// What was last pushed: `<prefix><sha256>.tar.gz`, the latest named by the object `<prefix>current`, a
+    /// [`CurrentPush`] as JSON. No such object: nothing was pushed yet.
     Push { prefix: String },
     /// The tenant's own bucket, read with the tenant's credentials.
     S3 {
@@ -93,6 +94,19 @@ pub enum GitCredential {
         known_hosts: String,
     },
 }
+
+/// Content of the object `<prefix>current` of a push: control writes it after the archive that it names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CurrentPush {
+    /// Of the archive's bytes, in lower-case hex; also the source's revision.
+    pub sha256: String,
+    pub author: Option<String>,
+    pub message: Option<String>,
+    pub pushed_at: DateTime<Utc>,
+}
+
+/// Versions that stay published, the newest and the pinned one: what people can roll back to.
+pub const KEPT_VERSIONS: usize = 20;
 
 // --- upwards, untrusted like every report ---
 
