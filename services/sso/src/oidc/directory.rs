@@ -1,12 +1,15 @@
 //! Discovered documents and keys, kept for minutes in memory, shared by all tenants: they are the issuer's own words.
+//! That a provider gave no answer is kept too, for seconds: while it is away, one person waits for it and not everybody.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU32;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use rand::Rng as _;
 use tokio::time::Instant;
 use updraft_model::OidcConfig;
 use url::Url;
@@ -20,6 +23,9 @@ use crate::Refusal;
 use crate::outbound::{Outbound, OutboundRequest, OutboundResponse};
 
 const FRESH: Duration = Duration::from_secs(10 * 60);
+/// How long no answer counts for everybody: from the first to the second, not the same for all, so that many who wait do
+/// not come back at once.
+const AWAY: Range<Duration> = Duration::from_secs(5)..Duration::from_secs(10);
 /// Looks at one provider's keys per minute, however many tokens name a key that nobody knows. Those that anybody may send
 /// (logout) are counted apart from those that the provider itself gave us, so that nobody can use the looks of others up.
 const LOOKS: NonZeroU32 = NonZeroU32::new(5).unwrap();
@@ -32,6 +38,7 @@ pub(super) struct Directory {
     pub(super) outbound: Outbound,
     documents: Memory<Document>,
     keys: Memory<KeySet>,
+    away: Memory<Refusal>,
     looks: Arc<DefaultKeyedRateLimiter<(String, Source)>>,
 }
 
@@ -46,6 +53,7 @@ pub(super) enum Source {
 
 struct Memory<T>(Arc<Mutex<Known<T>>>);
 
+/// Until when, and what.
 type Known<T> = HashMap<String, (Instant, Arc<T>)>;
 
 // === impl Directory ===
@@ -56,6 +64,7 @@ impl Directory {
             outbound,
             documents: Memory::default(),
             keys: Memory::default(),
+            away: Memory::default(),
             looks: Arc::new(RateLimiter::keyed(Quota::per_minute(LOOKS))),
         }
     }
@@ -66,9 +75,12 @@ impl Directory {
         if let Some(known) = self.documents.get(&config.issuer) {
             return known.check(config).map(|()| known);
         }
+        if let Some(refusal) = self.away.get(&config.issuer) {
+            return Err(refusal.as_ref().clone());
+        }
         let (_, document) = self.discover(config).await?;
         document.check(config)?;
-        Ok(self.documents.put(&config.issuer, document))
+        Ok(self.documents.put(&config.issuer, document, FRESH))
     }
 
     /// Asks, whatever is known; and the answer as it came.
@@ -76,6 +88,18 @@ impl Directory {
         &self,
         config: &OidcConfig,
     ) -> Result<(OutboundResponse, Document), Refusal> {
+        let asked = self.ask_for_document(config).await;
+        match &asked {
+            Ok(_) => self.away.forget(&config.issuer),
+            Err(refusal) => {
+                let jittered = rand::rng().random_range(AWAY);
+                self.away.put(&config.issuer, refusal.clone(), jittered);
+            }
+        }
+        asked
+    }
+
+    async fn ask_for_document(&self, config: &OidcConfig) -> Result<(OutboundResponse, Document), Refusal> {
         let answer = self
             .get(discovery_url(&config.issuer)?, "discovery document")
             .await?;
@@ -132,7 +156,7 @@ impl Directory {
     pub(super) async fn fetch_keys(&self, url: &Url) -> Result<Arc<KeySet>, Refusal> {
         let answer = self.get(url.clone(), "key document").await?;
         let keys: KeyDocument = answer.json().map_err(|_| unexpected("key document"))?;
-        Ok(self.keys.put(url.as_str(), keys.into()))
+        Ok(self.keys.put(url.as_str(), keys.into(), FRESH))
     }
 
     async fn get(&self, url: Url, what: &str) -> Result<OutboundResponse, Refusal> {
@@ -154,18 +178,22 @@ impl Directory {
 impl<T> Memory<T> {
     fn get(&self, name: &str) -> Option<Arc<T>> {
         let known = self.lock();
-        let (at, value) = known.get(name)?;
-        (at.elapsed() < FRESH).then(|| value.clone())
+        let (until, value) = known.get(name)?;
+        (Instant::now() < *until).then(|| value.clone())
     }
 
-    fn put(&self, name: &str, value: T) -> Arc<T> {
+    fn put(&self, name: &str, value: T, lasts: Duration) -> Arc<T> {
         let value = Arc::new(value);
         let mut known = self.lock();
         if known.len() >= REMEMBERED {
             known.clear();
         }
-        known.insert(name.to_owned(), (Instant::now(), value.clone()));
+        known.insert(name.to_owned(), (Instant::now() + lasts, value.clone()));
         value
+    }
+
+    fn forget(&self, name: &str) {
+        self.lock().remove(name);
     }
 
     fn lock(&self) -> MutexGuard<'_, Known<T>> {
@@ -188,5 +216,25 @@ impl<T> Clone for Memory<T> {
 impl<T> fmt::Debug for Memory<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Memory({})", self.lock().len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Memory;
+
+    #[test]
+    fn what_is_remembered_is_known_until_its_time_is_over_or_it_is_forgotten() {
+        let memory = Memory::default();
+        memory.put("over", 1, Duration::ZERO);
+        memory.put("long", 2, Duration::from_secs(3_600));
+        assert_eq!(
+            (memory.get("over"), memory.get("long").as_deref()),
+            (None, Some(&2))
+        );
+        memory.forget("long");
+        assert_eq!(memory.get("long"), None);
     }
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use updraft_sso::oidc::{Oidc, Refreshed};
 use updraft_sso::{Refusal, VouchedIdentity};
 
-use crate::provider::{Conduct, Provider, Reply, SECRET, now, outbound};
+use crate::provider::{Conduct, Provider, Reply, SECRET, now, outbound, redirect_uri};
 use crate::sign_in::sign_in;
 use crate::tokens::{Key, Signing};
 
@@ -165,4 +165,46 @@ async fn unknown_keys_do_not_make_us_ask_without_end() {
     sign_in(&oidc, &provider, &config).await.unwrap();
     let known = oidc.verify_logout_token(&config, &honest, now()).await;
     assert_eq!(known.unwrap_err().code, "oidc.logout_not_meant");
+}
+
+#[tokio::test]
+async fn while_a_provider_is_away_one_person_waits_for_it_and_not_everybody() {
+    const DISCOVERY: &str = "/.well-known/openid-configuration";
+    let provider = Provider::start("").await;
+    provider.behaves(|conduct| {
+        conduct.instead.insert(DISCOVERY, Reply::Never);
+    });
+    let oidc = Oidc::new(outbound(&[&provider.url]));
+    let config = provider.config();
+    for _ in 0..3 {
+        let refusal = sign_in(&oidc, &provider, &config).await.unwrap_err();
+        assert_eq!(refusal.code, "oidc.slow");
+    }
+    assert_eq!(provider.times_asked(DISCOVERY), 1, "the first waited");
+
+    provider.behaves(|conduct| conduct.instead.clear());
+    assert!(
+        sign_in(&oidc, &provider, &config).await.is_err(),
+        "for seconds yet"
+    );
+    sign_in(&Oidc::new(outbound(&[&provider.url])), &provider, &config)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_provider_that_passes_its_test_is_away_no_longer() {
+    let provider = Provider::start("").await;
+    let (oidc, config) = (Oidc::new(outbound(&[&provider.url])), provider.config());
+    provider.behaves(|conduct| {
+        conduct.instead.insert(
+            "/.well-known/openid-configuration",
+            Reply::Says(502, String::new()),
+        );
+    });
+    sign_in(&oidc, &provider, &config).await.unwrap_err();
+    provider.behaves(|conduct| conduct.instead.clear());
+    oidc.test(&config, Some(&SECRET.into()), &redirect_uri(), now())
+        .await;
+    sign_in(&oidc, &provider, &config).await.unwrap();
 }
