@@ -20,6 +20,14 @@ const PATH: &str = "/airflow-webserver-{cluster}/";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AirflowUrl(String);
 
+/// Whose clusters share a host. To a browser that is one place: whatever is there can act for all its visitors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostSharing {
+    Nobodys,
+    OneTenants,
+    Everybodys,
+}
+
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum AirflowUrlError {
     #[error("`{name}` is no placeholder: there are {{cluster}}, {{tenant}} and {{cluster_ip}}")]
@@ -37,8 +45,8 @@ pub enum AirflowUrlError {
     #[error("{{cluster_ip}} is a whole host: write http://{{cluster_ip}}:7701{PATH}")]
     PartOfHost,
     #[error(
-        "its host is the console's: Airflow's content belongs to its tenant and must not share a host with the console; \
-         use another name or {{cluster}} in the host"
+        "its host is the console's, or some cluster's would be: Airflow's content belongs to its tenant and must not share \
+         a host with the console; use another name"
     )]
     ConsolesHost,
 }
@@ -74,11 +82,37 @@ impl AirflowUrl {
     /// # Errors
     /// [`AirflowUrlError::ConsolesHost`]
     pub fn keep_apart_from(&self, console_url: &Url) -> Result<(), AirflowUrlError> {
-        let mine = Url::parse(&self.example()).map_err(|_| AirflowUrlError::NotAnAddress)?;
-        if mine.host() == console_url.host() {
+        let consoles = console_url.host_str().unwrap_or_default();
+        if can_become(&self.host_template(), consoles) {
             return Err(AirflowUrlError::ConsolesHost);
         }
         Ok(())
+    }
+
+    /// Ports do not count: cookies do not know them.
+    #[must_use]
+    pub fn sharing(&self) -> HostSharing {
+        let (one, other) = (TenantId(uuid::Uuid::nil()), TenantId(uuid::Uuid::max()));
+        let template = self.host_template();
+        let host = |tenant, cluster| Self(template.clone()).of(tenant, ClusterId(cluster));
+        if host(one, 1) == host(other, 2) {
+            HostSharing::Everybodys
+        } else if host(one, 1) == host(one, 2) {
+            HostSharing::OneTenants
+        } else {
+            HostSharing::Nobodys
+        }
+    }
+
+    /// `c{cluster}.airflow.example.com`
+    fn host_template(&self) -> String {
+        let authority = self.0.split("://").nth(1).unwrap_or_default();
+        let authority = authority.split('/').next().unwrap_or_default();
+        let host = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => host,
+            _ => authority,
+        };
+        host.to_lowercase()
     }
 
     fn example(&self) -> String {
@@ -110,6 +144,32 @@ impl AirflowUrl {
         }
         Ok(self)
     }
+}
+
+/// Whether some cluster's host would be this one.
+fn can_become(template: &str, host: &str) -> bool {
+    if template == CLUSTER_IP {
+        return host
+            .parse::<Ipv4Addr>()
+            .is_ok_and(|address| address.is_loopback());
+    }
+    let Some(start) = template.find('{') else {
+        return template == host;
+    };
+    let Some(rest) = host.strip_prefix(&template[..start]) else {
+        return false;
+    };
+    let placeholder = &template[start..];
+    let (after, lengths) = match placeholder.strip_prefix(CLUSTER) {
+        Some(after) => (after, 1..=10),
+        None => (placeholder.strip_prefix(TENANT).unwrap_or_default(), 32..=32),
+    };
+    lengths.into_iter().any(|length| {
+        let filled = rest.get(..length).zip(rest.get(length..));
+        filled.is_some_and(|(value, rest)| {
+            value.bytes().all(|byte| byte.is_ascii_hexdigit()) && can_become(after, rest)
+        })
+    })
 }
 
 fn known_placeholders(template: &str) -> Result<(), AirflowUrlError> {
@@ -155,7 +215,7 @@ mod tests {
     use updraft_model::{ClusterId, TenantId};
     use url::Url;
 
-    use super::{AirflowUrl, AirflowUrlError as E};
+    use super::{AirflowUrl, AirflowUrlError as E, HostSharing};
 
     fn parsed(text: &str) -> Result<AirflowUrl, E> {
         text.parse()
@@ -246,5 +306,62 @@ mod tests {
         assert_eq!(same.keep_apart_from(&console).unwrap_err(), E::ConsolesHost);
         let other = parsed("https://c{cluster}.example.com/airflow-webserver-{cluster}/").unwrap();
         assert_eq!(other.keep_apart_from(&console), Ok(()));
+    }
+
+    #[test]
+    fn no_cluster_ever_has_the_consoles_host() {
+        for (template, console, together) in [
+            ("https://c{cluster}.example.com", "https://c1.example.com", true),
+            (
+                "https://C{cluster}.Example.com:8443",
+                "https://c77.example.com",
+                true,
+            ),
+            ("https://c{cluster}.example.com", "https://cx.example.com", false),
+            ("https://c{cluster}.example.com", "https://c.example.com", false),
+            (
+                "https://c{cluster}.example.com",
+                "https://console.example.com",
+                false,
+            ),
+            (
+                "https://{tenant}.example.com",
+                "https://0198a00000007000800000000000000a.example.com",
+                true,
+            ),
+            (
+                "https://{tenant}.example.com",
+                "https://updraft.example.com",
+                false,
+            ),
+            (
+                "https://{cluster}-{tenant}.example.com",
+                "https://12-0198a00000007000800000000000000a.example.com",
+                true,
+            ),
+            ("http://{cluster_ip}:7701", "http://127.0.0.1:7700", true),
+            ("http://{cluster_ip}:7701", "http://localhost:7700", false),
+            ("http://127.0.0.1:7701", "http://127.0.0.1:7700", true),
+            ("http://[::1]:7701", "http://[::1]:7700", true),
+        ] {
+            let url = parsed(&format!("{template}/airflow-webserver-{{cluster}}/")).unwrap();
+            let apart = url.keep_apart_from(&Url::parse(console).unwrap());
+            assert_eq!(apart.is_err(), together, "{template} and {console}");
+        }
+    }
+
+    #[test]
+    fn a_template_says_whose_clusters_share_a_host() {
+        for (host, sharing) in [
+            ("c{cluster}.example.com", HostSharing::Nobodys),
+            ("{cluster_ip}:7701", HostSharing::Nobodys),
+            ("{tenant}-{cluster}.example.com", HostSharing::Nobodys),
+            ("{tenant}.example.com", HostSharing::OneTenants),
+            ("airflow.example.com", HostSharing::Everybodys),
+            ("127.0.0.1:7701", HostSharing::Everybodys),
+        ] {
+            let url = parsed(&format!("http://{host}/airflow-webserver-{{cluster}}/")).unwrap();
+            assert_eq!(url.sharing(), sharing, "{host}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use updraft_model::{ClusterId, TenantId};
 use updraft_runtimes::Catalogue;
 use updraft_sso::oidc::Oidc;
-use updraft_sso::{PasswordIdentity, Passwords, SignInLimits};
+use updraft_sso::{PasswordIdentity, Passwords, SignInLimits, SignInQuota};
 use updraft_store::Store;
 
 use crate::audit::Fold;
@@ -31,6 +31,9 @@ struct Inner {
     device_limits: SignInLimits,
     code_limits: SignInLimits,
     oidc: Oidc,
+    forgotten_limits: SignInLimits,
+    mail_bell: Notify,
+    begin_limits: SignInLimits,
     hub: EventHub,
     refusals: Mutex<Fold>,
 }
@@ -58,6 +61,9 @@ impl App {
                 device_limits,
                 code_limits,
                 oidc,
+                forgotten_limits: SignInLimits::new(forgotten_password::quota()),
+                mail_bell: Notify::new(),
+                begin_limits: SignInLimits::new(SignInQuota::through_provider()),
                 hub,
                 refusals: Mutex::default(),
             }),
@@ -116,6 +122,22 @@ impl App {
     }
 
     pub(crate) fn live(&self) -> &dyn LiveReports {
+    /// Sign-ins begun, by provider and by address.
+    pub(crate) fn begin_limits(&self) -> &SignInLimits {
+        &self.inner.begin_limits
+    }
+
+    /// Forgotten passwords, by address and by client.
+    pub(crate) fn forgotten_limits(&self) -> &SignInLimits {
+        &self.inner.forgotten_limits
+    }
+
+    /// Rung when mail was written down by this process; what others write down is looked for now and then.
+    #[must_use]
+    pub fn mail_bell(&self) -> &Notify {
+        &self.inner.mail_bell
+    }
+
         &*self.live.0
     }
 

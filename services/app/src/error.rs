@@ -109,7 +109,9 @@ impl AppError {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::TooManyTries { retry_after } | Self::Busy { retry_after } => Some(*retry_after),
+            Self::TooManyTries { retry_after }
+            | Self::Busy { retry_after }
+            | Self::Sso(crate::SsoError::TooMany { retry_after, .. }) => Some(*retry_after),
             _ => None,
         }
     }
@@ -432,7 +434,7 @@ pub(crate) fn problem(
     }
 }
 
-fn whole_seconds(duration: Duration) -> u64 {
+pub(crate) fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }
 

@@ -45,7 +45,7 @@ mod tenants;
 mod tokens;
 mod view;
 
-pub use airflow_url::{AirflowUrl, AirflowUrlError};
+pub use airflow_url::{AirflowUrl, AirflowUrlError, HostSharing};
 pub use app::App;
 pub use config::AppConfig;
 pub use error::{AppError, Resource};

@@ -2,8 +2,11 @@
 
 use thiserror::Error;
 use updraft_api::Problem;
+use updraft_store::tenancy;
 
+use crate::airflow_url::HostSharing;
 use crate::error::problem;
+use crate::{App, AppError};
 
 /// How many tenants this installation keeps apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,12 +24,52 @@ pub enum TenancyRefusal {
     NameTaken { name: String },
     #[error("this installation keeps one tenant")]
     OneTenant,
+    #[error("clusters of different tenants would share a host")]
+    SharedHost,
     #[error("the tenant has {clusters} clusters")]
     NotEmpty { clusters: u32 },
     #[error("an operator's way in is not deleted")]
     OperatorsOwn,
     #[error("the session cannot go to another tenant: {obstacle}")]
     CannotSwitch { obstacle: String },
+}
+
+impl App {
+    /// Before anything is served: a browser must keep tenants apart.
+    ///
+    /// # Errors
+    /// [`TenancyRefusal::SharedHost`] when there are several tenants already.
+    pub async fn check_hosts(&self) -> Result<(), AppError> {
+        match self.config().airflow_url.sharing() {
+            HostSharing::Nobodys => return Ok(()),
+            HostSharing::OneTenants => {}
+            HostSharing::Everybodys => {
+                let mut connection = self.store().connection().await?;
+                if tenancy::count(&mut connection).await? > 1 {
+                    return Err(TenancyRefusal::SharedHost.into());
+                }
+            }
+        }
+        tracing::warn!(
+            "`airflow_url` puts clusters on one host: whoever writes DAGs or plugins for one of them can act in the others \
+             as whoever visits it. With {{cluster}} in the host they can't"
+        );
+        Ok(())
+    }
+
+    /// Beside this many other tenants.
+    pub(crate) fn may_have_another_tenant(&self, others: i64) -> Result<(), TenancyRefusal> {
+        if others == 0 {
+            return Ok(());
+        }
+        if self.config().tenancy == Tenancy::One {
+            return Err(TenancyRefusal::OneTenant);
+        }
+        match self.config().airflow_url.sharing() {
+            HostSharing::Nobodys | HostSharing::OneTenants => Ok(()),
+            HostSharing::Everybodys => Err(TenancyRefusal::SharedHost),
+        }
+    }
 }
 
 // === impl TenancyRefusal ===
@@ -53,6 +96,13 @@ impl From<&TenancyRefusal> for Problem {
                 "This installation keeps one tenant: without root, clusters have no users of their own, and \
                  tenants would reach each other's processes.",
                 "Run `updraft up` as root, where each cluster has a user of its own, and try again.",
+            ),
+            R::SharedHost => problem(
+                409,
+                "tenants-share-a-host",
+                "All clusters of this installation share one host, where one tenant's pages could act for another's \
+                 visitors: so it keeps one tenant.",
+                "Start Updraft with {cluster} or {tenant} in the host of its `airflow_url`, and try again.",
             ),
             R::NotEmpty { clusters } => problem(
                 409,

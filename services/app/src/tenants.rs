@@ -17,7 +17,7 @@ use crate::audit::{Change, Target, attempt};
 use crate::error::{AppError, Resource};
 use crate::page::page;
 use crate::people::{checked_email, checked_name, local_account};
-use crate::tenancy::{Tenancy, TenancyRefusal};
+use crate::tenancy::TenancyRefusal;
 use crate::{App, PageRequest, access};
 
 const USUAL: Quota = Quota {
@@ -67,7 +67,8 @@ impl App {
     /// have.
     ///
     /// # Errors
-    /// [`TenancyRefusal::NotOperator`], [`TenancyRefusal::OneTenant`], [`TenancyRefusal::NameTaken`];
+    /// [`TenancyRefusal::NotOperator`], [`TenancyRefusal::OneTenant`], [`TenancyRefusal::SharedHost`],
+    /// [`TenancyRefusal::NameTaken`];
     /// [`AppError::Invalid`] on any field.
     pub async fn create_tenant(&self, actor: &Actor, new: NewTenant) -> Result<MadeTenant, AppError> {
         let attempt = attempt("tenant.create");
@@ -83,9 +84,7 @@ impl App {
         let owner = self.checked_owner(new.owner).await?;
         let mut tx = self.store().begin().await?;
         let others = tenancy::lock_count(&mut tx).await?;
-        if self.config().tenancy == Tenancy::One && others > 0 {
-            return Err(TenancyRefusal::OneTenant.into());
-        }
+        self.may_have_another_tenant(others)?;
         insert(&mut tx, &tenant).await?;
         let is_new = add_owner(&mut tx, tenant.id, &owner).await?;
         event_log::append(

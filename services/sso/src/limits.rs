@@ -59,6 +59,21 @@ impl Default for SignInQuota {
     }
 }
 
+impl SignInQuota {
+    /// For sign-ins that begin here and go on at a provider, which is the account then: 500 of a provider, where a whole
+    /// company comes at nine o'clock, and then 10 each second; 100 from an address, which may be an office, and then 2
+    /// each second.
+    #[must_use]
+    pub fn through_provider() -> Self {
+        Self {
+            account_burst: NonZeroU32::MIN.saturating_add(499),
+            account_refill: Duration::from_millis(100),
+            address_burst: NonZeroU32::MIN.saturating_add(99),
+            address_refill: Duration::from_millis(500),
+        }
+    }
+}
+
 // === impl SignInLimits ===
 
 impl SignInLimits {

@@ -68,6 +68,33 @@ pub async fn insert(
     Ok(())
 }
 
+/// Forgets a provider's attempts, used ones too, beyond the newest.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn forget_older(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    provider: ProviderId,
+    keep: i64,
+) -> Result<u64, StoreError> {
+    // Locked ones are being used or forgotten by somebody else.
+    let done = sqlx::query!(
+        "delete from sign_in_attempts
+         where tenant_id = $1 and state_hash in (
+           select state_hash from sign_in_attempts
+           where tenant_id = $1 and provider_id = $2
+           order by expires_at desc offset $3
+           for update skip locked)",
+        tenant.0,
+        provider.0,
+        keep,
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
+}
+
 /// Uses an attempt up, whatever the caller then finds wrong with it.
 ///
 /// # Errors

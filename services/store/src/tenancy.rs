@@ -82,6 +82,14 @@ pub async fn lock_count(connection: &mut PgConnection) -> Result<i64, StoreError
     sqlx::query!("lock table tenants in share row exclusive mode")
         .execute(&mut *connection)
         .await?;
+    count(connection).await
+}
+
+/// How many tenants there are.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn count(connection: &mut PgConnection) -> Result<i64, StoreError> {
     let count = sqlx::query_scalar!(r#"select count(*) as "count!" from tenants"#)
         .fetch_one(connection)
         .await?;

@@ -15,7 +15,7 @@ mod tests {
 
     const STATE: [u8; 32] = [1; 32];
 
-    async fn begun(tx: &mut Tx, key: &MasterKey) {
+    async fn begun(tx: &mut Tx, key: &MasterKey) -> (TenantId, ProviderId) {
         let (tenant, provider) = (TenantId(Uuid::now_v7()), ProviderId(Uuid::now_v7()));
         let quota = Quota {
             max_clusters: 1,
@@ -43,17 +43,51 @@ mod tests {
             secret: None,
         };
         identity_providers::insert(tx, key, &new).await.unwrap();
+        begin(tx, key, (tenant, provider), STATE, 10).await;
+        (tenant, provider)
+    }
+
+    async fn begin(
+        tx: &mut Tx,
+        key: &MasterKey,
+        (tenant, provider): (TenantId, ProviderId),
+        state_hash: [u8; 32],
+        minutes: i64,
+    ) {
         let attempt = NewAttempt {
-            state_hash: STATE,
+            state_hash,
             tenant,
             provider,
             binding_hash: [2; 32],
             memory: &SecretString::from("nonce and verifier"),
             return_to: "/clusters",
             is_test: false,
-            expires_at: Utc::now() + Duration::minutes(10),
+            expires_at: Utc::now() + Duration::minutes(minutes),
         };
         sign_in_attempts::insert(tx, key, &attempt).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn of_one_provider_the_newest_attempts_are_remembered() {
+        let database = TestDatabase::create().await.unwrap();
+        let key = MasterKey::from_bytes([7; 32]);
+        let mut tx = database.store().begin().await.unwrap();
+        let of = begun(&mut tx, &key).await;
+        for (state, minutes) in [(2, 11), (3, 12)] {
+            begin(&mut tx, &key, of, [state; 32], minutes).await;
+        }
+        let (tenant, provider) = of;
+        let other = ProviderId(Uuid::now_v7());
+        for (provider, keep, gone) in [(provider, 3, 0), (other, 0, 0), (provider, 2, 1)] {
+            let forgotten = sign_in_attempts::forget_older(&mut tx, tenant, provider, keep).await;
+            assert_eq!(forgotten.unwrap(), gone);
+        }
+        for (state, known) in [(STATE, false), ([2; 32], true), ([3; 32], true)] {
+            let taken = sign_in_attempts::take(&mut tx, &key, &state, Utc::now())
+                .await
+                .unwrap();
+            assert_eq!(taken.is_ok(), known, "{state:?}");
+        }
     }
 
     #[tokio::test]

@@ -1,4 +1,10 @@
 //! Sending a browser to its tenant's provider.
+//!
+//! Anybody may ask for it, and each time something is remembered: so it is counted per client and per provider, and of one
+//! provider only the newest are remembered. The oldest go first, rather than the next one being refused: else whoever
+//! begins thousands would keep everybody else out.
+
+use std::net::IpAddr;
 
 use chrono::Duration;
 use updraft_authz::{Actor, TenantAction};
@@ -14,6 +20,8 @@ use crate::{App, access};
 
 /// How long the provider and the person may take.
 const ATTEMPT_LIFETIME: Duration = Duration::minutes(10);
+/// Of one provider. As fast as they may be begun, a person still has over three minutes to come back.
+const REMEMBERED: i64 = 2_000;
 
 #[derive(Clone, Copy, Debug)]
 pub struct BeginSignIn<'a> {
@@ -37,13 +45,20 @@ impl App {
     /// Begins a sign-in through an enabled provider.
     ///
     /// # Errors
-    /// [`SsoError::Refused`] when there is no such enabled provider, or it gives no answer.
-    pub async fn begin_sign_in(&self, wish: BeginSignIn<'_>) -> Result<BegunSignIn, AppError> {
+    /// [`SsoError::Refused`] when there is no such enabled provider, or it gives no answer;
+    /// [`SsoError::TooMany`] from this address, or through this provider.
+    pub async fn begin_sign_in(&self, wish: BeginSignIn<'_>, from: IpAddr) -> Result<BegunSignIn, AppError> {
+        let _named = attempt("sign_in.begin");
+        self.begin_limits()
+            .check(&wish.provider.to_string(), from)
+            .map_err(|retry_after| SsoError::TooMany {
+                retry_after,
+                retry: wish.retry(),
+            })?;
         let record = {
             let mut connection = self.store().connection().await?;
             identity_providers::find_anywhere(&mut connection, wish.provider).await?
         };
-        let _named = attempt("sign_in.begin");
         let record = record.filter(|record| record.enabled).ok_or_else(disabled)?;
         recognise_provider(record.tenant, record.id, &record.name);
         self.begin_attempt(record, wish, false).await
@@ -95,6 +110,8 @@ impl App {
         };
         let mut connection = self.store().connection().await?;
         sign_in_attempts::insert(&mut connection, &self.config().master_key, &attempt).await?;
+        let (tenant, provider) = (ready.record.tenant, ready.record.id);
+        sign_in_attempts::forget_older(&mut connection, tenant, provider, REMEMBERED).await?;
         Ok(BegunSignIn {
             url: begun.url,
             provider_name: ready.record.name,

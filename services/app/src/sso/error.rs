@@ -1,18 +1,22 @@
 //! What can be refused around identity providers, and how clients see it.
 
+use std::time::Duration;
+
 use thiserror::Error;
 use updraft_api::Problem;
 use updraft_model::ProviderId;
 use updraft_sso::Refusal;
 
 use crate::AppError;
-use crate::error::{problem, sentence};
+use crate::error::{problem, sentence, whole_seconds};
 
 #[derive(Debug, Error)]
 pub enum SsoError {
     /// A proof was not believed, or a provider gave no answer. The code is stable: `oidc.wrong_nonce`.
     #[error("the sign-in was refused: {}", refusal.code)]
     Refused { refusal: Refusal, retry: Option<Retry> },
+    #[error("too many sign-ins were begun")]
+    TooMany { retry_after: Duration, retry: Retry },
     #[error("the tenant has an identity provider named `{name}`")]
     NameTaken { name: String },
     #[error("the identity provider `{name}` has this issuer")]
@@ -51,11 +55,22 @@ impl SsoError {
         }
     }
 
+    /// How to try again, where that is another sign-in.
+    #[must_use]
+    pub fn retry(&self) -> Option<&Retry> {
+        match self {
+            Self::Refused { retry, .. } => retry.as_ref(),
+            Self::TooMany { retry, .. } => Some(retry),
+            _ => None,
+        }
+    }
+
     /// The stable word for the audit log.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
             Self::Refused { refusal, .. } => refusal.code,
+            Self::TooMany { .. } => "too-many-sign-ins",
             Self::NameTaken { .. } => "identity-provider-name-taken",
             Self::IssuerTaken { .. } => "issuer-taken",
             Self::NotTested => "provider-not-tested",
@@ -118,6 +133,12 @@ impl From<&SsoError> for Problem {
                 code,
                 sentence(&refusal.text),
                 "Sign in again; if it stays, tell an owner of your organisation and quote the reference.",
+            ),
+            E::TooMany { retry_after, .. } => problem(
+                429,
+                code,
+                "Too many sign-ins were begun at once, from your network or through your organisation's identity provider.",
+                format!("Wait {} seconds and try again.", whole_seconds(*retry_after)),
             ),
             E::NameTaken { name } => Self {
                 field: Some("name".to_owned()),

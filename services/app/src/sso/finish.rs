@@ -14,6 +14,8 @@ use super::{Retry, SsoError, begin};
 use crate::audit::{attempt, recognise_provider};
 use crate::{App, AppError};
 
+const UNKNOWN_STATE: &str = "sign_in.unknown_state";
+
 /// What came of it.
 #[derive(Debug)]
 pub enum Finished {
@@ -68,7 +70,8 @@ impl App {
         self.admit(&ready, vouched, None, attempt.return_to).await
     }
 
-    /// `response` and `relay_state` are the form's; without a relay state the provider began.
+    /// `response` and `relay_state` are the form's. Without a relay state the provider began; so it may have with one that
+    /// names no sign-in of ours, for many send a configured one along.
     ///
     /// # Errors
     /// [`SsoError::Refused`].
@@ -83,9 +86,14 @@ impl App {
         let now = self.now();
         let record = self.met(provider).await?;
         let Some(state) = relay_state.filter(|state| !state.is_empty()) else {
-            return self.finish_unsolicited(provider, response).await;
+            return self.finish_unsolicited(provider, response, "").await;
         };
-        let (attempt, ready) = self.use_attempt(record, state, binding).await?;
+        let (attempt, ready) = match self.use_attempt(record, state, binding).await {
+            Err(AppError::Sso(refused)) if refused.code() == UNKNOWN_STATE => {
+                return self.finish_with_default(provider, response, state).await;
+            }
+            used => used?,
+        };
         let retry = retry(&attempt);
         let Memory::Saml(begun) = Memory::read(&attempt.memory)? else {
             return Err(SsoError::from(mismatched()).into());
@@ -104,14 +112,37 @@ impl App {
         self.admit(&ready, vouched, Some(once), attempt.return_to).await
     }
 
-    /// Begun at the provider, which the tenant has to have allowed: the protocol refuses it else.
-    async fn finish_unsolicited(&self, provider: ProviderId, response: &str) -> Result<Finished, AppError> {
+    /// With a relay state of the provider's own. Where it may not begin, and where the response answers some request, this
+    /// was a sign-in of ours that is not remembered any more.
+    async fn finish_with_default(
+        &self,
+        provider: ProviderId,
+        response: &str,
+        relay_state: &str,
+    ) -> Result<Finished, AppError> {
+        match self.finish_unsolicited(provider, response, relay_state).await {
+            Err(AppError::Sso(refused)) if refused.code() == "saml.unsolicited" => {
+                Err(unusable(Unusable::Unknown).into())
+            }
+            finished => finished,
+        }
+    }
+
+    /// Begun at the provider, which the tenant has to have allowed: the protocol refuses it else. `return_to` is its word,
+    /// to be judged like a browser's.
+    async fn finish_unsolicited(
+        &self,
+        provider: ProviderId,
+        response: &str,
+        return_to: &str,
+    ) -> Result<Finished, AppError> {
         let ready = self.enabled(provider).await?;
         let Speaks::Saml { config, sp } = &ready.speaks else {
             return Err(SsoError::from(mismatched()).into());
         };
         let (vouched, once) = saml::finish(config, sp, response, None, self.now()).map_err(SsoError::from)?;
-        self.admit(&ready, vouched, Some(once), String::new()).await
+        self.admit(&ready, vouched, Some(once), return_to.to_owned())
+            .await
     }
 
     pub(super) async fn enabled(&self, provider: ProviderId) -> Result<Ready, AppError> {
@@ -171,6 +202,10 @@ impl App {
         return_to: String,
     ) -> Result<Finished, AppError> {
         let mut tx = self.store().begin().await?;
+        // It may have been disabled while we talked to it.
+        if !identity_providers::hold_enabled(&mut tx, ready.record.tenant, ready.record.id).await? {
+            return Err(begin::disabled().into());
+        }
         if let Some(once) = once {
             let fresh = saml_assertions::insert(&mut tx, ready.record.id, &once.id, once.expires_at).await?;
             if !fresh {
@@ -204,10 +239,9 @@ fn refused(refusal: Refusal, retry: &Retry) -> AppError {
 
 fn unusable(why: Unusable) -> SsoError {
     match why {
-        Unusable::Unknown => SsoError::refused(
-            "sign_in.unknown_state",
-            "this sign-in was not begun here, or too long ago",
-        ),
+        Unusable::Unknown => {
+            SsoError::refused(UNKNOWN_STATE, "this sign-in was not begun here, or too long ago")
+        }
         Unusable::Used => SsoError::refused("sign_in.replayed", "this sign-in was used already"),
         Unusable::Expired => SsoError::refused("sign_in.expired", "this sign-in took longer than 10 minutes"),
     }

@@ -1,5 +1,7 @@
 //! Signing in: one field, the work e-mail, and then the right provider or a password. Nothing else is on the page.
 
+use std::net::IpAddr;
+
 use askama::Template;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -90,7 +92,7 @@ pub(crate) async fn submit(
 ) -> Answer {
     let back = LocalPath::or_home(&sent.return_to);
     if sent.password.is_empty() {
-        return next(&console, &shell, &headers, sent.email, &back).await;
+        return next(&console, &shell, (&headers, from), sent.email, &back).await;
     }
     let request = SignIn {
         email: sent.email.clone(),
@@ -121,13 +123,13 @@ pub(crate) async fn submit(
 async fn next(
     console: &Console,
     shell: &Shell,
-    headers: &HeaderMap,
+    (headers, from): (&HeaderMap, IpAddr),
     email: String,
     back: &LocalPath,
 ) -> Answer {
     match console.app.way_in(&email).await? {
         WayIn::Provider(provider) => {
-            through_provider::leave(console, shell, headers, provider, Some(&email), back).await
+            through_provider::leave(console, shell, (headers, from), provider, Some(&email), back).await
         }
         WayIn::Password => {
             let typed = Typed {

@@ -1,5 +1,7 @@
 //! To an identity provider and back. What went wrong is told on a page with a way on, whoever's fault it is.
 
+use std::net::IpAddr;
+
 use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
@@ -7,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect};
 use serde::Deserialize;
 use updraft_api::Problem;
-use updraft_app::{AppError, BeginSignIn, Finished, SamlLogout, SsoError, audit};
+use updraft_app::{AppError, BeginSignIn, Finished, SamlLogout, audit};
 use updraft_model::ProviderId;
 
 use crate::attempt;
@@ -18,6 +20,7 @@ use crate::local_path::LocalPath;
 use crate::pages::choices::back_query;
 use crate::pages::sign_in::arrive;
 use crate::refusal::{Answer, Refusal};
+use crate::session::ClientAddress;
 use crate::shell::Shell;
 use crate::state::Console;
 
@@ -81,6 +84,7 @@ pub(crate) async fn begin(
     State(console): State<Console>,
     shell: Shell,
     headers: HeaderMap,
+    ClientAddress(from): ClientAddress,
     At(provider): At<ProviderId>,
     Asked(wish): Asked<Wish>,
 ) -> Answer {
@@ -91,7 +95,7 @@ pub(crate) async fn begin(
         email: None,
         return_to: back.as_str(),
     };
-    match console.app.begin_sign_in(begin).await {
+    match console.app.begin_sign_in(begin, from).await {
         Ok(begun) => {
             let mut response = Redirect::to(&begun.url).into_response();
             attempt::keep(&mut response, &console.config, &binding);
@@ -105,7 +109,7 @@ pub(crate) async fn begin(
 pub(crate) async fn leave(
     console: &Console,
     shell: &Shell,
-    headers: &HeaderMap,
+    (headers, from): (&HeaderMap, IpAddr),
     provider: ProviderId,
     email: Option<&str>,
     back: &LocalPath,
@@ -117,7 +121,7 @@ pub(crate) async fn leave(
         email,
         return_to: back.as_str(),
     };
-    let begun = match console.app.begin_sign_in(begin).await {
+    let begun = match console.app.begin_sign_in(begin, from).await {
         Ok(begun) => begun,
         Err(error) => return trouble(shell, error),
     };
@@ -255,27 +259,28 @@ pub(crate) fn trouble(shell: &Shell, error: AppError) -> Answer {
     }
     let problem = Problem::from(&error);
     audit::refused(&problem);
-    let retry = match error {
-        AppError::Sso(SsoError::Refused { retry, .. }) => retry,
+    let retry = match &error {
+        AppError::Sso(error) => error.retry().cloned(),
         _ => None,
     };
     let back = LocalPath::or_home(retry.as_ref().map_or("", |retry| &retry.return_to));
     let query = back_query(&back);
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::FORBIDDEN);
+    let refusal = Refusal::Refused(Box::new(problem), error.retry_after());
+    let status = refusal.status();
     let page = SignInTroublePage {
         frame: shell.frame(None),
-        heading: if status.is_server_error() {
-            "Your identity provider does not answer"
-        } else {
-            "You are not signed in"
+        heading: match status {
+            StatusCode::TOO_MANY_REQUESTS => "Too many people sign in just now",
+            _ if status.is_server_error() => "Your identity provider does not answer",
+            _ => "You are not signed in",
         },
         theirs: status.is_server_error(),
         again: retry.map(|retry| format!("/sign-in/through/{}?{query}", retry.provider)),
         otherwise: format!("/sign-in?password=yes&{query}"),
-        complaint: Refusal::Refused(Box::new(problem), None).complaint(),
+        complaint: refusal.complaint(),
         reference: shell.reference().to_owned(),
     };
-    Ok((status, Html(page.render()?)).into_response())
+    Ok(refusal.on(page.render()?))
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ struct Conduct {
     person: Value,
     nonces: HashMap<String, String>,
     codes: u32,
+    discovered: usize,
     /// Nobody is vouched for any more.
     gone: bool,
     down: bool,
@@ -75,6 +76,10 @@ impl Idp {
         self.conduct.lock().unwrap().down = down;
     }
 
+    pub(super) fn times_discovered(&self) -> usize {
+        self.conduct.lock().unwrap().discovered
+    }
+
     /// The person signs in where the browser was sent to; this is the query they come back with.
     pub(super) fn visited(&self, sent_to: &str) -> String {
         let url = Url::parse(sent_to).unwrap();
@@ -119,6 +124,7 @@ impl Idp {
 }
 
 async fn document(State(idp): State<Idp>) -> Response {
+    idp.conduct.lock().unwrap().discovered += 1;
     if idp.conduct.lock().unwrap().down {
         return StatusCode::BAD_GATEWAY.into_response();
     }

@@ -1,7 +1,7 @@
 //! Signing in through an organisation's own provider: who somebody is then, and what is refused on the way.
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, COOKIE};
+use axum::http::header::{CONTENT_TYPE, COOKIE, RETRY_AFTER};
 use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
 use updraft_api::audit::AuditOf;
@@ -370,6 +370,26 @@ async fn a_provider_that_is_away_is_told_in_words_with_a_way_on() {
             .iter()
             .any(|reason| reason.starts_with("oidc."))
     );
+}
+
+#[tokio::test]
+async fn whoever_begins_one_sign_in_after_the_other_is_told_to_wait() {
+    let (house, _, idp, provider) = stage().await;
+    let path = format!("/sign-in/through/{provider}?return_to=%2Fclusters%2F7");
+    for _ in 0..100 {
+        let sent = Browser::default().get(&house, &path).await;
+        assert_eq!(sent.status, StatusCode::SEE_OTHER, "{}", sent.html);
+    }
+    let answer = house.send(Request::get(&path).body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(answer.headers().contains_key(RETRY_AFTER));
+    let refused = answered(answer).await;
+    assert_accessible(&refused.html);
+    let again = format!("/sign-in/through/{provider}?return_to=%2Fclusters%2F7");
+    for part in ["Too many", "Wait", again.as_str()] {
+        assert!(refused.html.contains(part), "{part}: {}", refused.html);
+    }
+    assert_eq!(idp.times_discovered(), 2, "its test, and one for all who came");
 }
 
 #[tokio::test]

@@ -270,6 +270,65 @@ async fn an_answer_nobody_asked_for_is_good_once_and_where_it_is_allowed() {
     stage.refused(&again, "saml.replay").await;
 }
 
+/// As a form field.
+fn with_relay_state(form: &str, state: &str) -> String {
+    let (response, _) = form.split_once("&RelayState=").unwrap();
+    let state: String = url::form_urlencoded::byte_serialize(state.as_bytes()).collect();
+    format!("{response}&RelayState={state}")
+}
+
+#[tokio::test]
+async fn a_provider_that_begins_may_send_a_relay_state_of_its_own_and_it_leads_to_no_other_site() {
+    let stage = Stage::set().await;
+    stage.may_begin_there().await;
+    for (state, lands) in [
+        ("https://portal.example.com/home", "/clusters"),
+        ("/clusters/7?tab=logs", "/clusters/7?tab=logs"),
+        ("//evil.example", "/clusters"),
+        ("javascript:alert(1)", "/clusters"),
+    ] {
+        let form = with_relay_state(&stage.idp(&["start", &stage.sp()]), state);
+        let mut browser = Browser::default();
+        let done = stage.post(&mut browser, &form).await;
+        assert_eq!(done.location.as_deref(), Some(lands), "{state}: {}", done.html);
+        assert!(browser.session().is_some(), "{state}");
+    }
+}
+
+#[tokio::test]
+async fn a_relay_state_of_somebody_elses_is_no_way_around_what_is_checked() {
+    let stage = Stage::set().await;
+    let default = "https://portal.example.com/home";
+    let begun_there = with_relay_state(&stage.idp(&["start", &stage.sp()]), default);
+    let early = stage.post(&mut Browser::default(), &begun_there).await;
+    stage.refused(&early, "sign_in.unknown_state").await;
+
+    stage.may_begin_there().await;
+    let mut browser = Browser::default();
+    let answer = stage.answer(&mut browser).await;
+    let robbed = with_relay_state(&answer, default);
+    let refused = stage.post(&mut browser, &robbed).await;
+    stage.refused(&refused, "sign_in.unknown_state").await;
+
+    let tampered = begun_there.replacen("PD94", "PD95", 1);
+    let refused = stage.post(&mut Browser::default(), &tampered).await;
+    stage.refused(&refused, "saml.processing_instruction").await;
+
+    // Those of our own states that are no good stay no good.
+    let (_, ours) = answer.split_once("&RelayState=").unwrap();
+    let planted = with_relay_state(&begun_there, ours);
+    let refused = stage.post(&mut Browser::default(), &planted).await;
+    stage.refused(&refused, "sign_in.other_browser").await;
+    let refused = stage.post(&mut browser, &planted).await;
+    stage.refused(&refused, "sign_in.replayed").await;
+
+    let done = stage.post(&mut Browser::default(), &begun_there).await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER, "control: {}", done.html);
+    let again = with_relay_state(&begun_there, "another");
+    let refused = stage.post(&mut Browser::default(), &again).await;
+    stage.refused(&refused, "saml.replay").await;
+}
+
 #[tokio::test]
 async fn a_logout_there_ends_it_here_and_is_answered() {
     let stage = Stage::set().await;

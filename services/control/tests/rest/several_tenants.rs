@@ -302,6 +302,31 @@ async fn where_clusters_have_no_users_of_their_own_there_is_one_tenant() {
 }
 
 #[tokio::test]
+async fn where_all_clusters_share_a_host_there_is_one_tenant() {
+    for (host, alone) in [
+        ("airflow.example.com", true),
+        ("{tenant}.example.com", false),
+        ("c{cluster}.example.com", false),
+    ] {
+        let template = format!("https://{host}/airflow-webserver-{{cluster}}/");
+        let world = World::with_config(|config| config.airflow_url = template.parse().unwrap()).await;
+        let installation = Installation::of(world).await;
+        let world = &installation.world;
+        world.app.check_hosts().await.unwrap();
+        let body = json!({"name": "Lab", "owner": {"email": "a@b.c", "name": "A"}});
+        let made = world.post(&installation.operator, "/tenants", body).await;
+        if alone {
+            assert_eq!(made.problem(409), "tenants-share-a-host");
+            assert!(made.text.contains("{cluster}"), "{}", made.text);
+            world.tenant("from before").await;
+        } else {
+            made.must_be(201);
+        }
+        assert_eq!(world.app.check_hosts().await.is_err(), alone, "{host}");
+    }
+}
+
+#[tokio::test]
 async fn an_identity_provider_never_makes_an_operator() {
     let installation = Installation::new().await;
     let world = &installation.world;

@@ -128,6 +128,12 @@ impl Ground {
         let shutdown = shutdown::on_signal()?;
         Ok(Self {
             file,
+        app.check_hosts().await.with_context(|| {
+            format!(
+                "`airflow_url` ({}) needs {{cluster}} or {{tenant}} in its host",
+                file.airflow_url
+            )
+        })?;
             ports,
             store,
             master_key,
