@@ -6,6 +6,7 @@
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::agent::expose;
 
@@ -30,6 +31,9 @@ pub struct DagDelivery {
     /// Grows with each asked-for look at the sources (webhook, push, `dags sync`): the resolver looks at once.
     #[serde(default)]
     pub sync_nonce: i64,
+    /// Destinations that the installation opens for sources beyond the public internet (`--outbound-allow`).
+    #[serde(default)]
+    pub outbound_allow: Vec<String>,
 }
 
 /// One source and the folder of a version that it fills.
@@ -121,6 +125,10 @@ pub struct DagReport {
     pub parsed: Option<ParsedVersion>,
     /// From the resolver, one for each source.
     pub sources: Vec<SourceState>,
+    /// From the resolver: the latest [`DagDelivery::sync_nonce`] for which it has looked at every source, to the end;
+    /// what it found is in `published` or `sources` by then.
+    #[serde(default)]
+    pub synced: Option<i64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,7 +141,7 @@ pub struct PublishedVersion {
 }
 
 /// What one source was when the version was made of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SourceRevision {
     pub folder: String,
     /// A commit, or the digest of a listing or a push.
@@ -153,7 +161,7 @@ pub struct ParsedVersion {
     pub import_errors: Vec<ImportError>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ImportError {
     /// Relative to the version's top.
     pub file: String,

@@ -174,6 +174,7 @@ fn bounded_dags(dags: DagReport) -> DagReport {
         published,
         parsed,
         sources: states.collect(),
+        synced: dags.synced,
     }
 }
 
