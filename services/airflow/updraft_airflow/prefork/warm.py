@@ -35,8 +35,6 @@ _MODULES = (
     "airflow.sdk.execution_time.task_runner",
     "airflow.providers.standard.operators.bash",
     "airflow.providers.standard.operators.python",
-    "airflow.providers.amazon.aws.hooks.s3",
-    "airflow.providers.amazon.aws.log.s3_task_handler",
     "airflow.providers.celery.executors.celery_executor",
     "airflow.providers.celery.executors.celery_executor_utils",
     "asyncpg",
@@ -63,6 +61,8 @@ _MODULES = (
     "updraft_airflow.auth",
     "updraft_airflow.bundle",
     "updraft_airflow.executor",
+    "updraft_airflow.logs.config",
+    "updraft_airflow.logs.handler",
     "updraft_airflow.node",
 )
 
