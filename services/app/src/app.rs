@@ -30,10 +30,8 @@ struct Inner {
     identity: PasswordIdentity,
     device_limits: SignInLimits,
     code_limits: SignInLimits,
-    oidc: Oidc,
-    forgotten_limits: SignInLimits,
-    mail_bell: Notify,
     begin_limits: SignInLimits,
+    oidc: Oidc,
     hub: EventHub,
     refusals: Mutex<Fold>,
 }
@@ -60,10 +58,8 @@ impl App {
                 identity,
                 device_limits,
                 code_limits,
-                oidc,
-                forgotten_limits: SignInLimits::new(forgotten_password::quota()),
-                mail_bell: Notify::new(),
                 begin_limits: SignInLimits::new(SignInQuota::through_provider()),
+                oidc,
                 hub,
                 refusals: Mutex::default(),
             }),
@@ -121,23 +117,12 @@ impl App {
         &self.inner.code_limits
     }
 
-    pub(crate) fn live(&self) -> &dyn LiveReports {
     /// Sign-ins begun, by provider and by address.
     pub(crate) fn begin_limits(&self) -> &SignInLimits {
         &self.inner.begin_limits
     }
 
-    /// Forgotten passwords, by address and by client.
-    pub(crate) fn forgotten_limits(&self) -> &SignInLimits {
-        &self.inner.forgotten_limits
-    }
-
-    /// Rung when mail was written down by this process; what others write down is looked for now and then.
-    #[must_use]
-    pub fn mail_bell(&self) -> &Notify {
-        &self.inner.mail_bell
-    }
-
+    pub(crate) fn live(&self) -> &dyn LiveReports {
         &*self.live.0
     }
 

@@ -173,15 +173,20 @@ impl App {
         let mut connection = self.store().connection().await?;
         let hash = sha256(state.as_bytes());
         let key = &self.config().master_key;
+        // What is not known to be this browser's says nothing of where it wanted to go.
+        let anew = Retry {
+            provider: record.id,
+            return_to: String::new(),
+        };
         let attempt = sign_in_attempts::take(&mut connection, key, &hash, self.now())
             .await?
-            .map_err(unusable)?;
+            .map_err(|why| AppError::from(unusable(why)).with_retry(&anew))?;
         if binding.map(|binding| sha256(binding.as_bytes()).to_vec()) != Some(attempt.binding_hash.clone()) {
-            return Err(SsoError::refused(
+            let refused = SsoError::refused(
                 "sign_in.other_browser",
                 "this sign-in was begun in another browser, or too long ago",
-            )
-            .into());
+            );
+            return Err(AppError::from(refused).with_retry(&anew));
         }
         if (attempt.tenant, attempt.provider) != (record.tenant, record.id) {
             return Err(SsoError::from(mismatched()).into());

@@ -147,15 +147,15 @@ fn check_window(
     if instant(element, from)?.is_some_and(|from| from > now + CLOCK_SKEW) {
         return Err(Refusal::new(
             "saml.not_yet_valid",
-            "The assertion is not valid yet. Compare the clocks of the provider and of Updraft.",
+            "The identity provider's answer is not valid yet: its clock is ahead of Updraft's by more than a minute.",
         ));
     }
     let until = until.map_or(Ok(None), |name| instant(element, name))?;
     if until.is_some_and(|until| until <= now - CLOCK_SKEW) {
         return Err(Refusal::new(
             "saml.expired",
-            "The assertion has expired. Start again; if that does not help, compare the clocks of the provider and of \
-             Updraft.",
+            "The identity provider's answer has expired: it took too long, or its clock is behind Updraft's by more than a \
+             minute.",
         ));
     }
     Ok(())

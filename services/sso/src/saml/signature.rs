@@ -176,7 +176,7 @@ fn shape() -> Refusal {
 fn wrong() -> Refusal {
     Refusal::new(
         "saml.wrong_signature",
-        "The signature is not one of the certificates on file, or what it covers was changed. If the provider has a new \
-         certificate, add it here.",
+        "The identity provider's answer was signed with another certificate than those on file, or changed on its way. If \
+         the provider has a new certificate, an owner of your organisation adds it to the provider's settings.",
     )
 }

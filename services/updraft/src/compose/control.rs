@@ -123,17 +123,17 @@ impl Ground {
         };
         let liveness = Arc::new(Liveness::new(Utc::now()));
         let app = App::new(store.clone(), catalogue.clone(), settings)?.with_live_reports(liveness.clone());
-        let provider = Arc::new(nodes::isolated_provider(&file.data_dir, &ports).await?);
-        app.turn_session_keys().await?;
-        let shutdown = shutdown::on_signal()?;
-        Ok(Self {
-            file,
         app.check_hosts().await.with_context(|| {
             format!(
                 "`airflow_url` ({}) needs {{cluster}} or {{tenant}} in its host",
                 file.airflow_url
             )
         })?;
+        let provider = Arc::new(nodes::isolated_provider(&file.data_dir, &ports).await?);
+        app.turn_session_keys().await?;
+        let shutdown = shutdown::on_signal()?;
+        Ok(Self {
+            file,
             ports,
             store,
             master_key,
