@@ -182,7 +182,7 @@ impl App {
             .await?
             .map_err(|why| AppError::from(unusable(why)).with_retry(&anew))?;
         if binding.map(|binding| sha256(binding.as_bytes()).to_vec()) != Some(attempt.binding_hash.clone()) {
-            return Err(SsoError::refused(
+            let refused = SsoError::refused(
                 "sign_in.other_browser",
                 "this sign-in was begun in another browser, or too long ago",
             );
