@@ -4,7 +4,6 @@ mod external;
 mod identity;
 mod limits;
 pub mod oidc;
-pub mod outbound;
 mod password;
 pub mod saml;
 pub mod scim;
@@ -16,4 +15,6 @@ pub use identity::{EmailPassword, IdentityProvider, PasswordIdentity, SignInErro
 pub use limits::{SignInLimits, SignInQuota, network};
 pub use password::{MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH, PasswordError, Passwords};
 pub use second_factor::{BadTotpSecret, RecoveryCodes, TotpSecret, recovery_hash};
+/// How what a tenant names is reached.
+pub use updraft_outbound as outbound;
 pub use token::{SessionToken, random_bits, random_code, sha256};

@@ -15,8 +15,8 @@ const FLOORS: &[&[&str]] = &[
     &["updraft"],
     &["control", "console", "edge", "agent", "embedded", "provider-ec2"],
     &["app", "sso", "client"],
-    &["store", "provider", "planner", "runtimes"],
-    &["authz", "api"],
+    &["store", "provider", "planner", "runtimes", "logs"],
+    &["authz", "api", "outbound"],
     &["model"],
 ];
 

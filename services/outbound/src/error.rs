@@ -8,7 +8,7 @@ pub enum OutboundError {
     #[error("the address has to begin with https://, without a user name, and name a host")]
     Url,
     #[error(
-        "only the ports 443 and 8443 are reached; ask the operator to allow this destination in `outbound_allow`"
+        "only the ports 443 and 8443 (for ssh 22 and 443) are reached; ask the operator to allow this destination in `outbound_allow`"
     )]
     Port,
     #[error(

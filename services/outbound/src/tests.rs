@@ -16,8 +16,8 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use url::Url;
 
-use super::super::connect::trusting;
-use super::super::{
+use crate::connect::trusting;
+use crate::{
     OutboundError, OutboundLimits, OutboundPolicy, OutboundRequest, OutboundResponse, Resolve,
 };
 use super::Outbound;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::OutboundError;
+use crate::OutboundError;
 
 /// How many redirects a request without credentials may follow.
 const REDIRECTS: u8 = 3;

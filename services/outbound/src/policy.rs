@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use url::{Host, Url};
 
-use super::OutboundError;
-use super::address::{Standing, standing};
+use crate::OutboundError;
+use crate::address::{Standing, standing};
 
 const HTTPS_PORTS: [u16; 2] = [443, 8443];
+/// Providers that offer ssh where only https gets out do so on 443.
+const SSH_PORTS: [u16; 2] = [22, 443];
 
 /// What this installation lets control reach, beyond the public internet.
 #[derive(Clone, Debug, Default)]
@@ -84,6 +86,25 @@ impl OutboundPolicy {
             host,
             port,
             tls,
+            allowed,
+        })
+    }
+
+    /// The same for `ssh://user@host[:port]/…`: what is spoken there says itself who it is.
+    pub(super) fn ssh_target(&self, url: &Url) -> Result<Target, OutboundError> {
+        let host = url.host_str().and_then(|host| Host::parse(host).ok());
+        let (Some(host), "ssh", None) = (host, url.scheme(), url.password()) else {
+            return Err(OutboundError::Url);
+        };
+        let (host, port) = (without_dot(host), url.port().unwrap_or(SSH_PORTS[0]));
+        let allowed = self.allow.iter().any(|one| one.covers(&host, port));
+        if !allowed && !SSH_PORTS.contains(&port) {
+            return Err(OutboundError::Port);
+        }
+        Ok(Target {
+            host,
+            port,
+            tls: false,
             allowed,
         })
     }
@@ -166,7 +187,7 @@ mod tests {
     use url::Url;
 
     use super::{Destination, OutboundPolicy};
-    use crate::outbound::OutboundError;
+    use crate::OutboundError;
 
     fn judge(policy: &OutboundPolicy, url: &str, address: &str) -> Result<bool, OutboundError> {
         let target = policy.target(&Url::parse(url).unwrap())?;
@@ -201,6 +222,26 @@ mod tests {
             ("https://idp.example.com:80/", OutboundError::Port),
         ] {
             assert_eq!(judge(&policy, url, "1.1.1.1"), Err(refused), "{url}");
+        }
+    }
+
+    #[test]
+    fn ssh_is_spoken_on_its_ports_to_public_addresses() {
+        let judge = |allow: &[&str], url: &str, address: &str| {
+            let target = allowing(allow).ssh_target(&Url::parse(url).unwrap())?;
+            Ok(target.admits(address.parse().unwrap()))
+        };
+        let public = "ssh://git@git.example.com/dags.git";
+        assert_eq!(judge(&[], public, "1.1.1.1"), Ok(true));
+        assert_eq!(judge(&[], public, "10.0.0.1"), Ok(false));
+        assert_eq!(judge(&[], "ssh://git@git.example.com:443/x", "1.1.1.1"), Ok(true));
+        assert_eq!(
+            judge(&[], "ssh://git@git.example.com:2222/x", "1.1.1.1"),
+            Err(OutboundError::Port)
+        );
+        assert_eq!(judge(&["127.0.0.1:2222"], "ssh://git@127.0.0.1:2222/x", "127.0.0.1"), Ok(true));
+        for url in ["https://git.example.com/x", "ssh://git:secret@git.example.com/x", "ssh:///x"] {
+            assert_eq!(judge(&[], url, "1.1.1.1"), Err(OutboundError::Url), "{url}");
         }
     }
 

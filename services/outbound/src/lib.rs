@@ -1,4 +1,4 @@
-//! The one outbound policy: how control reaches an address that a tenant named.
+//! The one outbound policy: how control and agents reach an address that a tenant named.
 //!
 //! Every such address is resolved here, judged, and connected to as judged: the name is not looked up a second time, so a
 //! name that changes its mind between look and leap gains nothing. Redirects are judged like the first address. What is
@@ -13,11 +13,13 @@ mod connect;
 mod error;
 mod fetch;
 mod message;
+mod open;
 mod policy;
 mod resolve;
 
 pub use error::OutboundError;
 pub use fetch::Outbound;
 pub use message::{OutboundRequest, OutboundResponse};
+pub use open::Door;
 pub use policy::{Destination, DestinationError, OutboundLimits, OutboundPolicy};
 pub use resolve::{Resolve, SystemResolver};

@@ -12,8 +12,8 @@ use rustls::ClientConfig;
 use tokio::task::JoinSet;
 use url::{Position, Url};
 
-use super::connect::{connect, system_trust};
-use super::{OutboundError, OutboundPolicy, OutboundRequest, OutboundResponse, Resolve, SystemResolver};
+use crate::connect::{connect, system_trust};
+use crate::{OutboundError, OutboundPolicy, OutboundRequest, OutboundResponse, Resolve, SystemResolver};
 
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("updraft/", env!("CARGO_PKG_VERSION")));
 /// In bytes, of an answer's head.
@@ -22,8 +22,8 @@ const HEAD: usize = 64 * 1024;
 /// The one way out. Cheap to clone.
 #[derive(Clone)]
 pub struct Outbound {
-    policy: Arc<OutboundPolicy>,
-    resolver: Arc<dyn Resolve>,
+    pub(super) policy: Arc<OutboundPolicy>,
+    pub(super) resolver: Arc<dyn Resolve>,
     /// None: the machine's authorities.
     trust: Option<Arc<ClientConfig>>,
 }

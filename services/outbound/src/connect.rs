@@ -12,8 +12,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use url::Host;
 
-use super::policy::Target;
-use super::{OutboundError, Resolve};
+use crate::policy::Target;
+use crate::{OutboundError, Resolve};
 
 /// Per address: a host has several, and one may be dead.
 const CONNECT_TIME: Duration = Duration::from_secs(3);
@@ -63,7 +63,7 @@ pub(super) async fn connect(
 }
 
 /// A host of which one address is forbidden is not reached at all: such a name is a mistake or an attack.
-async fn judged_addresses(target: &Target, resolver: &dyn Resolve) -> Result<Vec<IpAddr>, OutboundError> {
+pub(super) async fn judged_addresses(target: &Target, resolver: &dyn Resolve) -> Result<Vec<IpAddr>, OutboundError> {
     let addresses = match &target.host {
         Host::Domain(name) => resolver.resolve(name).await.unwrap_or_default(),
         Host::Ipv4(address) => vec![IpAddr::V4(*address)],
@@ -78,7 +78,7 @@ async fn judged_addresses(target: &Target, resolver: &dyn Resolve) -> Result<Vec
     Ok(addresses)
 }
 
-async fn dial(addresses: &[IpAddr], port: u16) -> Result<TcpStream, OutboundError> {
+pub(super) async fn dial(addresses: &[IpAddr], port: u16) -> Result<TcpStream, OutboundError> {
     for address in addresses.iter().take(ADDRESSES) {
         let attempt = TcpStream::connect(SocketAddr::new(*address, port));
         if let Ok(Ok(stream)) = timeout(CONNECT_TIME, attempt).await {
