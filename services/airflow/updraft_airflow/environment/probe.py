@@ -1,0 +1,71 @@
+"""Runs inside the environment that is being checked, and is believed about that environment only.
+
+    python -m updraft_airflow.environment.probe airflow|dags ANSWER [DAGS]
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+_MODULES = (
+    "airflow.__main__",
+    "airflow.api_fastapi.app",
+    "airflow.cli.cli_parser",
+    "airflow.dag_processing.manager",
+    "airflow.dag_processing.dagbag",
+    "airflow.executors.executor_loader",
+    "airflow.jobs.scheduler_job_runner",
+    "airflow.jobs.triggerer_job_runner",
+    "airflow.providers.celery.cli.celery_command",
+    "airflow.sdk.execution_time.supervisor",
+    "updraft_airflow.auth",
+    "updraft_airflow.bundle",
+    "updraft_airflow.executor",
+)
+_LINES = 4
+
+
+def main() -> int:
+    what, answer, *rest = sys.argv[1:]
+    told: dict[str, Any]
+    try:
+        told = _import_airflow() if what == "airflow" else _import_dags(Path(rest[0]))
+    except BaseException:  # noqa: BLE001
+        told = {"error": _last_lines(traceback.format_exc())}
+    Path(answer).write_text(json.dumps(told))
+    return 0
+
+
+def _import_airflow() -> dict[str, Any]:
+    for name in _MODULES:
+        importlib.import_module(name)
+    from airflow.providers_manager import ProvidersManager
+
+    ProvidersManager().initialize_providers_configuration()
+    return {}
+
+
+def _import_dags(folder: Path) -> dict[str, Any]:
+    from airflow.dag_processing.dagbag import BundleDagBag
+
+    bag = BundleDagBag(dag_folder=str(folder), bundle_path=folder, bundle_name="updraft")
+    errors = {_relative(file, folder): _last_lines(error) for file, error in bag.import_errors.items()}
+    return {"files": errors}
+
+
+def _relative(file: str, folder: Path) -> str:
+    path = Path(file)
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else file
+
+
+def _last_lines(text: str) -> str:
+    return "\n".join(text.strip().splitlines()[-_LINES:])[-500:]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""What a build is asked for, and the ways in which it is refused."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+Cause = Literal["conflict", "missing", "index", "install", "breaks_airflow", "breaks_dags", "failed"]
+
+MESSAGE_CHARACTERS = 2000
+
+
+class Refused(Exception):
+    """This environment is not to be used."""
+
+    def __init__(self, cause: Cause, message: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.message = message.strip()[-MESSAGE_CHARACTERS:]
+
+
+@dataclass(frozen=True)
+class Limits:
+    time_s: int
+    memory_bytes: int
+    disk_bytes: int
+    processes: int
+
+
+@dataclass(frozen=True)
+class Request:
+    """As the agent writes it."""
+
+    staging: Path
+    """A directory for this build alone."""
+    base: Path
+    """The runtime's own environment."""
+    before: Path
+    """The environment that the cluster has now."""
+    dags: Path | None
+    """The DAG version that is live on this node."""
+    requirements: str
+    allow_source_builds: bool
+    uv: Path
+    index_url: str | None
+    limits: Limits
+
+    @classmethod
+    def read(cls, path: Path) -> Request:
+        told: dict[str, Any] = json.loads(path.read_text())
+        return cls(
+            staging=Path(told["staging"]),
+            base=Path(told["base"]),
+            before=Path(told["before"]),
+            dags=Path(told["dags"]) if told["dags"] else None,
+            requirements=told["requirements"],
+            allow_source_builds=told["allow_source_builds"],
+            uv=Path(told["uv"]),
+            index_url=told["index_url"],
+            limits=Limits(**told["limits"]),
+        )
+
+    @property
+    def environment(self) -> Path:
+        return self.staging / "environment"
+
+    @property
+    def python(self) -> Path:
+        return self.environment / "bin" / "python"
+
+
+def say(**what: object) -> None:
+    """One line for the agent."""
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+def site_packages(environment: Path) -> Path:
+    version = sys.version_info
+    return environment / "lib" / f"python{version.major}.{version.minor}" / "site-packages"
