@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use updraft_model::{Failure, NodeId, NodeRole, Phase, Step};
 
+use crate::desired::EnvironmentStage;
 use crate::observed::Loss;
 
 /// The whole decision on one cluster at one moment.
@@ -51,6 +52,10 @@ pub enum Action {
     },
     TerminateOrphan {
         provider_id: String,
+    },
+    /// Write how far the change of the environment is: nodes are given what that means.
+    MoveEnvironment {
+        to: EnvironmentStage,
     },
     DropDatabase,
     RemoveStorage,

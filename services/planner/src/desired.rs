@@ -1,7 +1,7 @@
 //! What was asked of a cluster, reduced to what its nodes depend on.
 
 use chrono::{DateTime, Utc};
-use updraft_model::{Generation, NodeCounts, OperationKind, Power, Step};
+use updraft_model::{Failure, Generation, NodeCounts, OperationKind, Power, Step};
 
 /// The tenant's wish. Configuration is no part of it: it reaches agents through their assignments, and a node that
 /// has not taken up its newest assignment is simply not ready.
@@ -10,11 +10,37 @@ pub struct Desired {
     pub power: Power,
     pub generation: Generation,
     pub nodes: NodeCounts,
+    /// How far a change of the environment is; `nodes` are those of what nodes are given now.
+    pub environment: EnvironmentChange,
     /// The operation under way, if any.
     pub operation: Option<Operation>,
     /// An operator confirmed that nodes without any record may be terminated. Records precede nodes, so such a node
     /// means that the records are older than the world: a database restored from a backup.
     pub terminate_unrecorded: bool,
+}
+
+/// What nodes are given while another environment is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EnvironmentChange {
+    /// What is wanted.
+    Settled,
+    /// What they had: the wanted one is being built.
+    Building,
+    /// Workers what is wanted, all others what they had.
+    Workers { since: DateTime<Utc> },
+    /// What is wanted; that it works is not proven yet.
+    All { since: DateTime<Utc> },
+    /// What they had: the wanted one was refused or did not work.
+    Abandoned { failure: Failure, at: DateTime<Utc> },
+}
+
+/// Where a change of the environment goes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EnvironmentStage {
+    Workers,
+    All,
+    Settled,
+    Abandoned(Failure),
 }
 
 /// The operation whose timeline and end this plan writes.

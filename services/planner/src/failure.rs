@@ -123,7 +123,8 @@ fn never_reported(desired: &Desired, observed: &Observed) -> Option<Failure> {
     })
 }
 
-fn service_failure(node: &Node) -> Option<Failure> {
+/// A service without which a cluster does not work, and which cannot start.
+pub(crate) fn service_failure(node: &Node) -> Option<Failure> {
     cannot_start(node).find(|service| !is_optional(service.name)).map(|service| Failure {
         code: "service_cannot_start".to_owned(),
         message: format!("{} cannot start on {}{}", service.name, node.label(), because(service)),

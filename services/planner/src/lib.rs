@@ -2,6 +2,7 @@
 
 mod action;
 mod desired;
+mod environment;
 mod failure;
 pub mod limits;
 mod nodes;
@@ -11,9 +12,9 @@ mod plan;
 mod steps;
 
 pub use action::{Action, Outcome, Plan};
-pub use desired::{Desired, Operation};
+pub use desired::{Desired, EnvironmentChange, EnvironmentStage, Operation};
 pub use observed::{
-    LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed, Orphan, PlaceHistory, ProviderView,
-    Report, Resource,
+    Build, BuildOutcome, BuildStage, BuildStageKind, LaunchFailure, LaunchFailureKind, Loss, Node, NodeState,
+    Observed, Orphan, PlaceHistory, ProviderView, Report, Resource,
 };
 pub use plan::plan;

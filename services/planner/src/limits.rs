@@ -20,6 +20,10 @@ pub const DRAIN: TimeDelta = TimeDelta::hours(2);
 pub const DRAIN_FOR_DELETION: TimeDelta = TimeDelta::seconds(60);
 /// A start that takes longer has failed.
 pub const START: TimeDelta = TimeDelta::minutes(30);
+/// A build that its node does not end by itself within this time is given up.
+pub const BUILD: TimeDelta = TimeDelta::minutes(30);
+/// Nodes that do not work with a new environment within this time get the old one back. Workers drain first.
+pub const ROLL_OUT: TimeDelta = TimeDelta::minutes(30);
 /// Failed attempts at a database or storage before the operation fails; attempts go on.
 pub const RESOURCE_ATTEMPTS: u32 = 5;
 /// Nodes in a row that never reported before the operation fails.

@@ -1,7 +1,7 @@
 //! What is known of a cluster: its records, what the provider says, what agents reported.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use updraft_model::{AgentPhase, Generation, NodeId, NodeRole, Phase, ServiceStatus, Step};
+use updraft_model::{AgentPhase, Failure, Generation, NodeId, NodeRole, Phase, ServiceStatus, Step};
 
 #[derive(Clone, Debug)]
 pub struct Observed {
@@ -10,6 +10,8 @@ pub struct Observed {
     pub secrets: Resource,
     pub database: Resource,
     pub storage: Resource,
+    /// What became of the wanted environment so far, as the node that builds it says; none before it says so.
+    pub build: Option<Build>,
     /// Every node whose record is not `gone`.
     pub nodes: Vec<Node>,
     /// Places whose nodes were lost lately.
@@ -33,6 +35,36 @@ pub enum Resource {
     Ready {
         since: DateTime<Utc>,
     },
+}
+
+/// An environment in the making.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Build {
+    /// Those that were begun, in order.
+    pub stages: Vec<BuildStage>,
+    pub outcome: BuildOutcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildStage {
+    pub kind: BuildStageKind,
+    pub started_at: DateTime<Utc>,
+    pub finished_at: Option<DateTime<Utc>>,
+    pub detail: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BuildStageKind {
+    Solve,
+    Install,
+    Check,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BuildOutcome {
+    Running,
+    Ready,
+    Refused(Failure),
 }
 
 /// One node's record with what is known of it now.

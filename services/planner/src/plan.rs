@@ -4,11 +4,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use updraft_model::{Phase, Power};
 
 use crate::action::{Action, Outcome, Plan};
-use crate::desired::Desired;
+use crate::desired::{Desired, EnvironmentChange};
 use crate::failure::hopeless;
 use crate::observed::{Observed, Resource};
 use crate::phase::{is_complete, phase};
-use crate::{limits, nodes, steps};
+use crate::{environment, limits, nodes, steps};
 
 /// What to do about one cluster now. Pure and total: the same arguments give the same plan, and every combination of
 /// wish and observation has one.
@@ -16,6 +16,7 @@ use crate::{limits, nodes, steps};
 pub fn plan(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Plan {
     let mut actions = resource_actions(desired, observed, now);
     actions.extend(nodes::actions(desired, observed, now));
+    actions.extend(environment::action(desired, observed, now));
     actions.extend(end(desired, observed, now));
     let phase = phase(desired, observed, now);
     let steps = steps::compose(desired, observed, now);
@@ -89,14 +90,26 @@ fn end(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Option<Act
         Power::Running => is_complete(desired, observed) && !has_surplus(desired, observed),
         Power::Stopped | Power::Deleted => empty,
     };
+    let abandoned = environment::abandoned(desired).filter(|_| desired.power == Power::Running);
     let outcome = match desired.power {
-        _ if reached => Some(Outcome::Succeeded),
+        Power::Running if is_rolling_out(desired) => None,
+        Power::Running if reached && abandoned.is_some() => abandoned.cloned().map(Outcome::Failed),
+        Power::Running if reached => (!environment::is_under_way(desired)).then_some(Outcome::Succeeded),
+        Power::Stopped | Power::Deleted if reached => Some(Outcome::Succeeded),
         Power::Running => hopeless(desired, observed, now)
             .filter(|_| !is_complete(desired, observed))
-            .map(Outcome::Failed),
+            .map(|failure| Outcome::Failed(abandoned.cloned().unwrap_or(failure))),
         Power::Stopped | Power::Deleted => None,
     };
     outcome.map(|outcome| Action::FinishOperation { outcome })
+}
+
+/// Nodes are on their way to another environment, and back from it where it does not work: nothing has failed yet.
+fn is_rolling_out(desired: &Desired) -> bool {
+    matches!(
+        desired.environment,
+        EnvironmentChange::Workers { .. } | EnvironmentChange::All { .. }
+    )
 }
 
 fn has_surplus(desired: &Desired, observed: &Observed) -> bool {

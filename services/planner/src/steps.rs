@@ -12,6 +12,8 @@ use crate::nodes::{ROLES, is_kept, places};
 use crate::observed::{Node, NodeState, Observed, Resource};
 use crate::phase::is_ready;
 
+mod environment_steps;
+
 /// More than an honest agent has.
 const STEPS_PER_NODE: usize = 40;
 
@@ -34,6 +36,7 @@ pub(crate) fn compose(desired: &Desired, observed: &Observed, now: DateTime<Utc>
     let mut drafts = Vec::new();
     if desired.power == Power::Running {
         drafts.extend(resources(operation, observed));
+        drafts.extend(environment_steps::drafts(desired, observed, operation));
         drafts.extend(
             places(desired, observed)
                 .flat_map(|(role, ordinal, node)| of_place(operation, &format!("{role}-{ordinal}"), node)),

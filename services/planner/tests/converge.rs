@@ -9,8 +9,9 @@ mod world;
 
 use proptest::prelude::*;
 use updraft_model::Power;
+use updraft_planner::Outcome;
 use updraft_provider::simulated::Faults;
-use world::{Happening, World};
+use world::{Happening, Quality, World};
 
 fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
@@ -18,6 +19,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => Just(Happening::Stop),
         1 => Just(Happening::Restart),
         2 => (0..4_u32).prop_map(Happening::Scale),
+        3 => prop_oneof![Just(Quality::Good), Just(Quality::Refused), Just(Quality::Broken)]
+            .prop_map(Happening::ChangeEnvironment),
         1 => Just(Happening::Delete),
         3 => any::<prop::sample::Index>().prop_map(|i| Happening::LoseNode(i.index(64))),
         2 => any::<prop::sample::Index>().prop_map(|i| Happening::HangAgent(i.index(64))),
@@ -66,6 +69,41 @@ proptest! {
         prop_assert!(world.is_deleted());
         prop_assert!(world.provider.live().is_empty(), "leaked: {:?}", world.provider.live());
     }
+}
+
+/// The cluster runs; then another environment is asked for. Returns how that operation ended.
+fn after_environment(quality: Quality) -> Outcome {
+    let mut world = World::new(1, Faults::default());
+    world.happen(&Happening::Scale(2));
+    world.happen(&Happening::Start);
+    world.run_until_settled();
+    world.happen(&Happening::ChangeEnvironment(quality));
+    world.run_until_settled();
+    world.assert_as_asked();
+    assert_eq!(world.provider.machines().len(), 4, "no node was replaced");
+    world.outcome().unwrap().clone()
+}
+
+#[test]
+fn a_good_environment_reaches_every_node() {
+    assert_eq!(after_environment(Quality::Good), Outcome::Succeeded);
+}
+
+#[test]
+fn a_refused_environment_fails_its_operation_and_the_cluster_runs_on() {
+    let Outcome::Failed(failure) = after_environment(Quality::Refused) else {
+        panic!("it succeeded");
+    };
+    assert_eq!(failure.code, "environment_refused");
+}
+
+#[test]
+fn an_environment_with_which_workers_do_not_start_is_rolled_back() {
+    let Outcome::Failed(failure) = after_environment(Quality::Broken) else {
+        panic!("it succeeded");
+    };
+    assert_eq!(failure.code, "environment_rolled_back");
+    assert!(failure.message.contains("worker"), "{}", failure.message);
 }
 
 #[test]

@@ -8,8 +8,8 @@ use updraft_model::{
     ServiceState, ServiceStatus, Step, StepState,
 };
 use updraft_planner::{
-    Action, Desired, LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed, Operation, Orphan,
-    Outcome, PlaceHistory, Plan, ProviderView, Report, Resource, limits, plan,
+    Action, Desired, EnvironmentChange, LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed,
+    Operation, Orphan, Outcome, PlaceHistory, Plan, ProviderView, Report, Resource, limits, plan,
 };
 use uuid::Uuid;
 
@@ -41,6 +41,7 @@ fn wanted(workers: u32) -> Case {
                 web: 1,
                 worker: workers,
             },
+            environment: EnvironmentChange::Settled,
             operation: None,
             terminate_unrecorded: false,
         },
@@ -49,6 +50,7 @@ fn wanted(workers: u32) -> Case {
             secrets: ready(),
             database: ready(),
             storage: ready(),
+            build: None,
             nodes: Vec::new(),
             losses: Vec::new(),
             orphans: Vec::new(),

@@ -7,11 +7,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use serde_json::Value;
 use updraft_model::{
-    AgentPhase, ClusterId, Generation, NodeCounts, NodeId, NodeRole, OperationKind, Phase, Power, Step,
+    AgentPhase, ClusterId, Failure, Generation, NodeCounts, NodeId, NodeRole, OperationKind, Phase, Power,
+    ServiceName, ServiceState, ServiceStatus, Step,
 };
 use updraft_planner::{
-    Action, Desired, LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed, Operation, Orphan,
-    Outcome, PlaceHistory, ProviderView, Report, Resource, plan,
+    Action, Build, BuildOutcome, Desired, EnvironmentChange, EnvironmentStage, LaunchFailure,
+    LaunchFailureKind, Loss, Node, NodeState, Observed, Operation, Orphan, Outcome, PlaceHistory,
+    ProviderView, Report, Resource, plan,
 };
 use updraft_provider::simulated::{Faults, SimulatedProvider};
 use updraft_provider::{
@@ -30,6 +32,8 @@ pub(crate) enum Happening {
     Stop,
     Restart,
     Scale(u32),
+    /// Another environment is asked for, of this quality.
+    ChangeEnvironment(Quality),
     Delete,
     LoseNode(usize),
     HangAgent(usize),
@@ -41,6 +45,16 @@ pub(crate) enum Happening {
     ControlAway(i64),
 }
 
+/// What an asked-for environment turns out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quality {
+    Good,
+    /// It does not pass its build.
+    Refused,
+    /// It passes its build, and services do not start with it.
+    Broken,
+}
+
 pub(crate) struct World {
     pub(crate) provider: SimulatedProvider,
     runtime: tokio::runtime::Runtime,
@@ -49,6 +63,10 @@ pub(crate) struct World {
     power: Power,
     generation: Generation,
     workers: u32,
+    environment: EnvironmentChange,
+    wanted_environment: Quality,
+    /// Ticks that the build under way has taken, by the node that builds.
+    built_for: HashMap<NodeId, u32>,
     operation: Option<(OperationKind, DateTime<Utc>, Vec<Step>)>,
     outcome: Option<Outcome>,
     phase: Phase,
@@ -113,6 +131,9 @@ impl World {
             power: Power::Stopped,
             generation: Generation::FIRST,
             workers: 1,
+            environment: EnvironmentChange::Settled,
+            wanted_environment: Quality::Good,
+            built_for: HashMap::new(),
             operation: None,
             outcome: None,
             phase: Phase::Stopped,
@@ -147,6 +168,13 @@ impl World {
             Happening::Scale(workers) => {
                 if self.power != Power::Deleted {
                     self.workers = *workers;
+                }
+                self.ask(OperationKind::Update, self.power);
+            }
+            Happening::ChangeEnvironment(quality) => {
+                if self.power != Power::Deleted {
+                    self.wanted_environment = *quality;
+                    self.give(EnvironmentChange::Building);
                 }
                 self.ask(OperationKind::Update, self.power);
             }
@@ -190,6 +218,43 @@ impl World {
                 self.control_since = self.now;
             }
         }
+    }
+
+    pub(crate) fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.as_ref()
+    }
+
+    /// Nodes are given what this stage means for them; newest assignments are versions of their own.
+    fn give(&mut self, environment: EnvironmentChange) {
+        self.built_for.clear();
+        self.environment = environment;
+        for row in &mut self.rows {
+            row.version += 1;
+        }
+    }
+
+    /// Whether a node of this role is given an environment with which nothing starts.
+    fn is_broken(&self, role: NodeRole) -> bool {
+        let given = match self.environment {
+            EnvironmentChange::Settled | EnvironmentChange::All { .. } => true,
+            EnvironmentChange::Workers { .. } => role == NodeRole::Worker,
+            EnvironmentChange::Building | EnvironmentChange::Abandoned { .. } => false,
+        };
+        given && self.wanted_environment == Quality::Broken
+    }
+
+    /// What the scheduler's agent says of the build.
+    fn build(&self) -> Option<Build> {
+        let (_, ticks) = self.built_for.iter().next()?;
+        let outcome = match (ticks, self.wanted_environment) {
+            (0..3, _) => BuildOutcome::Running,
+            (_, Quality::Refused) => BuildOutcome::Refused(refusal()),
+            (_, Quality::Good | Quality::Broken) => BuildOutcome::Ready,
+        };
+        Some(Build {
+            stages: Vec::new(),
+            outcome,
+        })
     }
 
     /// The provider answers well from now on.
@@ -257,6 +322,14 @@ impl World {
     }
 
     fn is_settled(&self) -> bool {
+        if self.power == Power::Running
+            && !matches!(
+                self.environment,
+                EnvironmentChange::Settled | EnvironmentChange::Abandoned { .. }
+            )
+        {
+            return false;
+        }
         let phase = match self.power {
             Power::Running => self.phase == Phase::Running,
             Power::Stopped => self.phase == Phase::Stopped,
@@ -306,6 +379,13 @@ impl World {
     }
 
     fn agents_report(&mut self) {
+        let broken = |role| self.is_broken(role);
+        let broken: Vec<NodeRole> = NodeRole::ALL
+            .iter()
+            .copied()
+            .filter(|role| broken(*role))
+            .collect();
+        let building = self.environment == EnvironmentChange::Building;
         let machines = self.provider.live();
         for row in self.rows.iter_mut().filter(|r| r.state == RowState::Launched) {
             let running = machines
@@ -323,9 +403,15 @@ impl World {
                 agent.version = row.version;
                 agent.busy_until = Some(self.now + TICK * 2);
             }
+            if building && row.role == NodeRole::Scheduler && row.stop_asked_at.is_none() {
+                let before = self.built_for.remove(&row.id).map_or(0, |ticks| ticks + 1);
+                self.built_for = HashMap::from([(row.id, before)]);
+            }
+            let fails = broken.contains(&row.role);
             let busy = agent.busy_until.is_some_and(|until| self.now < until);
             let phase = match (row.stop_asked_at.is_some(), busy) {
                 (false, true) => AgentPhase::Starting,
+                (false, false) if fails => AgentPhase::Degraded,
                 (false, false) => AgentPhase::Running,
                 (true, true) => AgentPhase::Stopping,
                 (true, false) => AgentPhase::Stopped,
@@ -335,7 +421,7 @@ impl World {
                 phase,
                 assignment_version: Some(agent.version),
                 generation: Some(self.generation),
-                services: Vec::new(),
+                services: fails.then(backing_off).into_iter().collect(),
                 steps: Vec::new(),
             });
         }
@@ -354,6 +440,7 @@ impl World {
             power: self.power,
             generation: self.generation,
             nodes: self.counts(),
+            environment: self.environment.clone(),
             operation: self.operation.clone().map(|(kind, created_at, steps)| Operation {
                 kind,
                 generation: self.generation,
@@ -393,6 +480,7 @@ impl World {
             secrets,
             database,
             storage,
+            build: self.build(),
             nodes,
             losses: self.losses(),
             orphans,
@@ -540,6 +628,16 @@ impl World {
         }
     }
 
+    /// No node is ever given what did not pass, and no change ends well with what does not work.
+    fn assert_may_move(&self, to: &EnvironmentStage) {
+        let quality = self.wanted_environment;
+        match to {
+            EnvironmentStage::Workers => assert_ne!(quality, Quality::Refused),
+            EnvironmentStage::Settled => assert_eq!(quality, Quality::Good),
+            EnvironmentStage::All | EnvironmentStage::Abandoned(_) => {}
+        }
+    }
+
     /// Each write and each call is an effect after which the driver may die.
     fn effect(&mut self) -> Result<(), Crash> {
         match &mut self.effects_left {
@@ -599,6 +697,17 @@ impl World {
                 let _ = self
                     .runtime
                     .block_on(self.provider.terminate(&ProviderId(provider_id)));
+                self.effect()?;
+            }
+            Action::MoveEnvironment { to } => {
+                self.assert_may_move(&to);
+                let since = self.now;
+                self.give(match to {
+                    EnvironmentStage::Workers => EnvironmentChange::Workers { since },
+                    EnvironmentStage::All => EnvironmentChange::All { since },
+                    EnvironmentStage::Settled => EnvironmentChange::Settled,
+                    EnvironmentStage::Abandoned(failure) => EnvironmentChange::Abandoned { failure, at: now },
+                });
                 self.effect()?;
             }
             Action::MarkDeleted => {
@@ -714,6 +823,25 @@ impl World {
             self.effect()?;
         }
         Ok(())
+    }
+}
+
+fn refusal() -> Failure {
+    Failure {
+        code: "environment_refused".to_owned(),
+        message: "the requirements contradict each other".to_owned(),
+        remedy: "correct them".to_owned(),
+    }
+}
+
+fn backing_off() -> ServiceStatus {
+    ServiceStatus {
+        name: ServiceName::Worker,
+        state: ServiceState::BackingOff,
+        pid: None,
+        started_at: None,
+        restarts: 3,
+        detail: None,
     }
 }
 
