@@ -1,0 +1,125 @@
+//! Environments of the cluster, built on this node beside what runs.
+//!
+//! One is built aside, as the services' user and under limits, by the runtime's own builder (`updraft_airflow.environment`);
+//! when it is complete and nothing of its build runs any more, the agent takes it over and it appears by a rename. What is
+//! killed half-way leaves a directory that nobody uses. Nothing is decided here but whether it is there.
+
+mod enclosure;
+mod progress;
+mod seal;
+mod staging;
+mod watch;
+mod work;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use updraft_api::agent::{BuildAssignment, BuildOutcome, BuildReport};
+
+use crate::place::Owner;
+use staging::Staging;
+use work::Work;
+
+/// The build that is asked for, if one is.
+#[derive(Debug, Default)]
+pub(crate) struct Builds {
+    current: Option<Current>,
+}
+
+#[derive(Debug)]
+struct Current {
+    report: BuildReport,
+    /// Ends the build when it is dropped.
+    _task: Ending,
+}
+
+#[derive(Debug)]
+struct Ending(AbortHandle);
+
+/// What a build runs with besides its assignment.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    /// Airflow's configuration, without any secret.
+    pub(crate) env: BTreeMap<String, String>,
+    /// The DAG version that is live here.
+    pub(crate) dags: Option<PathBuf>,
+    pub(crate) owner: Option<Owner>,
+    /// In the environment of each process of the build.
+    pub(crate) mark: String,
+}
+
+// === impl Builds ===
+
+impl Builds {
+    /// Goes on with the build that is wanted, or ends the one that is not and begins it. Reports come over `tell`.
+    pub(crate) fn want(
+        &mut self,
+        wanted: Option<&BuildAssignment>,
+        surroundings: impl FnOnce() -> Surroundings,
+        tell: impl Fn(BuildReport) + Send + Sync + 'static,
+    ) {
+        let Some(wanted) = wanted else {
+            self.current = None;
+            return;
+        };
+        if self.current.as_ref().is_some_and(|current| current.is(wanted)) {
+            return;
+        }
+        // The earlier one is over before its successor begins: they may share a directory.
+        self.current = None;
+        let report = BuildReport {
+            digest: wanted.digest.clone(),
+            attempt: wanted.attempt,
+            stages: Vec::new(),
+            outcome: BuildOutcome::Running,
+        };
+        let (said, mut heard) = mpsc::unbounded_channel();
+        let work = Work {
+            staging: Staging::of(wanted, &surroundings()),
+            wanted: wanted.clone(),
+            report: report.clone(),
+            said,
+        };
+        let task = tokio::spawn(work.run());
+        tokio::spawn(async move {
+            while let Some(report) = heard.recv().await {
+                tell(report);
+            }
+        });
+        self.current = Some(Current {
+            report,
+            _task: Ending(task.abort_handle()),
+        });
+    }
+
+    /// Takes what the build said, unless it is of another.
+    pub(crate) fn note(&mut self, report: BuildReport) {
+        if let Some(current) = &mut self.current
+            && (&report.digest, report.attempt) == (&current.report.digest, current.report.attempt)
+        {
+            current.report = report;
+        }
+    }
+
+    pub(crate) fn report(&self) -> Option<&BuildReport> {
+        self.current.as_ref().map(|current| &current.report)
+    }
+}
+
+// === impl Current ===
+
+impl Current {
+    fn is(&self, wanted: &BuildAssignment) -> bool {
+        (&self.report.digest, self.report.attempt) == (&wanted.digest, wanted.attempt)
+    }
+}
+
+// === impl Ending ===
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,91 @@
+//! What a build takes, all of its processes together, and when that is too much.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use updraft_api::agent::{BuildLimits, BuildRefusal};
+
+use crate::process::{ProcessId, Tree};
+
+/// Looks between two measurements of the disk, which take longer.
+const DISK_EACH: u32 = 5;
+const MIB: u64 = 1024 * 1024;
+
+/// Looks at one build's processes and files.
+#[derive(Debug)]
+pub(super) struct Watch {
+    root: ProcessId,
+    mark: String,
+    uid: u32,
+    limits: BuildLimits,
+    looks: u32,
+}
+
+// === impl Watch ===
+
+impl Watch {
+    pub(super) fn new(root: ProcessId, mark: String, uid: u32, limits: BuildLimits) -> Self {
+        Self {
+            root,
+            mark,
+            uid,
+            limits,
+            looks: 0,
+        }
+    }
+
+    /// What is exceeded, if anything is, in words.
+    pub(super) fn look(&mut self, directory: &Path) -> Option<(BuildRefusal, String)> {
+        self.looks += 1;
+        let processes = Tree::read().belonging(self.root, &self.mark, self.uid);
+        let count = u32::try_from(processes.len()).unwrap_or(u32::MAX);
+        if count > self.limits.processes {
+            let most = self.limits.processes;
+            return Some((
+                BuildRefusal::Processes,
+                format!("It ran more than {most} processes at once."),
+            ));
+        }
+        let memory: u64 = processes.iter().map(|process| resident(*process)).sum();
+        if memory > self.limits.memory_bytes {
+            let most = self.limits.memory_bytes / MIB;
+            return Some((
+                BuildRefusal::Memory,
+                format!("It took more than {most} MiB of memory."),
+            ));
+        }
+        if self.looks % DISK_EACH != 0 {
+            return None;
+        }
+        self.look_at_disk(directory)
+    }
+
+    /// The same for the disk alone: also once when the build has ended.
+    pub(super) fn look_at_disk(&self, directory: &Path) -> Option<(BuildRefusal, String)> {
+        let most = self.limits.disk_bytes / MIB;
+        (on_disk(directory) > self.limits.disk_bytes).then(|| {
+            (
+                BuildRefusal::Disk,
+                format!("It took more than {most} MiB of disk."),
+            )
+        })
+    }
+}
+
+fn resident(process: ProcessId) -> u64 {
+    let statm = std::fs::read_to_string(format!("/proc/{}/statm", process.pid)).unwrap_or_default();
+    let pages = statm.split_ascii_whitespace().nth(1);
+    let pages: u64 = pages.and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    pages * u64::try_from(rustix::param::page_size()).unwrap_or(4096)
+}
+
+fn on_disk(directory: &Path) -> u64 {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| Some((entry.path(), entry.path().symlink_metadata().ok()?)))
+        .map(|(path, meta)| {
+            let inner = if meta.is_dir() { on_disk(&path) } else { 0 };
+            meta.blocks() * 512 + inner
+        })
+        .sum()
+}

@@ -1,0 +1,104 @@
+//! What the building node is told of an environment, and what it says of it: part of the agents' protocol (see
+//! [`crate::agent`]).
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// An environment to be built on this node unless it is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildAssignment {
+    /// Of all that goes in; the last part of `directory`.
+    pub digest: String,
+    /// Grows when somebody asks again for what was refused.
+    pub attempt: i64,
+    /// Where it is to be, absolute. Beside it others of the same cluster, and builds under way.
+    pub directory: String,
+    /// The runtime's own environment, which it extends and never changes.
+    pub base_dir: String,
+    /// What the cluster has now: DAGs that do not import there either are no reason to refuse.
+    pub before_dir: String,
+    /// Names of environments that stay; others of this cluster that were unused for long may go.
+    pub keep: Vec<String>,
+    pub requirements: String,
+    pub allow_source_builds: bool,
+    /// Absolute.
+    pub uv: String,
+    /// None: the public one.
+    pub index_url: Option<String>,
+    pub limits: BuildLimits,
+}
+
+/// All that a build may take, its children included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildLimits {
+    pub time_s: u32,
+    pub memory_bytes: u64,
+    pub disk_bytes: u64,
+    pub processes: u32,
+}
+
+// --- upwards, untrusted like every report ---
+
+/// What became of the assigned build.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildReport {
+    pub digest: String,
+    pub attempt: i64,
+    /// Those that were begun, in order.
+    pub stages: Vec<BuildStageReport>,
+    pub outcome: BuildOutcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildStageReport {
+    pub stage: BuildStage,
+    pub started_at: DateTime<Utc>,
+    pub finished_at: Option<DateTime<Utc>>,
+    /// What it is about, or how many packages; at most 500 characters.
+    pub detail: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BuildStage {
+    Solve,
+    Install,
+    Check,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum BuildOutcome {
+    Running,
+    /// It is in its place.
+    Ready,
+    Refused {
+        cause: BuildRefusal,
+        /// The tool's own last lines, at most 2,000 characters.
+        message: String,
+    },
+}
+
+/// Why an environment is not rolled out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BuildRefusal {
+    /// The requirements contradict each other or the runtime.
+    Conflict,
+    /// There is no such package, or no wheel of it.
+    Missing,
+    /// The index could not be asked.
+    Index,
+    /// A package could not be installed or built.
+    Install,
+    /// It would change what Airflow itself stands on.
+    BreaksAirflow,
+    /// DAGs that import now would not.
+    BreaksDags,
+    Time,
+    Memory,
+    Disk,
+    Processes,
+    /// The builder itself failed.
+    Failed,
+}

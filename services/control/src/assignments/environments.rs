@@ -1,0 +1,80 @@
+//! Which environment nodes are given, and which is built: directories named by the digest of all that went in.
+
+use sha2::{Digest as _, Sha256};
+use updraft_api::agent::{BuildAssignment, BuildLimits};
+use updraft_model::{EnvironmentKey, EnvironmentSpec, Generation};
+
+/// A build's processes together. Solving is small; importing Airflow and all DAGs takes some hundred MiB.
+const MEMORY_BYTES: u64 = 2 << 30;
+const DISK_BYTES: u64 = 2 << 30;
+const PROCESSES: u32 = 128;
+
+/// The environments of one cluster with one runtime.
+pub(super) struct Environments {
+    /// The runtime's own; its name is a digest of its packages, its interpreter and its path.
+    pub(super) base_dir: String,
+    pub(super) home: String,
+    pub(super) uv: String,
+    pub(super) index_url: Option<String>,
+}
+
+// === impl Environments ===
+
+impl Environments {
+    pub(super) fn directory(&self, spec: &EnvironmentSpec) -> String {
+        match spec.key() {
+            Some(key) => format!("{}/{}", self.home, self.digest(&key)),
+            None => self.base_dir.clone(),
+        }
+    }
+
+    /// None: there is nothing to be built, the runtime's own is there.
+    pub(super) fn build(
+        &self,
+        wanted: &EnvironmentSpec,
+        before: &EnvironmentSpec,
+        attempt: Generation,
+    ) -> Option<BuildAssignment> {
+        let digest = self.digest(&wanted.key()?);
+        Some(BuildAssignment {
+            attempt: attempt.0,
+            directory: format!("{}/{digest}", self.home),
+            base_dir: self.base_dir.clone(),
+            before_dir: self.directory(before),
+            keep: before.key().map(|key| self.digest(&key)).into_iter().collect(),
+            requirements: wanted.requirements.clone(),
+            allow_source_builds: wanted.allow_source_builds,
+            uv: self.uv.clone(),
+            index_url: self.index_url.clone(),
+            limits: BuildLimits {
+                time_s: wanted.build_time_limit_s,
+                memory_bytes: MEMORY_BYTES,
+                disk_bytes: DISK_BYTES,
+                processes: PROCESSES,
+            },
+            digest,
+        })
+    }
+
+    fn digest(&self, key: &EnvironmentKey) -> String {
+        digest(&[&self.base_dir, &text(key)])
+    }
+}
+
+/// Of the tenant's own packages alone: another runtime restarts services by itself.
+pub(super) fn key_digest(spec: &EnvironmentSpec) -> Option<String> {
+    spec.key().map(|key| digest(&[&text(&key)]))
+}
+
+fn text(key: &EnvironmentKey) -> String {
+    format!("{}\n{}", key.allow_source_builds, key.requirements.join("\n"))
+}
+
+fn digest(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hex::encode(&hash.finalize()[..12])
+}
