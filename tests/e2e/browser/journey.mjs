@@ -37,6 +37,21 @@ export async function signIn(page, { email, password } = facts.admin) {
   }
 }
 
+/** Keeps pictures of a page for people to look at, where UPDRAFT_TEST_SHOTS names a directory: light, dark, telephone. */
+export async function look(page, name) {
+  const directory = process.env.UPDRAFT_TEST_SHOTS;
+  if (!directory) return;
+  const size = page.viewportSize();
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    await page.screenshot({ path: `${directory}/${name}-${colorScheme}.png` });
+  }
+  await page.setViewportSize({ width: 375, height: 740 });
+  await page.screenshot({ path: `${directory}/${name}-phone.png` });
+  await page.setViewportSize(size);
+  await page.emulateMedia({ colorScheme: null });
+}
+
 /** Past the page that asks for the address alone. */
 export async function toPassword(page) {
   if (await page.locator("input[type=password]").count()) return;
@@ -52,6 +67,20 @@ export async function openAirflow(page, url, person = facts.admin) {
     await page.waitForURL((now) => now.href.startsWith(url));
   }
   await page.waitForLoadState("networkidle");
+}
+
+/** What an Airflow's own API answers this browser. */
+export async function airflowStatus(page, airflow, path) {
+  const answer = await page.context().request.get(`${airflow}api/v2/${path}`, { maxRedirects: 0 });
+  return answer.status();
+}
+
+/** A sign-in that failed: in words, with a way on, and something to quote. */
+export async function assertTold(page, heading, words = "") {
+  await page.getByRole("heading", { name: heading }).waitFor();
+  await page.getByRole("alert").filter({ hasText: words }).waitFor();
+  await page.getByRole("link", { name: "Sign in another way" }).waitFor();
+  await page.getByText(/^Reference [0-9a-f-]{36}$/).waitFor();
 }
 
 /** Every request of a context that failed, was refused, or went elsewhere than the allowed prefixes. */

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
-import { facts, withBrowser } from "./journey.mjs";
+import { airflowStatus, assertTold, facts, withBrowser } from "./journey.mjs";
 
 const { idp, demo } = facts;
 const THROUGH = `${facts.console}/sign-in/through/${facts.provider}`;
@@ -39,11 +39,7 @@ async function openAirflow(page, url = demo.url) {
   await page.waitForURL((now) => now.href.startsWith(demo.url));
 }
 
-/** What Airflow's own API answers this browser. */
-async function status(page, path) {
-  const answer = await page.context().request.get(`${demo.url}api/v2/${path}`, { maxRedirects: 0 });
-  return answer.status();
-}
+const status = (page, path) => airflowStatus(page, demo.url, path);
 
 async function becomes(page, path, wanted) {
   const begun = Date.now();
@@ -108,12 +104,6 @@ test("a logout there ends it here, without the browser", () =>
     assert.ok(page.url().includes("/sign-in"), page.url());
   }));
 
-async function assertFriendly(page, words) {
-  await page.getByRole("heading", { name: words }).waitFor();
-  await page.getByRole("link", { name: "Try again" }).waitFor();
-  await page.getByText(/^Reference [0-9a-f-]{36}$/).waitFor();
-}
-
 test("a provider that is away, slow or late is told in words, with a way on", () =>
   withBrowser(async (context) => {
     const answerless = "Your identity provider does not answer";
@@ -128,7 +118,7 @@ test("a provider that is away, slow or late is told in words, with a way on", ()
       try {
         await page.goto(THROUGH);
         await signInThere(page);
-        await assertFriendly(page, words);
+        await assertTold(page, words);
       } finally {
         change({ only: "", down: false, slow_ms: 0, skew_seconds: 0 });
       }

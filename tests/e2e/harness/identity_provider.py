@@ -1,16 +1,21 @@
-"""The certified `oidc-provider`: its people, groups, keys and moods are in a file that a test rewrites meanwhile."""
+"""Real identity providers: the certified `oidc-provider`, and pysaml2.
+
+Their people, groups, keys and moods are in a file that a test rewrites meanwhile.
+"""
 
 from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .waiting import wait_for
 
-SCRIPT = Path(__file__).parents[1] / "idp" / "oidc-provider.mjs"
+IDP = Path(__file__).parents[1] / "idp"
+SCRIPT = IDP / "oidc-provider.mjs"
 CLIENT, SECRET = "updraft", "a-secret-of-the-tests-alone-0123456789"
 
 
@@ -56,6 +61,44 @@ class OidcProvider:
             command = ["node", str(SCRIPT), "--port", str(self.port), "--state", str(self.file)]
             self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         wait_for("the identity provider is ready", lambda: "ready" in log.read_text(errors="replace"), 30)
+        return self
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(10)
+
+
+@dataclass
+class SamlProvider:
+    directory: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def file(self) -> Path:
+        return self.directory / "settings.json"
+
+    def know(self, metadata: bytes) -> None:
+        """Registers Updraft with the metadata that it gave out."""
+        (self.directory / "sp" / "updraft.xml").write_bytes(metadata)
+
+    def certificate(self, key: str) -> str:
+        """Of a key that it publishes."""
+        return (self.directory / f"{key}.certificate.pem").read_text()
+
+    def start(self, people: dict[str, Any]) -> SamlProvider:
+        self.file.write_text(json.dumps({"people": people, "published_keys": ["first", "second"]}))
+        log = self.directory / "saml.log"
+        with log.open("wb") as output:
+            command = [sys.executable, "-W", "ignore", str(IDP / "saml_idp.py"), "serve", str(self.directory)]
+            command += ["--port", str(self.port)]
+            self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        wait_for("the SAML provider is ready", lambda: self.address in log.read_text(errors="replace"), 30)
         return self
 
     def stop(self) -> None:

@@ -62,6 +62,11 @@ class Installation:
         """Where the identity provider of the tests listens: the installation lets its tenants reach it."""
         return self.port_base + 18
 
+    @property
+    def saml_port(self) -> int:
+        """Only browsers go there."""
+        return self.port_base + 19
+
     def airflow_url(self, cluster: int) -> str:
         return f"http://127.0.{cluster >> 8}.{cluster & 255}:{self.port_base + 1}/airflow-webserver-{cluster}/"
 

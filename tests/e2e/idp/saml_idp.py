@@ -22,18 +22,29 @@ import sys
 import tempfile
 import threading
 import traceback
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
-from saml2 import BINDING_HTTP_POST, BINDING_HTTP_REDIRECT, samlp, xmldsig
+from saml2 import (
+    BINDING_HTTP_POST,
+    BINDING_HTTP_REDIRECT,
+    assertion,
+    entity,
+    s_utils,
+    samlp,
+    time_util,
+    xmldsig,
+)
 from saml2.authn_context import PASSWORDPROTECTEDTRANSPORT
 from saml2.config import IdPConfig
 from saml2.md import key_descriptor_from_string
@@ -43,7 +54,7 @@ from saml2.server import Server
 from saml2.sigver import get_pem_wrapped_unwrapped, pre_encryption_part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 URI = "urn:oasis:names:tc:SAML:2.0:attrname-format:uri"
 CIPHERS = {
@@ -76,6 +87,8 @@ class Settings:
     # Which of the keys signs, and which metadata lists.
     key: str = "first"
     published_keys: list[str] = field(default_factory=lambda: ["first"])
+    # How far its clock is off.
+    skew_seconds: int = 0
 
     @classmethod
     def read(cls, directory: Path) -> Settings:
@@ -154,22 +167,23 @@ class Idp:
         identity: dict[str, Any] = {name: known[name] for name in ("mail", "displayName") if name in known}
         identity["isMemberOf"] = known.get("groups", [])
         signature, digest = SIGNATURES[self.settings.signature]
-        return str(
-            self.server.create_authn_response(
-                identity={name: value for name, value in identity.items() if value},
-                in_response_to=in_response_to,
-                destination=acs,
-                sp_entity_id=sp,
-                name_id=NameID(text=person, format=NAMEID_FORMAT_PERSISTENT, sp_name_qualifier=sp),
-                authn={"class_ref": PASSWORDPROTECTEDTRANSPORT, "authn_auth": self.base},
-                sign_response=self.settings.sign_response,
-                sign_assertion=self.settings.sign_assertion,
-                encrypt_assertion=bool(self.settings.encrypt),
-                encrypt_assertion_self_contained=True,
-                sign_alg=signature,
-                digest_alg=digest,
+        with clock_off_by(self.settings.skew_seconds):
+            return str(
+                self.server.create_authn_response(
+                    identity={name: value for name, value in identity.items() if value},
+                    in_response_to=in_response_to,
+                    destination=acs,
+                    sp_entity_id=sp,
+                    name_id=NameID(text=person, format=NAMEID_FORMAT_PERSISTENT, sp_name_qualifier=sp),
+                    authn={"class_ref": PASSWORDPROTECTEDTRANSPORT, "authn_auth": self.base},
+                    sign_response=self.settings.sign_response,
+                    sign_assertion=self.settings.sign_assertion,
+                    encrypt_assertion=bool(self.settings.encrypt),
+                    encrypt_assertion_self_contained=True,
+                    sign_alg=signature,
+                    digest_alg=digest,
+                )
             )
-        )
 
     def acs(self, sp: str) -> str:
         _, destination = self.server.pick_binding(
@@ -205,6 +219,25 @@ class Idp:
             sigalg=xmldsig.SIG_RSA_SHA256,
         )
         return str(dict(sent["headers"])["Location"])
+
+
+@contextmanager
+def clock_off_by(seconds: int) -> Iterator[None]:
+    """What pysaml2 takes for now, in the answers that it makes meanwhile."""
+    off = timedelta(seconds=seconds)
+    shifted = {
+        "instant": lambda *_: (datetime.now(timezone.utc) + off).strftime(time_util.TIME_FORMAT),
+        "in_a_while": lambda **lasts: (datetime.now(timezone.utc) + off + timedelta(**lasts)).strftime(
+            time_util.TIME_FORMAT
+        ),
+    }
+    users = [assertion, entity, s_utils]
+    with ExitStack() as patches:
+        for module in users if seconds else []:
+            for name, now in shifted.items():
+                if hasattr(module, name):
+                    patches.enter_context(mock.patch.object(module, name, now))
+        yield
 
 
 def bare(path: str) -> str:
