@@ -7,7 +7,7 @@
 //! | `logs/` | shared, sticky | `<service>.log`; services may add their own below it |
 //! | `work/` | service user | the services' working directory and home |
 //! | `exit/` | service user | exit statuses of forked services |
-//! | `dags/` | agent, readable | `current`, `versions/`; `wanted/` belongs to the service user |
+//! | `dags/` | agent, readable | `current`, `versions/`; `wanted/` and `notes/` belong to the service user |
 //! | `stop` | provider | asks for an orderly stop |
 
 use std::path::PathBuf;
@@ -50,6 +50,7 @@ impl Layout {
             ("dags/versions", 0o750, Shared),
             ("dags/incoming", 0o700, Agent),
             ("dags/wanted", 0o700, Service),
+            ("dags/notes", 0o700, Service),
         ] {
             place.directory(path, mode, ownership)?;
         }

@@ -63,7 +63,10 @@ pub(super) async fn connect(
 }
 
 /// A host of which one address is forbidden is not reached at all: such a name is a mistake or an attack.
-pub(super) async fn judged_addresses(target: &Target, resolver: &dyn Resolve) -> Result<Vec<IpAddr>, OutboundError> {
+pub(super) async fn judged_addresses(
+    target: &Target,
+    resolver: &dyn Resolve,
+) -> Result<Vec<IpAddr>, OutboundError> {
     let addresses = match &target.host {
         Host::Domain(name) => resolver.resolve(name).await.unwrap_or_default(),
         Host::Ipv4(address) => vec![IpAddr::V4(*address)],

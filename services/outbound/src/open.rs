@@ -60,7 +60,10 @@ impl Door {
     pub async fn addresses(&self) -> Result<Vec<SocketAddr>, OutboundError> {
         let addresses = self.judged().await?;
         let port = self.target.port;
-        Ok(addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
+        Ok(addresses
+            .into_iter()
+            .map(|ip| SocketAddr::new(ip, port))
+            .collect())
     }
 
     /// Judges a host that is written as an address, which nobody looks up.

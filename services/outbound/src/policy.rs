@@ -239,8 +239,15 @@ mod tests {
             judge(&[], "ssh://git@git.example.com:2222/x", "1.1.1.1"),
             Err(OutboundError::Port)
         );
-        assert_eq!(judge(&["127.0.0.1:2222"], "ssh://git@127.0.0.1:2222/x", "127.0.0.1"), Ok(true));
-        for url in ["https://git.example.com/x", "ssh://git:secret@git.example.com/x", "ssh:///x"] {
+        assert_eq!(
+            judge(&["127.0.0.1:2222"], "ssh://git@127.0.0.1:2222/x", "127.0.0.1"),
+            Ok(true)
+        );
+        for url in [
+            "https://git.example.com/x",
+            "ssh://git:secret@git.example.com/x",
+            "ssh:///x",
+        ] {
             assert_eq!(judge(&[], url, "1.1.1.1"), Err(OutboundError::Url), "{url}");
         }
     }

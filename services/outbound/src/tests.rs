@@ -16,11 +16,9 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use url::Url;
 
-use crate::connect::trusting;
-use crate::{
-    OutboundError, OutboundLimits, OutboundPolicy, OutboundRequest, OutboundResponse, Resolve,
-};
 use super::Outbound;
+use crate::connect::trusting;
+use crate::{OutboundError, OutboundLimits, OutboundPolicy, OutboundRequest, OutboundResponse, Resolve};
 
 /// Answers a name's look-ups one after the other, and the last one again and again.
 #[derive(Debug)]

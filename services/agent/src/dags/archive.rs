@@ -8,12 +8,12 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 
-use super::digest::{Digest, Manifest, checked_path};
+use super::digest::{Digest, Manifest, checked_path, is_litter};
 use crate::error::{Error, Result};
 
 /// Of one version, unpacked.
 pub(super) const MOST_FILES: usize = 50_000;
-pub(super) const MOST_BYTES: u64 = 2 << 30;
+pub(super) const MOST_BYTES: u64 = 1 << 30;
 const LEVEL: i32 = 3;
 const BUFFER: usize = 64 << 10;
 
@@ -105,16 +105,57 @@ pub(super) fn write_file(directory: &Path, path: &str, mut content: impl Read) -
 
 pub(super) fn check_size(manifest: &Manifest) -> Result<()> {
     if manifest.len() > MOST_FILES || manifest.bytes() > MOST_BYTES {
-        return Err(Error::Dags(format!(
-            "the source is larger than a DAG version may be ({MOST_FILES} files, {} GiB): move data elsewhere",
-            MOST_BYTES >> 30
-        )));
+        return Err(too_large());
     }
     Ok(())
 }
 
+pub(super) fn too_large() -> Error {
+    Error::Dags(format!(
+        "the source is larger than a DAG version may be ({MOST_FILES} files, {} GiB): move data elsewhere",
+        MOST_BYTES >> 30
+    ))
+}
+
+/// The manifest of a directory that a version was unpacked to.
+pub(super) fn manifest_of(directory: &Path) -> Result<Manifest> {
+    let mut manifest = Manifest::default();
+    let mut open = vec![directory.to_owned()];
+    while let Some(at) = open.pop() {
+        let failed = || Error::file("read", &at);
+        for entry in std::fs::read_dir(&at).map_err(failed())? {
+            let entry = entry.map_err(failed())?;
+            if entry.file_type().map_err(failed())?.is_dir() {
+                open.push(entry.path());
+                continue;
+            }
+            let path = entry.path();
+            let name = path.strip_prefix(directory).ok().and_then(Path::to_str);
+            let name =
+                name.ok_or_else(|| Error::Dags("a version holds a path that is not UTF-8".to_owned()))?;
+            if is_litter(name) {
+                continue;
+            }
+            let (length, sha256) = File::open(&path).and_then(hash).map_err(failed())?;
+            manifest.add(name, length, sha256)?;
+        }
+    }
+    Ok(manifest)
+}
+
+fn hash(mut file: File) -> io::Result<(u64, [u8; 32])> {
+    let mut hash = Sha256::new();
+    let length = io::copy(&mut file, &mut hash)?;
+    Ok((length, hash.finalize().into()))
+}
+
 /// Readable by the services whatever the agent's umask is.
-fn make_parents(directory: &Path, path: &str) -> io::Result<()> {
+pub(super) fn readable(directory: &Path) -> io::Result<()> {
+    std::fs::set_permissions(directory, Permissions::from_mode(0o755))
+}
+
+/// Readable by the services whatever the agent's umask is.
+pub(super) fn make_parents(directory: &Path, path: &str) -> io::Result<()> {
     let mut at = directory.to_owned();
     let mut names: Vec<&str> = path.split('/').collect();
     names.pop();

@@ -1,33 +1,33 @@
-//! The object store: the source's objects, and the versions made of them.
+//! The cluster's own bucket: the versions made of the sources.
 
+use std::collections::BTreeSet;
 use std::path::Path as FilePath;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures::TryStreamExt as _;
-use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
 use object_store::{
-    ClientOptions, Error as StoreError, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode,
-    PutOptions, RetryConfig, UpdateVersion, WriteMultipart,
+    Error as StoreError, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions,
+    UpdateVersion, WriteMultipart,
 };
-use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt as _;
-use updraft_api::agent::{DagDelivery, SourceFrom};
+use updraft_api::agent::{DagDelivery, PublishedVersion};
 
 use super::digest::Digest;
+use super::part::Revision;
+use super::source::own_store;
 use crate::error::{Error, Result};
 
-const REQUEST_WITHIN: Duration = Duration::from_secs(30);
 const PART: usize = 8 << 20;
+const CURRENT: &str = "current";
+const IN_USE: &str = "in-use";
 
 /// One cluster's place in the object store.
 #[derive(Clone, Debug)]
 pub struct Bucket {
     store: Arc<dyn ObjectStore>,
-    source: Path,
     versions: Path,
 }
 
@@ -37,14 +37,37 @@ pub(super) struct Current {
     pub(super) digest: Digest,
     pub(super) files: u64,
     pub(super) bytes: u64,
+    #[serde(default)]
+    pub(super) at: Option<DateTime<Utc>>,
+    /// What each source was.
+    #[serde(default)]
+    pub(super) sources: Vec<Revision>,
 }
 
-/// One object of the source.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct SourceObject {
-    pub(super) path: String,
-    pub(super) size: u64,
-    pub(super) tag: String,
+/// An archive in the bucket.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) digest: Digest,
+    pub(super) bytes: u64,
+    pub(super) at: DateTime<Utc>,
+}
+
+// === impl Current ===
+
+impl Current {
+    pub(super) fn published(&self) -> PublishedVersion {
+        PublishedVersion {
+            digest: self.digest.to_string(),
+            at: self.at.unwrap_or_default(),
+            files: self.files,
+            bytes: self.bytes,
+            sources: self
+                .sources
+                .iter()
+                .map(|revision| revision.shown.clone())
+                .collect(),
+        }
+    }
 }
 
 // === impl Bucket ===
@@ -53,71 +76,15 @@ impl Bucket {
     /// # Errors
     /// When the delivery's endpoint makes no sense.
     pub fn connect(delivery: &DagDelivery) -> Result<Self> {
-        let retry = RetryConfig {
-            max_retries: 2,
-            retry_timeout: Duration::from_secs(10),
-            ..RetryConfig::default()
-        };
-        let options = ClientOptions::new()
-            .with_allow_http(true)
-            .with_timeout(REQUEST_WITHIN)
-            .with_connect_timeout(Duration::from_secs(5));
-        let store = AmazonS3Builder::new()
-            .with_endpoint(&delivery.endpoint)
-            .with_region("us-east-1")
-            .with_bucket_name(&delivery.bucket)
-            .with_access_key_id(&delivery.access_key)
-            .with_secret_access_key(delivery.secret_key.expose_secret())
-            .with_client_options(options)
-            .with_retry(retry)
-            .build()
-            .map_err(Error::store("be set up"))?;
-        let prefix = delivery.sources.iter().find_map(|source| match &source.from {
-            SourceFrom::ClusterBucket { prefix } => Some(prefix.as_str()),
-            _ => None,
-        });
-        let prefix = prefix.unwrap_or("dags/");
-        Ok(Self::new(Arc::new(store), prefix, &delivery.versions_prefix))
+        Ok(Self::new(own_store(delivery)?, &delivery.versions_prefix))
     }
 
     #[must_use]
-    pub fn new(store: Arc<dyn ObjectStore>, source_prefix: &str, versions_prefix: &str) -> Self {
+    pub fn new(store: Arc<dyn ObjectStore>, versions_prefix: &str) -> Self {
         Self {
             store,
-            source: Path::from(source_prefix),
             versions: Path::from(versions_prefix),
         }
-    }
-
-    /// The source's objects, sorted by path.
-    pub(super) async fn list(&self) -> Result<Vec<SourceObject>> {
-        let metas: Vec<ObjectMeta> = self
-            .store
-            .list(Some(&self.source))
-            .try_collect()
-            .await
-            .map_err(Error::store("list the DAG source"))?;
-        let mut objects: Vec<_> = metas
-            .into_iter()
-            .filter_map(|meta| self.source_object(meta))
-            .collect();
-        objects.sort();
-        Ok(objects)
-    }
-
-    /// An object as it was listed; refused when it has changed since.
-    pub(super) async fn read(&self, object: &SourceObject) -> Result<Bytes> {
-        let options = GetOptions {
-            if_match: Some(object.tag.clone()),
-            ..GetOptions::default()
-        };
-        let location = self.location(&object.path);
-        let answer = self
-            .store
-            .get_opts(&location, options)
-            .await
-            .map_err(Error::store("read a DAG file"))?;
-        answer.bytes().await.map_err(Error::store("read a DAG file"))
     }
 
     /// The current version and its tag; `None` when none was published.
@@ -136,7 +103,7 @@ impl Bucket {
         };
         let answer = match self
             .store
-            .get_opts(&self.versions.clone().join("current"), options)
+            .get_opts(&self.versions.clone().join(CURRENT), options)
             .await
         {
             Ok(answer) => answer,
@@ -205,7 +172,7 @@ impl Bucket {
         };
         let bytes = serde_json::to_vec(current)
             .map_err(|_| Error::Dags("the current version can't be written down".to_owned()))?;
-        let location = self.versions.clone().join("current");
+        let location = self.versions.clone().join(CURRENT);
         let options = PutOptions {
             mode,
             ..PutOptions::default()
@@ -234,35 +201,57 @@ impl Bucket {
         file.flush().await.map_err(Error::file("write", archive))
     }
 
-    fn source_object(&self, meta: ObjectMeta) -> Option<SourceObject> {
-        // Our own versions, when the source is the whole bucket; and the markers some tools leave for directories.
-        if meta.location.prefix_matches(&self.versions) && !self.source.prefix_matches(&self.versions) {
-            return None;
-        }
-        let path = meta
-            .location
-            .as_ref()
-            .strip_prefix(self.source.as_ref())?
-            .trim_start_matches('/')
-            .to_owned();
-        if path.is_empty() || super::digest::is_litter(&path) {
-            return None;
-        }
-        let tag = meta.e_tag.unwrap_or_else(|| meta.last_modified.to_rfc3339());
-        Some(SourceObject {
-            path,
-            size: meta.size,
-            tag,
-        })
+    /// The archives there are, the latest first.
+    pub(super) async fn archives(&self) -> Result<Vec<Kept>> {
+        let listed: Vec<ObjectMeta> = self
+            .store
+            .list(Some(&self.versions))
+            .try_collect()
+            .await
+            .map_err(Error::store("list DAG versions"))?;
+        let kept = |meta: ObjectMeta| {
+            let name = meta.location.filename()?.strip_suffix(".tar.zst")?;
+            Some(Kept {
+                digest: name.parse().ok()?,
+                bytes: meta.size,
+                at: meta.last_modified,
+            })
+        };
+        let mut archives: Vec<_> = listed.into_iter().filter_map(kept).collect();
+        archives.sort_by_key(|kept| std::cmp::Reverse(kept.at));
+        Ok(archives)
     }
 
-    fn location(&self, path: &str) -> Path {
-        let prefix = self.source.as_ref();
-        if prefix.is_empty() {
-            Path::from(path)
-        } else {
-            Path::from(format!("{prefix}/{path}"))
+    pub(super) async fn remove(&self, digest: &Digest) -> Result<()> {
+        match self.store.delete(&self.archive(digest)).await {
+            Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(Error::store("remove a DAG version")(error)),
         }
+    }
+
+    /// The versions of unfinished runs, as the node that knows the runs last wrote them down.
+    pub(super) async fn in_use(&self) -> Result<Option<(BTreeSet<Digest>, DateTime<Utc>)>> {
+        let failed = || Error::store("read which DAG versions are in use");
+        let answer = match self.store.get(&self.versions.clone().join(IN_USE)).await {
+            Ok(answer) => answer,
+            Err(StoreError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(failed()(error)),
+        };
+        let at = answer.meta.last_modified;
+        let bytes = answer.bytes().await.map_err(failed())?;
+        let used = serde_json::from_slice(&bytes)
+            .map_err(|_| Error::Dags("the object `in-use` names no DAG versions".to_owned()))?;
+        Ok(Some((used, at)))
+    }
+
+    pub(super) async fn set_in_use(&self, used: &BTreeSet<Digest>) -> Result<()> {
+        let bytes = serde_json::to_vec(used)
+            .map_err(|_| Error::Dags("the versions in use can't be written down".to_owned()))?;
+        let location = self.versions.clone().join(IN_USE);
+        let written = self.store.put(&location, bytes.into()).await;
+        written
+            .map(|_| ())
+            .map_err(Error::store("write down which DAG versions are in use"))
     }
 
     fn archive(&self, digest: &Digest) -> Path {

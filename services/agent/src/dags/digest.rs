@@ -21,6 +21,7 @@ pub struct Digest(String);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manifest {
     files: BTreeMap<String, (u64, [u8; 32])>,
+    bytes: u64,
 }
 
 // === impl Digest ===
@@ -90,6 +91,7 @@ impl Manifest {
         if is_directory || self.files.insert(path.to_owned(), (length, sha256)).is_some() {
             return Err(Error::Dags(format!("`{path}` is there twice")));
         }
+        self.bytes += length;
         Ok(())
     }
 
@@ -109,6 +111,32 @@ impl Manifest {
         self.files.keys().map(String::as_str)
     }
 
+    /// Path, length and SHA-256 of each file.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&str, u64, [u8; 32])> {
+        self.files
+            .iter()
+            .map(|(path, (length, sha256))| (path.as_str(), *length, *sha256))
+    }
+
+    /// What lies below a folder (everything for the empty one), named from there.
+    pub(super) fn below(&self, folder: &str) -> Self {
+        let files = self.files.iter().filter_map(|(path, file)| {
+            let rest = match folder {
+                "" => path.as_str(),
+                folder => path.strip_prefix(folder)?.strip_prefix('/')?,
+            };
+            Some((rest.to_owned(), *file))
+        });
+        files.collect()
+    }
+
+    /// Without what lies below a folder.
+    pub(super) fn without(mut self, folder: &str) -> Self {
+        let below = format!("{folder}/");
+        self.files.retain(|path, _| !path.starts_with(&below));
+        self.files.into_iter().collect()
+    }
+
     #[must_use]
     pub fn len(&self) -> usize {
         self.files.len()
@@ -121,7 +149,15 @@ impl Manifest {
 
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.files.values().map(|(length, _)| length).sum()
+        self.bytes
+    }
+}
+
+impl FromIterator<(String, (u64, [u8; 32]))> for Manifest {
+    fn from_iter<I: IntoIterator<Item = (String, (u64, [u8; 32]))>>(files: I) -> Self {
+        let files: BTreeMap<_, _> = files.into_iter().collect();
+        let bytes = files.values().map(|(length, _)| length).sum();
+        Self { files, bytes }
     }
 }
 
@@ -141,6 +177,24 @@ pub(super) fn checked_path(path: &str) -> Result<&str> {
         )));
     }
     Ok(path)
+}
+
+/// Two names that differ only in case are one file on some disks, and a trap on all.
+pub(super) fn check_case<'a>(paths: impl Iterator<Item = &'a str>) -> Result<()> {
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    for path in paths {
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        for end in ends {
+            let part = path.get(..end).unwrap_or(path);
+            let before = seen.entry(part.to_lowercase()).or_insert(part);
+            if *before != part {
+                return Err(Error::Dags(format!(
+                    "`{before}` and `{part}` differ only in case: rename one"
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What Python leaves behind is no DAG.
@@ -167,6 +221,15 @@ mod tests {
         assert_ne!(one, manifest(&[("a.py", 1), ("b/c.py", 3)]).digest());
         assert_ne!(one, manifest(&[("a.py", 1), ("b/d.py", 2)]).digest());
         assert_eq!(one.as_str().parse::<Digest>().unwrap(), one);
+    }
+
+    #[test]
+    fn names_that_differ_in_case_only_are_refused_by_name() {
+        let check = |paths: &[&str]| super::check_case(paths.iter().copied());
+        assert!(check(&["a.py", "b/a.py", "b/c.py"]).is_ok());
+        let refused = check(&["Team/a.py", "team/b.py"]).unwrap_err().to_string();
+        assert!(refused.contains("`Team` and `team`"), "{refused}");
+        assert!(check(&["a.py", "A.py"]).is_err());
     }
 
     #[test]

@@ -1,53 +1,85 @@
-//! Every node: fetch what is current, and what runs are pinned to.
+//! Every node: fetch what is current (the pinned version while there is one), and what runs began with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use super::bucket::Bucket;
 use super::digest::Digest;
 use super::shelf::Shelf;
-use super::{DagEvent, Trouble};
+use super::{DagEvent, Told, Trouble, Wishes};
 use crate::error::Result;
 
 const POLL: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(200);
 const WANTED_AGAIN: Duration = Duration::from_secs(5);
 
-pub(super) async fn current(shelf: &Shelf, bucket: &Bucket, events: &mpsc::Sender<DagEvent>) {
+/// What the bucket last said is current.
+#[derive(Debug, Default)]
+struct Known {
+    digest: Option<Digest>,
+    tag: Option<String>,
+}
+
+pub(super) async fn current(
+    shelf: &Shelf,
+    bucket: &Bucket,
+    mut wishes: watch::Receiver<Wishes>,
+    events: &mpsc::Sender<DagEvent>,
+) {
     let mut trouble = Trouble::default();
-    let mut known = None;
+    let mut known = Known::default();
     if let Some(digest) = shelf.current().filter(|digest| shelf.has(digest)) {
         let _ = events.send(DagEvent::Live(digest)).await;
     }
     loop {
-        let result = step(shelf, bucket, &mut known, events).await;
-        trouble.note(result, events).await;
-        sleep(trouble.pause(POLL)).await;
+        let pinned = wishes.borrow_and_update().pinned.clone();
+        let result = step(shelf, bucket, pinned, &mut known, events).await;
+        let event = match trouble.note(result) {
+            Told::Failed(reason) => Some(DagEvent::Failed(reason)),
+            Told::Recovered => Some(DagEvent::Recovered),
+            Told::Nothing => None,
+        };
+        if let Some(event) = event {
+            let _ = events.send(event).await;
+        }
+        tokio::select! {
+            () = sleep(trouble.pause(POLL)) => {}
+            Ok(()) = wishes.changed() => {}
+        }
     }
 }
 
 async fn step(
     shelf: &Shelf,
     bucket: &Bucket,
-    known: &mut Option<String>,
+    pinned: Option<Digest>,
+    known: &mut Known,
     events: &mpsc::Sender<DagEvent>,
 ) -> Result<()> {
-    let Some((current, tag)) = bucket.current_unless(known.clone()).await? else {
+    if let Some((current, tag)) = bucket.current_unless(known.tag.clone()).await? {
+        // A pinned version serves, but the next one is at hand when it no longer does.
+        shelf.fetch(bucket, &current.digest).await?;
+        *known = Known {
+            digest: Some(current.digest),
+            tag,
+        };
+    }
+    let keep: BTreeSet<Digest> = pinned.iter().chain(&known.digest).cloned().collect();
+    let Some(live) = pinned.or_else(|| known.digest.clone()) else {
         return Ok(());
     };
-    shelf.fetch(bucket, &current.digest).await?;
-    if shelf.current().as_ref() != Some(&current.digest) {
+    shelf.fetch(bucket, &live).await?;
+    if shelf.current().as_ref() != Some(&live) {
         if shelf.current().is_some() {
-            shelf.freshen(&current.digest)?;
+            shelf.freshen(&live)?;
         }
-        shelf.set_current(&current.digest)?;
-        let _ = events.send(DagEvent::Live(current.digest)).await;
-        shelf.collect()?;
+        shelf.set_current(&live)?;
+        let _ = events.send(DagEvent::Live(live)).await;
+        super::collect::on_disk(shelf, bucket, keep).await?;
     }
-    *known = tag;
     Ok(())
 }
 

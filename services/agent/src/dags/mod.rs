@@ -6,15 +6,20 @@
 
 mod archive;
 mod bucket;
+mod collect;
 mod digest;
 mod follow;
+mod part;
+mod receipts;
 mod resolve;
 mod shelf;
+mod source;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use updraft_api::agent::DagDelivery;
+use updraft_api::agent::{DagDelivery, ParsedVersion, PublishedVersion, SourceState};
 
 use crate::error::{Error, Result};
 use crate::layout::Layout;
@@ -22,35 +27,64 @@ use crate::layout::Layout;
 pub use bucket::Bucket;
 pub use digest::{Digest, Manifest};
 pub use shelf::Shelf;
+pub use source::{Ground, Source};
 
 /// Something that happened to the node's DAGs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DagEvent {
     /// This version is live on this node.
     Live(Digest),
-    /// The source was made into this version.
-    Published(Digest),
+    /// The sources were made into this version, now or before.
+    Published(PublishedVersion),
+    /// Airflow has recorded this version.
+    Parsed(ParsedVersion),
+    /// A source is in trouble, or is no longer; the other sources move on.
+    Source(SourceState),
+    /// All sources were looked at since the look of this number was asked for.
+    Synced(i64),
     /// The last good version keeps serving.
     Failed(String),
     /// After failures it works again.
     Recovered,
 }
 
-/// Delivers until the sender of `delivery` is gone; begins anew when the delivery changes.
+/// What is asked of a delivery while it goes on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// This version is live, whatever the sources say.
+    pub pinned: Option<Digest>,
+    /// Grows with each asked-for look at the sources.
+    pub sync: i64,
+}
+
+// === impl Wishes ===
+
+impl Wishes {
+    fn of(delivery: &DagDelivery) -> Self {
+        Self {
+            pinned: delivery.pinned.as_ref().and_then(|digest| digest.parse().ok()),
+            sync: delivery.sync_nonce,
+        }
+    }
+}
+
+/// Delivers until the sender of `delivery` is gone; begins anew when more of it changes than what is wished.
 pub async fn deliver(
     layout: Layout,
+    address: IpAddr,
     mut delivery: watch::Receiver<Option<DagDelivery>>,
     events: mpsc::Sender<DagEvent>,
 ) {
-    let shelf = Shelf::new(layout);
+    let shelf = Shelf::new(layout.clone());
     loop {
         let current = delivery.borrow_and_update().clone();
+        let (wish, wishes) = watch::channel(current.as_ref().map(Wishes::of).unwrap_or_default());
         let work = async {
-            let Some(delivery) = current else {
+            let Some(delivery) = &current else {
                 return std::future::pending().await;
             };
-            match Bucket::connect(&delivery) {
-                Ok(bucket) => run(&shelf, &bucket, delivery.resolver, &events).await,
+            match begin(delivery, &layout, address) {
+                Ok((bucket, sources)) => run(&shelf, &bucket, sources, wishes, &events).await,
                 Err(error) => {
                     let _ = events.send(DagEvent::Failed(error.chain())).await;
                     std::future::pending::<()>().await;
@@ -59,23 +93,75 @@ pub async fn deliver(
         };
         tokio::select! {
             () = work => {}
-            changed = delivery.changed() => if changed.is_err() { return },
+            other = other_delivery(&mut delivery, current.as_ref(), &wish) => if !other { return },
         }
     }
 }
 
-/// The tasks of one delivery; never ends.
-pub async fn run(shelf: &Shelf, bucket: &Bucket, resolver: bool, events: &mpsc::Sender<DagEvent>) {
-    let resolving = async {
-        if resolver {
-            resolve::run(shelf, bucket, events).await;
-        } else {
-            std::future::pending::<()>().await;
+/// Passes wishes on until something else changes; false when there will be no other delivery.
+async fn other_delivery(
+    delivery: &mut watch::Receiver<Option<DagDelivery>>,
+    current: Option<&DagDelivery>,
+    wish: &watch::Sender<Wishes>,
+) -> bool {
+    let rest = |delivery: &DagDelivery| {
+        let mut rest = delivery.clone();
+        (rest.pinned, rest.sync_nonce) = (None, 0);
+        serde_json::to_string(&rest).ok()
+    };
+    loop {
+        if delivery.changed().await.is_err() {
+            return false;
         }
+        let next = delivery.borrow_and_update().clone();
+        match (&next, current) {
+            (Some(next), Some(current)) if rest(next) == rest(current) => {
+                wish.send_if_modified(|wishes| {
+                    let wished = Wishes::of(next);
+                    let modified = *wishes != wished;
+                    *wishes = wished;
+                    modified
+                });
+            }
+            _ => {
+                delivery.mark_changed();
+                return true;
+            }
+        }
+    }
+}
+
+fn begin(delivery: &DagDelivery, layout: &Layout, address: IpAddr) -> Result<(Bucket, Vec<Source>)> {
+    let bucket = Bucket::connect(delivery)?;
+    if !delivery.resolver {
+        return Ok((bucket, Vec::new()));
+    }
+    let own = source::own_store(delivery)?;
+    let ground = Ground::new(layout.clone(), address, delivery);
+    Ok((bucket, Source::all(delivery, &own, &ground)))
+}
+
+/// The tasks of one delivery; never ends. A node without sources resolves nothing.
+pub async fn run(
+    shelf: &Shelf,
+    bucket: &Bucket,
+    sources: Vec<Source>,
+    wishes: watch::Receiver<Wishes>,
+    events: &mpsc::Sender<DagEvent>,
+) {
+    let resolving = async {
+        if sources.is_empty() {
+            return std::future::pending().await;
+        }
+        tokio::join!(
+            resolve::run(shelf, bucket, sources, &wishes, events),
+            collect::in_bucket(shelf, bucket, &wishes),
+            receipts::watch(shelf.layout(), events),
+        );
     };
     tokio::join!(
         resolving,
-        follow::current(shelf, bucket, events),
+        follow::current(shelf, bucket, wishes.clone(), events),
         follow::wanted(shelf, bucket, events)
     );
 }
@@ -84,7 +170,17 @@ pub async fn run(shelf: &Shelf, bucket: &Bucket, resolver: bool, events: &mpsc::
 #[derive(Debug, Default)]
 struct Trouble {
     in_a_row: u32,
+    /// Of those, the ones that say nothing but that somebody did not answer.
+    unanswered: u32,
     told: Option<String>,
+}
+
+/// What there is to tell.
+#[derive(Debug)]
+enum Told {
+    Nothing,
+    Failed(String),
+    Recovered,
 }
 
 /// An object store may stumble; so many failures in a row are trouble.
@@ -93,30 +189,34 @@ const PATIENCE: u32 = 3;
 // === impl Trouble ===
 
 impl Trouble {
-    async fn note(&mut self, result: Result<()>, events: &mpsc::Sender<DagEvent>) {
+    fn note(&mut self, result: Result<()>) -> Told {
         let error = match result {
             Ok(()) => {
-                self.in_a_row = 0;
-                if self.told.take().is_some() {
-                    let _ = events.send(DagEvent::Recovered).await;
-                }
-                return;
+                (self.in_a_row, self.unanswered) = (0, 0);
+                return match self.told.take() {
+                    Some(_) => Told::Recovered,
+                    None => Told::Nothing,
+                };
             }
             Err(error) => error,
         };
         self.in_a_row += 1;
         let text = error.chain();
         tracing::debug!(error = text, "A DAG version was not delivered");
-        let sure = !matches!(error, Error::ObjectStore { .. }) || self.in_a_row >= PATIENCE;
+        let unanswered = matches!(error, Error::ObjectStore { .. });
+        self.unanswered = if unanswered { self.unanswered + 1 } else { 0 };
+        let sure = !unanswered || self.in_a_row >= PATIENCE;
         // The store's own words differ each time (request ids): what we were doing tells failures apart.
         let kind = error.to_string();
-        if sure && self.told.as_ref() != Some(&kind) {
-            self.told = Some(kind);
-            let _ = events.send(DagEvent::Failed(text)).await;
+        if !sure || self.told.as_ref() == Some(&kind) {
+            return Told::Nothing;
         }
+        self.told = Some(kind);
+        Told::Failed(text)
     }
 
+    /// Who does not answer is asked less often; what makes no sense may make sense with the next look.
     fn pause(&self, usual: Duration) -> Duration {
-        usual * (1 << self.in_a_row.min(3))
+        usual * (1 << self.unanswered.min(3))
     }
 }

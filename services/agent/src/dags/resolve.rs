@@ -1,196 +1,346 @@
-//! One node of a cluster: make versions of the source.
+//! One node of a cluster: make versions of the sources.
 //!
-//! An object store changes object by object. A listing that is the same before and after its objects were read is
-//! taken as one version; one that changed meanwhile is read again.
+//! Each source is looked at on its own, at its own pace. Whenever one brings something new, all parts are put together
+//! into a version; a source in trouble contributes its last good part, which after a restart is read from the last
+//! published version.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{StreamExt as _, TryStreamExt as _};
-use tokio::sync::mpsc;
+use chrono::Utc;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
+use updraft_api::agent::SourceState;
 
 use super::archive;
-use super::bucket::{Bucket, Current, SourceObject};
-use super::digest::{Digest, Manifest, checked_path};
-use super::shelf::{Aside, Shelf, blocking};
-use super::{DagEvent, Trouble};
+use super::bucket::{Bucket, Current};
+use super::digest::{Digest, Manifest};
+use super::part::{Part, Parts, Revision, merge, parts_of};
+use super::shelf::{Shelf, blocking};
+use super::source::{Look, Snapshot, Source};
+use super::{DagEvent, Told, Trouble, Wishes};
 use crate::error::{Error, Result};
 
-const LIST: Duration = Duration::from_secs(2);
 /// The source changed while it was read.
 const SETTLE: Duration = Duration::from_millis(300);
-const AT_ONCE: usize = 16;
+const AGAIN: Duration = Duration::from_secs(1);
 
-/// The listing that was last made into a version.
-#[derive(Debug)]
-struct Resolved {
-    objects: Vec<SourceObject>,
-    digest: Digest,
+struct Resolver<'a> {
+    shelf: &'a Shelf,
+    bucket: &'a Bucket,
+    events: &'a mpsc::Sender<DagEvent>,
+    parts: Parts,
+    /// On this node's disk, not yet published.
+    waiting: Option<Current>,
+    /// The version last made or published.
+    latest: Option<Current>,
+    trouble: Trouble,
+    /// Folder → up to which asked-for look it was looked at.
+    synced: BTreeMap<String, i64>,
 }
 
-pub(super) async fn run(shelf: &Shelf, bucket: &Bucket, events: &mpsc::Sender<DagEvent>) {
-    let mut trouble = Trouble::default();
-    let mut resolved = None;
+/// A source between two looks.
+struct Watched {
+    source: Source,
+    wishes: watch::Receiver<Wishes>,
+    trouble: Trouble,
+    pause: Duration,
+}
+
+/// A look that has ended.
+struct Looked {
+    watched: Watched,
+    /// Asked for before it began.
+    sync: i64,
+    look: Result<Look>,
+}
+
+pub(super) async fn run(
+    shelf: &Shelf,
+    bucket: &Bucket,
+    sources: Vec<Source>,
+    wishes: &watch::Receiver<Wishes>,
+    events: &mpsc::Sender<DagEvent>,
+) {
+    let folders: Vec<String> = sources.iter().map(|source| source.folder().to_owned()).collect();
+    let mut resolver = Resolver::begin(shelf, bucket, events, &folders).await;
+    let mut looks = JoinSet::new();
+    for source in sources {
+        let watched = Watched {
+            source,
+            wishes: wishes.clone(),
+            trouble: Trouble::default(),
+            pause: Duration::ZERO,
+        };
+        let part = resolver.part(watched.source.folder());
+        looks.spawn(watched.look(shelf.clone(), part));
+    }
     loop {
-        let settled = step(shelf, bucket, &mut resolved, events).await;
-        let pause = if matches!(settled, Ok(false)) {
-            SETTLE
-        } else {
-            trouble.pause(LIST)
+        let Some(looked) = looks.join_next().await else {
+            return std::future::pending().await;
         };
-        trouble.note(settled.map(|_| ()), events).await;
-        sleep(pause).await;
-    }
-}
-
-/// False when the source changed while it was read.
-async fn step(
-    shelf: &Shelf,
-    bucket: &Bucket,
-    resolved: &mut Option<Resolved>,
-    events: &mpsc::Sender<DagEvent>,
-) -> Result<bool> {
-    let objects = bucket.list().await?;
-    if resolved
-        .as_ref()
-        .is_some_and(|resolved| resolved.objects == objects)
-    {
-        return Ok(true);
-    }
-    let (files, manifest) = match snapshot(shelf, bucket, &objects, resolved.as_ref()).await {
-        Ok(snapshot) => snapshot,
-        Err(error) => {
-            // An object that went away or changed is a source that is still moving.
-            let moving = bucket.list().await? != objects;
-            return if moving { Ok(false) } else { Err(error) };
+        let mut batch: Vec<Looked> = looked.into_iter().collect();
+        while let Some(Ok(looked)) = looks.try_join_next() {
+            batch.push(looked);
         }
-    };
-    if bucket.list().await? != objects {
-        return Ok(false);
+        for watched in resolver.take(batch).await {
+            let part = resolver.part(watched.source.folder());
+            looks.spawn(watched.look(shelf.clone(), part));
+        }
     }
-    let digest = manifest.digest();
-    publish(shelf, bucket, files, manifest, events).await?;
-    *resolved = Some(Resolved { objects, digest });
-    Ok(true)
 }
 
-async fn snapshot(
-    shelf: &Shelf,
-    bucket: &Bucket,
-    objects: &[SourceObject],
-    resolved: Option<&Resolved>,
-) -> Result<(Aside, Manifest)> {
-    check(objects)?;
-    let unchanged: BTreeMap<&str, &SourceObject> = resolved
-        .filter(|resolved| shelf.has(&resolved.digest))
-        .map(|resolved| {
-            resolved
-                .objects
-                .iter()
-                .map(|object| (object.path.as_str(), object))
-                .collect()
-        })
-        .unwrap_or_default();
-    let earlier = resolved.map(|resolved| shelf.version(&resolved.digest));
-    let files = shelf.aside_directory()?;
-    let directory: Arc<Path> = Arc::from(files.path());
-    let copies: Vec<_> = objects
-        .iter()
-        .map(|object| {
-            let same = unchanged.get(object.path.as_str()) == Some(&object);
-            let here = earlier
-                .as_ref()
-                .filter(|_| same)
-                .map(|earlier| earlier.join(&object.path));
-            copy(bucket.clone(), object.clone(), here, Arc::clone(&directory))
-        })
-        .collect();
-    let written: Vec<(String, u64, [u8; 32])> = futures::stream::iter(copies)
-        .buffer_unordered(AT_ONCE)
-        .try_collect()
-        .await?;
-    let mut manifest = Manifest::default();
-    for (path, length, sha256) in written {
-        manifest.add(&path, length, sha256)?;
-    }
-    archive::check_size(&manifest)?;
-    Ok((files, manifest))
-}
+// === impl Watched ===
 
-/// Brings one file, from the version on disk where it is unchanged.
-async fn copy(
-    bucket: Bucket,
-    object: SourceObject,
-    here: Option<PathBuf>,
-    directory: Arc<Path>,
-) -> Result<(String, u64, [u8; 32])> {
-    let content = match &here {
-        Some(_) => None,
-        None => Some(bucket.read(&object).await?),
-    };
-    blocking(move || {
-        let (length, sha256) = match (content, here) {
-            (Some(bytes), _) => archive::write_file(&directory, &object.path, bytes.as_ref())?,
-            (None, Some(here)) => {
-                let file = std::fs::File::open(&here).map_err(Error::file("read", &here))?;
-                archive::write_file(&directory, &object.path, file)?
+impl Watched {
+    async fn look(mut self, shelf: Shelf, last: Option<Arc<Part>>) -> Looked {
+        if !self.pause.is_zero() {
+            tokio::select! {
+                () = sleep(self.pause) => {}
+                () = asked(&mut self.wishes) => {}
+                () = self.source.woken() => {}
             }
-            (None, None) => return Err(Error::Dags(format!("`{}` has no content", object.path))),
-        };
-        Ok((object.path, length, sha256))
-    })
-    .await
-}
-
-/// All that a listing alone can tell, before anything is read.
-fn check(objects: &[SourceObject]) -> Result<()> {
-    let mut manifest = Manifest::default();
-    for object in objects {
-        checked_path(&object.path)?;
-        manifest.add(&object.path, object.size, [0; 32])?;
-        archive::check_size(&manifest)?;
+        }
+        let sync = self.wishes.borrow_and_update().sync;
+        let look = self.source.look(&shelf, last.as_deref()).await;
+        Looked {
+            watched: self,
+            sync,
+            look,
+        }
     }
-    Ok(())
 }
 
-async fn publish(
-    shelf: &Shelf,
-    bucket: &Bucket,
-    files: Aside,
-    manifest: Manifest,
-    events: &mpsc::Sender<DagEvent>,
-) -> Result<()> {
-    let digest = manifest.digest();
-    let current = Current {
-        digest: digest.clone(),
-        files: manifest.len() as u64,
-        bytes: manifest.bytes(),
-    };
-    if !bucket.has(&digest).await? {
-        let archive = shelf.aside("archive");
-        let (packed, files, manifest) = blocking(move || {
-            archive::pack(files.path(), &manifest, archive.path())?;
-            Ok((archive, files, manifest))
+/// Until somebody asks for a look.
+async fn asked(wishes: &mut watch::Receiver<Wishes>) {
+    let before = wishes.borrow().sync;
+    if wishes.wait_for(|wishes| wishes.sync != before).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+// === impl Resolver ===
+
+impl<'a> Resolver<'a> {
+    /// Reads from the last published version what each source's last good part was.
+    async fn begin(
+        shelf: &'a Shelf,
+        bucket: &'a Bucket,
+        events: &'a mpsc::Sender<DagEvent>,
+        folders: &[String],
+    ) -> Self {
+        let mut resolver = Self {
+            shelf,
+            bucket,
+            events,
+            parts: Parts::new(),
+            waiting: None,
+            latest: None,
+            trouble: Trouble::default(),
+            synced: folders.iter().map(|folder| (folder.clone(), -1)).collect(),
+        };
+        loop {
+            match resolver.recall(folders).await {
+                Ok(()) => break,
+                Err(error @ Error::ObjectStore { .. }) if !is_gone(&error) => {
+                    let pause = resolver.trouble.pause(AGAIN);
+                    resolver.note(Err(error)).await;
+                    sleep(pause).await;
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        error = error.chain(),
+                        "The last version can't be built upon; all sources are read anew"
+                    );
+                    break;
+                }
+            }
+        }
+        resolver.note(Ok(())).await;
+        resolver
+    }
+
+    async fn recall(&mut self, folders: &[String]) -> Result<()> {
+        let Some((current, _)) = self.bucket.current().await? else {
+            return Ok(());
+        };
+        self.shelf.fetch(self.bucket, &current.digest).await?;
+        let version = self.shelf.version(&current.digest);
+        let from = version.clone();
+        let whole = blocking(move || archive::manifest_of(&from)).await?;
+        self.parts = parts_of(&current, &version, &whole);
+        self.parts.retain(|folder, _| folders.contains(folder));
+        self.tell(DagEvent::Published(current.published())).await;
+        self.latest = Some(current);
+        Ok(())
+    }
+
+    fn part(&self, folder: &str) -> Option<Arc<Part>> {
+        self.parts.get(folder).cloned()
+    }
+
+    /// Makes a version of what was found, and publishes it; the sources are to be looked at again.
+    async fn take(&mut self, batch: Vec<Looked>) -> Vec<Watched> {
+        let (mut fresh, mut again, mut moving) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let mut looked_at = Vec::new();
+        for Looked {
+            mut watched,
+            sync,
+            look,
+        } in batch
+        {
+            let folder = watched.source.folder().to_owned();
+            let settled = match look {
+                Ok(Look::Same) => Ok(()),
+                Ok(Look::Moving) => {
+                    moving.push(folder.clone());
+                    Ok(())
+                }
+                Ok(Look::Fresh(snapshot)) => {
+                    fresh.insert(folder.clone(), snapshot);
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            };
+            let is_moving = moving.contains(&folder);
+            watched.pause = SETTLE;
+            if !is_moving {
+                looked_at.push((folder.clone(), sync));
+                let told = watched.trouble.note(settled);
+                watched.pause = watched.trouble.pause(watched.source.pace());
+                self.tell_source(folder, told).await;
+            }
+            again.push(watched);
+        }
+        let made = self.renew(fresh).await;
+        let good = made.is_ok();
+        self.note(made).await;
+        if good {
+            self.synced.extend(looked_at);
+            self.tell_synced().await;
+        }
+        again
+    }
+
+    async fn renew(&mut self, fresh: BTreeMap<String, Snapshot>) -> Result<()> {
+        let gone = |current: &Current| {
+            let mut recorded = current.sources.iter().map(|revision| &revision.shown.folder);
+            recorded.any(|folder| !self.synced.contains_key(folder))
+        };
+        let stale = self.waiting.is_none() && self.latest.as_ref().is_some_and(gone);
+        let nothing_yet = self.latest.is_none() && self.waiting.is_none();
+        if !fresh.is_empty() || stale || nothing_yet {
+            self.make(fresh).await?;
+        }
+        self.publish().await
+    }
+
+    /// Puts a version on this node's disk.
+    async fn make(&mut self, mut fresh: BTreeMap<String, Snapshot>) -> Result<()> {
+        let mut revisions: BTreeMap<String, Revision> = BTreeMap::new();
+        let known = self.parts.values().map(|part| &part.revision);
+        for revision in known.chain(fresh.values().map(|snapshot| &snapshot.revision)) {
+            revisions.insert(revision.shown.folder.clone(), revision.clone());
+        }
+        let sources: Vec<Revision> = revisions.into_values().collect();
+        let (shelf, parts, into) = (
+            self.shelf.clone(),
+            self.parts.clone(),
+            self.shelf.aside_directory()?,
+        );
+        let manifest = blocking(move || {
+            let manifest = merge(&into, &parts, &mut fresh)?;
+            shelf.install(&into, &manifest)?;
+            Ok(manifest)
         })
         .await?;
-        bucket.upload(&digest, packed.path()).await?;
-        install(shelf, files, manifest).await?;
-    } else {
-        install(shelf, files, manifest).await?;
+        let current = Current {
+            digest: manifest.digest(),
+            files: manifest.len() as u64,
+            bytes: manifest.bytes(),
+            at: Some(Utc::now()),
+            sources,
+        };
+        let version = self.shelf.version(&current.digest);
+        self.parts = parts_of(&current, &version, &manifest);
+        self.waiting = Some(current);
+        Ok(())
     }
-    let before = bucket.current().await?;
-    if before.as_ref().is_some_and(|(now, _)| now.digest == digest) {
-        return Ok(());
+
+    /// Makes the waiting version current, for every node.
+    async fn publish(&mut self) -> Result<()> {
+        let Some(waiting) = &self.waiting else {
+            return Ok(());
+        };
+        if !self.bucket.has(&waiting.digest).await? {
+            self.upload(&waiting.digest).await?;
+        }
+        let before = self.bucket.current().await?;
+        let is_same = |now: &Current| now.digest == waiting.digest && now.sources == waiting.sources;
+        let published = match before {
+            Some((now, _)) if is_same(&now) => now,
+            before => {
+                self.bucket
+                    .set_current(waiting, before.map(|(_, tag)| tag))
+                    .await?;
+                waiting.clone()
+            }
+        };
+        self.tell(DagEvent::Published(published.published())).await;
+        self.latest = Some(published);
+        self.waiting = None;
+        Ok(())
     }
-    bucket.set_current(&current, before.map(|(_, tag)| tag)).await?;
-    let _ = events.send(DagEvent::Published(digest)).await;
-    Ok(())
+
+    async fn upload(&self, digest: &Digest) -> Result<()> {
+        let archive = self.shelf.aside("archive");
+        let version = self.shelf.version(digest);
+        let packed = blocking(move || {
+            let manifest: Manifest = archive::manifest_of(&version)?;
+            archive::pack(&version, &manifest, archive.path())?;
+            Ok(archive)
+        })
+        .await?;
+        self.bucket.upload(digest, packed.path()).await
+    }
+
+    async fn note(&mut self, result: Result<()>) {
+        match self.trouble.note(result) {
+            Told::Failed(reason) => self.tell(DagEvent::Failed(reason)).await,
+            Told::Recovered => self.tell(DagEvent::Recovered).await,
+            Told::Nothing => {}
+        }
+    }
+
+    async fn tell_source(&self, folder: String, told: Told) {
+        let trouble = match told {
+            Told::Failed(reason) => Some(reason.chars().take(500).collect()),
+            Told::Recovered => None,
+            Told::Nothing => return,
+        };
+        self.tell(DagEvent::Source(SourceState { folder, trouble })).await;
+    }
+
+    async fn tell_synced(&self) {
+        if let Some(synced) = self.synced.values().min().filter(|synced| **synced >= 0) {
+            self.tell(DagEvent::Synced(*synced)).await;
+        }
+    }
+
+    async fn tell(&self, event: DagEvent) {
+        // Nobody listens when the agent is ending.
+        let _ = self.events.send(event).await;
+    }
 }
 
-async fn install(shelf: &Shelf, files: Aside, manifest: Manifest) -> Result<()> {
-    let shelf = shelf.clone();
-    blocking(move || shelf.install(&files, &manifest)).await
+fn is_gone(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::ObjectStore {
+            source: object_store::Error::NotFound { .. },
+            ..
+        }
+    )
 }

@@ -1,5 +1,6 @@
 //! The versions on this node's disk.
 
+use std::collections::BTreeSet;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,8 @@ use crate::place::Ownership;
 
 /// The latest ones are kept, whoever uses them.
 const KEPT: usize = 20;
+/// The same while it is not known which are in use.
+const KEPT_UNKNOWN: usize = 200;
 /// One that a run asked for is kept so long after it asked.
 const WANTED_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Above this one `syncfs` is cheaper than many `fsync`.
@@ -194,17 +197,30 @@ impl Shelf {
             .collect()
     }
 
-    /// Removes versions that nobody is known to use.
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Removes versions but the latest ones, those to be kept and those asked for here.
     ///
     /// # Errors
     /// When one can't be removed.
-    pub fn collect(&self) -> Result<()> {
+    pub(super) fn collect(&self, keep: &BTreeSet<Digest>) -> Result<()> {
+        self.collect_but(KEPT, keep)
+    }
+
+    /// The same when nobody knows which are in use: only what is old and far too much.
+    pub(super) fn collect_if_many(&self, keep: &BTreeSet<Digest>) -> Result<()> {
+        self.collect_but(KEPT_UNKNOWN, keep)
+    }
+
+    fn collect_but(&self, latest: usize, keep: &BTreeSet<Digest>) -> Result<()> {
         let wanted = self.asked_for();
         let current = self.current();
         let mut versions = self.installed();
         versions.sort_by_key(|(_, at)| std::cmp::Reverse(*at));
-        for (digest, _) in versions.into_iter().skip(KEPT) {
-            if Some(&digest) == current.as_ref() || wanted.contains(&digest) {
+        for (digest, _) in versions.into_iter().skip(latest) {
+            if Some(&digest) == current.as_ref() || wanted.contains(&digest) || keep.contains(&digest) {
                 continue;
             }
             let trash = self.aside("trash");

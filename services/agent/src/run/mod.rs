@@ -1,12 +1,14 @@
 //! The agent, composed: one event loop that observes, plans and executes, and tasks that only tell it things.
 
 mod adopt;
+mod delivered;
 mod execute;
 mod happening;
 mod node;
 mod prepare;
 mod publish;
 mod reporter;
+mod shipping;
 
 use std::future::Future;
 use std::path::Path;
@@ -31,7 +33,7 @@ use node::Node;
 
 /// How often the provider's `stop` file is looked for.
 const LOOK_FOR_STOP: Duration = Duration::from_millis(200);
-/// Usage is measured and logs are rotated.
+/// Usage is measured.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
 
 /// Runs a node until `shutdown` (services stay) or until the provider's `stop` file has stopped its services.
@@ -94,7 +96,11 @@ fn begin(
             }
         }
     });
-    let mut node = Node::new(identity.node, layout, shared, relays, control, tell)?;
+    let address = bootstrap.address.parse().map_err(|_| Error::Listen {
+        address: bootstrap.address.clone(),
+        source: std::io::ErrorKind::InvalidInput.into(),
+    })?;
+    let mut node = Node::new(identity.node, layout, shared, address, relays, control, tell)?;
     if let Some(stored) = stored {
         node.resume(stored);
     }

@@ -1,20 +1,23 @@
 //! A node's state, and what each happening does to it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot, watch};
-use updraft_api::agent::{Assignment, DagDelivery, NodePower, Report};
+use updraft_api::agent::{Assignment, DagDelivery, DagReport, NodePower, Report};
 use updraft_api::rest::Severity;
 use updraft_model::{AgentPhase, NodeId, ServiceName};
 
 use super::happening::Happening;
 use super::reporter;
+use super::shipping::Shipping;
 use crate::assignment;
+use crate::builds::Builds;
 use crate::control::ControlClient;
-use crate::dags::{self, DagEvent, Shelf};
+use crate::dags::{self, Shelf};
 use crate::error::{Error, Result};
 use crate::events::Outbox;
 use crate::health;
@@ -22,7 +25,7 @@ use crate::layout::{self, Layout};
 use crate::place::Place;
 use crate::plan::{HOLD, Observed, Plan, Readiness, plan};
 use crate::relay::Relays;
-use crate::supervise::{Membership, Parent, Slot, rotate};
+use crate::supervise::{Membership, Parent, Slot};
 use crate::usage::{Meter, Usage};
 
 pub(super) struct Node {
@@ -40,14 +43,19 @@ pub(super) struct Node {
     /// Counts the parents that were asked for: what is heard of earlier ones is no longer news.
     pub(super) parent_attempt: u64,
     pub(super) membership: Option<Membership>,
+    pub(super) builds: Builds,
     pub(super) outbox: Outbox,
     pub(super) delivery: watch::Sender<Option<DagDelivery>>,
     pub(super) dag_version: Option<String>,
+    pub(super) dag_report: DagReport,
+    pub(super) logs: Shipping,
     pub(super) usage: Usage,
     pub(super) since: Since,
     pub(super) report: watch::Sender<Option<Report>>,
     pub(super) reported: String,
     meter: Arc<Mutex<Meter>>,
+    /// When this agent began.
+    pub(super) begun: DateTime<Utc>,
     leaving: bool,
     /// Since when the node is to stop.
     stopping: Option<Instant>,
@@ -85,6 +93,7 @@ impl Node {
         id: NodeId,
         layout: Layout,
         shared: Place,
+        address: IpAddr,
         relays: Relays,
         control: ControlClient,
         tell: mpsc::UnboundedSender<Happening>,
@@ -93,7 +102,8 @@ impl Node {
         let (delivery, deliveries) = watch::channel(None);
         let (report, reports) = watch::channel(None);
         tokio::spawn(reporter::run(control.clone(), reports, tell.clone()));
-        spawn_dags(&layout, deliveries, tell.clone());
+        spawn_dags(&layout, address, deliveries, tell.clone());
+        let logs = Shipping::spawn(&layout, &tell);
         let dag_version = Shelf::new(layout.clone())
             .current()
             .map(|digest| digest.to_string());
@@ -115,14 +125,18 @@ impl Node {
             parent: ParentState::Absent,
             parent_attempt: 0,
             membership: None,
+            builds: Builds::default(),
             outbox,
             delivery,
             dag_version,
+            dag_report: DagReport::default(),
+            logs,
             usage: Usage::default(),
             since,
             report,
             reported: String::new(),
             meter: Arc::default(),
+            begun: Utc::now(),
             leaving: false,
             stopping: None,
         })
@@ -148,11 +162,12 @@ impl Node {
         for action in &first.actions {
             self.execute(*action, now);
         }
-        let settled = if first.actions.is_empty() {
+        let mut settled = if first.actions.is_empty() {
             first
         } else {
             self.plan(&assignment, now)
         };
+        self.hold_for_logs(&mut settled, now);
         self.note_phase(settled.phase);
         self.publish(Some(&settled));
         (settled.phase, settled.wake_at)
@@ -176,6 +191,9 @@ impl Node {
             Happening::Ended(name, process, ended) => self.ended(name, process, ended, now),
             Happening::Checked(name, process, outcome) => self.checked(name, process, &outcome, now),
             Happening::Dags(event) => self.dags(event),
+            Happening::Logs(event) => self.logs(event),
+            Happening::LogsSent => self.logs.finished(),
+            Happening::Built(report) => self.builds.note(report),
             Happening::Reported(sequence) => self.outbox.confirm(sequence),
             Happening::Measured(usage) => self.usage = usage,
         }
@@ -232,14 +250,8 @@ impl Node {
                     .chain(slot.record.orphaned.iter().copied())
             })
             .collect();
-        let names: Vec<ServiceName> = self.slots.keys().copied().collect();
-        let (meter, tell, layout) = (Arc::clone(&self.meter), self.tell.clone(), self.layout.clone());
+        let (meter, tell) = (Arc::clone(&self.meter), self.tell.clone());
         tokio::task::spawn_blocking(move || {
-            for name in names {
-                if let Err(error) = rotate(layout.place(), &layout::log(name)) {
-                    tracing::warn!(error = error.chain(), "A log could not be rotated");
-                }
-            }
             if let Ok(mut meter) = meter.lock() {
                 // Nobody listens when the agent is ending.
                 let _ = tell.send(Happening::Measured(meter.look(&roots, Instant::now())));
@@ -291,51 +303,16 @@ impl Node {
             self.since.prepared.get_or_insert_with(Utc::now);
         }
     }
-
-    fn dags(&mut self, event: DagEvent) {
-        match event {
-            DagEvent::Live(digest) => {
-                let digest = digest.to_string();
-                self.since.dags_live.get_or_insert_with(Utc::now);
-                if self.dag_version.as_ref() != Some(&digest) {
-                    let message = format!("DAG version {} is live on this node.", short(&digest));
-                    self.event(None, "dag_version_live", Severity::Info, &message);
-                    self.dag_version = Some(digest);
-                }
-            }
-            DagEvent::Published(digest) => {
-                let message = format!("DAG version {} was made of the source.", short(digest.as_str()));
-                self.event(None, "dag_version_published", Severity::Info, &message);
-            }
-            DagEvent::Failed(reason) => {
-                let message = format!(
-                    "The DAGs could not be brought up to date; the last good version serves: {reason}"
-                );
-                self.event(None, "dag_sync_failed", Severity::Error, &message);
-            }
-            DagEvent::Recovered => {
-                self.event(
-                    None,
-                    "dag_sync_recovered",
-                    Severity::Info,
-                    "DAGs are brought up to date again.",
-                );
-            }
-        }
-    }
-}
-
-fn short(digest: &str) -> &str {
-    digest.get(..12).unwrap_or(digest)
 }
 
 fn spawn_dags(
     layout: &Layout,
+    address: IpAddr,
     deliveries: watch::Receiver<Option<DagDelivery>>,
     tell: mpsc::UnboundedSender<Happening>,
 ) {
     let (events, mut told) = mpsc::channel(16);
-    tokio::spawn(dags::deliver(layout.clone(), deliveries, events));
+    tokio::spawn(dags::deliver(layout.clone(), address, deliveries, events));
     tokio::spawn(async move {
         while let Some(event) = told.recv().await {
             if tell.send(Happening::Dags(event)).is_err() {

@@ -12,6 +12,7 @@ use updraft_api::rest::Severity;
 
 use super::happening::Happening;
 use super::node::{Node, ParentState};
+use crate::builds::Surroundings;
 use crate::error::Result;
 use crate::supervise::{Membership, Parent, ParentName, Slot, bring_parent_up, write_files};
 
@@ -35,6 +36,7 @@ impl Node {
         // It takes longest, so it goes first.
         self.ensure_parent_if_needed();
         self.apply_rest();
+        self.ensure_build();
         if !self.readiness.environment {
             let tell = self.tell.clone();
             tokio::spawn(async move {
@@ -45,6 +47,31 @@ impl Node {
                 let _ = tell.send(Happening::EnvironmentFound);
             });
         }
+    }
+
+    /// Beside all that runs: what becomes of it changes nothing here.
+    fn ensure_build(&mut self) {
+        let Some(assignment) = &self.assignment else {
+            return;
+        };
+        let wanted = assignment
+            .build
+            .as_ref()
+            .filter(|_| self.power() == NodePower::Run);
+        let surroundings = || Surroundings {
+            env: assignment.parent.env.clone(),
+            dags: self
+                .dag_version
+                .as_ref()
+                .map(|digest| self.layout.path(&format!("dags/versions/{digest}"))),
+            owner: self.layout.place().owner(),
+            mark: format!("{}/environment", self.id),
+        };
+        let tell = self.tell.clone();
+        let tell = move |report| {
+            let _ = tell.send(Happening::Built(report));
+        };
+        self.builds.want(wanted, surroundings, tell);
     }
 
     /// As long as this node has forked services, or may have, others don't end the parent; adopted ones count too.
@@ -152,6 +179,8 @@ impl Node {
         };
         self.relays.apply(&assignment);
         self.deliver_dags(&assignment);
+        self.forget_dag_sources();
+        self.logs.deliver_to(assignment.logs.clone());
         match write_files(self.layout.place(), &assignment.directories, &assignment.files) {
             Ok(()) => self.readiness.files = true,
             Err(error) => {

@@ -1,7 +1,7 @@
 //! The report: what the node is, as control and people see it.
 
 use chrono::{DateTime, Utc};
-use updraft_api::agent::{DagReport, NodePower, Report};
+use updraft_api::agent::{NodePower, Report};
 use updraft_model::{AgentPhase, ServiceName, ServiceState, ServiceStatus, Step, StepState};
 
 use super::node::{Node, ParentState};
@@ -28,7 +28,9 @@ impl Node {
             steps: plan.map(|plan| self.steps(plan)).unwrap_or_default(),
             events: self.outbox.waiting(),
             dag_version: self.dag_version.clone(),
-            dags: DagReport::default(),
+            dags: self.dag_report.clone(),
+            logs: self.logs.report(),
+            build: self.builds.report().cloned(),
             cpu_percent: self.usage.cpu_percent,
             memory_bytes: self.usage.memory_bytes,
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),

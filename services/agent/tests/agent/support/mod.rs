@@ -266,6 +266,7 @@ impl TestNode {
             generation: Generation(1),
             power: NodePower::Run,
             environment_dir: "/".to_owned(),
+            build: None,
             parent: ParentAssignment::default(),
             services,
             files: Vec::new(),
@@ -280,7 +281,9 @@ impl TestNode {
                 sources: Vec::new(),
                 pinned: None,
                 sync_nonce: 0,
+                outbound_allow: Vec::new(),
             },
+            logs: None,
             relays: Vec::new(),
         }
     }

@@ -1,0 +1,195 @@
+//! Where DAGs come from: objects below a prefix, what was pushed, a git repository. Each kind finds out cheaply whether
+//! something has changed, and brings one whole, consistent state of its source or none.
+
+mod gather;
+mod git;
+mod judged;
+mod links;
+mod objects;
+mod push;
+mod sqs;
+mod store;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::ObjectStore;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Notify;
+use updraft_api::agent::{DagDelivery, SourceDelivery, SourceFrom};
+use updraft_outbound::{Outbound, OutboundPolicy};
+
+use super::digest::Manifest;
+use super::part::{Part, Revision};
+use super::shelf::{Aside, Shelf};
+use crate::error::{Error, Result};
+use crate::layout::Layout;
+
+pub(super) use store::own_store;
+
+/// Our own bucket, on our own network.
+const OWN_PACE: Duration = Duration::from_secs(2);
+/// A request to somebody else's service.
+const FOREIGN_PACE: Duration = Duration::from_secs(10);
+/// When something else tells of changes.
+const SAFETY_PACE: Duration = Duration::from_secs(60);
+
+/// One source of a cluster, and its folder.
+#[derive(Debug)]
+pub struct Source {
+    folder: String,
+    kind: Kind,
+    pace: Duration,
+    /// Something tells of changes.
+    woken: Arc<Notify>,
+    _listening: Option<sqs::Listening>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Objects(objects::Objects),
+    Push(push::Push),
+    Git(git::Git),
+    /// What it says makes no sense here.
+    Refused(String),
+}
+
+/// One whole state of a source.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    pub(super) files: Aside,
+    pub(super) manifest: Manifest,
+    pub(super) revision: Revision,
+}
+
+#[derive(Debug)]
+pub(super) enum Look {
+    Same,
+    /// It changed while it was read.
+    Moving,
+    Fresh(Snapshot),
+}
+
+/// What sources have of the node that they are read on.
+#[derive(Clone, Debug)]
+pub struct Ground {
+    pub layout: Layout,
+    /// The node's own address.
+    pub address: IpAddr,
+    pub outbound: Outbound,
+}
+
+// === impl Ground ===
+
+impl Ground {
+    #[must_use]
+    pub fn new(layout: Layout, address: IpAddr, delivery: &DagDelivery) -> Self {
+        let allow = delivery.outbound_allow.iter();
+        let policy = OutboundPolicy {
+            allow: allow.filter_map(|text| text.parse().ok()).collect(),
+            ..OutboundPolicy::default()
+        };
+        Self {
+            layout,
+            address,
+            outbound: Outbound::new(policy),
+        }
+    }
+}
+
+// === impl Source ===
+
+impl Source {
+    /// All sources of a delivery; `own` is the cluster's own bucket.
+    #[must_use]
+    pub fn all(delivery: &DagDelivery, own: &Arc<dyn ObjectStore>, ground: &Ground) -> Vec<Self> {
+        let sources = delivery.sources.iter();
+        sources
+            .map(|source| Self::new(source, delivery, own, ground))
+            .collect()
+    }
+
+    fn new(
+        source: &SourceDelivery,
+        delivery: &DagDelivery,
+        own: &Arc<dyn ObjectStore>,
+        ground: &Ground,
+    ) -> Self {
+        let woken = Arc::new(Notify::new());
+        let (folder, mut listening) = (source.folder.clone(), None);
+        let (kind, pace) = match &source.from {
+            SourceFrom::ClusterBucket { prefix } => {
+                let objects = objects::Objects::own(folder.clone(), own, prefix, &delivery.versions_prefix);
+                (Ok(Kind::Objects(objects)), OWN_PACE)
+            }
+            SourceFrom::Push { prefix } => {
+                let push = push::Push::new(folder.clone(), Arc::clone(own), prefix);
+                (Ok(Kind::Push(push)), OWN_PACE)
+            }
+            SourceFrom::S3 { .. } => {
+                listening = sqs::Listening::begin(&source.from, ground, &woken);
+                let objects = objects::Objects::foreign(folder.clone(), &source.from, ground);
+                let pace = if listening.is_some() {
+                    SAFETY_PACE
+                } else {
+                    FOREIGN_PACE
+                };
+                (objects.map(Kind::Objects), pace)
+            }
+            SourceFrom::Git { .. } => {
+                let git = git::Git::new(folder.clone(), &source.from, ground);
+                (git.map(Kind::Git), FOREIGN_PACE)
+            }
+        };
+        Self {
+            folder,
+            kind: kind.unwrap_or_else(|error| Kind::Refused(error.chain())),
+            pace,
+            woken,
+            _listening: listening,
+        }
+    }
+
+    pub(super) fn folder(&self) -> &str {
+        &self.folder
+    }
+
+    pub(super) fn pace(&self) -> Duration {
+        self.pace
+    }
+
+    pub(super) async fn woken(&self) {
+        self.woken.notified().await;
+    }
+
+    pub(super) async fn look(&mut self, shelf: &Shelf, last: Option<&Part>) -> Result<Look> {
+        let look = match &mut self.kind {
+            Kind::Objects(objects) => objects.look(shelf, last).await?,
+            Kind::Push(push) => push.look(shelf, last).await?,
+            Kind::Git(git) => git.look(shelf, last).await?,
+            Kind::Refused(reason) => return Err(Error::Dags(reason.clone())),
+        };
+        let had_some = last.is_some_and(|part| !part.manifest.is_empty());
+        if let Look::Fresh(snapshot) = &look
+            && snapshot.manifest.is_empty()
+            && had_some
+        {
+            return Err(Error::Dags(
+                "the source is empty: put at least one file there, or remove the source from the cluster"
+                    .to_owned(),
+            ));
+        }
+        Ok(look)
+    }
+}
+
+/// Tells one state of one source from every other.
+fn key<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hex::encode(hash.finalize())
+}

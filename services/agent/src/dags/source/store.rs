@@ -1,0 +1,75 @@
+//! Clients of object stores: the cluster's own, and tenants' behind the outbound policy.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::aws::AmazonS3Builder;
+use object_store::{ClientOptions, ObjectStore, RetryConfig};
+use secrecy::ExposeSecret as _;
+use updraft_api::agent::{DagDelivery, SourceFrom};
+use url::Url;
+
+use super::Ground;
+use super::judged::Judged;
+use crate::error::{Error, Result};
+
+const REQUEST_WITHIN: Duration = Duration::from_secs(30);
+
+pub(in crate::dags) fn own_store(delivery: &DagDelivery) -> Result<Arc<dyn ObjectStore>> {
+    let options = ClientOptions::new()
+        .with_allow_http(true)
+        .with_timeout(REQUEST_WITHIN)
+        .with_connect_timeout(Duration::from_secs(5));
+    let store = AmazonS3Builder::new()
+        .with_endpoint(&delivery.endpoint)
+        .with_region("us-east-1")
+        .with_bucket_name(&delivery.bucket)
+        .with_access_key_id(&delivery.access_key)
+        .with_secret_access_key(delivery.secret_key.expose_secret())
+        .with_client_options(options)
+        .with_retry(retry())
+        .build()
+        .map_err(Error::store("be set up"))?;
+    Ok(Arc::new(store))
+}
+
+/// A bucket of the tenant's own.
+pub(super) fn foreign_store(from: &SourceFrom, ground: &Ground) -> Result<Arc<dyn ObjectStore>> {
+    let SourceFrom::S3 {
+        endpoint,
+        region,
+        bucket,
+        credential,
+        ..
+    } = from
+    else {
+        return Err(Error::Dags("that is no bucket".to_owned()));
+    };
+    let endpoint = endpoint
+        .clone()
+        .unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
+    let url = Url::parse(&endpoint).map_err(|_| Error::Dags("the endpoint is no address".to_owned()))?;
+    let builder = AmazonS3Builder::new()
+        .with_endpoint(&endpoint)
+        .with_region(region)
+        .with_bucket_name(bucket)
+        .with_http_connector(Judged::new(&ground.outbound, &url, REQUEST_WITHIN)?)
+        .with_client_options(ClientOptions::new().with_allow_http(true))
+        .with_retry(retry());
+    let builder = match credential {
+        Some(keys) => builder
+            .with_access_key_id(&keys.access_key)
+            .with_secret_access_key(keys.secret_key.expose_secret()),
+        None => builder.with_skip_signature(true),
+    };
+    let store = builder.build().map_err(Error::store("be set up"))?;
+    Ok(Arc::new(store))
+}
+
+fn retry() -> RetryConfig {
+    RetryConfig {
+        max_retries: 2,
+        retry_timeout: Duration::from_secs(10),
+        ..RetryConfig::default()
+    }
+}

@@ -1,0 +1,88 @@
+//! What is told of the node's DAGs, in events and in the report.
+
+use chrono::Utc;
+use updraft_api::agent::{PublishedVersion, SourceState};
+use updraft_api::rest::Severity;
+
+use super::node::Node;
+use crate::dags::{DagEvent, Digest};
+
+impl Node {
+    pub(super) fn dags(&mut self, event: DagEvent) {
+        match event {
+            DagEvent::Live(digest) => self.dags_live(&digest),
+            DagEvent::Published(version) => self.dags_published(version),
+            DagEvent::Parsed(version) => self.dag_report.parsed = Some(version),
+            DagEvent::Source(state) => self.dag_source(state),
+            DagEvent::Synced(sync) => self.dag_report.synced = Some(sync),
+            DagEvent::Failed(reason) => {
+                let message = format!(
+                    "The DAGs could not be brought up to date; the last good version serves: {reason}"
+                );
+                self.event(None, "dag_sync_failed", Severity::Error, &message);
+            }
+            DagEvent::Recovered => {
+                let message = "DAGs are brought up to date again.";
+                self.event(None, "dag_sync_recovered", Severity::Info, message);
+            }
+        }
+    }
+
+    fn dags_live(&mut self, digest: &Digest) {
+        let digest = digest.to_string();
+        self.since.dags_live.get_or_insert_with(Utc::now);
+        if self.dag_version.as_ref() == Some(&digest) {
+            self.dag_report.live_since.get_or_insert_with(Utc::now);
+            return;
+        }
+        let message = format!("DAG version {} is live on this node.", short(&digest));
+        self.event(None, "dag_version_live", Severity::Info, &message);
+        self.dag_version = Some(digest);
+        self.dag_report.live_since = Some(Utc::now());
+    }
+
+    fn dags_published(&mut self, version: PublishedVersion) {
+        let before = self.dag_report.published.replace(version.clone());
+        // What an earlier agent published is no news.
+        let news = version.at > self.begun && before.is_none_or(|before| before.digest != version.digest);
+        if news {
+            let message = format!("DAG version {} was made of the sources.", short(&version.digest));
+            self.event(None, "dag_version_published", Severity::Info, &message);
+        }
+    }
+
+    fn dag_source(&mut self, state: SourceState) {
+        let source = match state.folder.as_str() {
+            "" => "the DAG source".to_owned(),
+            folder => format!("the DAG source of `{folder}`"),
+        };
+        match &state.trouble {
+            Some(reason) => {
+                let message = format!("There is trouble with {source}; what it last had serves: {reason}");
+                self.event(None, "dag_sync_failed", Severity::Error, &message);
+            }
+            None => {
+                let message = format!("Trouble with {source} is over.");
+                self.event(None, "dag_sync_recovered", Severity::Info, &message);
+            }
+        }
+        self.dag_report
+            .sources
+            .retain(|other| other.folder != state.folder);
+        self.dag_report.sources.push(state);
+    }
+
+    /// A source that the cluster no longer has is in no trouble.
+    pub(super) fn forget_dag_sources(&mut self) {
+        let sources = self
+            .assignment
+            .as_ref()
+            .map_or(&[][..], |assignment| &assignment.dags.sources);
+        let is_there = |folder: &str| sources.iter().any(|source| source.folder == folder);
+        self.dag_report.sources.retain(|state| is_there(&state.folder));
+    }
+}
+
+fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
