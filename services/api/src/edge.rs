@@ -2,7 +2,8 @@
 //!
 //! `GET /edge/v1/snapshot?after=<version>` is a long poll (25 s) for the whole [`Snapshot`], which the edge keeps on
 //! disk (0600) and works from while control is gone. `POST /edge/v1/handover` redeems a hand-over code, `POST
-//! /edge/v1/token-uses` tells which API tokens were used. All carry `Authorization: Bearer <edge token>`.
+//! /edge/v1/token-uses` tells which API tokens were used, `POST /edge/v1/refusals` what was refused
+//! ([`crate::edge_refusals`]). All carry `Authorization: Bearer <edge token>`.
 
 use std::net::IpAddr;
 

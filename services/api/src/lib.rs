@@ -7,6 +7,7 @@ pub mod audit;
 mod dag_delivery;
 pub mod device;
 pub mod edge;
+pub mod edge_refusals;
 pub mod log_layout;
 pub mod passwords;
 mod problem;

@@ -5,6 +5,7 @@ use updraft_model::{ClusterId, ClusterRole, SessionId};
 use updraft_store::clusters::{self, ClusterRecord};
 use updraft_store::{PgConnection, operators, standings};
 
+use crate::audit;
 use crate::error::{AppError, Resource};
 use crate::rights::Rights;
 use crate::tenancy::TenancyRefusal;
@@ -66,7 +67,10 @@ pub(crate) async fn operator(
 ) -> Result<(), AppError> {
     let session = session(actor, action)?;
     match operators::is_operator(connection, actor.tenant, session).await? {
-        true => Ok(()),
+        true => {
+            audit::recognise_operator(actor);
+            Ok(())
+        }
         false => Err(TenancyRefusal::NotOperator { action }.into()),
     }
 }

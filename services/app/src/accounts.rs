@@ -80,6 +80,7 @@ impl App {
             tenant,
             tenant_role: member.tenant_role,
             credential: Credential::Session(id),
+            is_service: false,
             email: member.email,
             name: member.name,
         };

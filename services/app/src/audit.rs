@@ -8,6 +8,7 @@
 //!
 //! No secret gets into a line: see [`Change`].
 
+mod at_edges;
 mod change;
 mod fold;
 mod read;
@@ -17,7 +18,7 @@ mod request;
 use std::fmt::Display;
 
 use updraft_authz::{Actor, Credential};
-use updraft_model::{AuditActorKind, AuditOutcome, ClusterId, ProviderId, TenantId, UserId};
+use updraft_model::{AuditActorKind, AuditOutcome, ClusterId, ProviderId, TenantId, TokenLimit, UserId};
 use updraft_store::PgConnection;
 use updraft_store::audit_log::{self, Entry};
 use uuid::Uuid;
@@ -29,7 +30,7 @@ pub(crate) use fold::Fold;
 pub use read::{AuditFilter, AuditLines, entry};
 pub use refusals::Refusal;
 pub use request::{Origin, carried, refused, word};
-pub(crate) use request::{origin, recognise, recognise_provider};
+pub(crate) use request::{origin, recognise, recognise_operator, recognise_provider};
 
 /// Something that is being tried. What the line calls it is known from now on, also when it is refused.
 #[derive(Clone, Debug)]
@@ -146,6 +147,18 @@ fn line(origin: Origin, by: By, outcome: AuditOutcome, action: String, target: O
     }
 }
 
+/// What an actor is, by what they came with.
+fn kind(actor: &Actor) -> AuditActorKind {
+    match actor.credential {
+        Credential::Token {
+            limit: TokenLimit::Scim,
+            ..
+        } => AuditActorKind::Directory,
+        Credential::Session(_) | Credential::Token { .. } if actor.is_service => AuditActorKind::Service,
+        Credential::Session(_) | Credential::Token { .. } => AuditActorKind::Person,
+    }
+}
+
 // === impl Target ===
 
 impl Target {
@@ -181,7 +194,16 @@ impl By {
         }
     }
 
-    /// A tenant's identity provider or directory.
+    /// Somebody who runs the installation, in what only such people may do.
+    #[must_use]
+    pub(crate) fn operator(actor: &Actor) -> Self {
+        Self {
+            kind: AuditActorKind::Operator,
+            ..Self::from(actor)
+        }
+    }
+
+    /// A tenant's identity provider.
     #[must_use]
     pub fn provider(tenant: TenantId, id: ProviderId, name: &str) -> Self {
         Self {
@@ -222,7 +244,7 @@ impl From<&Actor> for By {
     fn from(actor: &Actor) -> Self {
         Self {
             tenant: Some(actor.tenant),
-            kind: AuditActorKind::Person,
+            kind: kind(actor),
             id: Some(actor.user.0),
             name: actor.email.clone(),
             credential: Some(match actor.credential {

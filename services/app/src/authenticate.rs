@@ -77,6 +77,8 @@ pub(crate) fn session_actor(session: LiveSession) -> Actor {
         tenant: session.tenant,
         tenant_role: session.tenant_role,
         credential: Credential::Session(session.id),
+        // Programs have tokens only.
+        is_service: false,
         email: session.email,
         name: session.name,
     }
@@ -91,6 +93,7 @@ fn token_actor(token: LiveToken) -> Actor {
             id: token.id,
             limit: token.limit,
         },
+        is_service: token.is_service,
         email: token.email,
         name: token.name,
     }

@@ -13,7 +13,7 @@ use updraft_store::tenants::{self, Quota, Tenant};
 use updraft_store::{PgConnection, StoreError, Tx, event_log, people};
 use uuid::Uuid;
 
-use crate::audit::{Change, Target, attempt};
+use crate::audit::{By, Change, Target, attempt};
 use crate::error::{AppError, Resource};
 use crate::page::page;
 use crate::people::{checked_email, checked_name, local_account};
@@ -99,7 +99,7 @@ impl App {
         let made = json!({"name": view.name, "limits": limits(tenant.quota), "owner": owner.email});
         attempt
             .on(target(&view))
-            .done(&mut tx, actor, Change::made(made))
+            .done(&mut tx, By::operator(actor), Change::made(made))
             .await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(MadeTenant {
@@ -126,7 +126,10 @@ impl App {
         tenancy::set_quota(&mut tx, tenant, quota).await?;
         let view = found(&mut tx, tenant).await?;
         let change = Change::between(limits(now), limits(quota));
-        attempt.on(target(&view)).done(&mut tx, actor, change).await?;
+        attempt
+            .on(target(&view))
+            .done(&mut tx, By::operator(actor), change)
+            .await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(view)
     }
@@ -155,7 +158,7 @@ impl App {
         let was = json!({"name": record.name, "people": record.people});
         attempt
             .on(target(&record))
-            .done(&mut tx, actor, Change::removed(was))
+            .done(&mut tx, By::operator(actor), Change::removed(was))
             .await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())

@@ -12,6 +12,8 @@ pub struct Actor {
     pub tenant: TenantId,
     pub tenant_role: TenantRole,
     pub credential: Credential,
+    /// A program, and no person.
+    pub is_service: bool,
     pub email: String,
     pub name: String,
 }

@@ -54,6 +54,12 @@ pub enum TokenError {
     Sign,
     #[error("the token is not valid: {0}")]
     Invalid(&'static str),
+    /// Signed by us, for this session.
+    #[error("the session's token has expired")]
+    Expired(SessionId),
+    /// Signed by us, for this session.
+    #[error("the session's token was made for another host")]
+    OtherHost(SessionId),
 }
 
 /// `aud` for one cluster's Airflow.
@@ -95,7 +101,7 @@ pub fn mint_airflow_token(
 /// Checks signature, issuer, audience, expiry and host.
 ///
 /// # Errors
-/// [`TokenError::Invalid`] with a reason that is safe to log.
+/// [`TokenError::Invalid`] with a reason that is safe to log; [`TokenError::Expired`], [`TokenError::OtherHost`].
 pub fn verify_session_token(
     keys: &[PublicKey],
     token: &str,
@@ -118,10 +124,10 @@ pub fn verify_session_token(
         .map_err(|_| TokenError::Invalid("signature, issuer or audience"))?
         .claims;
     if claims.exp <= now.timestamp() {
-        return Err(TokenError::Invalid("expired"));
+        return Err(TokenError::Expired(claims.sid));
     }
     if claims.host != host {
-        return Err(TokenError::Invalid("made for another host"));
+        return Err(TokenError::OtherHost(claims.sid));
     }
     Ok(claims)
 }

@@ -39,7 +39,7 @@
   };
   const onKey = (event) => {
     if (event.key === "Escape") {
-      document.querySelectorAll("details.menu[open]").forEach((menu) => {
+      document.querySelectorAll("details:is(.menu, .rail-more)[open]").forEach((menu) => {
         menu.open = false;
         menu.querySelector("summary").focus();
       });
@@ -80,7 +80,7 @@
     const button = event.target.closest("[data-copy]");
     if (button) copy(button);
     if (event.target.closest("[data-keys]")) showKeys();
-    document.querySelectorAll("details.menu[open]").forEach((menu) => {
+    document.querySelectorAll("details:is(.menu, .rail-more)[open]").forEach((menu) => {
       if (!menu.contains(event.target)) menu.open = false;
     });
   };

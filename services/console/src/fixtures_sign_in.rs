@@ -25,6 +25,7 @@ pub(crate) fn provider(name: &str) -> IdentityProviderView {
             scopes: Vec::new(),
             groups_claim: Some("groups".into()),
             hosted_domains: Vec::new(),
+            link_scim_by: None,
         }),
         has_secret: true,
         enabled: false,

@@ -70,6 +70,11 @@ impl Frame {
         };
         here == section
     }
+
+    /// Whether this page is reached through "More" on a phone.
+    pub(crate) fn in_more(&self) -> bool {
+        matches!(self.here, Here::Tenants | Here::Account)
+    }
 }
 
 // === impl Viewer ===

@@ -49,6 +49,8 @@ pub struct Limits {
     pub recheck: Duration,
     /// How often control is told which API tokens were used.
     pub token_uses: Duration,
+    /// How often control is told what was refused.
+    pub refusals: Duration,
 }
 
 // === impl EdgeConfig ===
@@ -95,6 +97,7 @@ impl Default for Limits {
             connections: 8192,
             recheck: Duration::from_secs(5),
             token_uses: Duration::from_secs(30),
+            refusals: Duration::from_secs(10),
         }
     }
 }

@@ -11,6 +11,7 @@ use hyper_util::rt::TokioExecutor;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use updraft_api::edge::{HandoverRedeemed, RedeemHandover, Snapshot, TokenUses};
+use updraft_api::edge_refusals::Refusals;
 use url::Url;
 
 use crate::error::ControlError;
@@ -69,6 +70,17 @@ impl ControlClient {
         let body = serde_json::to_vec(uses).map_err(ControlError::Malformed)?;
         let (status, _) = self
             .call(Method::POST, "/edge/v1/token-uses", body.into(), REPORT_TIMEOUT)
+            .await?;
+        match status {
+            StatusCode::NO_CONTENT => Ok(()),
+            other => Err(ControlError::Refused(other)),
+        }
+    }
+
+    pub(crate) async fn report_refusals(&self, refusals: &Refusals) -> Result<(), ControlError> {
+        let body = serde_json::to_vec(refusals).map_err(ControlError::Malformed)?;
+        let (status, _) = self
+            .call(Method::POST, "/edge/v1/refusals", body.into(), REPORT_TIMEOUT)
             .await?;
         match status {
             StatusCode::NO_CONTENT => Ok(()),

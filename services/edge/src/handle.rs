@@ -18,6 +18,7 @@ use crate::headers::{REQUEST_ID, Said};
 use crate::line::Line;
 use crate::pages::Notice;
 use crate::pool::UpstreamError;
+use crate::refusals;
 use crate::reply;
 use crate::request_id::RequestId;
 use crate::route::{self, Area, Destination, Target};
@@ -198,18 +199,24 @@ fn decide<'r, 't>(
         headers: visit.headers,
         scheme: line.worker.state.config.scheme,
     };
-    let caller = found.as_ref().map(|found| Caller {
+    let caller = found.as_ref().ok().map(|found| Caller {
         visitor: &found.session.visitor,
         credential: found.credential,
     });
-    let notice = match (authz::decide(facts, caller, table), found) {
+    let decision = authz::decide(facts, caller, table);
+    let shown = found.as_ref().map(|found| &found.session.visitor);
+    if let Some(refusal) = refusals::telling(&decision, shown.map_err(|refusal| *refusal)) {
+        let pending = &line.worker.state.refusals;
+        pending.note(refusal, Some(cluster), visit.source(), now.timestamp());
+    }
+    let notice = match (decision, found) {
         (
             Decision::Forward {
                 route,
                 upstream,
                 role,
             },
-            Some(found),
+            Ok(found),
         ) => {
             found.session.note_use(&line.worker.state.token_uses, now);
             match passage(line, table, request, found, (route, upstream, role), id, now) {

@@ -16,6 +16,7 @@ mod linger;
 mod listeners;
 mod pages;
 mod pool;
+mod refusals;
 mod reply;
 mod request_id;
 mod route;

@@ -12,6 +12,7 @@ use crate::config::EdgeConfig;
 use crate::control::ControlClient;
 use crate::error::EdgeError;
 use crate::listeners::Listeners;
+use crate::refusals;
 use crate::serve::Workers;
 use crate::snapshot::{SnapshotFile, follow};
 use crate::state::State;
@@ -45,6 +46,7 @@ pub async fn run(config: EdgeConfig, shutdown: CancellationToken) -> Result<(), 
         follow(&state, &file, &shutdown),
         listeners.follow(&state, &always),
         token_uses::report(&state, &shutdown),
+        refusals::report(&state, &shutdown),
     );
     tracing::info!("stopping: open requests are finished first");
     for stopped in stopped {

@@ -18,6 +18,7 @@ use crate::authz::Credential;
 use crate::config::Scheme;
 use crate::headers::cookies_for_airflow;
 use crate::line::Line;
+use crate::refusals::Refusal;
 use crate::route::{check_path, split_cluster};
 use crate::state::Worker;
 use crate::table::Table;
@@ -43,11 +44,11 @@ pub(crate) fn find_again(
     headers: &HeaderMap,
     host: &str,
     now: DateTime<Utc>,
-) -> Option<Found> {
+) -> Result<Found, Option<Refusal>> {
     let cookies = headers.get(header::COOKIE);
     let alone = cookies.filter(|_| !headers.contains_key(header::AUTHORIZATION));
     if let Some(found) = alone.and_then(|cookies| line.last_cookies.recall(cookies, table, host, now)) {
-        return Some(found);
+        return Ok(found);
     }
     let (session, credential) = find(&line.worker, table, headers, host, now)?;
     let found = Found {
@@ -58,30 +59,37 @@ pub(crate) fn find_again(
     if let Some(cookies) = alone {
         line.last_cookies.keep(cookies, table, &found);
     }
-    Some(found)
+    Ok(found)
 }
 
-/// The verified session or API token behind a request, and how it came. A bearer token that does not verify is no
-/// session, and no reason to refuse the cookie beside it: whatever a client put into `Authorization` goes no further.
+/// The verified session or API token behind a request, and how it came; or else what was wrong with the first that the
+/// request showed. A bearer token that does not verify is no session, and no reason to refuse the cookie beside it:
+/// whatever a client put into `Authorization` goes no further.
 pub(crate) fn find(
     worker: &Worker,
     table: &Table,
     headers: &HeaderMap,
     host: &str,
     now: DateTime<Utc>,
-) -> Option<(Arc<Session>, Credential)> {
+) -> Result<(Arc<Session>, Credential), Option<Refusal>> {
     let bearer = headers
         .get(header::AUTHORIZATION)
         .and_then(|v| v.to_str().ok())
         .and_then(|v| v.strip_prefix("Bearer "))
-        .and_then(|token| worker.sessions.verify_bearer(table, token, host, now).ok())
-        .map(|session| (session, Credential::Bearer));
+        .map(|token| worker.sessions.verify_bearer(table, token, host, now));
+    let mut refused = match bearer {
+        Some(Ok(session)) => return Ok((session, Credential::Bearer)),
+        Some(Err(refusal)) => Some(refusal),
+        None => None,
+    };
     let scheme = worker.state.config.scheme;
-    bearer.or_else(|| {
-        cookies::all(headers, cookies::session_name(scheme))
-            .find_map(|token| worker.sessions.verify(table, token, host, now).ok())
-            .map(|session| (session, Credential::Cookie))
-    })
+    for token in cookies::all(headers, cookies::session_name(scheme)) {
+        match worker.sessions.verify(table, token, host, now) {
+            Ok(session) => return Ok((session, Credential::Cookie)),
+            Err(refusal) => refused = refused.or(Some(refusal)),
+        }
+    }
+    Err(refused)
 }
 
 /// A path and query on this host that belongs to a cluster; anything else is no place to return to.

@@ -16,6 +16,7 @@ use crate::assets::Assets;
 use crate::config::EdgeConfig;
 use crate::control::ControlClient;
 use crate::pool::Pool;
+use crate::refusals;
 use crate::table::Table;
 use crate::token::Sessions;
 use crate::token_uses::Pending;
@@ -26,6 +27,7 @@ pub(crate) struct State {
     pub(crate) assets: Assets,
     pub(crate) counts: Counts,
     pub(crate) token_uses: Pending,
+    pub(crate) refusals: refusals::Pending,
     table: ArcSwap<Table>,
     change_count: AtomicU64,
     changes: watch::Sender<()>,
@@ -57,6 +59,7 @@ impl State {
             assets,
             counts: Counts::default(),
             token_uses: Pending::default(),
+            refusals: refusals::Pending::default(),
             table: ArcSwap::default(),
             change_count: AtomicU64::new(0),
             changes: watch::Sender::new(()),

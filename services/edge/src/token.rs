@@ -10,11 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use http::HeaderValue;
+use updraft_api::edge_refusals::{Presented, RefusedFor};
 use updraft_authz::{
     ApiToken, Proof, SigningKey, TokenError, Visitor, mint_airflow_token, verify_session_token,
 };
 use updraft_model::{ClusterId, ClusterRole};
 
+use crate::refusals::{Refusal, presented};
 use crate::table::Table;
 use crate::token_uses::{NOTE_EACH_SECONDS, Pending};
 
@@ -65,7 +67,7 @@ impl Sessions {
         token: &str,
         host: &str,
         now: DateTime<Utc>,
-    ) -> Result<Arc<Session>, TokenError> {
+    ) -> Result<Arc<Session>, Refusal> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.follow(table);
         if let Some(session) = known.by_token.get(token) {
@@ -84,7 +86,7 @@ impl Sessions {
         text: &str,
         host: &str,
         now: DateTime<Utc>,
-    ) -> Result<Arc<Session>, TokenError> {
+    ) -> Result<Arc<Session>, Refusal> {
         if !ApiToken::has_prefix(text) {
             return self.verify(table, text, host, now);
         }
@@ -94,8 +96,11 @@ impl Sessions {
             return session.check_expiry(now).map(|()| Arc::clone(session));
         }
         let token = ApiToken::parse(text).ok_or(TokenError::Invalid("malformed"))?;
-        let visitor = table.policy.visitor(&token);
-        let session = Session::new(visitor.ok_or(TokenError::Invalid("unknown"))?, None);
+        let unknown = || Refusal {
+            why: RefusedFor::Token,
+            with: Presented::Token(token.hash()),
+        };
+        let session = Session::new(table.policy.visitor(&token).ok_or_else(unknown)?, None);
         session.check_expiry(now)?;
         let session = Arc::new(session);
         known.keep(text, &session);
@@ -133,18 +138,26 @@ impl Session {
     }
 
     /// Whether a token that was good is good for this host now.
-    pub(crate) fn check(&self, host: &str, now: DateTime<Utc>) -> Result<(), TokenError> {
+    pub(crate) fn check(&self, host: &str, now: DateTime<Utc>) -> Result<(), Refusal> {
         if self.host.as_deref() != Some(host) {
-            return Err(TokenError::Invalid("made for another host"));
+            return Err(self.refused(RefusedFor::SessionElsewhere));
         }
         self.check_expiry(now)
     }
 
-    fn check_expiry(&self, now: DateTime<Utc>) -> Result<(), TokenError> {
-        if self.visitor.expires_at <= now.timestamp() {
-            return Err(TokenError::Invalid("expired"));
+    fn check_expiry(&self, now: DateTime<Utc>) -> Result<(), Refusal> {
+        if self.visitor.expires_at > now.timestamp() {
+            return Ok(());
         }
-        Ok(())
+        Err(self.refused(match self.visitor.proof {
+            Proof::Session(_) => RefusedFor::SessionExpired,
+            Proof::Token { .. } => RefusedFor::Token,
+        }))
+    }
+
+    fn refused(&self, why: RefusedFor) -> Refusal {
+        let with = presented(&self.visitor);
+        Refusal { why, with }
     }
 
     /// Notes that an API token was used, unless that was noted a moment ago.

@@ -23,12 +23,32 @@ pub enum AuditActorKind {
     Service,
     /// Somebody who runs the installation.
     Operator,
-    /// A tenant's identity provider or directory.
+    /// A tenant's identity provider.
     Provider,
+    /// A tenant's directory, writing by SCIM with a token for that alone.
+    Directory,
     /// Updraft itself.
     System,
     /// Somebody who did not prove who they are; the name is what they claimed.
     Nobody,
+}
+
+// === impl AuditActorKind ===
+
+impl AuditActorKind {
+    /// As people read it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::Service => "service account",
+            Self::Operator => "operator",
+            Self::Provider => "identity provider",
+            Self::Directory => "directory",
+            Self::System => "Updraft itself",
+            Self::Nobody => "not signed in",
+        }
+    }
 }
 
 // === impl AuditOutcome ===

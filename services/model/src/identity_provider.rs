@@ -30,6 +30,21 @@ pub struct OidcConfig {
     /// knows everyone.
     #[serde(default)]
     pub hosted_domains: Vec<String>,
+    /// By what a first sign-in is found to be a person of the directory (SCIM). None: what is safe with this preset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_scim_by: Option<ScimLink>,
+}
+
+/// By what somebody who signs in for the first time is taken for a person whom the directory told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ScimLink {
+    /// By nothing that the person might have chosen: they are somebody new.
+    Nothing,
+    /// The directory's `externalId` is what the provider calls the person for ever: `sub`, Entra's `oid`.
+    ExternalId,
+    /// The directory's `userName` is the provider's `preferred_username`. Whoever may choose that may be anybody.
+    UserName,
 }
 
 /// What is known of a provider beforehand.
@@ -42,6 +57,34 @@ pub enum OidcPreset {
     Okta,
     Entra,
     Keycloak,
+}
+
+// === impl OidcConfig ===
+
+impl OidcConfig {
+    /// Okta never changes a user's `sub`, nor Entra an `oid`, and both can give them to their SCIM client as `externalId`.
+    #[must_use]
+    pub fn scim_link(&self) -> ScimLink {
+        self.link_scim_by.unwrap_or(match self.preset {
+            OidcPreset::Okta | OidcPreset::Entra => ScimLink::ExternalId,
+            OidcPreset::Generic | OidcPreset::Google | OidcPreset::Keycloak => ScimLink::Nothing,
+        })
+    }
+}
+
+// === impl ScimLink ===
+
+impl ScimLink {
+    pub const ALL: [Self; 3] = [Self::Nothing, Self::ExternalId, Self::UserName];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::ExternalId => "external_id",
+            Self::UserName => "user_name",
+        }
+    }
 }
 
 /// A SAML 2.0 identity provider, usually read from its metadata.

@@ -19,7 +19,7 @@ pub use id::{
     AuditId, ClusterId, EventId, Generation, GroupId, NodeId, OperationId, ProviderId, RuleId, SessionId,
     TenantId, TokenId, UserId,
 };
-pub use identity_provider::{OidcConfig, OidcPreset, ProviderConfig, SamlAttributes, SamlConfig};
+pub use identity_provider::{OidcConfig, OidcPreset, ProviderConfig, SamlAttributes, SamlConfig, ScimLink};
 pub use name::{ClusterName, InvalidName};
 pub use node::{AgentPhase, NodeRole, ServiceName, ServiceState, ServiceStatus, UnknownWord};
 pub use operation::{OperationKind, OperationState, Step, StepState};

@@ -15,8 +15,10 @@ pub struct VouchedIdentity {
     /// OIDC's `email_verified`; SAML providers speak for their own directory.
     pub email_verified: bool,
     pub name: Option<String>,
-    /// What a directory (SCIM) would call the person: `preferred_username`, or the NameID.
+    /// How the person is called at the provider: `preferred_username`, or the NameID.
     pub user_name: Option<String>,
+    /// What the provider calls the person in its directory for ever: Entra's `oid`, else the subject.
+    pub directory_id: String,
     pub groups: Vec<String>,
     /// Google's `hd`.
     pub hosted_domain: Option<String>,

@@ -15,6 +15,8 @@ pub struct LiveToken {
     pub user: UserId,
     pub tenant_role: TenantRole,
     pub limit: TokenLimit,
+    /// Whether it is a service account's.
+    pub is_service: bool,
     pub email: String,
     pub name: String,
     pub used_at: Option<DateTime<Utc>>,
@@ -165,7 +167,8 @@ pub async fn list_pushed(
     now: DateTime<Utc>,
 ) -> Result<Vec<PushedToken>, StoreError> {
     let rows = sqlx::query!(
-        "select t.token_hash, t.expires_at, t.id, t.tenant_id, t.user_id, t.role as token_role, m.role, u.email, u.name
+        "select t.token_hash, t.expires_at, t.id, t.tenant_id, t.user_id, t.role as token_role, m.role, u.email, u.name,
+                u.origin = 'service' as \"is_service!\"
          from api_tokens t
          join memberships m on m.tenant_id = t.tenant_id and m.user_id = t.user_id and m.disabled_at is null
          join users u on u.id = t.user_id
@@ -185,6 +188,7 @@ pub async fn list_pushed(
                     user_id: row.user_id,
                     token_role: row.token_role,
                     role: row.role,
+                    is_service: row.is_service,
                     email: row.email,
                     name: row.name,
                     used_at: None,
@@ -241,7 +245,8 @@ pub async fn find_live(
 ) -> Result<Option<LiveToken>, StoreError> {
     let row = sqlx::query_as!(
         LiveRow,
-        "select t.id, t.tenant_id, t.user_id, t.role as token_role, m.role, u.email, u.name, t.used_at
+        "select t.id, t.tenant_id, t.user_id, t.role as token_role, m.role, u.origin = 'service' as \"is_service!\",
+                u.email, u.name, t.used_at
          from api_tokens t
          join memberships m on m.tenant_id = t.tenant_id and m.user_id = t.user_id and m.disabled_at is null
          join users u on u.id = t.user_id
@@ -265,7 +270,8 @@ pub async fn find_live_by_id(
 ) -> Result<Option<LiveToken>, StoreError> {
     let row = sqlx::query_as!(
         LiveRow,
-        "select t.id, t.tenant_id, t.user_id, t.role as token_role, m.role, u.email, u.name, t.used_at
+        "select t.id, t.tenant_id, t.user_id, t.role as token_role, m.role, u.origin = 'service' as \"is_service!\",
+                u.email, u.name, t.used_at
          from api_tokens t
          join memberships m on m.tenant_id = t.tenant_id and m.user_id = t.user_id and m.disabled_at is null
          join users u on u.id = t.user_id
@@ -284,6 +290,7 @@ struct LiveRow {
     user_id: uuid::Uuid,
     token_role: String,
     role: String,
+    is_service: bool,
     email: String,
     name: String,
     used_at: Option<DateTime<Utc>>,
@@ -315,6 +322,7 @@ impl TryFrom<LiveRow> for LiveToken {
             user: UserId(row.user_id),
             tenant_role: word("tenant role", &row.role)?,
             limit: word("token role", &row.token_role)?,
+            is_service: row.is_service,
             email: row.email,
             name: row.name,
             used_at: row.used_at,

@@ -96,6 +96,38 @@ pub async fn find_in_directory(
     }))
 }
 
+/// The same by what the directory calls the person for ever. Nobody where it calls several so.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn find_by_external_id(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    issuer: &str,
+    external_id: &str,
+) -> Result<Option<KnownPerson>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select s.user_id, m.disabled_at is not null as "disabled!"
+         from scim_users s join memberships m on m.tenant_id = s.tenant_id and m.user_id = s.user_id
+         where s.tenant_id = $1 and s.external_id = $2
+           and not exists (select from identities i
+             where i.tenant_id = s.tenant_id and i.user_id = s.user_id and i.issuer = $3)
+         limit 2"#,
+        tenant.0,
+        external_id,
+        issuer,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(match &rows[..] {
+        [row] => Some(KnownPerson {
+            user: UserId(row.user_id),
+            disabled: row.disabled,
+        }),
+        _ => None,
+    })
+}
+
 /// A person who exists in one tenant, because its provider says so.
 ///
 /// # Errors

@@ -271,6 +271,26 @@ pub async fn set_enabled(
     one_row("identity provider", done.rows_affected())
 }
 
+/// Whether it signs people in. It goes on to until the transaction ends: who disables it meanwhile waits, and then ends
+/// the sessions that were begun here too.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn hold_enabled(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    provider: ProviderId,
+) -> Result<bool, StoreError> {
+    let found = sqlx::query_scalar!(
+        "select enabled from identity_providers where tenant_id = $1 and id = $2 for share",
+        tenant.0,
+        provider.0,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(found == Some(true))
+}
+
 /// With its identities, attempts and sessions; its domains stay, without a provider.
 ///
 /// # Errors

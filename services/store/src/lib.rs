@@ -13,6 +13,7 @@ pub mod audit_log;
 pub mod clusters;
 pub mod device_authorizations;
 pub mod domains;
+pub mod edge_refusals;
 pub mod event_log;
 pub mod events;
 pub mod grants;

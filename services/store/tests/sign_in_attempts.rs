@@ -34,6 +34,7 @@ mod tests {
             scopes: Vec::new(),
             groups_claim: None,
             hosted_domains: Vec::new(),
+            link_scim_by: None,
         });
         let new = NewProvider {
             id: provider,

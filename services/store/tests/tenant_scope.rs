@@ -53,6 +53,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ),
     ("routes", "the one picture of all tenants that edges decide by"),
     (
+        "edge_refusals",
+        "edges refuse for all tenants; each row says in whose log it belongs",
+    ),
+    (
         "api_tokens::list_pushed",
         "edges know the tokens of all tenants; each comes with its own",
     ),

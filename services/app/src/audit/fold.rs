@@ -62,7 +62,8 @@ struct Seen {
 // === impl Fold ===
 
 impl Fold {
-    pub(super) fn judge(&mut self, entry: &Entry, now: DateTime<Utc>) -> Verdict {
+    /// `times`: how many refusals the entry stands for.
+    pub(super) fn judge(&mut self, entry: &Entry, times: u32, now: DateTime<Utc>) -> Verdict {
         let counting = self.is_counting();
         if now >= self.until && !counting {
             *self = Self {
@@ -73,7 +74,7 @@ impl Fold {
         let anonymous = entry.actor_kind == AuditActorKind::Nobody;
         let key = Key::of(entry);
         if anonymous && self.anonymous >= ANONYMOUS && !self.seen.contains_key(&key) {
-            self.over.get_or_insert_with(|| Seen::many(entry)).folded += 1;
+            self.over.get_or_insert_with(|| Seen::many(entry)).fold(times);
         } else {
             let seen = self.seen.entry(key).or_insert_with(|| Seen::first(entry));
             if seen.times < EACH && !(anonymous && self.anonymous >= ANONYMOUS) {
@@ -81,7 +82,7 @@ impl Fold {
                 self.anonymous += u32::from(anonymous);
                 return Verdict::Write;
             }
-            seen.folded += 1;
+            seen.fold(times);
             seen.last = entry.clone();
         }
         if counting {
@@ -145,6 +146,10 @@ impl Seen {
         })
     }
 
+    fn fold(&mut self, times: u32) {
+        self.folded = self.folded.saturating_add(times);
+    }
+
     fn line(self) -> Entry {
         Entry {
             after: Some(json!({"repeated": self.folded})),
@@ -186,6 +191,7 @@ mod tests {
             tenant: updraft_model::TenantId(Uuid::now_v7()),
             tenant_role: TenantRole::Member,
             credential: Credential::Session(updraft_model::SessionId(Uuid::now_v7())),
+            is_service: false,
             email: "ada@example.com".to_owned(),
             name: "Ada".to_owned(),
         })
@@ -196,7 +202,7 @@ mod tests {
     }
 
     fn written(fold: &mut Fold, entries: impl IntoIterator<Item = Entry>) -> u32 {
-        let verdicts = entries.into_iter().map(|entry| fold.judge(&entry, now()));
+        let verdicts = entries.into_iter().map(|entry| fold.judge(&entry, 1, now()));
         verdicts.map(|verdict| u32::from(verdict == Verdict::Write)).sum()
     }
 
@@ -213,23 +219,34 @@ mod tests {
     }
 
     #[test]
+    fn what_was_counted_elsewhere_goes_into_the_count() {
+        let mut fold = Fold::default();
+        let entry = refused(somebody(), 1);
+        let write = (0..EACH).all(|_| fold.judge(&entry, 1_000, now()) == Verdict::Write);
+        assert!(write, "with the count that the entry came with");
+        fold.judge(&entry, 1_000, now());
+        fold.judge(&entry, u32::MAX, now());
+        assert_eq!(fold.close()[0].after, Some(json!({"repeated": u32::MAX})));
+    }
+
+    #[test]
     fn the_first_that_is_counted_says_when_to_close_and_a_new_window_begins_then() {
         let mut fold = Fold::default();
         let entry = refused(By::nobody("ada@example.com"), 1);
         written(&mut fold, vec![entry.clone(); EACH as usize]);
         let end = now() + TimeDelta::minutes(1);
-        assert_eq!(fold.judge(&entry, now()), Verdict::CountedUntil(end));
+        assert_eq!(fold.judge(&entry, 1, now()), Verdict::CountedUntil(end));
         assert_eq!(
-            fold.judge(&entry, end),
+            fold.judge(&entry, 1, end),
             Verdict::Counted,
             "until somebody closes it"
         );
         fold.close();
-        assert_eq!(fold.judge(&entry, end), Verdict::Write);
+        assert_eq!(fold.judge(&entry, 1, end), Verdict::Write);
         let much_later = end + TimeDelta::minutes(2);
         written(&mut fold, vec![entry.clone(); EACH as usize - 1]);
         assert_eq!(
-            fold.judge(&entry, much_later),
+            fold.judge(&entry, 1, much_later),
             Verdict::Write,
             "nothing was counted"
         );
@@ -250,6 +267,6 @@ mod tests {
         let mut fold = Fold::default();
         let claims = (0..10_000).map(|n| refused(By::nobody(&format!("{n}@example.com")), 1));
         written(&mut fold, claims);
-        assert_eq!(fold.judge(&refused(somebody(), 1), now()), Verdict::Write);
+        assert_eq!(fold.judge(&refused(somebody(), 1), 1, now()), Verdict::Write);
     }
 }

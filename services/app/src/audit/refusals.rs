@@ -33,13 +33,14 @@ impl App {
         let (output, known) = under_way(origin.clone(), work).await;
         if let Some(refusal) = refusal(&output, known.attempt.is_some()) {
             let (entry, claimed) = refused(origin, known, refusal);
-            self.record_refusal(entry, claimed).await;
+            self.record_refusals(entry, claimed, 1).await;
         }
         output
     }
 
-    async fn record_refusal(&self, entry: Entry, claimed: Option<String>) {
-        let verdict = self.refusals().judge(&entry, self.now());
+    /// One refusal, or as many as somebody else has counted already.
+    pub(super) async fn record_refusals(&self, entry: Entry, claimed: Option<String>, times: u32) {
+        let verdict = self.refusals().judge(&entry, times, self.now());
         let written = match verdict {
             Verdict::Write => self.write_refusal(entry, claimed).await,
             Verdict::Counted => Ok(()),

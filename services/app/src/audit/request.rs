@@ -45,6 +45,11 @@ pub(crate) fn recognise(actor: &Actor) {
     note(|known| known.by = Some(By::from(actor)));
 }
 
+/// Who asks runs the installation, and asks for what only such people may do.
+pub(crate) fn recognise_operator(actor: &Actor) {
+    note(|known| known.by = Some(By::operator(actor)));
+}
+
 /// A tenant's identity provider was named: its owners are shown what is refused from now on.
 pub(crate) fn recognise_provider(tenant: TenantId, id: ProviderId, name: &str) {
     note(|known| known.by = Some(By::provider(tenant, id, name)));

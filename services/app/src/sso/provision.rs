@@ -1,13 +1,13 @@
 //! Whom a vouched identity is: by (tenant, issuer, subject), never by the address.
 //!
-//! An identity seen for the first time is the person whom the tenant's own directory (SCIM) knows by that name, or a new
-//! person: also where the address is that of a local account or of somebody in another tenant. Accounts of Updraft's own are
+//! An identity seen for the first time is the person whom the tenant's own directory (SCIM) knows by an id that the person
+//! cannot choose (or by a name, where the tenant says that nobody can), or a new person: also where the address is that of a local account or of somebody in another tenant. Accounts of Updraft's own are
 //! never joined to a provider's word.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use updraft_authz::{Actor, Credential};
-use updraft_model::{ProviderConfig, SessionId, TenantId, TenantRole, UserId};
+use updraft_model::{ProviderConfig, ScimLink, SessionId, TenantId, TenantRole, UserId};
 use updraft_sso::{SessionToken, VouchedIdentity, saml};
 use updraft_store::identities::{self, IdentityName, KnownPerson, Said};
 use updraft_store::identity_providers::ProviderRecord;
@@ -96,7 +96,7 @@ impl App {
         };
         let known = match identities::find(tx, &name).await? {
             Some(known) => Some(known),
-            None => in_directory(tx, provider.tenant, vouched).await?,
+            None => in_directory(tx, provider, vouched).await?,
         };
         let user = match known {
             Some(KnownPerson { disabled: true, .. }) => return Err(switched_off().into()),
@@ -188,23 +188,31 @@ async fn member(
         tenant,
         tenant_role: member.tenant_role,
         credential: Credential::Session(session),
+        is_service: false,
         email: member.email,
         name: member.name,
     })
 }
 
-/// The directory's person of that user name, or of that address where the tenant has proven the domain and the provider
-/// the address.
+/// The directory's person of that id or name, as the provider is set up to be believed, or of that address where the
+/// tenant has proven the domain and the provider the address.
 async fn in_directory(
     tx: &mut PgConnection,
-    tenant: TenantId,
+    provider: &ProviderRecord,
     vouched: &VouchedIdentity,
 ) -> Result<Option<KnownPerson>, AppError> {
-    if let Some(user_name) = &vouched.user_name {
-        let found = identities::find_in_directory(tx, tenant, &vouched.issuer, user_name).await?;
-        if found.is_some() {
-            return Ok(found);
+    let tenant = provider.tenant;
+    let found = match (link(&provider.config), &vouched.user_name) {
+        (ScimLink::UserName, Some(user_name)) => {
+            identities::find_in_directory(tx, tenant, &vouched.issuer, user_name).await?
         }
+        (ScimLink::ExternalId, _) => {
+            identities::find_by_external_id(tx, tenant, &vouched.issuer, &vouched.directory_id).await?
+        }
+        (ScimLink::Nothing, _) | (ScimLink::UserName, None) => None,
+    };
+    if found.is_some() {
+        return Ok(found);
     }
     let Some(email) = vouched.email.as_deref().filter(|_| vouched.email_verified) else {
         return Ok(None);
@@ -219,6 +227,14 @@ async fn in_directory(
         return Ok(None);
     }
     Ok(identities::find_in_directory(tx, tenant, &vouched.issuer, email).await?)
+}
+
+/// A SAML provider's NameID is the identity itself: whoever could choose it could be anybody anyway.
+fn link(config: &ProviderConfig) -> ScimLink {
+    match config {
+        ProviderConfig::Oidc(oidc) => oidc.scim_link(),
+        ProviderConfig::Saml(_) => ScimLink::UserName,
+    }
 }
 
 async fn add(tx: &mut PgConnection, tenant: TenantId, vouched: &VouchedIdentity) -> Result<UserId, AppError> {

@@ -15,6 +15,7 @@ use url::form_urlencoded::Serializer;
 use crate::error::Complaint;
 use crate::extract::Asked;
 use crate::frame::{Frame, Here};
+use crate::icon::{Icon, icon};
 use crate::refusal::Answer;
 use crate::session::Visit;
 use crate::state::Console;
@@ -41,7 +42,7 @@ pub(crate) struct AuditPage {
 pub(crate) struct Row {
     at: Moment,
     who: String,
-    kind: Option<&'static str>,
+    kind: Option<Kind>,
     action: String,
     target: Option<String>,
     outcome: Pill,
@@ -50,6 +51,12 @@ pub(crate) struct Row {
     details: Vec<(&'static str, String)>,
     before: Option<String>,
     after: Option<String>,
+}
+
+/// Who it was if no person: never by colour or picture alone.
+struct Kind {
+    icon: Icon,
+    word: &'static str,
 }
 
 /// The page's query, as it was typed.
@@ -205,7 +212,7 @@ impl Row {
         Self {
             at: Moment::new(line.at, now),
             who: who(line),
-            kind: kind(line.actor.kind),
+            kind: Kind::of(line.actor.kind),
             action: line.action.clone(),
             target: line.target_name.clone().or_else(|| line.target.clone()),
             outcome: outcome(line.outcome),
@@ -228,13 +235,22 @@ fn who(line: &AuditEntry) -> String {
     }
 }
 
-fn kind(kind: AuditActorKind) -> Option<&'static str> {
-    match kind {
-        AuditActorKind::Person | AuditActorKind::System => None,
-        AuditActorKind::Service => Some("service account"),
-        AuditActorKind::Operator => Some("operator"),
-        AuditActorKind::Provider => Some("identity provider"),
-        AuditActorKind::Nobody => Some("not signed in"),
+// === impl Kind ===
+
+impl Kind {
+    fn of(kind: AuditActorKind) -> Option<Self> {
+        let name = match kind {
+            AuditActorKind::Person | AuditActorKind::System => return None,
+            AuditActorKind::Service => "program",
+            AuditActorKind::Operator => "shield",
+            AuditActorKind::Provider => "lock",
+            AuditActorKind::Directory => "book",
+            AuditActorKind::Nobody => "warn",
+        };
+        Some(Self {
+            icon: icon(name),
+            word: kind.label(),
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The form of an identity provider: what is known of each kind beforehand, and from typed text to a configuration.
 
 use serde::Deserialize;
-use updraft_model::{OidcConfig, OidcPreset, ProviderConfig, SamlAttributes, SamlConfig};
+use updraft_model::{OidcConfig, OidcPreset, ProviderConfig, SamlAttributes, SamlConfig, ScimLink};
 
 /// What is offered to be connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -26,6 +26,8 @@ pub(crate) struct ProviderForm {
     pub(crate) scopes: String,
     pub(crate) groups_claim: String,
     pub(crate) hosted_domains: String,
+    /// Empty: what is safe with the preset.
+    pub(crate) link_scim_by: String,
     pub(crate) metadata: String,
     pub(crate) allow_idp_initiated: Option<String>,
     pub(crate) attribute_email: String,
@@ -79,6 +81,15 @@ impl Preset {
             Self::Saml => {
                 "Register Updraft as a service provider with the addresses below, and paste the provider's metadata."
             }
+        }
+    }
+
+    /// What is done where nothing is chosen.
+    pub(crate) fn usual_link(self) -> &'static str {
+        match self {
+            Self::Okta => "by externalId: the user's Okta id",
+            Self::Entra => "by externalId: the user's object id",
+            Self::Google | Self::Keycloak | Self::Generic | Self::Saml => "by nothing but a proven address",
         }
     }
 
@@ -141,6 +152,11 @@ impl ProviderForm {
                 scopes: oidc.scopes.join(" "),
                 groups_claim: oidc.groups_claim.clone().unwrap_or_default(),
                 hosted_domains: oidc.hosted_domains.join(" "),
+                link_scim_by: oidc
+                    .link_scim_by
+                    .map(ScimLink::as_str)
+                    .unwrap_or_default()
+                    .to_owned(),
                 ..Self::default()
             },
             ProviderConfig::Saml(saml) => Self {
@@ -172,7 +188,13 @@ impl ProviderForm {
             scopes: words(&self.scopes),
             groups_claim: filled(&self.groups_claim),
             hosted_domains: words(&self.hosted_domains),
+            link_scim_by: self.link(),
         }))
+    }
+
+    fn link(&self) -> Option<ScimLink> {
+        let named = |link: &ScimLink| link.as_str() == self.link_scim_by;
+        ScimLink::ALL.into_iter().find(named)
     }
 
     /// What is set beside the provider's metadata.
@@ -211,6 +233,7 @@ mod tests {
         let form = ProviderForm {
             client_id: " updraft ".into(),
             hosted_domains: "example.com, example.org".into(),
+            link_scim_by: "user_name".into(),
             ..Preset::Google.blank()
         };
         let config = form.oidc(Preset::Google).unwrap();
@@ -219,6 +242,12 @@ mod tests {
         assert_eq!(again.client_id, "updraft");
         assert_eq!(again.hosted_domains, "example.com example.org");
         assert_eq!(again.issuer, "https://accounts.google.com");
+        assert_eq!(again.link_scim_by, "user_name");
+        let unknown = ProviderForm {
+            link_scim_by: "whatever".into(),
+            ..form.clone()
+        };
+        assert_eq!(unknown.link(), None, "what is safe");
         assert!(form.oidc(Preset::Saml).is_none());
     }
 }

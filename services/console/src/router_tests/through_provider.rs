@@ -81,6 +81,7 @@ async fn connected(house: &House, owner: &Actor, idp: &Idp) -> ProviderId {
         scopes: Vec::new(),
         groups_claim: Some("groups".into()),
         hosted_domains: Vec::new(),
+        link_scim_by: None,
     });
     let new = NewIdentityProvider {
         id: None,

@@ -2,6 +2,7 @@
 
 mod effective;
 mod handover;
+mod refusals;
 mod snapshot;
 mod table;
 mod token_uses;
@@ -38,6 +39,7 @@ pub fn router(state: EdgesState) -> Router {
         .route("/edge/v1/snapshot", get(snapshot::get))
         .route("/edge/v1/handover", post(handover::redeem))
         .route("/edge/v1/token-uses", post(token_uses::note))
+        .route("/edge/v1/refusals", post(refusals::note))
         .layer(middleware::from_fn_with_state(state.clone(), require_edge))
         .with_state(state)
 }

@@ -112,6 +112,13 @@ async fn what_the_directory_or_a_tag_takes_away_is_gone_with_the_next_request() 
 
     world.now_in(&member, &["Data", "datа"]).await;
     assert!(sees(&world, &member).await.is_empty());
+    world.now_in(&member, &["data"]).await;
+    assert_eq!(sees(&world, &member).await.len(), 1);
+    world.providers_are_enabled(owner.tenant, false).await;
+    assert!(
+        sees(&world, &member).await.is_empty(),
+        "what a disabled provider said"
+    );
     let group = uuid::Uuid::new_v4();
     let (tenant, user) = (member.tenant, member.user);
     world

@@ -79,6 +79,11 @@ async fn edges_hear_of_rules_groups_tags_and_people_switched_off() {
     world.now_in(&member, &["data"]).await;
     edge.hears(&member, cluster, Some(ClusterRole::Admin)).await;
 
+    world.providers_are_enabled(owner.tenant, false).await;
+    edge.hears(&member, cluster, None).await;
+    world.providers_are_enabled(owner.tenant, true).await;
+    edge.hears(&member, cluster, Some(ClusterRole::Admin)).await;
+
     world.send(retag(2, json!({}))).await.must_be(202);
     edge.hears(&member, cluster, None).await;
     world.send(retag(3, json!({"env": "prod"}))).await.must_be(202);

@@ -22,11 +22,19 @@ impl World {
             .collect::<Vec<_>>()
             .join(",");
         self.execute(&format!(
-            "insert into identity_providers (id, tenant_id, kind, name, config)
-                 values ('{provider}', '{tenant}', 'oidc', '{provider}', '{{\"kind\": \"oidc\", \"issuer\": \"https://idp.example\", \"client_id\": \"updraft\"}}');
+            "insert into identity_providers (id, tenant_id, kind, name, enabled, config)
+                 values ('{provider}', '{tenant}', 'oidc', '{provider}', true, '{{\"kind\": \"oidc\", \"issuer\": \"https://idp.example\", \"client_id\": \"updraft\"}}');
              insert into identities (tenant_id, issuer, subject, provider_id, user_id, groups)
                  values ('{tenant}', 'https://idp.example', '{user}', '{provider}', '{user}', array[{groups}]::text[])
                  on conflict (tenant_id, issuer, subject) do update set groups = excluded.groups;"
+        ))
+        .await;
+    }
+
+    /// Every provider of the tenant signs people in, or none does.
+    pub(crate) async fn providers_are_enabled(&self, tenant: updraft_model::TenantId, enabled: bool) {
+        self.execute(&format!(
+            "update identity_providers set enabled = {enabled} where tenant_id = '{tenant}'"
         ))
         .await;
     }

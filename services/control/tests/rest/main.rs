@@ -7,6 +7,8 @@ mod api_tokens;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod audit_actors;
+#[cfg(test)]
 mod authorization_matrix;
 #[cfg(test)]
 mod clusters;
@@ -14,6 +16,8 @@ mod clusters;
 mod device;
 #[cfg(test)]
 mod edge_policy;
+#[cfg(test)]
+mod edge_refusals;
 #[cfg(test)]
 mod event_stream;
 #[cfg(test)]

@@ -6,13 +6,16 @@ use http::{Response, Uri};
 use rand::Rng as _;
 use sha2::{Digest as _, Sha256};
 use updraft_api::edge::{BrowserOrigin, RedeemHandover};
+use updraft_api::edge_refusals::{Presented, RefusedFor};
 use updraft_authz::verify_session_token;
 
 use super::{cookies, find, local_target, parameter};
 use crate::body::Body;
 use crate::error::ControlError;
 use crate::pages::Notice;
+use crate::refusals::{Refusal, Source};
 use crate::reply::{notice, see_other, set_cookie};
+use crate::route::split_cluster;
 use crate::state::Worker;
 use crate::table::Table;
 
@@ -30,6 +33,17 @@ pub(crate) struct Visit<'a> {
     pub(crate) request_id: &'a str,
     /// The browser's address.
     pub(crate) client: &'a HeaderValue,
+}
+
+impl Visit<'_> {
+    /// For the audit log.
+    pub(crate) fn source(&self) -> Source<'_> {
+        Source {
+            client: self.client,
+            headers: self.headers,
+            request_id: self.request_id,
+        }
+    }
 }
 
 /// Sends a browser to the console, to come back to `return_to` with a session.
@@ -67,9 +81,7 @@ pub(crate) fn login(worker: &Worker, visit: &Visit<'_>) -> Response<Body> {
     else {
         return see_other(&visit.table.console_url);
     };
-    if find(worker, visit.table, visit.headers, visit.host, Utc::now())
-        .is_none_or(|(session, _)| !visit.table.policy.is_live(&session.visitor))
-    {
+    if !is_signed_in(worker, visit) {
         return sign_in(worker, visit, next);
     }
     let name = cookies::retry_name(scheme);
@@ -115,17 +127,37 @@ pub(crate) async fn finish(worker: &Worker, visit: &Visit<'_>) -> Response<Body>
         // Another tab was faster.
         Err(_) if is_signed_in(worker, visit) => see_other(target),
         Err(Failed::Unavailable) => notice(&Notice::SignInUnavailable, visit.headers, visit.request_id),
-        Err(Failed::Refused) => notice(
-            &Notice::SignInFailed { retry: Some(target) },
-            visit.headers,
-            visit.request_id,
-        ),
+        Err(failed) => {
+            if failed == Failed::Unbound {
+                stolen(worker, visit, target);
+            }
+            notice(
+                &Notice::SignInFailed { retry: Some(target) },
+                visit.headers,
+                visit.request_id,
+            )
+        }
     }
 }
 
+#[derive(PartialEq, Eq)]
 enum Failed {
     Unavailable,
+    /// By control, which has written it down.
     Refused,
+    /// There is a code, and this browser never asked for one.
+    Unbound,
+}
+
+fn stolen(worker: &Worker, visit: &Visit<'_>, target: &str) {
+    let path = target.split('?').next().unwrap_or_default();
+    let refusal = Refusal {
+        why: RefusedFor::HandoverElsewhere,
+        with: Presented::Nothing,
+    };
+    let cluster = split_cluster(path).map(|(cluster, _)| cluster);
+    let now = Utc::now().timestamp();
+    worker.state.refusals.note(refusal, cluster, visit.source(), now);
 }
 
 /// The session token and the seconds it lasts.
@@ -133,9 +165,8 @@ async fn redeem(worker: &Worker, visit: &Visit<'_>) -> Result<(String, i64), Fai
     let scheme = worker.state.config.scheme;
     let binding = cookies::all(visit.headers, cookies::binding_name(scheme)).find(|value| is_binding(value));
     let code = parameter(visit.uri.query(), "code").filter(|code| !code.is_empty());
-    let (Some(binding), Some(code)) = (binding, code) else {
-        return Err(Failed::Refused);
-    };
+    let code = code.ok_or(Failed::Refused)?;
+    let binding = binding.ok_or(Failed::Unbound)?;
     let asked = RedeemHandover {
         code,
         host: visit.host.to_owned(),
@@ -170,7 +201,7 @@ fn origin(visit: &Visit<'_>) -> BrowserOrigin {
 
 fn is_signed_in(worker: &Worker, visit: &Visit<'_>) -> bool {
     find(worker, visit.table, visit.headers, visit.host, Utc::now())
-        .is_some_and(|(session, _)| visit.table.policy.is_live(&session.visitor))
+        .is_ok_and(|(session, _)| visit.table.policy.is_live(&session.visitor))
 }
 
 fn is_binding(value: &str) -> bool {

@@ -13,6 +13,7 @@ mod kept_connections;
 mod log;
 mod pages;
 mod paths;
+mod refusals;
 mod sign_in;
 mod stability;
 mod streaming;

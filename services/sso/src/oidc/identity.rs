@@ -43,6 +43,7 @@ impl Vouched {
             email,
             name: self.text("name"),
             user_name: self.text("preferred_username"),
+            directory_id: self.directory_id(config),
             groups: self.groups(config)?,
             hosted_domain,
             provider_session: self.id_token.text("sid").map(str::to_owned),
@@ -50,6 +51,15 @@ impl Vouched {
             refresh_token: None,
             session_until: None,
         })
+    }
+
+    /// With Entra `sub` is another one in each application, `oid` the same in all of a directory. The ID token's word alone.
+    fn directory_id(&self, config: &OidcConfig) -> String {
+        let oid = self
+            .id_token
+            .text("oid")
+            .filter(|_| config.preset == OidcPreset::Entra);
+        oid.unwrap_or(&self.subject).to_owned()
     }
 
     /// The ID token's word, else userinfo's.

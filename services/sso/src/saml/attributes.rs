@@ -50,6 +50,7 @@ pub(super) fn identity(
         email: address,
         name: said(assertion, names.name.as_ref(), &NAMES).into_iter().next(),
         user_name: Some(name_id.value.clone()),
+        directory_id: name_id.value.clone(),
         groups,
         hosted_domain: None,
         provider_session: session_index,

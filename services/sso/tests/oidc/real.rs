@@ -109,6 +109,7 @@ impl Real {
             scopes: vec!["groups".to_owned()],
             groups_claim: Some("groups".to_owned()),
             hosted_domains: Vec::new(),
+            link_scim_by: None,
         }
     }
 

@@ -132,6 +132,7 @@ async fn a_hosted_domain_is_asked_for_and_checked() {
         preset: OidcPreset::Google,
         groups_claim: None,
         hosted_domains: vec!["example.com".to_owned()],
+        link_scim_by: None,
         ..provider.config()
     };
     let begun = oidc

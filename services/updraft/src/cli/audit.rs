@@ -5,9 +5,9 @@ use std::io::{self, ErrorKind, Write as _};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use clap::{Args, Subcommand};
 use futures::TryStreamExt as _;
-use updraft_api::audit::{AuditEntry, AuditOf};
+use updraft_api::audit::{AuditActor, AuditEntry, AuditOf};
 use updraft_client::{AuditFilter, Client};
-use updraft_model::AuditOutcome;
+use updraft_model::{AuditActorKind, AuditOutcome};
 
 use super::args::{Format, Global};
 use super::error::CliError;
@@ -122,7 +122,7 @@ fn table(lines: &[AuditEntry]) -> Table {
         };
         table.row([
             line.at.format("%Y-%m-%d %H:%M:%SZ").to_string(),
-            or_dash(Some(&line.actor.name).filter(|name| !name.is_empty())),
+            actor(&line.actor),
             line.action.clone(),
             outcome,
             target,
@@ -130,6 +130,15 @@ fn table(lines: &[AuditEntry]) -> Table {
         ]);
     }
     table
+}
+
+/// The name, and what else than a person it is.
+fn actor(actor: &AuditActor) -> String {
+    let name = or_dash(Some(&actor.name).filter(|name| !name.is_empty()));
+    match actor.kind {
+        AuditActorKind::Person | AuditActorKind::System => name,
+        other => format!("{name} ({})", other.label()),
+    }
 }
 
 fn outcome(text: &str) -> Result<AuditOutcome, String> {

@@ -41,6 +41,7 @@ struct Shared {
     snapshot: watch::Sender<Snapshot>,
     codes: Mutex<HashMap<String, Code>>,
     uses: Mutex<HashMap<TokenId, i64>>,
+    refusals: Mutex<Vec<String>>,
 }
 
 // === impl FakeControl ===
@@ -52,6 +53,7 @@ impl FakeControl {
             snapshot: watch::Sender::new(snapshot),
             codes: Mutex::default(),
             uses: Mutex::default(),
+            refusals: Mutex::default(),
         });
         let address = listener.local_addr().unwrap();
         let running = CancellationToken::new();
@@ -91,6 +93,11 @@ impl FakeControl {
     /// When this token was last used, as far as the edge has told.
     pub(crate) fn used(&self, token: TokenId) -> Option<i64> {
         self.shared.uses.lock().unwrap().get(&token).copied()
+    }
+
+    /// All that the edge said it refused, report after report as they came.
+    pub(crate) fn refusals(&self) -> Vec<String> {
+        self.shared.refusals.lock().unwrap().clone()
     }
 
     pub(crate) fn add_code(&self, name: &str, code: Code) {
@@ -140,6 +147,12 @@ async fn answer(
             let told: TokenUses = serde_json::from_slice(&body).unwrap();
             let uses = told.uses.into_iter().map(|one| (one.token, one.at));
             shared.uses.lock().unwrap().extend(uses);
+            status(StatusCode::NO_CONTENT)
+        }
+        (&Method::POST, "/edge/v1/refusals") => {
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            let told = String::from_utf8(body.to_vec()).unwrap();
+            shared.refusals.lock().unwrap().push(told);
             status(StatusCode::NO_CONTENT)
         }
         _ => status(StatusCode::NOT_FOUND),

@@ -8,7 +8,7 @@ use updraft_api::sign_in::{
     UpdateIdentityProvider,
 };
 use updraft_client::Client;
-use updraft_model::{OidcConfig, OidcPreset, ProviderConfig};
+use updraft_model::{OidcConfig, OidcPreset, ProviderConfig, ScimLink};
 
 use crate::cli::args::{Format, Global};
 use crate::cli::error::{CliError, Exit};
@@ -78,6 +78,9 @@ pub(crate) struct CreateArgs {
     /// Google: only people of this hosted domain; may be given several times
     #[arg(long, value_name = "DOMAIN", conflicts_with = "metadata")]
     hosted_domain: Vec<String>,
+    /// By what a first sign-in is found to be a person of the directory (SCIM); by default what is safe with the preset
+    #[arg(long, value_enum, conflicts_with = "metadata")]
+    link_scim_by: Option<Link>,
     /// SAML 2.0: file with the provider's metadata
     #[arg(long, value_name = "FILE")]
     metadata: Option<PathBuf>,
@@ -97,6 +100,9 @@ pub(crate) struct UpdateArgs {
     /// File with the provider's new metadata
     #[arg(long, value_name = "FILE", group = "change")]
     metadata: Option<PathBuf>,
+    /// OpenID Connect: by what a first sign-in is found to be a person of the directory (SCIM)
+    #[arg(long, value_enum, group = "change", conflicts_with = "metadata")]
+    link_scim_by: Option<Link>,
 }
 
 #[derive(Args, Debug)]
@@ -112,6 +118,17 @@ enum Preset {
     Okta,
     Entra,
     Keycloak,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Link {
+    /// By nothing: they are somebody new
+    Nothing,
+    /// By externalId, which is the provider's `sub`, or Entra's `oid`
+    ExternalId,
+    /// By userName, which is `preferred_username`: only where nobody may choose theirs
+    UserName,
 }
 
 // === impl ProviderCommand ===
@@ -150,6 +167,7 @@ async fn create(client: &Client, args: CreateArgs, global: &Global) -> Result<()
             scopes: args.scope,
             groups_claim: args.groups_claim,
             hosted_domains: args.hosted_domain,
+            link_scim_by: args.link_scim_by.map(Into::into),
         })
     });
     let new = NewIdentityProvider {
@@ -180,14 +198,35 @@ async fn list(client: &Client, global: &Global) -> Result<(), CliError> {
 }
 
 async fn update(client: &Client, args: UpdateArgs, global: &Global) -> Result<(), CliError> {
-    let id = named(client, &args.provider).await?.id;
+    let view = named(client, &args.provider).await?;
+    let config = args
+        .link_scim_by
+        .map(|link| linked(&view, link.into()))
+        .transpose()?;
     let update = UpdateIdentityProvider {
         name: args.name,
-        config: None,
+        config,
         metadata: args.metadata.as_deref().map(read).transpose()?,
         secret: args.secret_file.as_deref().map(read_line).transpose()?,
     };
-    show(&client.update_identity_provider(id, &update).await?, global)
+    show(&client.update_identity_provider(view.id, &update).await?, global)
+}
+
+fn linked(view: &IdentityProviderView, link: ScimLink) -> Result<ProviderConfig, CliError> {
+    match &view.config {
+        ProviderConfig::Oidc(oidc) => Ok(ProviderConfig::Oidc(OidcConfig {
+            link_scim_by: Some(link),
+            ..oidc.clone()
+        })),
+        ProviderConfig::Saml(_) => Err(CliError::new(
+            Exit::Usage,
+            format!(
+                "`{}` speaks SAML, where people are linked by their NameID",
+                view.name
+            ),
+        )
+        .next("leave out --link-scim-by")),
+    }
 }
 
 async fn test(client: &Client, args: &Named, global: &Global) -> Result<(), CliError> {
@@ -290,6 +329,16 @@ fn read(path: &std::path::Path) -> Result<String, CliError> {
 
 fn read_line(path: &std::path::Path) -> Result<String, CliError> {
     Ok(read(path)?.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+impl From<Link> for ScimLink {
+    fn from(link: Link) -> Self {
+        match link {
+            Link::Nothing => Self::Nothing,
+            Link::ExternalId => Self::ExternalId,
+            Link::UserName => Self::UserName,
+        }
+    }
 }
 
 impl From<Preset> for OidcPreset {
