@@ -45,6 +45,8 @@ pub enum Error {
     },
     #[error("{0}")]
     Dags(String),
+    #[error("{0}")]
+    Logs(String),
 }
 
 // === impl Error ===

@@ -8,6 +8,7 @@ mod error;
 mod events;
 pub mod health;
 mod layout;
+pub mod logs;
 mod place;
 pub mod plan;
 pub mod process;

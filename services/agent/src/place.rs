@@ -212,6 +212,31 @@ impl Place {
         }
     }
 
+    /// A directory to be read; the place itself for none.
+    ///
+    /// # Errors
+    /// When a component is a symbolic link or no directory, or is not there.
+    pub(crate) fn look_into(&self, relative: &str) -> Result<OwnedFd> {
+        let parts = if relative.is_empty() {
+            Vec::new()
+        } else {
+            components(relative)?
+        };
+        self.walk(&parts, None)
+            .map_err(Error::file("look into", self.path.join(relative)))
+    }
+
+    /// Removes a directory, if it is empty.
+    ///
+    /// # Errors
+    /// When it is not, or can't be removed.
+    pub(crate) fn remove_directory(&self, relative: &str) -> Result<()> {
+        let (parents, name) = split(relative)?;
+        self.walk(&parents, None)
+            .and_then(|parent| Ok(rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?))
+            .map_err(Error::file("remove", self.path.join(relative)))
+    }
+
     fn walk(&self, parts: &[&str], make: Option<(u32, Ownership)>) -> io::Result<OwnedFd> {
         let mut at = self.root.try_clone()?;
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use updraft_model::{AgentPhase, ClusterId, Generation, NodeId, NodeRole, ServiceName, ServiceStatus, Step};
 
 pub use crate::dag_delivery::*;
+pub use crate::log_delivery::*;
 
 /// What an agent is started with: a file (mode 0600) named on its command line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -75,6 +76,8 @@ pub struct Assignment {
     #[serde(default)]
     pub directories: Vec<String>,
     pub dags: DagDelivery,
+    #[serde(default)]
+    pub logs: Option<LogDelivery>,
     pub relays: Vec<RelayAssignment>,
 }
 
@@ -211,6 +214,8 @@ pub struct Report {
     pub dag_version: Option<String>,
     #[serde(default)]
     pub dags: DagReport,
+    #[serde(default)]
+    pub logs: LogReport,
     pub cpu_percent: Option<f32>,
     pub memory_bytes: Option<u64>,
     pub agent_version: String,

@@ -8,6 +8,7 @@ mod dag_delivery;
 pub mod device;
 pub mod edge;
 pub mod edge_refusals;
+mod log_delivery;
 pub mod log_layout;
 pub mod passwords;
 mod problem;

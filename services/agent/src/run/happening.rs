@@ -6,6 +6,7 @@ use updraft_model::ServiceName;
 use crate::dags::DagEvent;
 use crate::error::Result;
 use crate::health::Outcome;
+use crate::logs::LogEvent;
 use crate::process::ProcessId;
 use crate::supervise::{Ended, Launched, Parent};
 use crate::usage::Usage;
@@ -23,6 +24,9 @@ pub(super) enum Happening {
     Ended(ServiceName, ProcessId, Ended),
     Checked(ServiceName, ProcessId, Outcome),
     Dags(DagEvent),
+    Logs(LogEvent),
+    /// All that was written is in the bucket.
+    LogsSent,
     /// Control has all events up to this one.
     Reported(u64),
     Measured(Usage),

@@ -1,4 +1,4 @@
-//! Services' output files: bounded by copy and truncate, and quoted without secrets.
+//! Services' output files, quoted without secrets.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -6,45 +6,12 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 
 use rustix::fs::OFlags;
 
-use crate::error::{Error, Result};
-use crate::place::{Ownership, Place};
+use crate::error::Error;
+use crate::place::Place;
 
-/// Bytes after which a log is rotated.
-const LARGEST: u64 = 32 << 20;
-const KEPT: u32 = 3;
 const TAIL_BYTES: u64 = 8 << 10;
 /// An event's message is at most 500 characters; some are the sentence around the tail.
 const TAIL_CHARS: usize = 380;
-
-/// Moves a log's content to `<log>.1` once it is too large. The services keep their descriptors, opened to append;
-/// lines written between copy and truncation are lost.
-///
-/// # Errors
-/// When the disk refuses; then the log stays as it is.
-pub fn rotate(place: &Place, log: &str) -> Result<bool> {
-    let mut file = match place.open_file(log, OFlags::RDWR) {
-        Ok(file) => file,
-        Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(other) => return Err(other),
-    };
-    let path = place.path().join(log);
-    if file.metadata().map_err(Error::file("look at", &path))?.len() < LARGEST {
-        return Ok(false);
-    }
-    place.remove(&format!("{log}.{KEPT}"))?;
-    for number in (1..KEPT).rev() {
-        let from = place.path().join(format!("{log}.{number}"));
-        if from.exists() {
-            let to = place.path().join(format!("{log}.{}", number + 1));
-            std::fs::rename(&from, to).map_err(Error::file("rename", from))?;
-        }
-    }
-    let mut copy = place.append(&format!("{log}.1"), 0o640, Ownership::Shared)?;
-    io::copy(&mut file, &mut copy)
-        .and_then(|_| file.set_len(0))
-        .map_err(Error::file("rotate", &path))?;
-    Ok(true)
-}
 
 /// The last lines after `offset`, without the values of the service's secrets, at most 380 characters.
 #[must_use]
@@ -63,7 +30,7 @@ pub fn redacted_tail(place: &Place, log: &str, offset: u64, env: &BTreeMap<Strin
 
 fn read_tail(mut file: File, offset: u64) -> io::Result<String> {
     let length = file.metadata()?.len();
-    // A rotated log is shorter than where this process began.
+    // An emptied log is shorter than where this process began.
     let begin = if offset > length { 0 } else { offset };
     file.seek(SeekFrom::Start(begin.max(length.saturating_sub(TAIL_BYTES))))?;
     let mut bytes = Vec::new();
@@ -150,7 +117,8 @@ mod tests {
     use std::collections::BTreeMap;
     use std::io::Write as _;
 
-    use super::{Ownership, Place, redacted_tail, rotate};
+    use super::{Place, redacted_tail};
+    use crate::place::Ownership;
 
     fn place() -> (tempfile::TempDir, Place) {
         let dir = tempfile::tempdir().unwrap();
@@ -173,18 +141,5 @@ mod tests {
             redacted_tail(&place, "a.log", 8, &env),
             "cannot reach ***\nlogin with *** failed"
         );
-    }
-
-    #[test]
-    fn a_large_log_is_rotated_under_its_writer() {
-        let (dir, place) = place();
-        let mut writer = place.append("a.log", 0o640, Ownership::Shared).unwrap();
-        writer.write_all(b"small").unwrap();
-        assert!(!rotate(&place, "a.log").unwrap());
-        writer.write_all(&vec![b'x'; super::LARGEST as usize]).unwrap();
-        assert!(rotate(&place, "a.log").unwrap());
-        writer.write_all(b"after").unwrap();
-        assert_eq!(std::fs::read(dir.path().join("a.log")).unwrap(), b"after");
-        assert!(dir.path().join("a.log.1").metadata().unwrap().len() > super::LARGEST);
     }
 }

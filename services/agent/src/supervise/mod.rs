@@ -16,7 +16,7 @@ pub(crate) use files::write_files;
 pub(crate) use launch::service_uid;
 pub use launch::{Launch, Launched};
 pub(crate) use lock::Lock;
-pub use log::{redacted_tail, rotate};
+pub use log::redacted_tail;
 pub(crate) use prefork::{Membership, bring_parent_up};
 pub use prefork::{Parent, ParentName};
 pub use record::{Origin, Record, boot, find_stray};
