@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use updraft_model::{
-    AgentPhase, ClusterId, ClusterName, ClusterRole, ClusterSpec, DagSource, EventId, Failure, Generation,
+    AgentPhase, ClusterId, ClusterName, ClusterRole, ClusterSpec, EnvironmentSpec, EventId, Failure, FolderSource, Generation,
     NodeId, NodeRole, OperationId, OperationKind, OperationState, Phase, Power, ServiceName, ServiceStatus,
     Step, TenantId, TenantRole, UserId,
 };
@@ -113,10 +113,14 @@ pub struct NewCluster {
     pub workers: Option<u32>,
     #[serde(default)]
     pub worker_concurrency: Option<u32>,
+    /// Default: `dags/` of the cluster's own bucket.
     #[serde(default)]
-    pub dag_source: Option<DagSource>,
+    pub dag_sources: Option<Vec<FolderSource>>,
     #[serde(default)]
     pub config: IndexMap<String, String>,
+    /// The cluster's own packages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentSpec>,
     /// Words that access rules go by, for example `env` → `prod`; at most 50.
     #[serde(default)]
     pub tags: IndexMap<String, String>,
@@ -133,9 +137,16 @@ pub struct UpdateCluster {
     pub workers: Option<u32>,
     #[serde(default)]
     pub worker_concurrency: Option<u32>,
+    /// Replaces all sources. Restarts nothing.
+    #[serde(default)]
+    pub dag_sources: Option<Vec<FolderSource>>,
     /// Replaces all overrides.
     #[serde(default)]
     pub config: Option<IndexMap<String, String>>,
+    /// Replaces the cluster's own packages, once they are solved, installed and checked: until then, and when they are
+    /// refused, nothing changes on any node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentSpec>,
     /// Replaces all tags. Restarts nothing.
     #[serde(default)]
     pub tags: Option<IndexMap<String, String>>,
@@ -156,13 +167,37 @@ pub struct ClusterView {
     pub airflow_url: String,
     pub nodes_ready: u32,
     pub nodes_wanted: u32,
-    /// Where to put DAGs.
+    /// Where its DAGs come from, in words; for those of its own bucket, where to put them.
     pub dag_location: String,
     pub dag_version: Option<String>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+    /// While nodes do not have the environment that is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentView>,
     /// The operation under way, if any.
     pub operation: Option<OperationId>,
+}
+
+/// What nodes have instead of the wanted environment, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EnvironmentView {
+    pub state: EnvironmentState,
+    /// The last good one, which the cluster runs with.
+    pub live: EnvironmentSpec,
+    /// Why the wanted one was refused, in the tool's own words.
+    pub failure: Option<Failure>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EnvironmentState {
+    /// It is being solved, installed and checked; nothing changes on any node.
+    Building,
+    /// Workers change over first, then scheduler and web.
+    RollingOut,
+    /// It was refused, or rolled back.
+    Refused,
 }
 
 /// What a change answers with: `202 Accepted`.
@@ -260,4 +295,18 @@ pub struct Health {
     pub status: String,
     pub version: String,
     pub database: bool,
+    #[serde(default)]
+    pub mail: MailHealth,
+}
+
+/// Whether mail goes out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MailHealth {
+    /// No mail server is set up.
+    #[default]
+    Off,
+    Ok,
+    /// The last mail could not be sent: control's log says why. It is tried again.
+    Failing,
 }

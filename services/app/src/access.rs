@@ -49,6 +49,7 @@ pub(crate) fn tenant(actor: &Actor, action: TenantAction) -> Result<(), AppError
             TenantAction::ManagePeople => "manage people",
             TenantAction::ReadAuditLog => "read the audit log",
             TenantAction::ManageAccess => "manage access rules",
+            TenantAction::ManageCredentials => "manage credentials",
         },
     })
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
+use tokio::sync::Notify;
 use updraft_model::{ClusterId, TenantId};
 use updraft_runtimes::Catalogue;
 use updraft_sso::oidc::Oidc;
@@ -10,6 +11,7 @@ use updraft_sso::{PasswordIdentity, Passwords, SignInLimits, SignInQuota};
 use updraft_store::Store;
 
 use crate::audit::Fold;
+use crate::dags::{self, NoBucket, PushBucket, Pushes};
 use crate::hub::EventHub;
 use crate::live::{Live, LiveReports, NoReports};
 use crate::{AppConfig, AppError};
@@ -19,6 +21,7 @@ use crate::{AppConfig, AppError};
 pub struct App {
     inner: Arc<Inner>,
     live: Live,
+    pushes: Pushes,
 }
 
 #[derive(Debug)]
@@ -30,7 +33,10 @@ struct Inner {
     identity: PasswordIdentity,
     device_limits: SignInLimits,
     code_limits: SignInLimits,
+    forgotten_limits: SignInLimits,
+    mail_bell: Notify,
     begin_limits: SignInLimits,
+    hook_limits: SignInLimits,
     oidc: Oidc,
     hub: EventHub,
     refusals: Mutex<Fold>,
@@ -47,6 +53,7 @@ impl App {
         let identity = PasswordIdentity::new(store.clone(), passwords.clone(), limits);
         let device_limits = SignInLimits::new(config.sign_in_quota);
         let code_limits = SignInLimits::new(config.sign_in_quota);
+        let forgotten_limits = SignInLimits::new(config.forgotten_quota);
         let oidc = Oidc::new(config.outbound.clone());
         let hub = EventHub::new(store.clone());
         Ok(Self {
@@ -58,12 +65,16 @@ impl App {
                 identity,
                 device_limits,
                 code_limits,
+                forgotten_limits,
+                mail_bell: Notify::new(),
                 begin_limits: SignInLimits::new(SignInQuota::through_provider()),
+                hook_limits: SignInLimits::new(dags::hook_quota()),
                 oidc,
                 hub,
                 refusals: Mutex::default(),
             }),
             live: Live(Arc::new(NoReports)),
+            pushes: Pushes::into(Arc::new(NoBucket)),
         })
     }
 
@@ -72,6 +83,15 @@ impl App {
     pub fn with_live_reports(self, reports: Arc<dyn LiveReports>) -> Self {
         Self {
             live: Live(reports),
+            ..self
+        }
+    }
+
+    /// Puts what people push into their clusters' buckets.
+    #[must_use]
+    pub fn with_push_bucket(self, bucket: Arc<dyn PushBucket>) -> Self {
+        Self {
+            pushes: Pushes::into(bucket),
             ..self
         }
     }
@@ -120,6 +140,26 @@ impl App {
     /// Sign-ins begun, by provider and by address.
     pub(crate) fn begin_limits(&self) -> &SignInLimits {
         &self.inner.begin_limits
+    }
+
+    /// Forgotten passwords, by address and by client.
+    pub(crate) fn forgotten_limits(&self) -> &SignInLimits {
+        &self.inner.forgotten_limits
+    }
+
+    /// Rung when mail was written down by this process; what others write down is looked for now and then.
+    #[must_use]
+    pub fn mail_bell(&self) -> &Notify {
+        &self.inner.mail_bell
+    }
+
+    /// Calls of webhooks, by hook and by address.
+    pub(crate) fn hook_limits(&self) -> &SignInLimits {
+        &self.inner.hook_limits
+    }
+
+    pub(crate) fn pushes(&self) -> &Pushes {
+        &self.pushes
     }
 
     pub(crate) fn live(&self) -> &dyn LiveReports {

@@ -9,9 +9,10 @@ use updraft_store::{StoreError, tenants};
 
 use crate::audit::{self, attempt};
 use crate::changes::Written;
+use crate::dags::check_named;
 use crate::page::page;
 use crate::rights::Sight;
-use crate::{App, AppError, PageRequest, access, quota, spec, view};
+use crate::{App, AppError, PageRequest, access, environment, quota, spec, view};
 
 impl App {
     /// The clusters the actor has a role on, by id.
@@ -65,6 +66,7 @@ impl App {
         let allowed = tenants::lock_quota(&mut tx, actor.tenant).await?;
         let used = clusters::usage(&mut tx, actor.tenant, None).await?;
         quota::check(allowed, used, Usage { clusters: 1, nodes })?;
+        check_named(&mut tx, actor.tenant, &spec.dag_sources).await?;
         let taken = |error: StoreError| match error.is_conflict_on("clusters_name") {
             true => AppError::ClusterNameTaken {
                 name: name.to_string(),
@@ -74,6 +76,7 @@ impl App {
         let id = clusters::insert(&mut tx, actor.tenant, &name, &spec, power)
             .await
             .map_err(taken)?;
+        environment::begin(&mut tx, actor, id, &spec).await?;
         let made = audit::Change::made(json!({"name": name, "power": power, "spec": spec}));
         let written = Written {
             kind: OperationKind::Create,
@@ -114,9 +117,14 @@ impl App {
             return Err(AppError::GenerationMismatch { current });
         }
         let spec = spec::updated_spec(&change.cluster.spec, update, self.runtimes())?;
+        if spec.dag_sources != change.cluster.spec.dag_sources {
+            check_named(&mut change.tx, actor.tenant, &spec.dag_sources).await?;
+        }
         if change.cluster.power == Power::Running {
             change.check_nodes(actor, spec.node_counts().total()).await?;
         }
+        let current_spec = (&change.cluster.spec, current);
+        environment::change(&mut change.tx, actor, id, current_spec, &spec).await?;
         clusters::set_spec(&mut change.tx, actor.tenant, id, current, &spec).await?;
         let changed = audit::Change::between(json!(change.cluster.spec), json!(spec));
         let written = Written {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use updraft_authz::SigningKey;
-use updraft_model::{ClusterId, DagSource, TenantId};
+use updraft_model::{ClusterId, DagSource, FolderSource, TenantId};
 use updraft_sso::SignInQuota;
 use updraft_sso::outbound::{Outbound, OutboundPolicy};
 use updraft_store::secrets::MasterKey;
@@ -13,6 +13,7 @@ use crate::sso::{SystemDns, TxtRecords};
 
 use crate::SessionKeys;
 use crate::airflow_url::AirflowUrl;
+use crate::forgotten_password;
 use crate::tenancy::Tenancy;
 
 #[derive(Clone, Debug)]
@@ -29,6 +30,10 @@ pub struct AppConfig {
     /// What tenants entrust to us lies encrypted under it.
     pub master_key: Arc<MasterKey>,
     pub sign_in_quota: SignInQuota,
+    /// Of requests for a new password.
+    pub forgotten_quota: SignInQuota,
+    /// Whether a mail server was named: without one, nobody is offered what takes a mail.
+    pub sends_mail: bool,
     /// Where the proof of a domain is looked up.
     pub dns: Arc<dyn TxtRecords>,
     /// How often providers are asked again about people who are signed in.
@@ -57,6 +62,8 @@ impl AppConfig {
             session_keys: SessionKeys::fixed(session_key),
             master_key,
             sign_in_quota: SignInQuota::default(),
+            forgotten_quota: forgotten_password::quota(),
+            sends_mail: false,
             dns: Arc::new(SystemDns),
             identity_refresh: Duration::from_secs(10 * 60),
             tenancy: Tenancy::Several,
@@ -75,12 +82,24 @@ impl AppConfig {
         self.airflow_url.host(tenant, cluster)
     }
 
+    /// Where the cluster's DAGs come from, in one line.
     #[must_use]
-    pub fn dag_location(&self, cluster: ClusterId, source: &DagSource) -> String {
-        let DagSource::ClusterBucket { prefix } = source;
-        self.dag_location
-            .replace("{cluster}", &cluster.to_string())
-            .replace("{prefix}", prefix)
+    pub fn dag_location(&self, cluster: ClusterId, sources: &[FolderSource]) -> String {
+        let of = |one: &FolderSource| {
+            let place = match &one.source {
+                DagSource::ClusterBucket { prefix } => self
+                    .dag_location
+                    .replace("{cluster}", &cluster.to_string())
+                    .replace("{prefix}", prefix),
+                other => other.to_string(),
+            };
+            if one.folder.is_top() {
+                place
+            } else {
+                format!("{}: {place}", one.folder)
+            }
+        };
+        sources.iter().map(of).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -89,7 +108,7 @@ mod tests {
     use std::sync::Arc;
 
     use updraft_authz::SigningKey;
-    use updraft_model::{ClusterId, DagSource};
+    use updraft_model::ClusterId;
     use updraft_store::secrets::MasterKey;
 
     use super::AppConfig;
@@ -106,11 +125,9 @@ mod tests {
 
     #[test]
     fn dags_have_an_address() {
-        let source = DagSource::ClusterBucket {
-            prefix: "dags/".to_owned(),
-        };
+        let sources = crate::dags::sources::default_sources();
         assert_eq!(
-            config().dag_location(ClusterId(3), &source),
+            config().dag_location(ClusterId(3), &sources),
             "s3://updraft-cluster-3/dags/"
         );
     }

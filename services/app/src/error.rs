@@ -29,6 +29,8 @@ pub enum AppError {
     NotOursAlone,
     #[error("the password link is not good")]
     LinkRefused,
+    #[error("this installation sends no mail")]
+    NoMail,
     /// More wait than can be served soon.
     #[error("too many passwords wait to be checked")]
     Busy { retry_after: Duration },
@@ -68,6 +70,8 @@ pub enum AppError {
     Tenancy(#[from] crate::TenancyRefusal),
     #[error(transparent)]
     Sso(#[from] crate::SsoError),
+    #[error(transparent)]
+    Dags(#[from] crate::DagRefusal),
     #[error("the hand-over code is not good")]
     HandoverRefused,
     #[error("the database failed")]
@@ -93,6 +97,9 @@ pub enum Resource {
     Session,
     Device,
     Tenant,
+    Credential,
+    DagVersion,
+    DagHook,
 }
 
 // === impl AppError ===
@@ -223,7 +230,13 @@ impl From<&AppError> for Problem {
                 403,
                 "password-link-refused",
                 "This password link is used up, expired, or was never good.",
-                "If you have a password already, sign in with it; else ask an owner of your organisation for a new link.",
+                "If you have a password already, sign in with it; else ask for a new link: “Forgot your password?” on the sign-in page, or an owner of your organisation.",
+            ),
+            E::NoMail => problem(
+                409,
+                "no-mail",
+                "This Updraft sends no mail.",
+                "Ask an owner of your organisation for a link to set a new password.",
             ),
             E::Busy { retry_after } => problem(
                 503,
@@ -325,6 +338,7 @@ impl From<&AppError> for Problem {
                 "Fetch it again, look at what changed, and repeat your change with its new ETag.",
             ),
             E::Tenancy(refusal) => Self::from(refusal),
+            E::Dags(refusal) => Self::from(refusal),
             E::Sso(error) => Self::from(error),
             E::HandoverRefused => problem(
                 403,
@@ -414,6 +428,21 @@ fn not_found(resource: Resource) -> Problem {
             "There is no such organisation, or you do not belong to it.",
             "Check the id: `updraft tenant list` shows yours.",
         ),
+        Resource::Credential => (
+            "credential-not-found",
+            "Your organisation has no such credential.",
+            "List them: `updraft credential list`.",
+        ),
+        Resource::DagVersion => (
+            "dag-version-not-found",
+            "The cluster has no such DAG version any more.",
+            "List those that are kept: `updraft dags versions`.",
+        ),
+        Resource::DagHook => (
+            "dag-hook-not-found",
+            "The cluster has no such webhook.",
+            "List them: `updraft dags hook list`.",
+        ),
     };
     problem(404, kind, title, detail)
 }
@@ -466,6 +495,9 @@ impl std::fmt::Display for Resource {
             Self::Device => "device",
             Self::AccessRule => "access rule",
             Self::Tenant => "tenant",
+            Self::Credential => "credential",
+            Self::DagVersion => "DAG version",
+            Self::DagHook => "webhook",
         })
     }
 }

@@ -2,10 +2,11 @@
 
 use indexmap::IndexMap;
 use updraft_api::rest::{NewCluster, UpdateCluster};
-use updraft_model::{ClusterSpec, DagSource};
+use updraft_model::ClusterSpec;
 use updraft_runtimes::{Catalogue, Runtime};
 
-use crate::AppError;
+use crate::{AppError, environment};
+use crate::dags::sources;
 
 const MAX_WORKERS: u32 = 20;
 const MAX_CONCURRENCY: u32 = 64;
@@ -19,8 +20,11 @@ pub(crate) fn new_spec(new: NewCluster, runtimes: &Catalogue) -> Result<ClusterS
         runtime: runtime.name().to_owned(),
         workers: new.workers.unwrap_or(1),
         worker_concurrency: new.worker_concurrency.unwrap_or(2),
-        dag_source: dag_source(new.dag_source)?,
+        dag_sources: new
+            .dag_sources
+            .map_or_else(|| Ok(sources::default_sources()), sources::checked)?,
         config: new.config,
+        environment: new.environment.unwrap_or_default(),
         tags: new.tags,
     };
     check(&spec, runtime)?;
@@ -37,8 +41,11 @@ pub(crate) fn updated_spec(
         runtime: spec.runtime.clone(),
         workers: update.workers.unwrap_or(spec.workers),
         worker_concurrency: update.worker_concurrency.unwrap_or(spec.worker_concurrency),
-        dag_source: spec.dag_source.clone(),
+        dag_sources: update
+            .dag_sources
+            .map_or_else(|| Ok(spec.dag_sources.clone()), sources::checked)?,
         config: update.config.unwrap_or_else(|| spec.config.clone()),
+        environment: update.environment.unwrap_or_else(|| spec.environment.clone()),
         tags: update.tags.unwrap_or_else(|| spec.tags.clone()),
     };
     check(&spec, chosen_runtime(Some(&spec.runtime), runtimes)?)?;
@@ -62,6 +69,7 @@ fn check(spec: &ClusterSpec, runtime: &Runtime) -> Result<(), AppError> {
         let why = format!("one worker runs 1 to {MAX_CONCURRENCY} tasks at once");
         return Err(AppError::invalid("worker_concurrency", why));
     }
+    environment::check(&spec.environment)?;
     check_tags(&spec.tags)?;
     check_config(&spec.config, runtime)
 }
@@ -109,32 +117,10 @@ fn check_config(config: &IndexMap<String, String>, runtime: &Runtime) -> Result<
         .map_err(|error| AppError::invalid(format!("config.{}", error.key()), error.to_string()))
 }
 
-/// The source asked for, its prefix made to end in `/`.
-fn dag_source(asked: Option<DagSource>) -> Result<DagSource, AppError> {
-    let DagSource::ClusterBucket { prefix } = asked.unwrap_or_else(|| DagSource::ClusterBucket {
-        prefix: "dags/".to_owned(),
-    });
-    let prefix = prefix.strip_suffix('/').unwrap_or(&prefix);
-    let fine = |c: char| c.is_ascii_alphanumeric() || "-_.=".contains(c);
-    let well_formed = prefix.len() <= 200
-        && prefix
-            .split('/')
-            .all(|part| !part.is_empty() && part != "." && part != ".." && part.chars().all(fine));
-    // Updraft keeps its own objects under `updraft/` of the same bucket.
-    if !well_formed || prefix.split('/').next() == Some("updraft") {
-        let why = "use a key prefix like `dags/`: letters, digits and -_.= between single slashes, not below `updraft/`";
-        return Err(AppError::invalid("dag_source.prefix", why));
-    }
-    Ok(DagSource::ClusterBucket {
-        prefix: format!("{prefix}/"),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use indexmap::IndexMap;
     use updraft_api::rest::{NewCluster, UpdateCluster};
-    use updraft_model::DagSource;
     use updraft_runtimes::Catalogue;
 
     use super::{new_spec, updated_spec};
@@ -160,12 +146,6 @@ mod tests {
         IndexMap::from([(key.to_owned(), value.to_owned())])
     }
 
-    fn bucket(prefix: &str) -> Option<DagSource> {
-        Some(DagSource::ClusterBucket {
-            prefix: prefix.to_owned(),
-        })
-    }
-
     #[test]
     fn a_name_is_enough() {
         let spec = new_spec(asked(|_| {}), &Catalogue::embedded().unwrap()).unwrap();
@@ -173,7 +153,7 @@ mod tests {
             (spec.runtime.as_str(), spec.workers, spec.worker_concurrency),
             ("airflow-3.3.2", 1, 2)
         );
-        assert_eq!(spec.dag_source, bucket("dags/").unwrap());
+        assert_eq!(spec.dag_sources, crate::dags::sources::default_sources());
     }
 
     #[test]
@@ -248,31 +228,6 @@ mod tests {
     }
 
     #[test]
-    fn dag_prefixes_stay_in_the_tenants_part_of_the_bucket() {
-        for bad in [
-            "",
-            "/",
-            "/dags",
-            "a//b",
-            "../x",
-            "a/./b",
-            "updraft/dag-versions",
-            "updraft",
-            "a b",
-            "a\\b",
-        ] {
-            assert_eq!(
-                refused_field(asked(|n| n.dag_source = bucket(bad))),
-                "dag_source.prefix",
-                "{bad}"
-            );
-        }
-        let runtimes = Catalogue::embedded().unwrap();
-        let spec = new_spec(asked(|n| n.dag_source = bucket("team/dags")), &runtimes).unwrap();
-        assert_eq!(spec.dag_source, bucket("team/dags/").unwrap());
-    }
-
-    #[test]
     fn an_update_leaves_alone_what_it_does_not_name() {
         let runtimes = Catalogue::embedded().unwrap();
         let new = asked(|n| n.config = overrides("core.parallelism", "4"));
@@ -284,5 +239,17 @@ mod tests {
         let updated = updated_spec(&spec, update, &runtimes).unwrap();
         assert_eq!((updated.workers, updated.worker_concurrency), (3, 2));
         assert_eq!(updated.config, spec.config);
+        assert_eq!(updated.dag_sources, spec.dag_sources);
+    }
+
+    #[test]
+    fn an_update_replaces_all_sources() {
+        let runtimes = Catalogue::embedded().unwrap();
+        let spec = new_spec(asked(|_| {}), &runtimes).unwrap();
+        let update: UpdateCluster =
+            serde_json::from_str(r#"{"dag_sources":[{"folder":"a","source":{"kind":"push"}}]}"#).unwrap();
+        let updated = updated_spec(&spec, update, &runtimes).unwrap();
+        assert_eq!(updated.dag_sources.len(), 1);
+        assert_eq!(updated.dag_sources[0].folder.as_str(), "a");
     }
 }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use updraft_api::agent::Report;
-use updraft_api::rest::{ClusterView, EventView, NodeView, OperationView, Severity};
+use updraft_api::rest::{ClusterView, EnvironmentState, EnvironmentView, EventView, NodeView, OperationView, Severity};
 use updraft_model::{ClusterRole, Power, TenantId};
 use updraft_store::clusters::ClusterRecord;
+use updraft_store::environment_changes::{EnvironmentChange, Stage};
 use updraft_store::event_log::LoggedEvent;
 use updraft_store::node_list::ListedNode;
 use updraft_store::operations::OperationRecord;
@@ -24,7 +26,8 @@ pub(crate) fn cluster(
     };
     ClusterView {
         airflow_url: config.airflow_url(tenant, record.id),
-        dag_location: config.dag_location(record.id, &record.spec.dag_source),
+        dag_location: config.dag_location(record.id, &record.spec.dag_sources),
+        environment: record.environment.and_then(environment),
         id: record.id,
         name: record.name,
         spec: record.spec,
@@ -39,6 +42,21 @@ pub(crate) fn cluster(
         updated_at: record.updated_at,
         operation: record.operation,
     }
+}
+
+/// None: nodes have what is wanted.
+fn environment(change: EnvironmentChange) -> Option<EnvironmentView> {
+    let state = match change.stage {
+        Stage::Settled => return None,
+        Stage::Building => EnvironmentState::Building,
+        Stage::Workers | Stage::All => EnvironmentState::RollingOut,
+        Stage::Abandoned => EnvironmentState::Refused,
+    };
+    Some(EnvironmentView {
+        state,
+        live: change.before.environment,
+        failure: change.failure,
+    })
 }
 
 pub(crate) fn operation(record: OperationRecord) -> OperationView {
@@ -58,12 +76,19 @@ pub(crate) fn operation(record: OperationRecord) -> OperationView {
 
 /// As the node last reported to this process, else as it last changed. A stored report that cannot be read counts as
 /// none: agents are not trusted to send good ones.
-pub(crate) fn node(listed: ListedNode, live: &dyn LiveReports) -> NodeView {
+pub(crate) fn latest_report(
+    listed: &ListedNode,
+    live: &dyn LiveReports,
+) -> Option<(DateTime<Utc>, Arc<Report>)> {
     let stored = || {
-        let report = serde_json::from_value::<Report>(listed.report?).ok()?;
+        let report = serde_json::from_value::<Report>(listed.report.clone()?).ok()?;
         Some((listed.reported_at?, Arc::new(report)))
     };
-    let (reported_at, report) = live.latest(listed.id).or_else(stored).unzip();
+    live.latest(listed.id).or_else(stored)
+}
+
+pub(crate) fn node(listed: ListedNode, live: &dyn LiveReports) -> NodeView {
+    let (reported_at, report) = latest_report(&listed, live).unzip();
     let report = report.as_deref();
     NodeView {
         id: listed.id,

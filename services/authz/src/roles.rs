@@ -46,6 +46,8 @@ pub enum TenantAction {
     /// Make and remove access rules.
     ManageAccess,
     ReadAuditLog,
+    /// Keep what clusters prove themselves with elsewhere.
+    ManageCredentials,
 }
 
 /// What is done to one cluster.
@@ -87,6 +89,7 @@ fn tenant_role_allows(role: TenantRole, action: TenantAction) -> bool {
         TenantAction::CreateCluster
         | TenantAction::ManagePeople
         | TenantAction::ManageAccess
+        | TenantAction::ManageCredentials
         | TenantAction::ReadAuditLog => role == TenantRole::Owner,
     }
 }

@@ -1,11 +1,16 @@
 //! One request as data, before it becomes bytes.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde::Serialize;
 use updraft_model::Generation;
 use uuid::Uuid;
 
 use crate::retry::Repeat;
+
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// Makes a repeated POST count once. Random unless a caller that must survive its own crash brings one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +25,8 @@ pub(crate) struct Call {
     pub(crate) content_type: &'static str,
     pub(crate) key: Option<IdempotencyKey>,
     pub(crate) if_match: Option<Generation>,
+    /// Until the whole answer is there.
+    pub(crate) within: Duration,
 }
 
 // === impl IdempotencyKey ===
@@ -65,6 +72,7 @@ impl Call {
             content_type: "application/json",
             key: None,
             if_match: None,
+            within: ANSWER_TIMEOUT,
         }
     }
 
@@ -84,6 +92,14 @@ impl Call {
             .finish();
         self.body = Some(Ok(form.into_bytes()));
         self.content_type = "application/x-www-form-urlencoded";
+        self
+    }
+
+    /// A large body, which may take a while.
+    pub(crate) fn upload(mut self, content_type: &'static str, body: Vec<u8>) -> Self {
+        self.body = Some(Ok(body));
+        self.content_type = content_type;
+        self.within = UPLOAD_TIMEOUT;
         self
     }
 

@@ -14,7 +14,6 @@ use crate::call::Call;
 use crate::{ClientError, retry};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A connection pool to one Updraft server, with or without a person's token. Cheap to clone.
 #[derive(Clone)]
@@ -75,7 +74,7 @@ impl Client {
         read: impl FnOnce(&[u8]) -> Option<E>,
     ) -> Result<Result<T, E>, ClientError> {
         let url = self.url(&call)?;
-        let request = self.request(&call, &url)?.timeout(ANSWER_TIMEOUT);
+        let request = self.request(&call, &url)?.timeout(call.within);
         let response = request
             .send()
             .await
@@ -128,7 +127,7 @@ impl Client {
         let request = self
             .request(call, &url)
             .map_err(|e| (e, None))?
-            .timeout(ANSWER_TIMEOUT);
+            .timeout(call.within);
         let response = request
             .send()
             .await

@@ -5,6 +5,7 @@ mod audit;
 mod call;
 mod client;
 mod clusters;
+mod dags;
 mod error;
 mod events;
 mod people;

@@ -9,12 +9,7 @@ use updraft_api::rest::{
 };
 use updraft_api::tokens::SessionView;
 use updraft_authz::{Outcome, Tag, Target, Who};
-use updraft_model::{
-    AgentPhase, AuditActorKind, AuditId, AuditOutcome, ClusterId, ClusterName, ClusterRole, ClusterSpec,
-    DagSource, EventId, Failure, Generation, NodeId, NodeRole, OperationId, OperationKind, OperationState,
-    Phase, Power, RuleId, ServiceName, ServiceState, ServiceStatus, SessionId, Step, StepState, TenantRole,
-    UserId,
-};
+use updraft_model::{AgentPhase, AuditActorKind, AuditId, AuditOutcome, ClusterId, ClusterName, ClusterRole, ClusterSpec, DagFolder, DagSource, EnvironmentSpec, EventId, Failure, FolderSource, Generation, NodeId, NodeRole, OperationId, OperationKind, OperationState, Phase, Power, RuleId, ServiceName, ServiceState, ServiceStatus, SessionId, Step, StepState, TenantRole, UserId};
 
 use crate::frame::{Frame, Here, Theme, Viewer};
 use crate::pages::access::Known;
@@ -104,10 +99,14 @@ pub(crate) fn cluster(id: i64, name: &str) -> ClusterView {
             runtime: "airflow-3.3.2".into(),
             workers: 2,
             worker_concurrency: 4,
-            dag_source: DagSource::ClusterBucket {
-                prefix: "dags/".into(),
-            },
+            dag_sources: vec![FolderSource {
+                folder: DagFolder::default(),
+                source: DagSource::ClusterBucket {
+                    prefix: "dags/".into(),
+                },
+            }],
             config,
+            environment: EnvironmentSpec::default(),
             tags: IndexMap::from([("env".to_owned(), "prod".to_owned())]),
         },
         generation: Generation(7),
@@ -121,6 +120,7 @@ pub(crate) fn cluster(id: i64, name: &str) -> ClusterView {
         dag_version: Some("sha256:3f9ac27bd0e14c5599aa".into()),
         created_at: earlier(864_000),
         updated_at: earlier(7_300),
+        environment: None,
         operation: None,
     }
 }

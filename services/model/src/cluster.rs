@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::NodeRole;
+use crate::{EnvironmentSpec, FolderSource, NodeRole};
 
 /// What the tenant asked of a cluster; each change is a new [`crate::Generation`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -18,24 +18,17 @@ pub struct ClusterSpec {
     /// Tasks that one worker node runs at once, 1 to 64.
     #[serde(default = "two")]
     pub worker_concurrency: u32,
-    pub dag_source: DagSource,
+    /// Where its DAGs come from: one source for the top, or one for each of several folders.
+    pub dag_sources: Vec<FolderSource>,
     /// Airflow options, `section.key` → value. Managed and unknown keys are refused by name.
     #[serde(default)]
     pub config: IndexMap<String, String>,
+    /// The cluster's own packages.
+    #[serde(default)]
+    pub environment: EnvironmentSpec,
     /// Words that access rules go by, for example `env` → `prod`. Nothing that runs depends on them.
     #[serde(default)]
     pub tags: IndexMap<String, String>,
-}
-
-/// Where a cluster's DAGs come from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum DagSource {
-    /// Objects below `prefix` of the cluster's own bucket.
-    ClusterBucket {
-        /// Key prefix without leading slash, for example `dags/`.
-        prefix: String,
-    },
 }
 
 /// Whether the tenant wants the cluster to run, stand still (keeping database, DAGs and URL), or be gone.

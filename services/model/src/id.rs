@@ -89,6 +89,10 @@ uuid_id!(
     /// One access rule.
     RuleId
 );
+uuid_id!(
+    /// One webhook's address.
+    DagHookId
+);
 number_id!(
     /// One Airflow deployment; part of its URL for ever.
     ClusterId

@@ -4,6 +4,9 @@
 
 mod audit;
 mod cluster;
+mod environment;
+mod credential;
+mod dag_source;
 mod id;
 mod identity_provider;
 mod name;
@@ -14,9 +17,12 @@ mod token_limit;
 mod wishes;
 
 pub use audit::{AuditActorKind, AuditOutcome};
-pub use cluster::{ClusterRole, ClusterSpec, DagSource, NodeCounts, Power, TenantRole};
+pub use cluster::{ClusterRole, ClusterSpec, NodeCounts, Power, TenantRole};
+pub use credential::{CredentialConfig, CredentialKind, CredentialName, InvalidCredentialName};
+pub use dag_source::{DagFolder, DagSource, FolderSource, InvalidFolder};
+pub use environment::{EnvironmentKey, EnvironmentSpec};
 pub use id::{
-    AuditId, ClusterId, EventId, Generation, GroupId, NodeId, OperationId, ProviderId, RuleId, SessionId,
+    AuditId, ClusterId, DagHookId, EventId, Generation, GroupId, NodeId, OperationId, ProviderId, RuleId, SessionId,
     TenantId, TokenId, UserId,
 };
 pub use identity_provider::{OidcConfig, OidcPreset, ProviderConfig, SamlAttributes, SamlConfig, ScimLink};

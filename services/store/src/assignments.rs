@@ -3,6 +3,7 @@
 use sqlx::PgConnection;
 use updraft_model::{ClusterId, ClusterSpec, Generation, NodeId, NodeRole, ServiceWishes, TenantId};
 
+use crate::environment_changes::{self, EnvironmentChange};
 use crate::StoreError;
 use crate::error::word;
 
@@ -10,11 +11,19 @@ use crate::error::word;
 pub struct AssignmentRows {
     pub tenant: TenantId,
     pub role: NodeRole,
+    /// Of the nodes of its role.
+    pub ordinal: u32,
     pub spec: ClusterSpec,
+    /// What was asked for; nodes may be given less of it for now: see `change`.
+    pub change: Option<EnvironmentChange>,
     pub generation: Generation,
     /// Asked-for restarts of the whole cluster so far.
     pub restart_nonce: i64,
     pub wishes: ServiceWishes,
+    /// Asked-for looks at the DAG sources so far.
+    pub dag_sync_nonce: i64,
+    /// The DAG version somebody rolled back to.
+    pub dag_pin: Option<String>,
     /// False when the node is to stop its services.
     pub run: bool,
     /// As the provider gave it.
@@ -29,7 +38,8 @@ pub struct AssignmentRows {
 /// When the database cannot be asked or holds what this version does not write.
 pub async fn rows(connection: &mut PgConnection, node: NodeId) -> Result<Option<AssignmentRows>, StoreError> {
     let row = sqlx::query!(
-        r#"select c.id as "cluster!", c.tenant_id, c.spec, c.generation, c.restart_nonce, c.service_wishes, n.role,
+        r#"select c.id as "cluster!", c.tenant_id, c.spec, c.generation, c.restart_nonce, c.service_wishes,
+                  c.dag_sync_nonce, c.dag_pin, n.role, n.ordinal,
                   n.power = 'run' and n.state <> 'terminating' as "run!", n.address
            from nodes n join clusters c on c.id = n.cluster_id
            where n.id = $1 and n.state <> 'gone'"#,
@@ -38,6 +48,8 @@ pub async fn rows(connection: &mut PgConnection, node: NodeId) -> Result<Option<
     .fetch_optional(&mut *connection)
     .await?;
     let Some(row) = row else { return Ok(None) };
+    let (tenant, cluster) = (TenantId(row.tenant_id), ClusterId(row.cluster));
+    let change = environment_changes::find(&mut *connection, tenant, cluster).await?;
     let peers = sqlx::query!(
         r#"select role, address as "address!" from nodes
            where cluster_id = $1 and state = 'launched' and power = 'run' and address is not null
@@ -50,12 +62,16 @@ pub async fn rows(connection: &mut PgConnection, node: NodeId) -> Result<Option<
         .into_iter()
         .map(|peer| Ok((word("node role", &peer.role)?, peer.address)));
     Ok(Some(AssignmentRows {
-        tenant: TenantId(row.tenant_id),
+        tenant,
+        change,
         role: word("node role", &row.role)?,
+        ordinal: row.ordinal.unsigned_abs(),
         spec: read("cluster spec", row.spec)?,
         generation: Generation(row.generation),
         restart_nonce: row.restart_nonce,
         wishes: read("service wishes", row.service_wishes)?,
+        dag_sync_nonce: row.dag_sync_nonce,
+        dag_pin: row.dag_pin,
         run: row.run,
         address: row.address,
         peers: peers.collect::<Result<_, StoreError>>()?,
@@ -80,6 +96,19 @@ pub async fn versions(
         .into_iter()
         .map(|row| (NodeId(row.id), row.assignment_version))
         .collect())
+}
+
+// === impl AssignmentRows ===
+
+impl AssignmentRows {
+    /// The spec that this node is to be made of now.
+    #[must_use]
+    pub fn given(&self) -> &ClusterSpec {
+        match &self.change {
+            Some(change) => change.given(&self.spec, self.role),
+            None => &self.spec,
+        }
+    }
 }
 
 fn read<T: serde::de::DeserializeOwned>(

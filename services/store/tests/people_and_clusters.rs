@@ -6,7 +6,7 @@ mod tests {
 
     use chrono::Utc;
     use updraft_model::{
-        ClusterId, ClusterRole, ClusterSpec, DagSource, OperationId, OperationKind, OperationState, Power,
+        ClusterId, ClusterRole, ClusterSpec, DagFolder, DagSource, FolderSource, OperationId, OperationKind, OperationState, Power,
         SessionId, TenantId, TenantRole, UserId,
     };
     use updraft_store::idempotency_keys::{self, Claim};
@@ -48,9 +48,10 @@ mod tests {
             runtime: "airflow-3.3.2".to_owned(),
             workers: 2,
             worker_concurrency: 2,
-            dag_source: DagSource::ClusterBucket {
-                prefix: "dags/".to_owned(),
-            },
+            dag_sources: vec![FolderSource {
+                folder: DagFolder::default(),
+                source: DagSource::Push {},
+            }],
             config: [("core.parallelism".to_owned(), "4".to_owned())]
                 .into_iter()
                 .collect(),

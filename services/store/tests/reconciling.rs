@@ -27,7 +27,7 @@ async fn database_with_cluster() -> (TestDatabase, ClusterId) {
         "alter table clusters alter id restart with {first};
          insert into tenants (id, name) values ('{tenant}', 'tenant');
          insert into clusters (tenant_id, name, spec, power) values ('{tenant}', 'demo',
-             '{{\"runtime\":\"r\",\"dag_source\":{{\"kind\":\"cluster_bucket\",\"prefix\":\"dags/\"}}}}', 'stopped');"
+             '{{\"runtime\":\"r\",\"dag_sources\":[{{\"source\":{{\"kind\":\"cluster_bucket\",\"prefix\":\"dags/\"}}}}]}}', 'stopped');"
     );
     connection
         .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(statements)))

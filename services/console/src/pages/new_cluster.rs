@@ -65,8 +65,9 @@ impl NewClusterForm {
             runtime: Some(self.runtime.clone()).filter(|runtime| !runtime.is_empty()),
             workers: Some(self.workers),
             worker_concurrency: Some(self.worker_concurrency),
-            dag_source: None,
+            dag_sources: None,
             config: IndexMap::new(),
+            environment: None,
             tags: tags::read(&self.tags),
             start: Some(self.start.is_some()),
         }

@@ -52,6 +52,10 @@ struct Answered {
 }
 
 async fn house() -> House {
+    house_with(|_| {}).await
+}
+
+async fn house_with(change: impl FnOnce(&mut AppConfig)) -> House {
     let database = TestDatabase::create().await.unwrap();
     let key = SigningKey::from_seed("test", &[7; 32]).unwrap();
     let mut config = AppConfig::local(7700, 7701, key, Arc::new(MasterKey::from_bytes([7; 32])));
@@ -61,6 +65,7 @@ async fn house() -> House {
     });
     // Every person is due to be asked about at once.
     config.identity_refresh = std::time::Duration::ZERO;
+    change(&mut config);
     let app = App::new(
         database.store().clone(),
         Arc::new(Catalogue::embedded().unwrap()),
@@ -129,7 +134,7 @@ impl House {
             runtime: None,
             workers: Some(1),
             worker_concurrency: None,
-            dag_source: None,
+            dag_sources: None,
             config: indexmap::IndexMap::new(),
             tags: indexmap::IndexMap::new(),
             start: Some(false),

@@ -1,5 +1,6 @@
 //! Hands out assignments: reads rows and secrets, renders, numbers. Nothing of it is stored but the number.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -7,16 +8,18 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use tokio::sync::watch;
-use updraft_api::agent::Assignment;
+use updraft_api::agent::{Assignment, BuildAssignment};
 use updraft_authz::PublicKey;
-use updraft_model::{ClusterId, NodeId, ServiceName, TenantId};
+use updraft_model::{ClusterId, Generation, NodeId, NodeRole, ServiceName, TenantId};
 use updraft_provider::StorageAccess;
 use updraft_runtimes::Catalogue;
 use updraft_store::assignments::{self, AssignmentRows};
+use updraft_store::environment_changes::Stage;
 use updraft_store::secrets::{self, MasterKey, SecretError};
-use updraft_store::{PgConnection, Store, StoreError, node_identity};
+use updraft_store::{PgConnection, Store, StoreError, credentials, node_identity};
 
-use super::{AssignmentInputs, ClusterSecrets, NodePlace, Peer, Places, RenderError, render};
+use super::environments::{Environments, key_digest};
+use super::{AssignmentInputs, ClusterSecrets, DagInputs, NodePlace, Peer, Places, RenderError, dags, render};
 use crate::agents::ClusterCa;
 use crate::reconciler::{Assignments, AssignmentsError, secret};
 
@@ -28,6 +31,8 @@ pub struct Desk {
     pub places: Arc<dyn Places>,
     /// Verify what edges say of people.
     pub airflow_keys: Vec<PublicKey>,
+    /// Destinations beyond the public internet that the installation opens.
+    pub outbound_allow: Vec<String>,
     pub base_url: Box<dyn Fn(TenantId, ClusterId) -> String + Send + Sync>,
     /// Ticks when some assignment may have changed.
     pub ticks: watch::Sender<u64>,
@@ -51,6 +56,7 @@ pub enum DeskError {
 struct Sealed {
     secrets: ClusterSecrets,
     storage: StorageAccess,
+    dags: DagInputs,
 }
 
 // === impl Desk ===
@@ -65,7 +71,7 @@ impl Desk {
         let Some(rows) = assignments::rows(&mut transaction, node).await? else {
             return Ok(None);
         };
-        let Some(sealed) = self.sealed(&mut transaction, cluster).await? else {
+        let Some(sealed) = self.sealed(&mut transaction, cluster, &rows).await? else {
             return Ok(None);
         };
         let Some(mut assignment) = self.rendered(cluster, node, &rows, &sealed)? else {
@@ -86,10 +92,11 @@ impl Desk {
         rows: &AssignmentRows,
         sealed: &Sealed,
     ) -> Result<Option<Assignment>, RenderError> {
-        let Some(runtime) = self.catalogue.get(&rows.spec.runtime) else {
+        let spec = rows.given();
+        let Some(runtime) = self.catalogue.get(&spec.runtime) else {
             return Ok(None);
         };
-        let Some(environment_dir) = self.places.environment_dir(runtime.name()) else {
+        let Some(environments) = self.environments(cluster, runtime.name()) else {
             return Ok(None);
         };
         let Some(address) = rows.address.clone() else {
@@ -106,20 +113,24 @@ impl Desk {
         let inputs = AssignmentInputs {
             cluster,
             generation: rows.generation,
-            spec: &rows.spec,
+            spec,
             node,
             role: rows.role,
+            ordinal: rows.ordinal,
             run: rows.run,
+            build: build(&environments, rows),
             place: NodePlace {
                 address,
                 node_dir: self.places.node_dir(node),
                 shared_dir: self.places.shared_dir(cluster),
-                environment_dir,
+                environment_dir: environments.directory(&spec.environment),
+                environment_key: key_digest(&spec.environment),
                 broker_binary: self.places.broker_binary(),
             },
             peers: &peers,
             secrets: &sealed.secrets,
             storage: &sealed.storage,
+            dags: &sealed.dags,
             airflow_keys: &self.airflow_keys,
             base_url: (self.base_url)(rows.tenant, cluster),
             restart_nonce: &|service: ServiceName| {
@@ -130,10 +141,21 @@ impl Desk {
         render(runtime, &inputs).map(Some)
     }
 
+    /// None: the runtime is not ready here.
+    fn environments(&self, cluster: ClusterId, runtime: &str) -> Option<Environments> {
+        Some(Environments {
+            base_dir: self.places.environment_dir(runtime)?,
+            home: self.places.environments_dir(cluster),
+            uv: self.places.uv_binary(),
+            index_url: self.places.package_index(),
+        })
+    }
+
     async fn sealed(
         &self,
         connection: &mut PgConnection,
         cluster: ClusterId,
+        rows: &AssignmentRows,
     ) -> Result<Option<Sealed>, DeskError> {
         let mut read = async |name: &str| secrets::get(connection, &self.master_key, cluster, name).await;
         let (dsn, fernet_key) = (read(secret::DSN).await?, read(secret::FERNET_KEY).await?);
@@ -156,8 +178,46 @@ impl Desk {
                 broker_password,
             },
             storage,
+            dags: self.dags(connection, rows).await?,
         }))
     }
+
+    /// Credentials go to the one node that resolves, and to no other.
+    async fn dags(
+        &self,
+        connection: &mut PgConnection,
+        rows: &AssignmentRows,
+    ) -> Result<DagInputs, DeskError> {
+        let mut opened = BTreeMap::new();
+        let named = rows.spec.dag_sources.iter().filter_map(|one| one.source.credential());
+        for name in named.filter(|_| dags::resolves(rows.role)) {
+            let credential = credentials::open(connection, &self.master_key, rows.tenant, name).await?;
+            opened.extend(credential.map(|credential| (name.clone(), credential)));
+        }
+        Ok(DagInputs {
+            credentials: opened,
+            pinned: rows.dag_pin.clone(),
+            sync_nonce: rows.dag_sync_nonce,
+            outbound_allow: self.outbound_allow.clone(),
+        })
+    }
+}
+
+/// The scheduler's node builds what is wanted next; when nothing is, what the cluster has, should it be gone.
+fn build(environments: &Environments, rows: &AssignmentRows) -> Option<BuildAssignment> {
+    if rows.role != NodeRole::Scheduler {
+        return None;
+    }
+    let no_change = (&rows.spec, Generation::FIRST);
+    let (before, attempt) = rows
+        .change
+        .as_ref()
+        .map_or(no_change, |change| (&change.before, change.attempt));
+    let wanted = match rows.change.as_ref().map(|change| change.stage) {
+        Some(Stage::Abandoned) => before,
+        Some(Stage::Building | Stage::Workers | Stage::All | Stage::Settled) | None => &rows.spec,
+    };
+    environments.build(&wanted.environment, &before.environment, attempt)
 }
 
 #[async_trait]
@@ -180,6 +240,10 @@ impl Assignments for Desk {
             }
         }
         Ok(())
+    }
+
+    fn forget(&self, cluster: ClusterId) {
+        self.places.forget(cluster);
     }
 
     fn template_of(&self, runtime: &str) -> String {

@@ -1,9 +1,13 @@
 //! All that one node's assignment is made of.
 
+use std::collections::BTreeMap;
+
 use secrecy::SecretString;
+use updraft_api::agent::BuildAssignment;
 use updraft_authz::PublicKey;
-use updraft_model::{ClusterId, ClusterSpec, Generation, NodeId, NodeRole, ServiceName};
+use updraft_model::{ClusterId, ClusterSpec, CredentialName, Generation, NodeId, NodeRole, ServiceName};
 use updraft_provider::StorageAccess;
+use updraft_store::credentials::OpenCredential;
 
 /// Parameters of [`super::render`].
 pub struct AssignmentInputs<'a> {
@@ -12,13 +16,18 @@ pub struct AssignmentInputs<'a> {
     pub spec: &'a ClusterSpec,
     pub node: NodeId,
     pub role: NodeRole,
+    /// Of the nodes of its role.
+    pub ordinal: u32,
     /// Whether the node is to run, or to stop its services before it is terminated.
     pub run: bool,
     pub place: NodePlace,
+    /// An environment to be built on this node.
+    pub build: Option<BuildAssignment>,
     /// Nodes of this cluster that have an address, this one too.
     pub peers: &'a [Peer],
     pub secrets: &'a ClusterSecrets,
     pub storage: &'a StorageAccess,
+    pub dags: &'a DagInputs,
     /// Verify what the edge says of a person.
     pub airflow_keys: &'a [PublicKey],
     /// `http://127.0.0.1:7701/airflow-webserver-1/`
@@ -37,8 +46,23 @@ pub struct NodePlace {
     /// Shared by the cluster's nodes on this machine.
     pub shared_dir: String,
     pub environment_dir: String,
+    /// Of what the environment has beyond the runtime's packages: services are restarted when it changes.
+    pub environment_key: Option<String>,
     /// `valkey-server`, absolute.
     pub broker_binary: String,
+}
+
+/// What is said of the cluster's DAGs besides its spec.
+#[derive(Debug, Default)]
+pub struct DagInputs {
+    /// What the spec's sources name, decrypted; empty for nodes that do not resolve them.
+    pub credentials: BTreeMap<CredentialName, OpenCredential>,
+    /// The version somebody rolled back to.
+    pub pinned: Option<String>,
+    /// Asked-for looks at the sources so far.
+    pub sync_nonce: i64,
+    /// Destinations beyond the public internet that the installation opens.
+    pub outbound_allow: Vec<String>,
 }
 
 pub struct Peer {

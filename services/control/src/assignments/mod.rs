@@ -3,12 +3,14 @@
 //! [`render`] is pure; [`Desk`] reads what it needs. The version an agent sees grows whenever what was rendered changes
 //! (the node's row keeps it), so a restarted control hands out the same versions as before.
 
+mod dags;
 mod desk;
+mod environments;
 mod inputs;
 mod places;
 mod render;
 
 pub use desk::{Desk, DeskError};
-pub use inputs::{AssignmentInputs, ClusterSecrets, NodePlace, Peer};
+pub use inputs::{AssignmentInputs, ClusterSecrets, DagInputs, NodePlace, Peer};
 pub use places::Places;
 pub use render::{RenderError, render};

@@ -3,11 +3,11 @@
 use secrecy::ExposeSecret as _;
 use thiserror::Error;
 use updraft_api::agent::{
-    Assignment, DagDelivery, FileAssignment, HealthCheck, NodePower, ParentAssignment, RELAY_PORT,
-    RelayAssignment, ServiceAssignment, SourceDelivery, SourceFrom, StopPolicy,
+    Assignment, FileAssignment, HealthCheck, NodePower, ParentAssignment, RELAY_PORT,
+    RelayAssignment, ServiceAssignment, StopPolicy,
 };
 use updraft_authz::PublicKey;
-use updraft_model::{DagSource, NodeRole};
+use updraft_model::NodeRole;
 use updraft_runtimes::{Health, MissingVariable, Relay, RenderedFile, RenderedService, Runtime, Variables};
 
 use super::AssignmentInputs;
@@ -17,6 +17,7 @@ const WORK: &str = "work";
 const LOGS: &str = "logs";
 const DAGS: &str = "dags";
 const JWKS: &str = "work/jwks.json";
+const BROKER: &str = "valkey-server";
 const BROKER_PASSWORD: &str = "work/broker-password";
 /// Below the directory that the cluster's nodes share.
 const PARENT: &str = "parent";
@@ -61,6 +62,7 @@ pub fn render(runtime: &Runtime, inputs: &AssignmentInputs<'_>) -> Result<Assign
             NodePower::Stop
         },
         environment_dir: inputs.place.environment_dir.clone(),
+        build: inputs.build.clone(),
         parent: parent_assignment(runtime, inputs)?,
         services: node
             .services
@@ -73,7 +75,7 @@ pub fn render(runtime: &Runtime, inputs: &AssignmentInputs<'_>) -> Result<Assign
             .iter()
             .map(|path| format!("{WORK}/{path}"))
             .collect(),
-        dags: dag_delivery(inputs),
+        dags: super::dags::delivery(inputs),
         relays,
     })
 }
@@ -91,7 +93,7 @@ fn variables(inputs: &AssignmentInputs<'_>) -> Variables {
         .with("dags_dir", below(DAGS))
         .with("jwks_file", below(JWKS))
         .with("log_bucket", &inputs.storage.bucket)
-        .with("log_prefix", "logs")
+        .with("log_prefix", LOGS)
         .with("s3_endpoint", &inputs.storage.endpoint)
         .with("worker_concurrency", inputs.spec.worker_concurrency.to_string())
         .with("prefork_socket", format!("{}/prefork.sock", place.shared_dir))
@@ -132,9 +134,10 @@ fn parent_assignment(
 
 fn service_assignment(service: RenderedService, inputs: &AssignmentInputs<'_>) -> ServiceAssignment {
     let mut argv = service.argv;
+    let digest = service_digest(&service.digest, &argv, inputs);
     if let Some(program) = argv.first_mut() {
         *program = match program.as_str() {
-            "valkey-server" => inputs.place.broker_binary.clone(),
+            BROKER => inputs.place.broker_binary.clone(),
             name => format!("{}/bin/{name}", inputs.place.environment_dir),
         };
     }
@@ -155,7 +158,16 @@ fn service_assignment(service: RenderedService, inputs: &AssignmentInputs<'_>) -
         },
         restart_nonce: (inputs.restart_nonce)(service.name),
         enabled: (inputs.enabled)(service.name),
-        digest: service.digest,
+        digest,
+    }
+}
+
+/// Another environment restarts what runs in it, and the broker is no part of it.
+fn service_digest(own: &str, argv: &[String], inputs: &AssignmentInputs<'_>) -> String {
+    let is_broker = argv.first().is_some_and(|program| program == BROKER);
+    match &inputs.place.environment_key {
+        Some(key) if !is_broker => format!("{own}-{key}"),
+        Some(_) | None => own.to_owned(),
     }
 }
 
@@ -210,28 +222,6 @@ fn own_files(inputs: &AssignmentInputs<'_>) -> Vec<FileAssignment> {
     match inputs.role {
         NodeRole::Web => vec![keys],
         NodeRole::Scheduler | NodeRole::Worker => vec![password],
-    }
-}
-
-fn dag_delivery(inputs: &AssignmentInputs<'_>) -> DagDelivery {
-    let DagSource::ClusterBucket { prefix } = &inputs.spec.dag_source;
-    let resolver = inputs.role == NodeRole::Scheduler;
-    let source = SourceDelivery {
-        folder: String::new(),
-        from: SourceFrom::ClusterBucket {
-            prefix: prefix.clone(),
-        },
-    };
-    DagDelivery {
-        endpoint: inputs.storage.endpoint.clone(),
-        bucket: inputs.storage.bucket.clone(),
-        versions_prefix: "updraft/dag-versions/".to_owned(),
-        access_key: inputs.storage.access_key.clone(),
-        secret_key: inputs.storage.secret_key.clone(),
-        resolver,
-        sources: if resolver { vec![source] } else { Vec::new() },
-        pinned: None,
-        sync_nonce: 0,
     }
 }
 

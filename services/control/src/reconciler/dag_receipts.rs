@@ -27,7 +27,6 @@ pub(super) struct DagWords<'a> {
 struct Speaker {
     tenant: TenantId,
     cluster: ClusterId,
-    label: &'a str,
     now: DateTime<Utc>,
 }
 

@@ -7,7 +7,9 @@
 //! A driver may die between any two statements: records precede effects, effects are idempotent, and the next driver
 //! begins by looking. A driver that outlived its lease writes nothing (`leases::hold`).
 
+mod dag_receipts;
 mod error;
+mod environment;
 mod execute;
 mod launch;
 mod liveness;
@@ -79,6 +81,9 @@ pub trait Assignments: Send + Sync {
     /// a new one. Called at the beginning of each look; cheap when nothing changed. A cluster whose secrets, database or
     /// storage are not ready has no assignments yet: that is no error.
     async fn refresh(&self, cluster: ClusterId) -> Result<(), AssignmentsError>;
+
+    /// Removes what nodes kept of a cluster that is deleted.
+    fn forget(&self, cluster: ClusterId);
 
     /// The template database of a runtime.
     fn template_of(&self, runtime: &str) -> String;

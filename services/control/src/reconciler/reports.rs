@@ -9,7 +9,7 @@ use std::sync::Arc;
 use chrono::Utc;
 use thiserror::Error;
 use updraft_api::agent::{
-    AgentEvent, DagReport, ImportError, ParsedVersion, PublishedVersion, Report, SourceRevision, SourceState,
+    BuildOutcome, BuildReport, BuildStageReport,     AgentEvent, DagReport, ImportError, ParsedVersion, PublishedVersion, Report, SourceRevision, SourceState,
 };
 use updraft_api::rest::Severity;
 use updraft_model::{NodeId, ServiceStatus, Step};
@@ -17,11 +17,13 @@ use updraft_store::events::{EventSeverity, NewEvent};
 use updraft_store::{Store, StoreError, events, leases, node_identity, nodes};
 
 use super::Liveness;
+use super::dag_receipts::{self, DagWords};
 
 const TEXT: usize = 500;
 const WORD: usize = 60;
 const STEPS: usize = 40;
 const EVENTS: usize = 100;
+const STAGES: usize = 3;
 const SOURCES: usize = 20;
 const IMPORT_ERRORS: usize = 50;
 const PATH: usize = 1024;
@@ -79,12 +81,17 @@ impl Reports {
     }
 
     async fn keep(&self, node: NodeId, report: &Report, said: &[AgentEvent]) -> Result<(), ReportRefused> {
+        let dags = DagWords {
+            live: report.dag_version.as_deref(),
+            said: &report.dags,
+        };
         let report = serde_json::to_value(report).map_err(|_| StoreError::Corrupt { what: "report" })?;
         let mut tx = self.store.begin().await?;
         let (tenant, cluster, label) = nodes::owner(&mut tx, node).await?.ok_or(ReportRefused::Gone)?;
         // The cluster before its nodes, as everywhere: whoever locks in another order deadlocks with the driver.
         leases::wake(&mut tx, cluster).await?;
         nodes::record_report(&mut tx, node, &report).await.map_err(gone)?;
+        dag_receipts::keep(&mut tx, tenant, cluster, &label, dags).await?;
         for event in said {
             let sequence = i64::try_from(event.sequence).unwrap_or(i64::MAX);
             if node_identity::count_event(&mut tx, node, sequence).await? {
@@ -138,6 +145,7 @@ fn bounded(node: NodeId, report: Report) -> Report {
         events: report.events.iter().take(EVENTS).map(bounded_event).collect(),
         dag_version: report.dag_version.map(|text| cut(&text, 2 * WORD)),
         dags: bounded_dags(report.dags),
+        build: report.build.map(bounded_build),
         agent_version: cut(&report.agent_version, WORD),
         ..report
     }
@@ -193,6 +201,26 @@ fn bounded_import_error(error: ImportError) -> ImportError {
         file: cut(&error.file, PATH),
         line: error.line,
         message: cut(&error.message, TRACEBACK),
+    }
+}
+
+fn bounded_build(build: BuildReport) -> BuildReport {
+    let outcome = match build.outcome {
+        BuildOutcome::Refused { cause, message } => BuildOutcome::Refused {
+            cause,
+            message: cut(&message, TRACEBACK),
+        },
+        outcome @ (BuildOutcome::Running | BuildOutcome::Ready) => outcome,
+    };
+    let stages = build.stages.into_iter().take(STAGES).map(|stage| BuildStageReport {
+        detail: stage.detail.map(|text| cut(&text, TEXT)),
+        ..stage
+    });
+    BuildReport {
+        digest: cut(&build.digest, WORD),
+        stages: stages.collect(),
+        outcome,
+        ..build
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
@@ -10,13 +10,20 @@ use axum::response::Response;
 use super::{ApiError, ApiResult};
 
 const LIMIT: Duration = Duration::from_secs(30);
+/// What takes a large body, over a slow line too.
+const UPLOAD: (&str, Duration) = ("/api/v1/clusters/{id}/dags/push", Duration::from_secs(15 * 60));
 
 pub(crate) async fn deadline(request: Request, next: Next) -> ApiResult<Response> {
-    tokio::time::timeout(LIMIT, next.run(request)).await.map_err(|_| {
+    let matched = request.extensions().get::<MatchedPath>();
+    let limit = match matched {
+        Some(path) if path.as_str() == UPLOAD.0 => UPLOAD.1,
+        _ => LIMIT,
+    };
+    tokio::time::timeout(limit, next.run(request)).await.map_err(|_| {
         ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "too-slow",
-            "The request took longer than 30 seconds.",
+            format!("The request took longer than {} seconds.", limit.as_secs()),
             "Try again in a moment; an Idempotency-Key makes that safe.",
         )
         .retry_after(5)

@@ -37,7 +37,7 @@ pub(crate) async fn answer_once(
         &actor,
         key.to_str().unwrap_or_default(),
         &route,
-        &without_password(&body),
+        &without_secrets(&body),
     )?;
     match app.claim_idempotency(&actor, &key).await? {
         IdempotentClaim::Mine => {
@@ -112,11 +112,13 @@ fn replay(answer: &StoredAnswer) -> Response {
     response
 }
 
-/// A password must not be kept, not even as part of a fast hash.
-fn without_password(body: &Bytes) -> Vec<u8> {
+/// Passwords and other secrets must not be kept, not even as part of a fast hash.
+const SECRETS: [&str; 2] = ["password", "secret"];
+
+fn without_secrets(body: &Bytes) -> Vec<u8> {
     match serde_json::from_slice::<serde_json::Value>(body) {
-        Ok(serde_json::Value::Object(mut fields)) if fields.contains_key("password") => {
-            fields.remove("password");
+        Ok(serde_json::Value::Object(mut fields)) if SECRETS.iter().any(|name| fields.contains_key(*name)) => {
+            fields.retain(|name, _| !SECRETS.contains(&name.as_str()));
             serde_json::Value::Object(fields).to_string().into_bytes()
         }
         _ => body.to_vec(),

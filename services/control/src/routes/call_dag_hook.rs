@@ -18,6 +18,7 @@ use crate::rest::{ApiPath, ApiResult, ClientAddress};
         ("X-Hub-Signature-256" = Option<String>, Header, description = "`sha256=` and the body's HMAC in hex"),
         ("X-Gitlab-Token" = Option<String>, Header, description = "The webhook's secret"),
     ),
+    request_body(content = serde_json::Value, description = "Whatever the git server sends, up to 256 KiB"),
     responses((status = 202, description = "The sources are looked at")))]
 pub(super) async fn call_dag_hook(
     State(app): State<App>,

@@ -4,6 +4,7 @@ mod add_domain;
 mod add_person;
 mod authorize_device;
 mod begin_second_factor;
+mod call_dag_hook;
 mod change_password;
 mod change_person;
 mod change_service;
@@ -12,6 +13,7 @@ mod config_options;
 mod confirm_second_factor;
 mod create_access_rule;
 mod create_cluster;
+mod create_credential;
 mod create_identity_provider;
 mod create_password_link;
 mod create_service_account;
@@ -19,6 +21,8 @@ mod create_tenant;
 mod create_token;
 mod delete_access_rule;
 mod delete_cluster;
+mod delete_credential;
+mod delete_dag_hook;
 mod delete_identity_provider;
 mod delete_service_account;
 mod delete_tenant;
@@ -27,11 +31,18 @@ mod docs;
 mod enable_identity_provider;
 mod explain_access;
 mod export_audit;
+mod follow_dags;
+mod forgot_password;
 mod health;
+mod help_with_password;
+mod help_with_second_factor;
 mod list_access_rules;
 mod list_audit;
 mod list_cluster_people;
 mod list_clusters;
+mod list_credentials;
+mod list_dag_hooks;
+mod list_dag_versions;
 mod list_domains;
 mod list_events;
 mod list_grants;
@@ -47,18 +58,23 @@ mod list_tenants;
 mod list_tokens;
 mod openapi;
 mod poll_device;
+mod push_dags;
+mod put_dag_hook;
 mod put_grant;
 mod remove_domain;
 mod remove_grant;
 mod remove_person;
 mod remove_persons_second_factor;
 mod remove_second_factor;
+mod replace_credential;
 mod restart_cluster;
 mod revoke_session;
 mod revoke_sessions;
 mod revoke_token;
+mod rollback_dags;
 mod set_password;
 mod show_cluster;
+mod show_dags;
 mod show_identity_provider;
 mod show_me;
 mod show_operation;
@@ -70,6 +86,7 @@ mod sign_out;
 mod start_cluster;
 mod stop_cluster;
 mod switch_tenant;
+mod sync_dags;
 mod test_identity_provider;
 mod update_cluster;
 mod update_domain;
@@ -125,8 +142,10 @@ fn public_operations() -> OpenApiRouter<RestState> {
     OpenApiRouter::new()
         .routes(routes!(sign_in::sign_in))
         .routes(routes!(set_password::set_password))
+        .routes(routes!(forgot_password::forgot_password))
         .routes(routes!(authorize_device::authorize_device))
         .routes(routes!(poll_device::poll_device))
+        .routes(routes!(call_dag_hook::call_dag_hook))
         .routes(routes!(health::health))
         .routes(routes!(openapi::openapi))
         .routes(routes!(docs::docs))
@@ -166,10 +185,37 @@ fn password_operations() -> OpenApiRouter<RestState> {
         .routes(routes!(
             remove_persons_second_factor::remove_persons_second_factor
         ))
+        .routes(routes!(help_with_password::help_with_password))
+        .routes(routes!(help_with_second_factor::help_with_second_factor))
+}
+
+/// Where DAGs come from, and what became of them.
+fn dag_operations() -> OpenApiRouter<RestState> {
+    OpenApiRouter::new()
+        .routes(routes!(
+            list_credentials::list_credentials,
+            create_credential::create_credential
+        ))
+        .routes(routes!(
+            replace_credential::replace_credential,
+            delete_credential::delete_credential
+        ))
+        .routes(routes!(show_dags::show_dags))
+        .routes(routes!(list_dag_versions::list_dag_versions))
+        .routes(routes!(sync_dags::sync_dags))
+        .routes(routes!(rollback_dags::rollback_dags))
+        .routes(routes!(follow_dags::follow_dags))
+        .routes(routes!(push_dags::push_dags))
+        .routes(routes!(
+            list_dag_hooks::list_dag_hooks,
+            put_dag_hook::put_dag_hook
+        ))
+        .routes(routes!(delete_dag_hook::delete_dag_hook))
 }
 
 fn signed_in_operations() -> OpenApiRouter<RestState> {
     OpenApiRouter::new()
+        .merge(dag_operations())
         .merge(password_operations())
         .merge(sign_in_operations())
         .routes(routes!(sign_out::sign_out))

@@ -372,6 +372,8 @@ impl ClusterStorage for Buckets {
 
 #[async_trait]
 impl Assignments for Numbers {
+    fn forget(&self, _: ClusterId) {}
+
     async fn refresh(&self, cluster: ClusterId) -> Result<(), AssignmentsError> {
         let mut tx = self.store.begin().await.unwrap();
         let state =
@@ -464,7 +466,7 @@ async fn insert_cluster(database: &TestDatabase) -> ClusterId {
         "alter table clusters alter id restart with {first};
          insert into tenants (id, name) values ('{tenant}', 'tenant');
          insert into clusters (tenant_id, name, spec, power) values ('{tenant}', 'demo',
-             '{{\"runtime\":\"airflow-3.3.2\",\"workers\":1,\"dag_source\":{{\"kind\":\"cluster_bucket\",\"prefix\":\"dags/\"}}}}',
+             '{{\"runtime\":\"airflow-3.3.2\",\"workers\":1,\"dag_sources\":[{{\"source\":{{\"kind\":\"cluster_bucket\",\"prefix\":\"dags/\"}}}}]}}',
              'stopped');"
     );
     sqlx::raw_sql(sqlx::AssertSqlSafe(statements))

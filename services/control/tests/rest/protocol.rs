@@ -97,8 +97,8 @@ async fn wrong_fields_are_refused_by_name() {
             "config.core.parallelism",
         ),
         (
-            json!({"name": "demo", "dag_source": {"kind": "cluster_bucket", "prefix": "/x"}}),
-            "dag_source.prefix",
+            json!({"name": "demo", "dag_sources": [{"source": {"kind": "cluster_bucket", "prefix": "/x"}}]}),
+            "dag_sources[0].source.prefix",
         ),
     ] {
         assert_eq!(

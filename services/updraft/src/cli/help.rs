@@ -20,6 +20,8 @@ Examples:
   updraft up
   updraft up --data-dir /srv/updraft --port-base 8800
   updraft up --no-demo
+  updraft up --smtp-url smtps://updraft@mail.example.com --smtp-password-file mail.secret \\
+      --mail-from updraft@example.com
 
 Afterwards:
   updraft login       with the address and password that were printed
@@ -61,6 +63,35 @@ Examples:
   updraft token revoke 0197c2c4-7a10-7d1e-b7a3-2f1f1a7c9f00
 
 At every Airflow it is worth nothing within seconds.";
+
+pub(super) const PERSON_LIST: &str = "\
+Examples:
+  updraft person list
+  updraft person list --output json";
+
+pub(super) const PERSON_PASSWORD_LINK: &str = "\
+Examples:
+  updraft person password-link bo@example.com
+  updraft person password-link bo@example.com --output json | jq -r .link
+
+Whoever has the link may set the password: hand it over by a way that you trust. Links made before are worth nothing.
+An account that another tenant trusts too is no owner's to hand out: its person uses \"Forgot your password?\", or an
+operator gives --as-operator, which each of those tenants finds in its audit log.";
+
+pub(super) const PERSON_REMOVE_SECOND_FACTOR: &str = "\
+Example:
+  updraft person remove-second-factor bo@example.com";
+
+pub(super) const SESSION_LIST: &str = "\
+Examples:
+  updraft session list
+  updraft session list --person bo@example.com --output json";
+
+pub(super) const SESSION_REVOKE: &str = "\
+Examples:
+  updraft session revoke 0197c2c4-7a10-7d1e-b7a3-2f1f1a7c9f00
+  updraft session revoke --all                       all but this one
+  updraft session revoke --all --person bo@example.com";
 
 pub(super) const SERVICE_ACCOUNT: &str = "\
 Examples:
@@ -300,3 +331,57 @@ Examples:
   updraft sso rules
   updraft sso rules --passwords false         once an owner has signed in through a provider
   updraft sso rules --session 8h";
+
+pub(super) const CREDENTIAL: &str = "\
+Examples:
+  updraft credential list
+  updraft credential delete github
+
+What clusters read sources with. Secrets are encrypted, go only to the node that reads, and are never shown again.";
+
+pub(super) const CREDENTIAL_CREATE: &str = "\
+Examples:
+  updraft credential create git-token github --host github.com < token.txt
+  ssh-keyscan github.com > hosts; updraft credential create ssh-key deploy --known-hosts hosts
+  updraft credential create s3-keys aws --access-key AKIAIOSFODNN7EXAMPLE --secret-file key.txt
+  updraft credential create package-index pypi --index-url https://pypi.example.com/simple/ --username ci < token.txt
+
+Without --private-key an SSH key is made: let its public half, which is printed, read the repository.";
+
+pub(super) const CREDENTIAL_REPLACE: &str = "\
+Examples:
+  updraft credential replace git-token github --host github.com < new-token.txt
+
+Clusters that name it read with the new secret at once.";
+
+pub(super) const DAGS: &str = "\
+Examples:
+  updraft dags status --cluster reports
+  updraft dags versions --cluster reports --output json";
+
+pub(super) const DAGS_PUSH: &str = "\
+Examples:
+  updraft dags push ./dags --cluster reports --wait
+  updraft dags push ./team-a --cluster reports --folder team_a --message \"$(git log -1 --format=%s)\" --wait
+
+The cluster's source must be `push`: `updraft cluster update reports --dags push`.
+With --wait it ends with the receipt, and with exit code 5 when Airflow cannot import a file: made for CI.";
+
+pub(super) const DAGS_SYNC: &str = "\
+Examples:
+  updraft dags sync --cluster reports --wait";
+
+pub(super) const DAGS_ROLLBACK: &str = "\
+Examples:
+  updraft dags versions --cluster reports
+  updraft dags rollback 3f9ac27b --cluster reports --wait
+  updraft dags follow --cluster reports
+
+It stays with that version, whatever the sources say, until `dags follow`. Runs that have begun keep theirs.";
+
+pub(super) const DAGS_HOOK: &str = "\
+Examples:
+  updraft dags hook create --cluster reports
+  updraft dags hook list --cluster reports
+
+Enter address and secret at GitHub (Webhooks, application/json, just the push event) or GitLab (Webhooks, push events).";

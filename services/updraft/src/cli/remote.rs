@@ -8,8 +8,12 @@ use super::access::AccessCommand;
 use super::args::Global;
 use super::audit::AuditCommand;
 use super::cluster::ClusterCommand;
+use super::credential::CredentialCommand;
+use super::dags::DagsCommand;
 use super::error::CliError;
+use super::person::PersonCommand;
 use super::service_account::ServiceAccountCommand;
+use super::sessions::SessionCommand;
 use super::sso::SsoCommand;
 use super::tenant::TenantCommand;
 use super::token::TokenCommand;
@@ -28,12 +32,20 @@ pub(crate) enum RemoteCommand {
     Status,
     /// Create, see and change clusters
     Cluster(ClusterArgs),
+    /// Push DAGs, see how far they came, go back to an earlier version
+    Dags(DagsArgs),
+    /// Keep what clusters prove themselves with elsewhere
+    Credential(CredentialArgs),
     /// See who has access to clusters and why; make rules that give it
     Access(AccessArgs),
     /// See and switch tenants; operators make, change and delete them
     Tenant(TenantArgs),
     /// Connect identity providers, prove domains, set rules for signing in
     Sso(SsoArgs),
+    /// See the tenant's people; hand out links to set passwords, take lost second factors away
+    Person(PersonArgs),
+    /// See where you are signed in, and end it
+    Session(SessionArgs),
     /// See who did what, what was refused, and from where
     Audit(AuditArgs),
     /// Make, list and revoke API tokens
@@ -49,6 +61,18 @@ pub(crate) enum RemoteCommand {
 pub(crate) struct ClusterArgs {
     #[command(subcommand)]
     command: ClusterCommand,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DagsArgs {
+    #[command(subcommand)]
+    command: DagsCommand,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CredentialArgs {
+    #[command(subcommand)]
+    command: CredentialCommand,
 }
 
 #[derive(Args, Debug)]
@@ -82,6 +106,18 @@ pub(crate) struct SsoArgs {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct PersonArgs {
+    #[command(subcommand)]
+    command: PersonCommand,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SessionArgs {
+    #[command(subcommand)]
+    command: SessionCommand,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct AuditArgs {
     #[command(subcommand)]
     command: AuditCommand,
@@ -104,9 +140,13 @@ async fn carry_out(command: RemoteCommand, global: &Global) -> Result<(), CliErr
         RemoteCommand::Logout => session::logout(global).await,
         RemoteCommand::Status => status::status(global).await,
         RemoteCommand::Cluster(args) => args.command.run(global).await,
+        RemoteCommand::Dags(args) => args.command.run(global).await,
+        RemoteCommand::Credential(args) => args.command.run(global).await,
         RemoteCommand::Access(args) => args.command.run(global).await,
         RemoteCommand::Tenant(args) => args.command.run(global).await,
         RemoteCommand::Sso(args) => args.command.run(global).await,
+        RemoteCommand::Person(args) => args.command.run(global).await,
+        RemoteCommand::Session(args) => args.command.run(global).await,
         RemoteCommand::Audit(args) => args.command.run(global).await,
         RemoteCommand::Token(args) => args.command.run(global).await,
         RemoteCommand::ServiceAccount(args) => args.command.run(global).await,

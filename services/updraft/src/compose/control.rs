@@ -15,6 +15,7 @@ use updraft_control::agents::{self, AgentsState};
 use updraft_control::assignments::Desk;
 use updraft_control::audit_export::AuditExport;
 use updraft_control::edges::{self, EdgesState, SnapshotSettings};
+use updraft_control::mail::{Post, Smtp};
 use updraft_control::reconciler::{Liveness, Parts, Reconciler, Settings};
 use updraft_provider::local::LocalProvider;
 use updraft_runtimes::Catalogue;
@@ -28,6 +29,7 @@ use super::identities;
 use super::listen;
 use super::nodes::{self, LocalPlaces};
 use super::shutdown;
+use super::pushes::ClusterBuckets;
 use super::storage::{EmbeddedAuditBucket, EmbeddedStorage};
 use crate::config::{self, ControlFile, Ports};
 
@@ -49,7 +51,9 @@ struct Ground {
 /// # Errors
 /// When the configuration is unreadable, a port taken, or the database not there.
 pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
-    let ground = Ground::prepare(config::read(path)?).await?;
+    let file: ControlFile = config::read(path)?;
+    let smtp = smtp(&file)?;
+    let ground = Ground::prepare(file).await?;
     let (ticks, _) = watch::channel(0);
     let desk = Arc::new(desk(&ground, ticks.clone()));
     let reconciler = Arc::new(reconciler(&ground, desk.clone()));
@@ -80,6 +84,7 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
             let (reconciler, shutdown) = (reconciler, shutdown.clone());
             async move { reconciler.run(shutdown).await }
         }),
+        tokio::spawn(post(ground.app.clone(), smtp, shutdown.clone())),
         tokio::spawn(tidy(ground.app.clone(), shutdown.clone())),
         tokio::spawn(identities::refresh(ground.app.clone(), shutdown.clone())),
         tokio::spawn(identities::recheck_domains(ground.app.clone(), shutdown.clone())),
@@ -114,6 +119,7 @@ impl Ground {
             airflow_url: airflow_url(&file)?,
             console_url: file.console_url.clone(),
             tenancy: nodes::tenancy(),
+            sends_mail: file.mail.is_some(),
             identity_refresh: Duration::from_secs(file.identity_refresh_seconds),
             outbound: Outbound::new(OutboundPolicy {
                 allow: file.outbound_allow.clone(),
@@ -122,14 +128,16 @@ impl Ground {
             ..AppConfig::local(ports.console, ports.edge, session_key, master_key.clone())
         };
         let liveness = Arc::new(Liveness::new(Utc::now()));
-        let app = App::new(store.clone(), catalogue.clone(), settings)?.with_live_reports(liveness.clone());
+        let app = App::new(store.clone(), catalogue.clone(), settings)?
+            .with_live_reports(liveness.clone())
+            .with_push_bucket(Arc::new(ClusterBuckets));
         app.check_hosts().await.with_context(|| {
             format!(
                 "`airflow_url` ({}) needs {{cluster}} or {{tenant}} in its host",
                 file.airflow_url
             )
         })?;
-        let provider = Arc::new(nodes::isolated_provider(&file.data_dir, &ports).await?);
+        let provider = Arc::new(nodes::isolated_provider(&file.data_dir, &ports, file.package_index.as_ref()).await?);
         app.turn_session_keys().await?;
         let shutdown = shutdown::on_signal()?;
         Ok(Self {
@@ -157,8 +165,11 @@ fn desk(ground: &Ground, ticks: watch::Sender<u64>) -> Desk {
             layout: ground.provider.layout().clone(),
             runtimes: ground.file.runtimes.clone(),
             broker_binary: ground.file.broker_binary.clone(),
+            uv_binary: ground.file.uv_binary.clone(),
+            package_index: ground.file.package_index.as_ref().map(Url::to_string),
         }),
         airflow_keys: vec![ground.airflow_key.public().clone()],
+        outbound_allow: ground.file.outbound_allow.iter().map(ToString::to_string).collect(),
         base_url: Box::new(move |tenant, cluster| app.airflow_url(tenant, cluster)),
         ticks,
     }
@@ -202,6 +213,29 @@ fn snapshot_settings(ground: &Ground) -> SnapshotSettings {
         host_of: Box::new(move |tenant, cluster| {
             app.config().airflow_host(tenant, cluster).unwrap_or_default()
         }),
+    }
+}
+
+/// Refused before anything is served: settings that cannot work.
+fn smtp(file: &ControlFile) -> anyhow::Result<Option<Smtp>> {
+    let Some(mail) = &file.mail else {
+        return Ok(None);
+    };
+    let password = mail.smtp_password_file.as_deref().map(config::read_secret);
+    let console = Url::parse(&file.console_url)?;
+    let hello = console.host_str().unwrap_or("localhost");
+    let smtp = Smtp::new(
+        &mail.smtp_url,
+        password.transpose()?.as_ref(),
+        mail.from.clone(),
+        hello,
+    );
+    Ok(Some(smtp.context("mail cannot be sent")?))
+}
+
+async fn post(app: App, smtp: Option<Smtp>, shutdown: CancellationToken) {
+    if let Some(smtp) = smtp {
+        Post::new(app, smtp).run(shutdown).await;
     }
 }
 

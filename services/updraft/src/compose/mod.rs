@@ -7,6 +7,7 @@ mod identities;
 mod listen;
 mod nodes;
 mod public;
+mod pushes;
 mod shutdown;
 mod storage;
 

@@ -80,7 +80,7 @@ async fn create(client: &Client, servers: &Servers) -> anyhow::Result<ClusterVie
         runtime: None,
         workers: None,
         worker_concurrency: None,
-        dag_source: None,
+        dag_sources: None,
         config: IndexMap::new(),
         tags: IndexMap::new(),
         start: Some(true),

@@ -1,13 +1,18 @@
 use secrecy::SecretString;
 use updraft_api::agent::Assignment;
-use updraft_model::{ClusterId, ClusterSpec, Generation, NodeId, NodeRole};
+use updraft_model::{ClusterId, ClusterSpec, CredentialConfig, Generation, NodeId, NodeRole};
 use updraft_provider::StorageAccess;
 use updraft_runtimes::Catalogue;
+use updraft_store::credentials::OpenCredential;
 
-use super::super::{AssignmentInputs, ClusterSecrets, NodePlace};
+use super::super::{AssignmentInputs, ClusterSecrets, DagInputs, NodePlace};
 use super::render;
 
 fn rendered(spec: &ClusterSpec, role: NodeRole, generation: i64) -> Assignment {
+    rendered_with(spec, role, generation, &DagInputs::default())
+}
+
+fn rendered_with(spec: &ClusterSpec, role: NodeRole, generation: i64, dags: &DagInputs) -> Assignment {
     let secret = || SecretString::from("secret");
     let path = |name: &str| format!("/nodes/1/{name}");
     let catalogue = Catalogue::embedded().unwrap();
@@ -18,11 +23,13 @@ fn rendered(spec: &ClusterSpec, role: NodeRole, generation: i64) -> Assignment {
         node: NodeId(uuid::Uuid::nil()),
         role,
         run: true,
+        build: None,
         place: NodePlace {
             address: "127.64.0.1".into(),
             node_dir: "/nodes/1".into(),
             shared_dir: path("shared"),
             environment_dir: path("environment"),
+            environment_key: None,
             broker_binary: path("valkey-server"),
         },
         peers: &[],
@@ -38,6 +45,7 @@ fn rendered(spec: &ClusterSpec, role: NodeRole, generation: i64) -> Assignment {
             access_key: "key".into(),
             secret_key: secret(),
         },
+        dags,
         airflow_keys: &[],
         base_url: "http://127.0.0.2:7701/airflow-webserver-1/".into(),
         restart_nonce: &|_| 0,
@@ -50,7 +58,7 @@ fn rendered(spec: &ClusterSpec, role: NodeRole, generation: i64) -> Assignment {
 fn a_tag_changes_nothing_of_what_a_node_runs() {
     let untagged: ClusterSpec = serde_json::from_value(serde_json::json!({
         "runtime": "airflow-3.3.2",
-        "dag_source": {"kind": "cluster_bucket", "prefix": "dags/"},
+        "dag_sources": [{"source": {"kind": "cluster_bucket", "prefix": "dags/"}}],
     }))
     .unwrap();
     let tagged = ClusterSpec {
@@ -84,4 +92,64 @@ fn a_tag_changes_nothing_of_what_a_node_runs() {
     };
     assert_ne!(digests(&untagged), digests(&other));
     assert_eq!(digests(&untagged), digests(&tagged));
+}
+
+fn spec_with(sources: &serde_json::Value) -> ClusterSpec {
+    serde_json::from_value(serde_json::json!({"runtime": "airflow-3.3.2", "dag_sources": sources})).unwrap()
+}
+
+fn git_token(host: &str) -> DagInputs {
+    let credential = OpenCredential {
+        config: CredentialConfig::GitToken {
+            host: host.into(),
+            username: "me".into(),
+        },
+        secret: "very secret".into(),
+    };
+    DagInputs {
+        credentials: [("github".parse().unwrap(), credential)].into(),
+        ..DagInputs::default()
+    }
+}
+
+#[test]
+fn other_dag_sources_a_pin_and_a_sync_restart_no_service() {
+    let before = spec_with(&serde_json::json!([{"source": {"kind": "cluster_bucket", "prefix": "dags/"}}]));
+    let after = spec_with(&serde_json::json!([{"folder": "a", "source": {"kind": "push"}}]));
+    let asked = DagInputs {
+        pinned: Some("ab".into()),
+        sync_nonce: 7,
+        ..DagInputs::default()
+    };
+    for role in [NodeRole::Scheduler, NodeRole::Web, NodeRole::Worker] {
+        let (one, other) = (rendered(&before, role, 1), rendered_with(&after, role, 2, &asked));
+        assert_eq!(
+            serde_json::to_value(&one.services).unwrap(),
+            serde_json::to_value(&other.services).unwrap()
+        );
+        assert_eq!(other.dags.pinned.as_deref(), Some("ab"));
+        assert_eq!(other.dags.sync_nonce, 7);
+    }
+}
+
+#[test]
+fn only_the_resolving_node_is_told_of_sources() {
+    let source = serde_json::json!([{"folder": "a", "source": {"kind": "push"}}]);
+    for (role, sources) in [(NodeRole::Scheduler, 1), (NodeRole::Web, 0), (NodeRole::Worker, 0)] {
+        let dags = rendered(&spec_with(&source), role, 1).dags;
+        assert_eq!((dags.resolver, dags.sources.len()), (sources == 1, sources));
+    }
+}
+
+#[test]
+fn a_token_is_handed_out_for_its_own_host_only() {
+    let source = serde_json::json!([
+        {"source": {"kind": "git", "url": "https://github.com/a/b", "credential": "github"}},
+    ]);
+    let told = |host: &str| {
+        let dags = rendered_with(&spec_with(&source), NodeRole::Scheduler, 1, &git_token(host)).dags;
+        serde_json::to_value(&dags.sources[0]).unwrap()
+    };
+    assert_eq!(told("github.com")["from"]["credential"]["token"], "very secret");
+    assert!(told("github.com.example")["from"]["credential"].is_null());
 }

@@ -5,11 +5,13 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use clap::Args;
 use updraft_api::rest::{ClusterView, UpdateCluster};
 use updraft_client::Client;
+use updraft_model::FolderSource;
 
 use super::Changed;
+use super::environment::EnvironmentArgs;
 use crate::cli::args::{Global, Waiting, parse_option, parse_tag};
 use crate::cli::error::{CliError, Exit};
-use crate::cli::{resolve, wait};
+use crate::cli::{dag_source, resolve, wait};
 
 #[derive(Args, Debug)]
 #[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
@@ -22,6 +24,9 @@ pub(crate) struct UpdateArgs {
     /// Tasks that one worker node runs at once, 1 to 64
     #[arg(long, value_name = "N", group = "change")]
     worker_concurrency: Option<u32>,
+    /// Where DAGs come from, as for create; may be given several times. Together they replace all that were set
+    #[arg(long, value_name = "[FOLDER=]SOURCE", value_parser = dag_source::parse, group = "change")]
+    dags: Vec<FolderSource>,
     /// An Airflow option; may be given several times. Together they replace all that were set
     #[arg(long, value_name = "SECTION.KEY=VALUE", value_parser = parse_option, group = "change")]
     config: Vec<(String, String)>,
@@ -34,6 +39,8 @@ pub(crate) struct UpdateArgs {
     /// Take all tags away
     #[arg(long, conflicts_with = "tags", group = "change")]
     no_tags: bool,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
     #[command(flatten)]
     waiting: Waiting,
 }
@@ -56,7 +63,9 @@ pub(super) async fn update(client: &Client, args: UpdateArgs, global: &Global) -
     let change = UpdateCluster {
         workers: args.workers,
         worker_concurrency: args.worker_concurrency,
+        dag_sources: (!args.dags.is_empty()).then_some(args.dags),
         config: replaces_config.then(|| args.config.into_iter().collect()),
+        environment: args.environment.asked(&cluster.spec.environment)?,
         tags: replaces_tags.then(|| args.tags.into_iter().collect()),
     };
     let accepted = client

@@ -4,11 +4,12 @@ use clap::Args;
 use indexmap::IndexMap;
 use updraft_api::rest::NewCluster;
 use updraft_client::{Client, IdempotencyKey};
-use updraft_model::ClusterName;
+use updraft_model::{ClusterName, EnvironmentSpec};
 
+use super::environment::EnvironmentArgs;
 use crate::cli::args::{Global, Waiting, parse_option, parse_tag};
 use crate::cli::error::CliError;
-use crate::cli::wait;
+use crate::cli::{dag_source, wait};
 
 #[derive(Args, Debug)]
 pub(crate) struct CreateArgs {
@@ -23,12 +24,18 @@ pub(crate) struct CreateArgs {
     /// Tasks that one worker node runs at once, 1 to 64 [default: 2]
     #[arg(long, value_name = "N")]
     worker_concurrency: Option<u32>,
+    /// Where DAGs come from: push, bucket:PREFIX, s3://BUCKET/PREFIX#region=REGION or git+https://HOST/PATH@REF#path=DIR;
+    /// may be given several times, each with FOLDER= in front [default: bucket:dags/]
+    #[arg(long, value_name = "[FOLDER=]SOURCE", value_parser = dag_source::parse)]
+    dags: Vec<FolderSource>,
     /// An Airflow option; may be given several times
     #[arg(long, value_name = "SECTION.KEY=VALUE", value_parser = parse_option)]
     config: Vec<(String, String)>,
     /// A tag that access rules can go by; may be given several times
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = parse_tag)]
     tags: Vec<(String, String)>,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
     /// Create it stopped
     #[arg(long)]
     no_start: bool,
@@ -42,8 +49,9 @@ pub(super) async fn create(client: &Client, args: CreateArgs, global: &Global) -
         runtime: args.runtime,
         workers: args.workers,
         worker_concurrency: args.worker_concurrency,
-        dag_source: None,
+        dag_sources: (!args.dags.is_empty()).then_some(args.dags),
         config: args.config.into_iter().collect::<IndexMap<_, _>>(),
+        environment: args.environment.asked(&EnvironmentSpec::default())?,
         tags: args.tags.into_iter().collect(),
         start: Some(!args.no_start),
     };

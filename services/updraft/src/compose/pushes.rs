@@ -1,0 +1,84 @@
+//! The way of pushed DAGs into their cluster's bucket, with that cluster's own access.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::path::Path;
+use object_store::{ClientOptions, ObjectStoreExt as _};
+use secrecy::ExposeSecret as _;
+use updraft_app::PushBucket;
+use updraft_provider::StorageAccess;
+
+/// One request, in a minute or not at all.
+const WITHIN: Duration = Duration::from_secs(60);
+const PART: usize = 8 << 20;
+
+pub(crate) struct ClusterBuckets;
+
+#[async_trait]
+impl PushBucket for ClusterBuckets {
+    async fn put_file(&self, access: &StorageAccess, key: &str, file: File) -> Result<(), String> {
+        in_parts(access, &key.into(), file).await.map_err(words)
+    }
+
+    async fn put(&self, access: &StorageAccess, key: &str, bytes: Vec<u8>) -> Result<(), String> {
+        let put = async {
+            store(access)?.put(&key.into(), bytes.into()).await?;
+            anyhow::Ok(())
+        };
+        put.await.map_err(words)
+    }
+}
+
+/// In memory there is one part at a time.
+async fn in_parts(access: &StorageAccess, key: &Path, mut file: File) -> anyhow::Result<()> {
+    let store = store(access)?;
+    let first = part(&mut file).await?;
+    if first.len() < PART {
+        store.put(key, first.into()).await?;
+        return Ok(());
+    }
+    let mut upload = store.put_multipart(key).await?;
+    let mut next = first;
+    while !next.is_empty() {
+        if let Err(error) = upload.put_part(next.into()).await {
+            let _ = upload.abort().await;
+            return Err(error.into());
+        }
+        next = part(&mut file).await?;
+    }
+    upload.complete().await?;
+    Ok(())
+}
+
+async fn part(file: &mut File) -> anyhow::Result<Vec<u8>> {
+    let file = file.try_clone()?;
+    let read = tokio::task::spawn_blocking(move || {
+        let mut bytes = Vec::new();
+        file.take(u64::try_from(PART).unwrap_or(u64::MAX)).read_to_end(&mut bytes)?;
+        Ok::<_, std::io::Error>(bytes)
+    });
+    read.await.context("a thread died")?.context("a received archive cannot be read")
+}
+
+fn store(access: &StorageAccess) -> anyhow::Result<AmazonS3> {
+    let options = ClientOptions::new().with_allow_http(true).with_timeout(WITHIN);
+    let store = AmazonS3Builder::new()
+        .with_endpoint(&access.endpoint)
+        .with_region("us-east-1")
+        .with_bucket_name(&access.bucket)
+        .with_access_key_id(&access.access_key)
+        .with_secret_access_key(access.secret_key.expose_secret())
+        .with_client_options(options)
+        .build()?;
+    Ok(store)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it maps an error")]
+fn words(error: anyhow::Error) -> String {
+    format!("{error:#}")
+}
