@@ -7,6 +7,7 @@ mod dags;
 mod desk;
 mod environments;
 mod inputs;
+mod logs;
 mod places;
 mod render;
 

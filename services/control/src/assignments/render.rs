@@ -76,6 +76,7 @@ pub fn render(runtime: &Runtime, inputs: &AssignmentInputs<'_>) -> Result<Assign
             .map(|path| format!("{WORK}/{path}"))
             .collect(),
         dags: super::dags::delivery(inputs),
+        logs: Some(super::logs::delivery(inputs)),
         relays,
     })
 }
@@ -93,7 +94,7 @@ fn variables(inputs: &AssignmentInputs<'_>) -> Variables {
         .with("dags_dir", below(DAGS))
         .with("jwks_file", below(JWKS))
         .with("log_bucket", &inputs.storage.bucket)
-        .with("log_prefix", LOGS)
+        .with("log_prefix", super::logs::PREFIX)
         .with("s3_endpoint", &inputs.storage.endpoint)
         .with("worker_concurrency", inputs.spec.worker_concurrency.to_string())
         .with("prefork_socket", format!("{}/prefork.sock", place.shared_dir))

@@ -107,6 +107,7 @@ mod tests {
             events: Vec::new(),
             dag_version: None,
             dags: DagReport::default(),
+            logs: updraft_api::agent::LogReport::default(),
             cpu_percent: Some(cpu),
             memory_bytes: None,
             agent_version: String::new(),

@@ -22,6 +22,7 @@ fn rendered_with(spec: &ClusterSpec, role: NodeRole, generation: i64, dags: &Dag
         spec,
         node: NodeId(uuid::Uuid::nil()),
         role,
+        ordinal: 1,
         run: true,
         build: None,
         place: NodePlace {
