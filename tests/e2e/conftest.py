@@ -33,6 +33,7 @@ ORDER = [
     "test_kill",
     "test_control_away",
     "test_resume",
+    "test_shared_host",
 ]
 
 

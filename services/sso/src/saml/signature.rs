@@ -176,7 +176,7 @@ fn shape() -> Refusal {
 fn wrong() -> Refusal {
     Refusal::new(
         "saml.wrong_signature",
-        "The identity provider's answer was signed with another certificate than those on file, or changed on its way. If \
-         the provider has a new certificate, an owner of your organisation adds it to the provider's settings.",
+        "The identity provider's answer was signed with another certificate than those on file. If the provider has a new \
+         one, an owner of your organisation adds it.",
     )
 }
