@@ -122,7 +122,7 @@ impl App {
     ) -> Result<Finished, AppError> {
         match self.finish_unsolicited(provider, response, relay_state).await {
             Err(AppError::Sso(refused)) if refused.code() == "saml.unsolicited" => {
-                Err(unusable(Unusable::Unknown).into())
+                Err(AppError::from(unusable(Unusable::Unknown)).with_retry(&anew(provider)))
             }
             finished => finished,
         }
@@ -173,20 +173,15 @@ impl App {
         let mut connection = self.store().connection().await?;
         let hash = sha256(state.as_bytes());
         let key = &self.config().master_key;
-        // What is not known to be this browser's says nothing of where it wanted to go.
-        let anew = Retry {
-            provider: record.id,
-            return_to: String::new(),
-        };
         let attempt = sign_in_attempts::take(&mut connection, key, &hash, self.now())
             .await?
-            .map_err(|why| AppError::from(unusable(why)).with_retry(&anew))?;
+            .map_err(|why| AppError::from(unusable(why)).with_retry(&anew(record.id)))?;
         if binding.map(|binding| sha256(binding.as_bytes()).to_vec()) != Some(attempt.binding_hash.clone()) {
             let refused = SsoError::refused(
                 "sign_in.other_browser",
                 "this sign-in was begun in another browser, or too long ago",
             );
-            return Err(AppError::from(refused).with_retry(&anew));
+            return Err(AppError::from(refused).with_retry(&anew(record.id)));
         }
         if (attempt.tenant, attempt.provider) != (record.tenant, record.id) {
             return Err(SsoError::from(mismatched()).into());
@@ -231,6 +226,14 @@ fn retry(attempt: &UsedAttempt) -> Retry {
     Retry {
         provider: attempt.provider,
         return_to: attempt.return_to.clone(),
+    }
+}
+
+/// What is not known to be this browser's says nothing of where it wanted to go.
+fn anew(provider: ProviderId) -> Retry {
+    Retry {
+        provider,
+        return_to: String::new(),
     }
 }
 
