@@ -70,6 +70,12 @@ pub async fn find_adoptable(
         "select u.id from users u join memberships m on m.user_id = u.id
          where m.tenant_id = $1 and u.origin = 'directory' and u.email = $2
            and not exists (select from scim_users s where s.tenant_id = $1 and s.user_id = u.id)
+           -- An address that somebody only says is theirs makes them nobody else. Entra vouches for none; who is in its
+           -- directory has no say in theirs.
+           and not exists (
+               select from identities i join identity_providers p on p.tenant_id = i.tenant_id and p.id = i.provider_id
+               where i.tenant_id = $1 and i.user_id = u.id and not i.email_verified
+                 and p.config ->> 'preset' is distinct from 'entra')
          order by m.created_at, u.id limit 1",
         tenant.0,
         email,

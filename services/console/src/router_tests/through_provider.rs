@@ -1,5 +1,7 @@
 //! Signing in through an organisation's own provider: who somebody is then, and what is refused on the way.
 
+mod directory;
+
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, COOKIE, RETRY_AFTER};
 use axum::http::{Request, StatusCode};
@@ -9,7 +11,9 @@ use updraft_api::rest::Me;
 use updraft_api::sign_in::NewIdentityProvider;
 use updraft_app::audit::AuditFilter;
 use updraft_app::{Actor, PageRequest};
-use updraft_model::{OidcConfig, OidcPreset, ProviderConfig, ProviderId, TenantId, TenantRole, UserId};
+use updraft_model::{
+    OidcConfig, OidcPreset, ProviderConfig, ProviderId, ScimLink, TenantId, TenantRole, UserId,
+};
 use updraft_store::{domains, memberships, person_facts};
 
 use super::idp::Idp;
@@ -74,14 +78,24 @@ impl Browser {
 
 /// A provider that was tested and enabled by the owner.
 async fn connected(house: &House, owner: &Actor, idp: &Idp) -> ProviderId {
+    connected_as(house, owner, idp, OidcPreset::Generic, None).await
+}
+
+async fn connected_as(
+    house: &House,
+    owner: &Actor,
+    idp: &Idp,
+    preset: OidcPreset,
+    link_scim_by: Option<ScimLink>,
+) -> ProviderId {
     let config = ProviderConfig::Oidc(OidcConfig {
         issuer: idp.url.clone(),
         client_id: "updraft".into(),
-        preset: OidcPreset::Generic,
+        preset,
         scopes: Vec::new(),
         groups_claim: Some("groups".into()),
         hosted_domains: Vec::new(),
-        link_scim_by: None,
+        link_scim_by,
     });
     let new = NewIdentityProvider {
         id: None,
