@@ -2,6 +2,7 @@
 
 pub mod assignment;
 pub mod bootstrap;
+mod builds;
 pub mod control;
 pub mod dags;
 mod error;

@@ -13,6 +13,7 @@ use updraft_model::{AgentPhase, ClusterId, Generation, NodeId, NodeRole, Service
 
 pub use crate::dag_delivery::*;
 pub use crate::log_delivery::*;
+pub use crate::environment_build::*;
 
 /// What an agent is started with: a file (mode 0600) named on its command line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -67,6 +68,9 @@ pub struct Assignment {
     pub power: NodePower,
     /// Directory of the ready environment (a Python venv) on this machine.
     pub environment_dir: String,
+    /// An environment to be made beside all that runs. On one node of a cluster only.
+    #[serde(default)]
+    pub build: Option<BuildAssignment>,
     pub parent: ParentAssignment,
     /// In start order.
     pub services: Vec<ServiceAssignment>,
@@ -216,6 +220,8 @@ pub struct Report {
     pub dags: DagReport,
     #[serde(default)]
     pub logs: LogReport,
+    #[serde(default)]
+    pub build: Option<BuildReport>,
     pub cpu_percent: Option<f32>,
     pub memory_bytes: Option<u64>,
     pub agent_version: String,

@@ -11,8 +11,8 @@ use tower_http::limit::RequestBodyLimitLayer;
 use updraft_app::App;
 
 use crate::pages::{
-    access, access_rules, account, activity, change_configuration, choices, cluster, clusters, configuration,
-    delete_cluster, device, handover, new_cluster, new_provider, nodes, operation, overview, people,
+    access, access_rules, account, account_help, activity, change_configuration, choices, cluster, clusters, configuration,
+    delete_cluster, device, forgot_password, handover, new_cluster, new_provider, nodes, operation, overview, people,
     person_sign_in, provider, second_factor, sessions, set_password, sign_in, sign_in_code, sign_out, sso,
     switch_tenant, tenants, through_provider, tokens,
 };
@@ -71,6 +71,11 @@ fn rooms() -> Router<Console> {
         .route("/tenant", get(switch_tenant::show).post(switch_tenant::switch))
         .route("/tenants", get(tenants::show).post(tenants::create))
         .route("/tenants/{tenant}", post(tenants::update))
+        .route("/accounts/password-link", post(account_help::make_link))
+        .route(
+            "/accounts/remove-second-factor",
+            post(account_help::remove_second_factor),
+        )
         .route(
             "/tenants/{tenant}/delete",
             get(tenants::ask).post(tenants::delete),
@@ -103,6 +108,10 @@ fn credentials() -> Router<Console> {
 fn signing_in_elsewhere() -> Router<Console> {
     Router::new()
         .route("/password", get(set_password::show).post(set_password::set))
+        .route(
+            "/password/forgotten",
+            get(forgot_password::show).post(forgot_password::ask),
+        )
         .route(
             "/sign-in/code",
             get(async || Redirect::to("/sign-in")).post(sign_in_code::submit),
@@ -171,6 +180,7 @@ fn one_cluster() -> Router<Console> {
             get(configuration::show).post(change_configuration::change),
         )
         .route("/clusters/{id}/size", post(change_configuration::resize))
+        .route("/clusters/{id}/environment", post(change_configuration::repack))
         .route("/clusters/{id}/tags", post(change_configuration::retag))
         .route("/clusters/{id}/access", get(access::show).post(access::give))
         .route("/clusters/{id}/access/remove", post(access::take))

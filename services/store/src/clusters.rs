@@ -10,6 +10,7 @@ use updraft_model::{
 };
 
 use crate::StoreError;
+use crate::environment_changes::{self, EnvironmentChange};
 use crate::error::{one_row, text, word};
 
 /// A cluster as one person sees it.
@@ -29,6 +30,8 @@ pub struct ClusterRecord {
     pub nodes_ready: u32,
     /// As the scheduler node reported it.
     pub dag_version: Option<String>,
+    /// How far the change of its environment is, if there ever was one.
+    pub environment: Option<EnvironmentChange>,
     /// The operation under way.
     pub operation: Option<OperationId>,
 }
@@ -106,9 +109,12 @@ pub async fn find(
         cluster.0,
         viewer.0,
     )
-    .fetch_optional(connection)
+    .fetch_optional(&mut *connection)
     .await?;
-    row.map(ClusterRecord::try_from).transpose()
+    let Some(row) = row else { return Ok(None) };
+    let mut record = ClusterRecord::try_from(row)?;
+    record.environment = environment_changes::find(connection, tenant, cluster).await?;
+    Ok(Some(record))
 }
 
 /// Locks a cluster until the transaction ends; false when it is not there.
@@ -166,9 +172,15 @@ pub async fn list(
         after.map(|id| id.0),
         limit,
     )
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
-    rows.into_iter().map(ClusterRecord::try_from).collect()
+    let mut changes = environment_changes::unsettled(connection, tenant).await?;
+    let record = |row| {
+        let mut record = ClusterRecord::try_from(row)?;
+        record.environment = changes.remove(&record.id);
+        Ok(record)
+    };
+    rows.into_iter().map(record).collect()
 }
 
 /// Counts against the quota. Take [`crate::tenants::lock_quota`] first.
@@ -302,6 +314,7 @@ impl TryFrom<Row> for ClusterRecord {
             granted: row.granted.map(|role| word("cluster role", &role)).transpose()?,
             nodes_ready: u32::try_from(row.nodes_ready).unwrap_or(u32::MAX),
             dag_version: row.dag_version,
+            environment: None,
             operation: row.operation.map(OperationId),
         })
     }

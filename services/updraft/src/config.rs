@@ -11,7 +11,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
 use updraft_app::AirflowUrl;
+use updraft_control::mail::{MailFrom, SmtpUrl};
 use updraft_sso::outbound::Destination;
+use url::Url;
 
 /// Every port of one Updraft on this machine, counted from `--port-base`.
 #[derive(Clone, Copy, Debug)]
@@ -43,13 +45,31 @@ pub(crate) struct ControlFile {
     pub(crate) edge_token_file: PathBuf,
     pub(crate) storage_socket: PathBuf,
     pub(crate) broker_binary: PathBuf,
+    pub(crate) uv_binary: PathBuf,
+    /// What clusters' own packages come from; none: the public index.
+    #[serde(default)]
+    pub(crate) package_index: Option<Url>,
     pub(crate) runtimes: BTreeMap<String, ReadyRuntime>,
     /// What control may reach for a tenant (its identity provider, for example) beyond https on the public internet:
     /// `["127.0.0.1:9000", "idp.corp.internal"]`. For every tenant, so it is the installation's to say.
     #[serde(default)]
     pub(crate) outbound_allow: Vec<Destination>,
+    /// The mail server that links to set a new password go out by; without it nobody is offered one.
+    #[serde(default)]
+    pub(crate) mail: Option<MailFile>,
     /// How often identity providers are asked again about people who are signed in.
     pub(crate) identity_refresh_seconds: u64,
+}
+
+/// How mail is sent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MailFile {
+    /// `smtps://user@host:465`, or `smtp://user@host:587` with STARTTLS.
+    pub(crate) smtp_url: SmtpUrl,
+    /// Holds the password of the user in `smtp_url`.
+    pub(crate) smtp_password_file: Option<PathBuf>,
+    pub(crate) from: MailFrom,
 }
 
 /// A runtime made ready on this machine.

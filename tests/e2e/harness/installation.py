@@ -63,6 +63,16 @@ class Installation:
         return self.port_base + 18
 
     @property
+    def smtp_port(self) -> int:
+        """Where the mail server of the tests listens, when one does."""
+        return self.port_base + 17
+
+    @property
+    def index_port(self) -> int:
+        """Where the package index of the tests listens, when it does."""
+        return self.port_base + 16
+
+    @property
     def saml_port(self) -> int:
         """Only browsers go there."""
         return self.port_base + 19
@@ -78,6 +88,8 @@ class Installation:
         command = [*self.wrapper, str(self.binary), "up", "--data-dir", str(self.data_dir)]
         command += ["--port-base", str(self.port_base), "--yes", *arguments]
         command += ["--outbound-allow", f"127.0.0.1:{self.idp_port}", "--identity-refresh", "5s"]
+        command += ["--smtp-url", f"smtp://127.0.0.1:{self.smtp_port}", "--mail-from", "Updraft <updraft@example.com>"]
+        command += ["--package-index", f"http://127.0.0.1:{self.index_port}/simple"]
         begun = time.monotonic()
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)

@@ -73,6 +73,15 @@ impl Tree {
             .collect()
     }
 
+    /// The living processes of this user that `root` leads or led, and those that carry the mark.
+    #[must_use]
+    pub fn belonging(&self, root: ProcessId, mark: &str, uid: u32) -> BTreeSet<ProcessId> {
+        let mut all = self.members(root);
+        all.extend(self.marked(mark, uid));
+        all.retain(|id| id.uid() == Some(uid));
+        all
+    }
+
     /// The living processes of this user that were started with the mark.
     fn marked(&self, mark: &str, uid: u32) -> impl Iterator<Item = ProcessId> {
         let entry = format!("{MARK}={mark}").into_bytes();
@@ -102,13 +111,8 @@ pub fn kill_tree(root: ProcessId, mark: &str, uid: u32) -> usize {
     let mut killed = BTreeSet::new();
     // Each round stops forks of the one before; a tree deeper than this is not being killed but is growing.
     for _ in 0..20 {
-        let tree = Tree::read();
-        let mut members = tree.members(root);
-        members.extend(tree.marked(mark, uid));
-        let fresh: Vec<_> = members
-            .into_iter()
-            .filter(|id| !killed.contains(id) && id.uid() == Some(uid))
-            .collect();
+        let members = Tree::read().belonging(root, mark, uid);
+        let fresh: Vec<_> = members.into_iter().filter(|id| !killed.contains(id)).collect();
         if fresh.is_empty() {
             break;
         }

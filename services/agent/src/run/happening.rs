@@ -1,6 +1,6 @@
 //! What the event loop is told.
 
-use updraft_api::agent::Assignment;
+use updraft_api::agent::{Assignment, BuildReport};
 use updraft_model::ServiceName;
 
 use crate::dags::DagEvent;
@@ -27,6 +27,8 @@ pub(super) enum Happening {
     Logs(LogEvent),
     /// All that was written is in the bucket.
     LogsSent,
+    /// What became so far of the environment that is being built here.
+    Built(BuildReport),
     /// Control has all events up to this one.
     Reported(u64),
     Measured(Usage),

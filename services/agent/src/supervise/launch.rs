@@ -143,7 +143,7 @@ pub(crate) fn service_uid(owner: Option<Owner>) -> u32 {
 }
 
 /// A command that shares nothing with the agent but its session: own group, own user, own environment.
-pub(super) fn detached(
+pub(crate) fn detached(
     program: &str,
     arguments: &[String],
     env: &BTreeMap<String, String>,

@@ -13,8 +13,8 @@ mod record;
 mod slot;
 
 pub(crate) use files::write_files;
-pub(crate) use launch::service_uid;
 pub use launch::{Launch, Launched};
+pub(crate) use launch::{detached, service_uid};
 pub(crate) use lock::Lock;
 pub use log::redacted_tail;
 pub(crate) use prefork::{Membership, bring_parent_up};

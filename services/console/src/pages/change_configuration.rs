@@ -1,9 +1,9 @@
-//! Setting one option, putting it back to its default, changing size and tags. What is refused comes back on the page.
+//! Setting one option, putting it back to its default, changing size, packages and tags. What is refused comes back on the page.
 
 use axum::extract::State;
 use serde::Deserialize;
 use updraft_api::rest::UpdateCluster;
-use updraft_model::{ClusterId, Generation};
+use updraft_model::{ClusterId, EnvironmentSpec, Generation};
 
 use super::cluster::back_to;
 use super::configuration::{View, draw};
@@ -42,6 +42,15 @@ pub(crate) struct Retag {
     generation: Generation,
     #[serde(default)]
     tags: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Repack {
+    generation: Generation,
+    #[serde(default)]
+    requirements: String,
+    #[serde(default)]
+    allow_source_builds: Option<String>,
 }
 
 pub(crate) async fn change(
@@ -97,6 +106,29 @@ pub(crate) async fn retag(
         ..View::default()
     };
     apply(&console, &visit, id, retag.generation, update, view).await
+}
+
+pub(crate) async fn repack(
+    State(console): State<Console>,
+    visit: Visit,
+    At(id): At<ClusterId>,
+    Sent(repack): Sent<Repack>,
+) -> Answer {
+    let current = console.app.show_cluster(&visit.actor, id).await?.spec.environment;
+    let update = UpdateCluster {
+        environment: Some(EnvironmentSpec {
+            // Browsers end lines as mail does.
+            requirements: repack.requirements.replace("\r\n", "\n"),
+            allow_source_builds: repack.allow_source_builds.is_some(),
+            ..current
+        }),
+        ..UpdateCluster::default()
+    };
+    let view = View {
+        requirements: Some(repack.requirements),
+        ..View::default()
+    };
+    apply(&console, &visit, id, repack.generation, update, view).await
 }
 
 async fn apply(

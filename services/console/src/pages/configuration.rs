@@ -9,6 +9,7 @@ use updraft_api::rest::{ClusterView, ConfigOptionView};
 use updraft_model::{ClusterId, ClusterRole, Power};
 
 use super::cluster::{Head, Tab};
+use super::packages::Packages;
 use super::tags;
 use crate::error::Complaint;
 use crate::extract::{Asked, At};
@@ -31,6 +32,7 @@ pub(crate) struct ConfigurationPage {
     workers: u32,
     worker_concurrency: u32,
     tags: String,
+    packages: Packages,
     counts: Counts,
     sections: Vec<Section>,
     hidden: usize,
@@ -51,6 +53,9 @@ pub(crate) struct View {
     /// Tags that were refused, likewise.
     #[serde(skip)]
     pub(crate) tags: Option<String>,
+    /// Requirements that were refused, likewise.
+    #[serde(skip)]
+    pub(crate) requirements: Option<String>,
     pub(crate) all: Option<u8>,
 }
 
@@ -116,6 +121,7 @@ impl ConfigurationPage {
                 .tags
                 .clone()
                 .unwrap_or_else(|| tags::write(&cluster.spec.tags)),
+            packages: Packages::of(cluster, view.requirements.clone()),
             counts: Counts {
                 all: options.len(),
                 yours: yours.len(),

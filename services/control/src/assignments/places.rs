@@ -13,6 +13,18 @@ pub trait Places: Send + Sync {
     /// The runtime's environment on the node, if it is ready there.
     fn environment_dir(&self, runtime: &str) -> Option<String>;
 
+    /// Where a cluster's own environments are, each in a directory named by its digest. It outlives the cluster's nodes.
+    fn environments_dir(&self, cluster: ClusterId) -> String;
+
+    /// `uv`, absolute.
+    fn uv_binary(&self) -> String;
+
+    /// The package index that clusters are built from; none: the public one.
+    fn package_index(&self) -> Option<String>;
+
+    /// Removes what was kept of a cluster that is deleted.
+    fn forget(&self, cluster: ClusterId);
+
     /// `valkey-server`, absolute.
     fn broker_binary(&self) -> String;
 

@@ -56,6 +56,7 @@ impl Reconciler {
             Action::TerminateNode { node, loss } => self.terminate(lease, view, *node, *loss).await,
             Action::ForgetNode { node, loss } => self.forget(lease, view, *node, *loss).await,
             Action::TerminateOrphan { provider_id } => self.terminate_orphan(view, provider_id).await,
+            Action::MoveEnvironment { to } => self.move_environment(lease, view, to).await,
             Action::DropDatabase => self.drop_database(lease, view).await,
             Action::RemoveStorage => self.remove_storage(lease, view).await,
             Action::RemoveSecrets => self.remove_secrets(lease, view).await,
@@ -146,6 +147,7 @@ impl Reconciler {
         )
         .await?;
         leases::mark_deleted(&mut tx, view.cluster.id).await?;
+        self.parts.assignments.forget(view.cluster.id);
         commit(tx).await?;
         Ok(Progress::Made)
     }

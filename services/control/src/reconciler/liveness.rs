@@ -86,6 +86,7 @@ fn is_same(one: &Report, other: &Report) -> bool {
         && one.steps == other.steps
         && one.dag_version == other.dag_version
         && one.dags == other.dags
+        && one.build == other.build
         && other.events.is_empty()
 }
 
@@ -108,6 +109,7 @@ mod tests {
             dag_version: None,
             dags: DagReport::default(),
             logs: updraft_api::agent::LogReport::default(),
+            build: None,
             cpu_percent: Some(cpu),
             memory_bytes: None,
             agent_version: String::new(),

@@ -6,16 +6,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::timeout;
 use updraft_model::{ClusterId, NodeId, NodeRole, OperationId};
 use updraft_planner::{
-    Desired, LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed, Operation, Orphan,
+    self as planner,     Desired, LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed, Operation, Orphan,
     PlaceHistory, ProviderView, Report, Resource,
 };
 use updraft_provider::{ListedNode, NodeStatus, ProviderId};
+use updraft_store::environment_changes::{self, EnvironmentChange};
 use updraft_store::leases::{self, ReconciledCluster};
 use updraft_store::nodes::{self, LaunchFailureRecord, LostNode, NodeRecord, RecordState};
 use updraft_store::resources::{self, ResourceKind, ResourceRecord};
 use updraft_store::{Store, operation_steps};
 
-use super::{Parts, ReconcileError, Reconciler};
+use super::{Parts, environment, ReconcileError, Reconciler};
 
 /// How long a loss counts against its place.
 const LOSSES_COUNT_FOR: TimeDelta = TimeDelta::minutes(30);
@@ -26,6 +27,8 @@ pub(super) struct View {
     pub(super) operation: Option<OperationId>,
     pub(super) desired: Desired,
     pub(super) observed: Observed,
+    /// How far the change of its environment is.
+    pub(super) change: Option<EnvironmentChange>,
     /// The records the observation was made of.
     pub(super) records: Vec<NodeRecord>,
     /// Ids of nodes at the provider whose records do not know them yet.
@@ -34,6 +37,7 @@ pub(super) struct View {
 
 struct Records {
     cluster: ReconciledCluster,
+    change: Option<EnvironmentChange>,
     operation: Option<operation_steps::RunningOperation>,
     nodes: Vec<NodeRecord>,
     lost: Vec<LostNode>,
@@ -88,12 +92,15 @@ impl Reconciler {
         listed: Vec<ListedNode>,
     ) -> View {
         let [secrets, database, storage] = records.resources;
-        let cluster = records.cluster;
+        let (cluster, change) = (records.cluster, records.change);
+        let counted = change.as_ref().map_or(&cluster.spec, |change| change.counted(&cluster.spec));
+        let build = self.build(change.as_ref(), &records.nodes);
         let operation = records.operation.as_ref().map(|operation| operation.id);
         let desired = Desired {
             power: cluster.power,
             generation: cluster.generation,
-            nodes: cluster.spec.node_counts(),
+            nodes: counted.node_counts(),
+            environment: environment::change(change.as_ref()),
             operation: records.operation.map(|operation| Operation {
                 kind: operation.kind,
                 generation: operation.generation,
@@ -108,6 +115,7 @@ impl Reconciler {
             secrets,
             database,
             storage,
+            build,
             nodes,
             losses: histories(&records.lost),
             orphans,
@@ -118,9 +126,22 @@ impl Reconciler {
             operation,
             desired,
             observed,
+            change,
             records: records.nodes,
             listed,
         }
+    }
+
+    /// What the scheduler's node says of the environment that it builds.
+    fn build(&self, change: Option<&EnvironmentChange>, records: &[NodeRecord]) -> Option<planner::Build> {
+        let builder = records.iter().find(|record| record.role == NodeRole::Scheduler)?;
+        let heard = self.parts.liveness.latest(builder.id);
+        let kept = || builder.report.as_ref()?.get("build").cloned();
+        let report = match heard {
+            Some((_, report)) => report.build.clone(),
+            None => serde_json::from_value(kept()?).ok(),
+        };
+        environment::build(change, report.as_ref())
     }
 
     /// What the provider lists beyond the live records' nodes.
@@ -180,6 +201,7 @@ impl Records {
             what: "resources".to_owned(),
         })?;
         Ok(Some(Self {
+            change: environment_changes::find(&mut tx, loaded.tenant, cluster).await?,
             cluster: loaded,
             operation: operation_steps::running(&mut tx, cluster).await?,
             nodes: nodes::live(&mut tx, cluster).await?,

@@ -451,6 +451,7 @@ fn said(node: NodeId, version: i64, phase: AgentPhase) -> Report {
         events: Vec::new(),
         dag_version: None,
         dags: updraft_api::agent::DagReport::default(),
+        build: None,
         logs: updraft_api::agent::LogReport::default(),
         cpu_percent: None,
         memory_bytes: None,

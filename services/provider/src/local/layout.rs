@@ -69,6 +69,12 @@ impl LocalLayout {
         self.root.join(format!("cluster-{cluster}"))
     }
 
+    /// Of the cluster's own environments. It stays when its nodes go, and goes with the cluster.
+    #[must_use]
+    pub fn environments_dir(&self, cluster: ClusterId) -> PathBuf {
+        self.root.join(format!("environments-{cluster}"))
+    }
+
     pub(super) fn addresses(&self) -> PathBuf {
         self.root.join(".addresses.json")
     }

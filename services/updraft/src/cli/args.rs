@@ -8,7 +8,9 @@ use clap::{Args, Subcommand, ValueEnum};
 use updraft_app::AirflowUrl;
 
 use super::help;
+use updraft_control::mail::{MailFrom, SmtpUrl};
 use updraft_sso::outbound::Destination;
+use url::Url;
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Global options")]
@@ -61,6 +63,19 @@ pub(crate) struct UpArgs {
     /// A private host[:port] that identity providers of tenants may be on, without TLS too; may be given several times
     #[arg(long, value_name = "DESTINATION")]
     pub(crate) outbound_allow: Vec<Destination>,
+    /// Mail server that links to set a forgotten password go out by: smtps://user@host:465, or smtp://user@host:587 with
+    /// STARTTLS [default: none, and no such links]
+    #[arg(long, value_name = "URL", requires = "mail_from")]
+    pub(crate) smtp_url: Option<SmtpUrl>,
+    /// File that holds the mail server's password
+    #[arg(long, value_name = "FILE", requires = "smtp_url")]
+    pub(crate) smtp_password_file: Option<PathBuf>,
+    /// Whom mail is from, for example `Updraft <updraft@example.com>`
+    #[arg(long, value_name = "ADDRESS", requires = "smtp_url")]
+    pub(crate) mail_from: Option<MailFrom>,
+    /// Package index that clusters' own packages come from [default: https://pypi.org/simple]
+    #[arg(long, value_name = "URL")]
+    pub(crate) package_index: Option<Url>,
     /// How often identity providers are asked again about people who are signed in, at most 15m
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_refresh)]
     pub(crate) identity_refresh: Duration,

@@ -17,6 +17,8 @@ use updraft_provider::local::{
     Isolation, LocalLayout, LocalProvider, LocalSettings, ServiceUser, ServiceUsers,
 };
 
+use url::Url;
+
 use crate::config::{Ports, ReadyRuntime};
 
 /// # Errors
@@ -43,13 +45,18 @@ pub(crate) fn provider(data_dir: &Path) -> anyhow::Result<LocalProvider> {
 ///
 /// # Errors
 /// When the data directory cannot be used.
-pub(crate) async fn isolated_provider(data_dir: &Path, ports: &Ports) -> anyhow::Result<LocalProvider> {
+pub(crate) async fn isolated_provider(
+    data_dir: &Path,
+    ports: &Ports,
+    package_index: Option<&Url>,
+) -> anyhow::Result<LocalProvider> {
     let provider = provider(data_dir)?;
     let Accounts::Separate = Accounts::detect() else {
         return Ok(provider);
     };
     let trusted = vec![Accounts::Separate.ensure_user("updraft").await?.uid];
-    let shared_ports = vec![ports.metadata_postgres, ports.s3];
+    let mut shared_ports = vec![ports.metadata_postgres, ports.s3];
+    shared_ports.extend(package_index.and_then(port_on_loopback));
     let (provider, applied) = provider
         .isolate(Isolation {
             trusted,
@@ -60,6 +67,12 @@ pub(crate) async fn isolated_provider(data_dir: &Path, ports: &Ports) -> anyhow:
         tracing::warn!(%error, "clusters of different tenants should not run on this machine");
     }
     Ok(provider)
+}
+
+/// An index of the installation's own on this machine: the installation named it, so its clusters may reach it.
+fn port_on_loopback(index: &Url) -> Option<u16> {
+    let here = index.host_str().is_some_and(|host| host == "127.0.0.1" || host == "localhost");
+    index.port_or_known_default().filter(|_| here)
 }
 
 /// Tenants share a machine only where each cluster has a user of its own.
@@ -127,6 +140,8 @@ pub(crate) struct LocalPlaces {
     pub(crate) layout: LocalLayout,
     pub(crate) runtimes: BTreeMap<String, ReadyRuntime>,
     pub(crate) broker_binary: PathBuf,
+    pub(crate) uv_binary: PathBuf,
+    pub(crate) package_index: Option<String>,
 }
 
 impl Places for LocalPlaces {
@@ -142,6 +157,28 @@ impl Places for LocalPlaces {
         self.runtimes
             .get(runtime)
             .map(|ready| ready.environment_dir.display().to_string())
+    }
+
+    fn environments_dir(&self, cluster: ClusterId) -> String {
+        self.layout.environments_dir(cluster).display().to_string()
+    }
+
+    fn uv_binary(&self) -> String {
+        self.uv_binary.display().to_string()
+    }
+
+    fn package_index(&self) -> Option<String> {
+        self.package_index.clone()
+    }
+
+    fn forget(&self, cluster: ClusterId) {
+        let kept = self.layout.environments_dir(cluster);
+        match std::fs::remove_dir_all(&kept) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(cluster.id = cluster.0, %error, "a deleted cluster's environments stay on disk");
+            }
+            _ => {}
+        }
     }
 
     fn broker_binary(&self) -> String {

@@ -26,7 +26,7 @@ use updraft_embedded::{
 use updraft_runtimes::{Catalogue, Runtime};
 
 use crate::cli::UpArgs;
-use crate::config::{self, ControlFile, EdgeFile, ReadyRuntime};
+use crate::config::{self, ControlFile, EdgeFile, MailFile, ReadyRuntime};
 
 use demo::Demo;
 use ground::Ground;
@@ -149,6 +149,8 @@ async fn start(
         edge_token_file: ground.secret("edge-token", 32)?,
         storage_socket: storage_socket::path(layout),
         broker_binary: parts.valkey_server.clone(),
+        uv_binary: parts.uv.clone(),
+        package_index: args.package_index.clone(),
         runtimes: [(
             runtime.name().to_owned(),
             ReadyRuntime {
@@ -158,6 +160,7 @@ async fn start(
         )]
         .into(),
         outbound_allow: args.outbound_allow.clone(),
+        mail: mail(args)?,
         identity_refresh_seconds: args.identity_refresh.as_secs(),
     };
     let edge = EdgeFile {
@@ -173,6 +176,19 @@ async fn start(
     let processes = Processes::start(layout, &ground.ports, terminal).await?;
     let demo = demo::ensure(!args.no_demo, ground, &seeded, servers, terminal).await?;
     Ok((processes, seeded, demo))
+}
+
+/// Control reads the password itself, each time it starts.
+fn mail(args: &UpArgs) -> anyhow::Result<Option<MailFile>> {
+    let (Some(smtp_url), Some(from)) = (args.smtp_url.clone(), args.mail_from.clone()) else {
+        return Ok(None);
+    };
+    let file = args.smtp_password_file.as_deref();
+    Ok(Some(MailFile {
+        smtp_url,
+        smtp_password_file: file.map(std::path::absolute).transpose()?,
+        from,
+    }))
 }
 
 async fn prepare_assets(site_packages: &Path, assets: &Path, runtime: &str) -> anyhow::Result<()> {

@@ -1,6 +1,8 @@
 //! A fake control that speaks the agent's protocol, nodes with directories of their own, and agents as real processes
 //! that can be killed.
 
+pub(crate) mod storage;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -4,7 +4,7 @@ use clap::Args;
 use indexmap::IndexMap;
 use updraft_api::rest::NewCluster;
 use updraft_client::{Client, IdempotencyKey};
-use updraft_model::{ClusterName, EnvironmentSpec};
+use updraft_model::{ClusterName, EnvironmentSpec, FolderSource};
 
 use super::environment::EnvironmentArgs;
 use crate::cli::args::{Global, Waiting, parse_option, parse_tag};

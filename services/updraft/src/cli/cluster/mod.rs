@@ -2,6 +2,7 @@
 
 mod change;
 mod create;
+mod environment;
 mod events;
 mod read;
 mod services;
@@ -25,7 +26,7 @@ pub(crate) enum ClusterCommand {
     /// Show one cluster
     #[command(after_help = help::SHOW)]
     Show(Named),
-    /// Change a cluster's size, Airflow options or tags
+    /// Change a cluster's size, packages, Airflow options or tags
     #[command(after_help = help::UPDATE)]
     Update(change::UpdateArgs),
     /// Start a stopped cluster

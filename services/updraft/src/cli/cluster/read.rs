@@ -110,6 +110,7 @@ fn details(cluster: &ClusterView, now: DateTime<Utc>) -> String {
             cluster.generation
         ),
     ];
+    lines.extend(packages(cluster));
     lines.extend(cluster.operation.map(|id| format!("Operation  {id}")));
     lines.extend(
         cluster
@@ -126,6 +127,21 @@ fn details(cluster: &ClusterView, now: DateTime<Utc>) -> String {
             .map(|(key, value)| format!("Tag        {key}={value}")),
     );
     lines.join("\n")
+}
+
+/// The cluster's own packages, and what became of a change of them.
+fn packages(cluster: &ClusterView) -> Vec<String> {
+    let asked = cluster.spec.environment.lines();
+    let mut lines: Vec<_> = asked.map(|(_, line)| format!("Package    {line}")).collect();
+    let Some(change) = &cluster.environment else {
+        return lines;
+    };
+    lines.push(format!("Packages   {}", word(&change.state).replace('_', " ")));
+    if let Some(failure) = &change.failure {
+        let reason = format!("{}\n{}", failure.message, failure.remedy);
+        lines.extend(reason.lines().map(|line| format!("           {line}")));
+    }
+    lines
 }
 
 fn phase(phase: &Phase) -> String {

@@ -1,0 +1,75 @@
+"""The installation's package index: good packages, and one for each way in which a requirement can be bad."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# The builder's own tests make packages too.
+SOURCE = Path(__file__).parents[3] / "services" / "airflow" / "tests" / "package_index.py"
+
+ENDLESS = "import time\ntime.sleep(3600)"
+FULL_DISK = """
+for number in range(64):
+    with open(f"big-{number}", "wb") as file:
+        for _ in range(64):
+            file.write(b"x" * (1 << 20))
+"""
+FULL_MEMORY = "held = []\nwhile True:\n    held.append(bytearray(b'x') * (16 << 20))"
+# What setup code would do to the cluster it builds for: end its processes, read their secrets, hide, and multiply.
+HOSTILE = """
+import glob, os, signal
+for path in glob.glob("/proc/[0-9]*/environ"):
+    try:
+        if b"BROKER_URL" in open(path, "rb").read():
+            raise SystemExit("SECRETS WERE READ")
+    except OSError:
+        pass
+if os.fork() == 0:
+    os.setsid()
+    os.environ.clear()
+    while True:
+        os.fork()
+for process in glob.glob("/proc/[0-9]*"):
+    number = int(process.rsplit("/", 1)[1])
+    if number not in (1, os.getpid(), os.getppid()):
+        try:
+            os.kill(number, signal.SIGKILL)
+        except OSError:
+            pass
+while True:
+    os.fork()
+"""
+
+
+def serve(directory: Path, port: int) -> Any:
+    index = _module().Index(directory, port=port)
+    index.wheel("greeter", "1.0", {"greeter.py": "WORD = 'hello'\n"})
+    index.wheel("old_timer", "1.0", {"old_timer.py": ""}, requires=("pendulum<2",))
+    index.wheel("usurper", "1.0", {"airflow/__init__.py": "raise RuntimeError\n"})
+    index.wheel("trap", "1.0", {"trap.pth": "import sys; sys.modules['sqlite3'] = None\n"})
+    for name, setup in (
+        ("wheelless", "pass"),
+        ("endless", ENDLESS),
+        ("full_disk", FULL_DISK),
+        ("full_memory", FULL_MEMORY),
+        ("hostile", HOSTILE),
+    ):
+        index.source(name, "1.0", setup)
+    return index
+
+
+def _module() -> Any:
+    spec = importlib.util.spec_from_file_location("package_index", SOURCE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    load: Callable[[Any], None] = spec.loader.exec_module
+    load(module)
+    return module

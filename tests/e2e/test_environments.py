@@ -1,0 +1,149 @@
+"""Packages of a cluster changed while its tasks run: good ones reach every node, bad ones none, and no task is lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import DAGS, NEIGHBOUR
+from harness import packages
+from harness.waiting import wait_for
+from test_replace import TASKS, begin, nodes, tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from harness.airflow import Airflow
+    from harness.installation import Installation
+    from harness.rest import Rest
+
+SPREAD = "spread"
+GREETS = "greets"
+BUILD = ["environment/solve", "environment/install", "environment/check"]
+ROLL_OUT = ["environment/workers", "environment/others"]
+
+
+@dataclass(frozen=True)
+class Bad:
+    requirements: str
+    code: str
+    words: str
+    source: bool = False
+    limit_s: int = 120
+
+
+BADS = {
+    "conflict": Bad("old_timer", "environment_conflict", "pendulum"),
+    "missing wheel": Bad("wheelless", "environment_missing_package", "wheel"),
+    "breaks Airflow": Bad("usurper", "environment_breaks_airflow", "airflow/__init__.py"),
+    "breaks one DAG": Bad("trap", "environment_breaks_dags", "greets.py"),
+    "hangs": Bad("endless", "environment_time_limit", "10 s", source=True, limit_s=10),
+    "fills disk": Bad("full_disk", "environment_disk_limit", "MiB of disk", source=True),
+    "eats memory": Bad("full_memory", "environment_memory_limit", "MiB of memory", source=True),
+    "hostile setup code": Bad("hostile", "environment_", "", source=True, limit_s=30),
+}
+
+
+@pytest.fixture(scope="module")
+def index(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    served = packages.serve(tmp_path_factory.mktemp("index"), installation.index_port)
+    yield served
+    served.close()
+
+
+@pytest.fixture
+def airflow(installation: Installation, rest: Rest, neighbour_airflow: Airflow) -> Airflow:
+    for dag in (SPREAD, GREETS):
+        installation.add_dag(rest, NEIGHBOUR, f"{dag}.py", (DAGS / f"{dag}.py").read_text())
+    wait_for("the DAGs are parsed", lambda: all(neighbour_airflow.has_dag(dag) for dag in (SPREAD, GREETS)), 90)
+    return neighbour_airflow
+
+
+@pytest.mark.usefixtures("index")
+def test_bad_requirements_reach_no_node_and_good_ones_every_node_while_tasks_run(
+    installation: Installation, rest: Rest, neighbour: dict[str, Any], airflow: Airflow, tmp_path: Path
+) -> None:
+    run = begin(airflow)
+    before = processes(rest, neighbour)
+    for name, bad in BADS.items():
+        refuse(name, bad, rest, neighbour)
+        assert processes(rest, neighbour) == before, f"{name}: something on a node changed"
+    assert_no_second_try(airflow, run)
+
+    good = tmp_path / "requirements.txt"
+    good.write_text("greeter==1.0  # says hello\n")
+    changed = installation.cli(
+        *("cluster", "update", NEIGHBOUR, "--requirements", str(good), "--wait", "--output", "json"),
+        token=rest.token,
+    )
+    assert changed.code == 0, changed.err
+    steps = {step["id"]: step["state"] for step in changed.json()["steps"]}
+    assert [steps[step] for step in BUILD + ROLL_OUT] == ["done"] * 5
+    assert airflow.wait_for_run(SPREAD, run, 300) == "success"
+    assert_no_second_try(airflow, run)
+    assert len(tasks(airflow, run)) == TASKS
+    assert brokers(processes(rest, neighbour)) == brokers(before), "the broker has no part in it"
+
+    greeting = airflow.trigger(GREETS)
+    assert airflow.wait_for_run(GREETS, greeting, 120) == "success"
+    assert airflow.result(GREETS, greeting, "greet").startswith("hello")
+    assert "environment" not in rest.cluster(NEIGHBOUR)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", BADS)
+@pytest.mark.usefixtures("index", "airflow")
+def test_twelve_bad_changes_of_each_kind_are_refused(name: str, rest: Rest, neighbour: dict[str, Any]) -> None:
+    before = processes(rest, neighbour)
+    for _ in range(12):
+        refuse(name, BADS[name], rest, neighbour)
+        assert processes(rest, neighbour) == before
+
+
+def refuse(name: str, bad: Bad, rest: Rest, cluster: dict[str, Any]) -> None:
+    environment = {
+        "requirements": bad.requirements,
+        "allow_source_builds": bad.source,
+        "build_time_limit_s": bad.limit_s,
+    }
+    ended = change(rest, cluster, environment)
+    failure = ended["failure"] or {}
+    assert ended["state"] == "failed", f"{name}: {ended}"
+    assert failure["code"].startswith(bad.code), f"{name}: {failure}"
+    assert bad.words in failure["message"], f"{name}: {failure}"
+    assert "SECRETS" not in failure["message"], failure
+    seen = rest.cluster(cluster["name"])
+    assert seen["phase"]["state"] == "running", seen["phase"]
+    assert seen["environment"]["state"] == "refused"
+    assert bad.requirements not in seen["environment"]["live"]["requirements"]
+
+
+def change(rest: Rest, cluster: dict[str, Any], environment: dict[str, object]) -> dict[str, Any]:
+    etag = rest.ask("GET", f"clusters/{cluster['id']}").headers["etag"]
+    answer = rest.ask("PATCH", f"clusters/{cluster['id']}", {"environment": environment}, {"If-Match": etag})
+    assert answer.status == 202, answer.text
+    operation = answer.json()["operation"]["id"]
+
+    def ended() -> dict[str, Any] | None:
+        found: dict[str, Any] = rest.get(f"operations/{operation}")
+        return None if found["state"] == "running" else found
+
+    found = wait_for("the change ends", ended, 180)
+    assert found is not None
+    return found
+
+
+def processes(rest: Rest, cluster: dict[str, Any]) -> dict[str, Any]:
+    """Of each node its services with their pids: nothing was started again where they are the same."""
+    return {node["label"]: node["services"] for node in nodes(rest, cluster).values()}
+
+
+def brokers(seen: dict[str, Any]) -> list[Any]:
+    return [service for services in seen.values() for service in services if service["name"] == "broker"]
+
+
+def assert_no_second_try(airflow: Airflow, run: str) -> None:
+    tries = {name: task["try_number"] for name, task in tasks(airflow, run).items()}
+    assert all(number <= 1 for number in tries.values()), tries
