@@ -120,3 +120,9 @@ def test_a_revoked_session_ends_at_the_edge_too(installation: Installation, demo
     assert airflow.ask("GET", "dags").status == 200
     assert rest.ask("DELETE", "sessions/current").status in (200, 204)
     wait_for("the edge refuses the session", lambda: airflow.ask("GET", "dags").status == 401, 60)
+
+    def told() -> bool:
+        lines = installation.sign_in().items("audit?action=airflow.open&outcome=refused")
+        return any(line["reason"] == "session-ended" and line["actor"]["kind"] == "person" for line in lines)
+
+    wait_for("the edge tells the audit log", told, 60, every=2)

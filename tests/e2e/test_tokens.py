@@ -124,6 +124,17 @@ def test_a_revoked_token_is_refused_within_a_minute_and_its_last_use_is_known(
 
         wait_for("the token is refused", refused, WITHIN)
 
+    def told() -> bool:
+        lines = rest.items("audit?action=airflow.open&outcome=refused")
+        return any(
+            line["actor"]["credential"] == f"token:{token}"
+            and line["reason"] == "token-revoked"
+            and line["target"] == f"cluster:{demo['id']}"
+            for line in lines
+        )
+
+    wait_for("the edge tells the audit log", told, WITHIN)
+
 
 def test_signing_in_through_the_browser_and_making_a_token_on_the_command_line(
     installation: Installation, rest: Rest, tmp_path: Path
