@@ -194,7 +194,10 @@ impl DagVersionView {
                     ", parsed at {}, {}, {}",
                     clock(parsed.at),
                     counted(parsed.dags, "DAG"),
-                    counted(u32::try_from(parsed.import_errors.len()).unwrap_or(u32::MAX), "import error"),
+                    counted(
+                        u32::try_from(parsed.import_errors.len()).unwrap_or(u32::MAX),
+                        "import error"
+                    ),
                 );
             }
         }
@@ -273,7 +276,15 @@ mod tests {
             }),
             ..version
         };
-        assert!(parsed.receipt(3, 3).ends_with("parsed at 2026-09-21 14:13:24Z, 2 DAGs, no import errors"));
-        assert!(parsed.receipt(3, 3).starts_with("version abababababab, on 3/3 nodes"));
+        assert!(
+            parsed
+                .receipt(3, 3)
+                .ends_with("parsed at 2026-09-21 14:13:24Z, 2 DAGs, no import errors")
+        );
+        assert!(
+            parsed
+                .receipt(3, 3)
+                .starts_with("version abababababab, on 3/3 nodes")
+        );
     }
 }

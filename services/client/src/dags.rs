@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use updraft_api::dags::{
-    CredentialView, DagHookMade, DagHookView, DagState, DagVersionView, NewCredential, PutDagHook, Pushed,
+    CredentialView, DagHookMade, DagHookView, DagState, DagVersionView, NewCredential, Pushed, PutDagHook,
     ReplaceCredential, RollBack, SyncAsked,
 };
 use updraft_model::{ClusterId, CredentialName, DagFolder, DagHookId};
@@ -95,7 +95,10 @@ impl Client {
 
     /// `DELETE /clusters/{id}/dags/hooks/{hook}`
     pub async fn delete_dag_hook(&self, id: ClusterId, hook: DagHookId) -> Result<(), ClientError> {
-        self.perform(Call::new(Method::DELETE, format!("clusters/{id}/dags/hooks/{hook}")))
-            .await
+        self.perform(Call::new(
+            Method::DELETE,
+            format!("clusters/{id}/dags/hooks/{hook}"),
+        ))
+        .await
     }
 }

@@ -173,7 +173,18 @@ mod tests {
         for good in ["", "a", "team_a", "Team-7"] {
             assert_eq!(good.parse::<DagFolder>().unwrap().as_str(), good);
         }
-        for bad in [".", "..", "a/b", "/a", "-a", "_a", "a b", "ä", "a\0", &"x".repeat(61)] {
+        for bad in [
+            ".",
+            "..",
+            "a/b",
+            "/a",
+            "-a",
+            "_a",
+            "a b",
+            "ä",
+            "a\0",
+            &"x".repeat(61),
+        ] {
             assert!(bad.parse::<DagFolder>().is_err(), "{bad}");
         }
     }

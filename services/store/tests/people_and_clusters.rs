@@ -6,7 +6,7 @@ mod tests {
 
     use chrono::Utc;
     use updraft_model::{
-        ClusterId, ClusterRole, ClusterSpec, DagFolder, DagSource, FolderSource, OperationId, OperationKind, OperationState, Power,
+        ClusterId, ClusterRole, ClusterSpec, DagFolder, DagSource, EnvironmentSpec, FolderSource, OperationId, OperationKind, OperationState, Power,
         SessionId, TenantId, TenantRole, UserId,
     };
     use updraft_store::idempotency_keys::{self, Claim};
@@ -52,6 +52,7 @@ mod tests {
                 folder: DagFolder::default(),
                 source: DagSource::Push {},
             }],
+            environment: EnvironmentSpec::default(),
             config: [("core.parallelism".to_owned(), "4".to_owned())]
                 .into_iter()
                 .collect(),

@@ -56,7 +56,10 @@ fn bounded(packed: Box<dyn Read>) -> Result<Contents, DagRefusal> {
             return Err(refused(&format!("push at most {MOST_FILES} files")));
         }
         if contents.bytes > MOST_BYTES {
-            return Err(refused(&format!("push at most {} GiB of files", MOST_BYTES >> 30)));
+            return Err(refused(&format!(
+                "push at most {} GiB of files",
+                MOST_BYTES >> 30
+            )));
         }
     }
     if contents.files == 0 {
@@ -92,7 +95,10 @@ fn named(packed: Box<dyn Read>) -> Result<(), DagRefusal> {
 fn path_of(entry: &Entry<'_, impl Read>) -> Result<String, DagRefusal> {
     let bytes = entry.path_bytes();
     let text = std::str::from_utf8(&bytes).map_err(|_| {
-        let shown = String::from_utf8_lossy(&bytes).chars().take(100).collect::<String>();
+        let shown = String::from_utf8_lossy(&bytes)
+            .chars()
+            .take(100)
+            .collect::<String>();
         refused(&format!("the name of `{shown}` is not UTF-8"))
     })?;
     let shown: String = text.chars().filter(|c| !c.is_control()).take(100).collect();
@@ -136,7 +142,9 @@ fn refused(why: &str) -> DagRefusal {
 #[expect(clippy::needless_pass_by_value, reason = "it maps an error")]
 fn damaged(error: std::io::Error) -> DagRefusal {
     tracing::debug!(%error, "a pushed archive cannot be read");
-    refused("it is no complete gzipped tar archive: make it with `tar -czf`, or push with `updraft dags push`")
+    refused(
+        "it is no complete gzipped tar archive: make it with `tar -czf`, or push with `updraft dags push`",
+    )
 }
 
 #[cfg(test)]
@@ -204,13 +212,31 @@ mod tests {
     #[test]
     fn nothing_points_out_of_the_archive() {
         for name in ["/etc/passwd", "../x.py", "a/../../x.py", "a\n.py"] {
-            assert!(one(name, EntryType::Regular, "").unwrap_err().contains("no plain path"), "{name}");
+            assert!(
+                one(name, EntryType::Regular, "")
+                    .unwrap_err()
+                    .contains("no plain path"),
+                "{name}"
+            );
         }
         for link in ["/etc/passwd", "..", "../x", "b/../../x"] {
-            assert!(one("l", EntryType::Symlink, link).unwrap_err().contains("leads out"), "{link}");
+            assert!(
+                one("l", EntryType::Symlink, link)
+                    .unwrap_err()
+                    .contains("leads out"),
+                "{link}"
+            );
         }
-        for kind in [EntryType::Link, EntryType::Char, EntryType::Block, EntryType::Fifo] {
-            assert!(one("d", kind, "a.py").unwrap_err().contains("neither"), "{kind:?}");
+        for kind in [
+            EntryType::Link,
+            EntryType::Char,
+            EntryType::Block,
+            EntryType::Fifo,
+        ] {
+            assert!(
+                one("d", kind, "a.py").unwrap_err().contains("neither"),
+                "{kind:?}"
+            );
         }
         assert!(one("a.py", EntryType::Regular, "").unwrap_err().contains("twice"));
     }
@@ -218,7 +244,11 @@ mod tests {
     #[test]
     fn what_is_no_archive_is_refused() {
         let good = packed(|archive| add(archive, "a.py", EntryType::Regular, "", &[7; 4096]));
-        for bad in [b"".to_vec(), b"PK\x03\x04".to_vec(), good[..good.len() / 2].to_vec()] {
+        for bad in [
+            b"".to_vec(),
+            b"PK\x03\x04".to_vec(),
+            good[..good.len() / 2].to_vec(),
+        ] {
             assert!(checked(bad).is_err());
         }
         assert!(checked(packed(|_| ())).unwrap_err().contains("no file"));
@@ -242,7 +272,11 @@ mod tests {
         header.set_cksum();
         name.write_all(header.as_bytes()).unwrap();
         name.write_all(&vec![b'x'; 1 << 20]).unwrap();
-        assert!(checked(name.finish().unwrap()).unwrap_err().contains("far too large"));
+        assert!(
+            checked(name.finish().unwrap())
+                .unwrap_err()
+                .contains("far too large")
+        );
     }
 
     #[test]

@@ -54,17 +54,22 @@ impl App {
         access::tenant(actor, TenantAction::ManageCredentials)?;
         let checked = checked(&new.name, new.config, new.secret)?;
         let mut tx = self.store().begin().await?;
-        credentials::insert(&mut tx, &self.config().master_key, actor.tenant, &checked.named(&new.name))
-            .await
-            .map_err(|error| match error {
-                SecretError::Store(error) if error.is_conflict_on("credentials_pkey") => {
-                    DagRefusal::CredentialNameTaken {
-                        name: new.name.to_string(),
-                    }
-                    .into()
+        credentials::insert(
+            &mut tx,
+            &self.config().master_key,
+            actor.tenant,
+            &checked.named(&new.name),
+        )
+        .await
+        .map_err(|error| match error {
+            SecretError::Store(error) if error.is_conflict_on("credentials_pkey") => {
+                DagRefusal::CredentialNameTaken {
+                    name: new.name.to_string(),
                 }
-                other => AppError::from(other),
-            })?;
+                .into()
+            }
+            other => AppError::from(other),
+        })?;
         let made = view(found(&mut tx, actor.tenant, &new.name).await?);
         attempt.done(&mut tx, actor, Change::made(json!(made))).await?;
         tx.commit().await.map_err(StoreError::from)?;
@@ -94,7 +99,13 @@ impl App {
             );
             return Err(AppError::invalid("config.kind", why));
         }
-        credentials::replace(&mut tx, &self.config().master_key, actor.tenant, &checked.named(name)).await?;
+        credentials::replace(
+            &mut tx,
+            &self.config().master_key,
+            actor.tenant,
+            &checked.named(name),
+        )
+        .await?;
         credentials::announce(&mut tx, actor.tenant, name).await?;
         let after = view(found(&mut tx, actor.tenant, name).await?);
         let change = Change::between(json!(view(before)), json!(after));
@@ -140,7 +151,9 @@ pub(crate) async fn check_named(
         let refuse = |why: String| AppError::invalid(format!("dag_sources[{index}].source.credential"), why);
         let record = credentials::find(connection, tenant, name).await?;
         let record = record.ok_or_else(|| {
-            refuse(format!("there is no credential `{name}`: an owner makes it with `updraft credential create`"))
+            refuse(format!(
+                "there is no credential `{name}`: an owner makes it with `updraft credential create`"
+            ))
         })?;
         credential_fits(&one.source, &record.config).map_err(|why| refuse(why.to_owned()))?;
     }
@@ -215,7 +228,8 @@ fn checked_config(config: CredentialConfig) -> Result<CredentialConfig, AppError
             known_hosts: pinned(&known_hosts)?,
         },
         CredentialConfig::S3Keys { access_key } => {
-            let fine = (3..=128).contains(&access_key.len()) && access_key.chars().all(|c| c.is_ascii_graphic());
+            let fine =
+                (3..=128).contains(&access_key.len()) && access_key.chars().all(|c| c.is_ascii_graphic());
             if !fine {
                 let why = "give the access key's id, like `AKIAIOSFODNN7EXAMPLE`";
                 return Err(AppError::invalid("config.access_key", why));
@@ -245,7 +259,8 @@ fn plain_host(host: &str) -> Result<String, AppError> {
     let host = host.to_ascii_lowercase();
     let (name, port) = host.split_once(':').unwrap_or((&host, "443"));
     let part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
-    let named = !name.is_empty() && name.len() <= 253 && name.chars().all(part) && !name.starts_with(['-', '.']);
+    let named =
+        !name.is_empty() && name.len() <= 253 && name.chars().all(part) && !name.starts_with(['-', '.']);
     match port.parse::<u16>() {
         Ok(443) if named => Ok(name.to_owned()),
         Ok(port) if named && port > 0 => Ok(format!("{name}:{port}")),

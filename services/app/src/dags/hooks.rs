@@ -70,7 +70,9 @@ impl App {
         asked: PutDagHook,
     ) -> Result<DagHookMade, AppError> {
         let attempt = attempt("dag_hook.put");
-        let mut change = self.begin_change(actor, id, ClusterAction::Change, attempt).await?;
+        let mut change = self
+            .begin_change(actor, id, ClusterAction::Change, attempt)
+            .await?;
         change.check_not_deleting()?;
         check_folder(&change.cluster.spec.dag_sources, &asked.folder)?;
         let fresh = DagHookId(Uuid::new_v4());
@@ -169,7 +171,9 @@ impl HookProof<'_> {
         match self {
             Self::Token(token) => token.as_bytes().ct_eq(secret).into(),
             Self::Signature(said) => {
-                let said = said.strip_prefix("sha256=").and_then(|text| hex::decode(text).ok());
+                let said = said
+                    .strip_prefix("sha256=")
+                    .and_then(|text| hex::decode(text).ok());
                 let mac = <Hmac<Sha256> as hmac::Mac>::new_from_slice(secret);
                 said.zip(mac.ok()).is_some_and(|(said, mut mac)| {
                     mac.update(body);
@@ -193,8 +197,18 @@ mod tests {
         let good = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
         assert!(HookProof::Signature(good).holds(&secret, b"Hello, World!"));
         assert!(!HookProof::Signature(good).holds(&secret, b"Hello, World?"));
-        for bad in ["", "sha256=", "sha256=00", &good[7..], &good[..70], "sha1=757107ea"] {
-            assert!(!HookProof::Signature(bad).holds(&secret, b"Hello, World!"), "{bad}");
+        for bad in [
+            "",
+            "sha256=",
+            "sha256=00",
+            &good[7..],
+            &good[..70],
+            "sha1=757107ea",
+        ] {
+            assert!(
+                !HookProof::Signature(bad).holds(&secret, b"Hello, World!"),
+                "{bad}"
+            );
         }
     }
 

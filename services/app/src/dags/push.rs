@@ -162,7 +162,12 @@ impl App {
         access::cluster(&mut tx, actor, id, ClusterAction::Change).await?;
         dag_wishes::sync(&mut tx, actor.tenant, id).await?;
         let sync = wishes::asked(&mut tx, actor.tenant, id).await?;
-        let said = format!("{} pushed {} DAG files{}", actor.email, contents.files, into_words(folder));
+        let said = format!(
+            "{} pushed {} DAG files{}",
+            actor.email,
+            contents.files,
+            into_words(folder)
+        );
         event_log::append(&mut tx, actor.tenant, Some(id), "dags_pushed", &said).await?;
         let pushed = Pushed {
             folder: folder.clone(),
@@ -172,7 +177,10 @@ impl App {
             pushed_at,
             sync,
         };
-        begun.attempt.done(&mut tx, actor, Change::made(json!(pushed))).await?;
+        begun
+            .attempt
+            .done(&mut tx, actor, Change::made(json!(pushed)))
+            .await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(pushed)
     }
@@ -193,7 +201,11 @@ impl App {
         bucket.put(&begun.access, &key, text).await.map_err(away)
     }
 
-    async fn storage_of(&self, connection: &mut PgConnection, id: ClusterId) -> Result<StorageAccess, AppError> {
+    async fn storage_of(
+        &self,
+        connection: &mut PgConnection,
+        id: ClusterId,
+    ) -> Result<StorageAccess, AppError> {
         let kept = secrets::get(connection, &self.config().master_key, id, STORAGE).await?;
         let kept = kept.ok_or(DagRefusal::NeverStarted)?;
         serde_json::from_str(kept.expose_secret()).map_err(|_| AppError::Internal {
@@ -204,15 +216,25 @@ impl App {
 
 fn check_folder(cluster: &ClusterRecord, folder: &DagFolder) -> Result<(), AppError> {
     let pushed = |one: &&updraft_model::FolderSource| matches!(one.source, DagSource::Push {});
-    let mut folders = cluster.spec.dag_sources.iter().filter(pushed).map(|one| &one.folder);
+    let mut folders = cluster
+        .spec
+        .dag_sources
+        .iter()
+        .filter(pushed)
+        .map(|one| &one.folder);
     if folders.clone().any(|one| one == folder) {
         return Ok(());
     }
     let first = folders.next();
     let why = match first {
-        Some(other) if other.is_top() => "pushes go to the top of this cluster's DAGs: leave the folder out".to_owned(),
+        Some(other) if other.is_top() => {
+            "pushes go to the top of this cluster's DAGs: leave the folder out".to_owned()
+        }
         Some(other) => format!("nothing is pushed to this folder; `{other}` is one that is"),
-        None => "this cluster's DAGs are not pushed: make it a source with `updraft cluster update --dags push`".to_owned(),
+        None => {
+            "this cluster's DAGs are not pushed: make it a source with `updraft cluster update --dags push`"
+                .to_owned()
+        }
     };
     Err(AppError::invalid("folder", why))
 }

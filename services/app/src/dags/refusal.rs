@@ -55,13 +55,21 @@ impl From<&DagRefusal> for Problem {
             ),
             R::Archive { why } => Self {
                 field: Some("body".to_owned()),
-                ..problem(422, "archive-refused", "The archive cannot be taken.", sentence(why))
+                ..problem(
+                    422,
+                    "archive-refused",
+                    "The archive cannot be taken.",
+                    sentence(why),
+                )
             },
             R::TooLarge { limit } => problem(
                 413,
                 "body-too-large",
                 "The archive is too large.",
-                format!("Push at most {} MiB, packed; keep data out of the DAGs.", limit >> 20),
+                format!(
+                    "Push at most {} MiB, packed; keep data out of the DAGs.",
+                    limit >> 20
+                ),
             ),
             R::ManyPushes => problem(
                 503,

@@ -61,8 +61,16 @@ fn source(at: &At, asked: DagSource) -> Result<DagSource, AppError> {
             credential,
             queue_url,
         } => {
-            at.check("bucket", is_bucket(&bucket), "use a bucket's name: 3 to 63 of a-z, 0-9, `.` and `-`")?;
-            at.check("region", is_region(&region), "use a region's name like `eu-west-1`")?;
+            at.check(
+                "bucket",
+                is_bucket(&bucket),
+                "use a bucket's name: 3 to 63 of a-z, 0-9, `.` and `-`",
+            )?;
+            at.check(
+                "region",
+                is_region(&region),
+                "use a region's name like `eu-west-1`",
+            )?;
             at.https("endpoint", endpoint.as_deref())?;
             at.https("queue_url", queue_url.as_deref())?;
             DagSource::S3 {
@@ -81,13 +89,22 @@ fn source(at: &At, asked: DagSource) -> Result<DagSource, AppError> {
             submodules,
             credential,
         } => {
-            at.check("ref", is_reference(&reference), "name a branch, tag or commit like `main`")?;
+            at.check(
+                "ref",
+                is_reference(&reference),
+                "name a branch, tag or commit like `main`",
+            )?;
             let path = path.trim_end_matches('/').to_owned();
-            let why = "name a directory of the repository like `dags` or `airflow/dags`, or none for all of it";
+            let why =
+                "name a directory of the repository like `dags` or `airflow/dags`, or none for all of it";
             at.check("path", path.is_empty() || is_relative(&path), why)?;
             let url = git_address(at, &url)?;
             let why = "git over ssh needs a credential of kind `ssh_key`: make one with `updraft credential create`";
-            at.check("credential", credential.is_some() || !url.starts_with("ssh:"), why)?;
+            at.check(
+                "credential",
+                credential.is_some() || !url.starts_with("ssh:"),
+                why,
+            )?;
             DagSource::Git {
                 url,
                 reference,
@@ -136,7 +153,8 @@ fn git_address(at: &At, asked: &str) -> Result<String, AppError> {
         return Err(at.refuse("url", why));
     };
     let secret = url.password().is_some() || (url.scheme() == "https" && !url.username().is_empty());
-    let why_secret = "leave user and password out: make them a credential with `updraft credential create`, and name it";
+    let why_secret =
+        "leave user and password out: make them a credential with `updraft credential create`, and name it";
     at.check("url", !secret, why_secret)?;
     let host = url.host_str().unwrap_or_default();
     let names = !host.is_empty() && !host.starts_with('-') && is_user(url.username());
@@ -157,7 +175,10 @@ fn scp_like(text: &str) -> Option<String> {
 }
 
 fn is_user(user: &str) -> bool {
-    !user.starts_with('-') && user.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    !user.starts_with('-')
+        && user
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
 /// What `git check-ref-format` lets through, and commits.
@@ -205,7 +226,9 @@ fn is_region(name: &str) -> bool {
 /// Why not, and what to do.
 pub fn credential_fits(source: &DagSource, credential: &CredentialConfig) -> Result<(), &'static str> {
     match (source, credential) {
-        (DagSource::Git { url, .. }, CredentialConfig::GitToken { host, .. }) if url.starts_with("https:") => {
+        (DagSource::Git { url, .. }, CredentialConfig::GitToken { host, .. })
+            if url.starts_with("https:") =>
+        {
             match host_of(url).is_some_and(|named| named == *host) {
                 true => Ok(()),
                 false => Err("this token is for another host: make a credential for the host of `url`"),
@@ -261,12 +284,20 @@ impl At {
     }
 
     fn check(&self, field: &str, fine: bool, why: &str) -> Result<(), AppError> {
-        if fine { Ok(()) } else { Err(self.refuse(field, why)) }
+        if fine {
+            Ok(())
+        } else {
+            Err(self.refuse(field, why))
+        }
     }
 
     fn https(&self, field: &str, address: Option<&str>) -> Result<(), AppError> {
         let Some(address) = address else { return Ok(()) };
-        self.check(field, is_https(address), "use an `https://` address without user, password or fragment")
+        self.check(
+            field,
+            is_https(address),
+            "use an `https://` address without user, password or fragment",
+        )
     }
 }
 
@@ -315,7 +346,11 @@ mod tests {
             "a\\b",
         ] {
             let source = json!({"kind": "cluster_bucket", "prefix": bad});
-            assert_eq!(refused_field(alone(source)), "dag_sources[0].source.prefix", "{bad}");
+            assert_eq!(
+                refused_field(alone(source)),
+                "dag_sources[0].source.prefix",
+                "{bad}"
+            );
         }
         let source = alone(json!({"kind": "cluster_bucket", "prefix": "team/dags"})).unwrap();
         assert_eq!(source.to_string(), "the cluster's bucket, team/dags/");
@@ -349,7 +384,11 @@ mod tests {
             "-x@example.com:r",
             "",
         ] {
-            assert_eq!(refused_field(alone(git(bad))), "dag_sources[0].source.url", "{bad}");
+            assert_eq!(
+                refused_field(alone(git(bad))),
+                "dag_sources[0].source.url",
+                "{bad}"
+            );
         }
         for (given, kept) in [
             ("https://example.com/a/b.git", "https://example.com/a/b.git"),
@@ -371,14 +410,42 @@ mod tests {
             source[field] = json!(value);
             alone(source)
         };
-        for bad in ["", "-x", "--upload-pack=x", "a..b", "a b", "a~1", "a:b", "refs/heads/x.lock", "a/", "/a", ".a", "a\n"] {
-            assert_eq!(refused_field(with("ref", bad)), "dag_sources[0].source.ref", "{bad}");
+        for bad in [
+            "",
+            "-x",
+            "--upload-pack=x",
+            "a..b",
+            "a b",
+            "a~1",
+            "a:b",
+            "refs/heads/x.lock",
+            "a/",
+            "/a",
+            ".a",
+            "a\n",
+        ] {
+            assert_eq!(
+                refused_field(with("ref", bad)),
+                "dag_sources[0].source.ref",
+                "{bad}"
+            );
         }
-        for good in ["main", "v1.2.3", "feature/x-1", "3f9ac27bd0e14c5599aa3f9ac27bd0e14c5599aa"] {
+        for good in [
+            "main",
+            "v1.2.3",
+            "feature/x-1",
+            "3f9ac27bd0e14c5599aa3f9ac27bd0e14c5599aa",
+        ] {
             assert!(with("ref", good).is_ok(), "{good}");
         }
-        for bad in ["/x", "../x", "a/../b", "a//b", "-x", ".git", "a/.git/b", "a\\b", "a\0"] {
-            assert_eq!(refused_field(with("path", bad)), "dag_sources[0].source.path", "{bad}");
+        for bad in [
+            "/x", "../x", "a/../b", "a//b", "-x", ".git", "a/.git/b", "a\\b", "a\0",
+        ] {
+            assert_eq!(
+                refused_field(with("path", bad)),
+                "dag_sources[0].source.path",
+                "{bad}"
+            );
         }
         for good in ["", "dags", "a/b.c/d e/"] {
             assert!(with("path", good).is_ok(), "{good}");
@@ -412,9 +479,16 @@ mod tests {
             ("endpoint", "file:///x"),
             ("queue_url", "http://sqs.example.com/q"),
         ] {
-            assert_eq!(refused_field(with(field, bad)), format!("dag_sources[0].source.{field}"), "{bad}");
+            assert_eq!(
+                refused_field(with(field, bad)),
+                format!("dag_sources[0].source.{field}"),
+                "{bad}"
+            );
         }
-        assert_eq!(with("prefix", "dags").unwrap().to_string(), "s3://my-bucket/dags/");
+        assert_eq!(
+            with("prefix", "dags").unwrap().to_string(),
+            "s3://my-bucket/dags/"
+        );
         assert!(with("endpoint", "https://minio.example.com:9000").is_ok());
     }
 
@@ -422,8 +496,14 @@ mod tests {
     fn each_source_has_a_folder_of_its_own() {
         let push = |folder: &str| json!({"folder": folder, "source": {"kind": "push"}});
         assert_eq!(refused_field(asked(json!([]))), "dag_sources");
-        assert_eq!(refused_field(asked(json!([push(""), push("a")]))), "dag_sources[0].folder");
-        assert_eq!(refused_field(asked(json!([push("a"), push("a")]))), "dag_sources[1].folder");
+        assert_eq!(
+            refused_field(asked(json!([push(""), push("a")]))),
+            "dag_sources[0].folder"
+        );
+        assert_eq!(
+            refused_field(asked(json!([push("a"), push("a")]))),
+            "dag_sources[1].folder"
+        );
         assert_eq!(asked(json!([push("a"), push("b")])).unwrap().len(), 2);
     }
 }

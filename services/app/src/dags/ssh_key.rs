@@ -18,8 +18,7 @@ const OTHERS: [&str; 3] = [
     "-----BEGIN EC PRIVATE KEY-----",
     "-----BEGIN PRIVATE KEY-----",
 ];
-const PROTECTED: &str =
-    "this key has a passphrase, which nobody could type: make one without (`ssh-keygen -N ''`) for Updraft alone";
+const PROTECTED: &str = "this key has a passphrase, which nobody could type: make one without (`ssh-keygen -N ''`) for Updraft alone";
 const NO_KEY: &str = "give a private key as `ssh-keygen -t ed25519` writes it, beginning with `-----BEGIN`; or none, and one is made";
 const KEY_TYPES: [&str; 7] = [
     "ssh-ed25519",
@@ -100,8 +99,7 @@ pub(super) fn made_of(seed: &[u8; 32], check: u32, comment: &str) -> (SecretStri
 /// # Errors
 /// What is wrong, and what to do.
 pub(super) fn known_hosts(text: &str) -> Result<String, &'static str> {
-    const MISSING: &str =
-        "say which keys the host may show: lines of `known_hosts`, as `ssh-keyscan host` prints them (compare with what the host's owner publishes)";
+    const MISSING: &str = "say which keys the host may show: lines of `known_hosts`, as `ssh-keyscan host` prints them (compare with what the host's owner publishes)";
     const WRONG: &str = "each line is `host type key`, as `ssh-keyscan` prints it, without markers";
     if text.len() > LONGEST_KNOWN_HOSTS {
         return Err("keep only the lines of the host that is read from");
@@ -142,7 +140,9 @@ fn put(to: &mut Vec<u8>, part: &[u8]) {
 
 fn line(public: &[u8], comment: &str) -> Option<String> {
     let (kind, _) = string(public)?;
-    let kind = std::str::from_utf8(kind).ok().filter(|kind| KEY_TYPES.contains(kind))?;
+    let kind = std::str::from_utf8(kind)
+        .ok()
+        .filter(|kind| KEY_TYPES.contains(kind))?;
     Some(format!("{kind} {} {comment}", STANDARD.encode(public)))
 }
 
@@ -152,13 +152,17 @@ mod tests {
 
     use super::{known_hosts, made_of, public_half};
 
-    const HOST: &str = "github.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
+    const HOST: &str =
+        "github.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
 
     #[test]
     fn a_made_key_is_one_that_is_let_in() {
         let (private, public) = made_of(&[7; 32], 42, "updraft");
         assert!(public.starts_with("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI") && public.ends_with(" updraft"));
-        assert_eq!(public_half(private.expose_secret(), "updraft").unwrap(), Some(public));
+        assert_eq!(
+            public_half(private.expose_secret(), "updraft").unwrap(),
+            Some(public)
+        );
     }
 
     /// OpenSSH itself reads it, where there is one.
@@ -169,7 +173,10 @@ mod tests {
         let path = std::env::temp_dir().join(format!("updraft-key-{}", std::process::id()));
         std::fs::write(&path, private.expose_secret()).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        let said = std::process::Command::new("ssh-keygen").arg("-yf").arg(&path).output();
+        let said = std::process::Command::new("ssh-keygen")
+            .arg("-yf")
+            .arg(&path)
+            .output();
         std::fs::remove_file(&path).unwrap();
         let Ok(said) = said else { return };
         let said = String::from_utf8(said.stdout).unwrap();
@@ -182,11 +189,16 @@ mod tests {
 b3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAAAGYmNyeXB0AAAAGAAAABAAAAAAAAAAAAAAAAAAAAAAAAAAEAAAAAEAAAAz
 -----END OPENSSH PRIVATE KEY-----";
         assert!(public_half(protected, "x").unwrap_err().contains("passphrase"));
-        let pem = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nAAAA\n-----END RSA PRIVATE KEY-----";
+        let pem =
+            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nAAAA\n-----END RSA PRIVATE KEY-----";
         assert!(public_half(pem, "x").unwrap_err().contains("passphrase"));
         let pkcs8 = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----";
         assert!(public_half(pkcs8, "x").unwrap_err().contains("passphrase"));
-        for none in ["", "ssh-ed25519 AAAA me", "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----"] {
+        for none in [
+            "",
+            "ssh-ed25519 AAAA me",
+            "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----",
+        ] {
             assert!(public_half(none, "x").is_err(), "{none}");
         }
         let plain = "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n";

@@ -23,7 +23,12 @@ impl App {
         let nodes = node_list::list(&mut connection, actor.tenant, id).await?;
         let reports: Vec<_> = nodes
             .iter()
-            .map(|node| (node.role, view::latest_report(node, self.live()).map(|(_, report)| report)))
+            .map(|node| {
+                (
+                    node.role,
+                    view::latest_report(node, self.live()).map(|(_, report)| report),
+                )
+            })
             .collect();
         let resolver = reports
             .iter()
@@ -35,7 +40,10 @@ impl App {
             .into_iter()
             .find(|version| Some(&version.digest) == current.as_ref());
         let has_it = |report: &Option<Arc<Report>>| {
-            current.is_some() && report.as_ref().is_some_and(|report| report.dag_version == current)
+            current.is_some()
+                && report
+                    .as_ref()
+                    .is_some_and(|report| report.dag_version == current)
         };
         let on_live = reports.iter().filter(|(_, report)| has_it(report)).count();
         Ok(DagState {
@@ -72,7 +80,11 @@ impl App {
 fn sources(asked: Vec<FolderSource>, resolver: Option<&Report>) -> Vec<DagSourceView> {
     let trouble = |folder: &str| {
         let states = &resolver?.dags.sources;
-        states.iter().find(|state| state.folder == folder)?.trouble.clone()
+        states
+            .iter()
+            .find(|state| state.folder == folder)?
+            .trouble
+            .clone()
     };
     asked
         .into_iter()

@@ -6,10 +6,10 @@ use updraft_authz::{Actor, ClusterAction};
 use updraft_model::{ClusterId, TenantId};
 use updraft_store::{PgConnection, StoreError, dag_versions, dag_wishes, event_log};
 
+use crate::App;
 use crate::audit::{Attempt, Change, attempt};
 use crate::changes;
 use crate::error::{AppError, Resource};
-use crate::App;
 
 /// Fewer could be anything.
 const SHORTEST_DIGEST: usize = 6;
@@ -21,7 +21,9 @@ impl App {
     /// [`AppError::NotFound`], [`AppError::Forbidden`], [`AppError::ClusterDeleting`].
     pub async fn sync_dags(&self, actor: &Actor, id: ClusterId) -> Result<SyncAsked, AppError> {
         let attempt = attempt("dags.sync");
-        let mut change = self.begin_change(actor, id, ClusterAction::Operate, attempt).await?;
+        let mut change = self
+            .begin_change(actor, id, ClusterAction::Operate, attempt)
+            .await?;
         change.check_not_deleting()?;
         dag_wishes::sync(&mut change.tx, actor.tenant, id).await?;
         let said = Said {
@@ -44,7 +46,9 @@ impl App {
         digest: &str,
     ) -> Result<SyncAsked, AppError> {
         let attempt = attempt("dags.rollback");
-        let mut change = self.begin_change(actor, id, ClusterAction::Change, attempt).await?;
+        let mut change = self
+            .begin_change(actor, id, ClusterAction::Change, attempt)
+            .await?;
         change.check_not_deleting()?;
         let digest = meant(&mut change.tx, actor.tenant, id, digest).await?;
         let before = dag_wishes::find(&mut change.tx, actor.tenant, id).await?.pinned;
@@ -63,7 +67,9 @@ impl App {
     /// [`AppError::NotFound`], [`AppError::Forbidden`], [`AppError::ClusterDeleting`].
     pub async fn follow_dags(&self, actor: &Actor, id: ClusterId) -> Result<SyncAsked, AppError> {
         let attempt = attempt("dags.follow");
-        let mut change = self.begin_change(actor, id, ClusterAction::Change, attempt).await?;
+        let mut change = self
+            .begin_change(actor, id, ClusterAction::Change, attempt)
+            .await?;
         change.check_not_deleting()?;
         let before = dag_wishes::find(&mut change.tx, actor.tenant, id).await?.pinned;
         dag_wishes::pin(&mut change.tx, actor.tenant, id, None).await?;
@@ -110,7 +116,8 @@ async fn meant(
     id: ClusterId,
     digest: &str,
 ) -> Result<String, AppError> {
-    let fine = digest.len() >= SHORTEST_DIGEST && digest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b':');
+    let fine =
+        digest.len() >= SHORTEST_DIGEST && digest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b':');
     if !fine {
         let why = format!("give a version's digest, or at least its first {SHORTEST_DIGEST} characters");
         return Err(AppError::invalid("digest", why));
@@ -122,7 +129,10 @@ async fn meant(
         .filter(|kept| kept.starts_with(digest));
     match (matching.next(), matching.next()) {
         (Some(one), None) => Ok(one),
-        (Some(_), Some(_)) => Err(AppError::invalid("digest", "several versions begin like this: give more of it")),
+        (Some(_), Some(_)) => Err(AppError::invalid(
+            "digest",
+            "several versions begin like this: give more of it",
+        )),
         (None, _) => Err(AppError::NotFound(Resource::DagVersion)),
     }
 }

@@ -22,7 +22,9 @@ pub(super) fn delivery(inputs: &AssignmentInputs<'_>) -> DagDelivery {
         access_key: inputs.storage.access_key.clone(),
         secret_key: inputs.storage.secret_key.clone(),
         resolver,
-        sources: sources.map(|source| source_delivery(source, inputs.dags)).collect(),
+        sources: sources
+            .map(|source| source_delivery(source, inputs.dags))
+            .collect(),
         pinned: inputs.dags.pinned.clone(),
         sync_nonce: inputs.dags.sync_nonce,
         outbound_allow: inputs.dags.outbound_allow.clone(),
@@ -33,7 +35,9 @@ fn source_delivery(asked: &FolderSource, dags: &DagInputs) -> SourceDelivery {
     // Looked at again here: the credential may have been changed since the spec was.
     let opened = |name: &Option<CredentialName>| {
         let credential = dags.credentials.get(name.as_ref()?)?;
-        credential_fits(&asked.source, &credential.config).is_ok().then_some(credential)
+        credential_fits(&asked.source, &credential.config)
+            .is_ok()
+            .then_some(credential)
     };
     let from = match &asked.source {
         DagSource::ClusterBucket { prefix } => SourceFrom::ClusterBucket {

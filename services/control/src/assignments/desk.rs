@@ -19,7 +19,9 @@ use updraft_store::secrets::{self, MasterKey, SecretError};
 use updraft_store::{PgConnection, Store, StoreError, credentials, node_identity};
 
 use super::environments::{Environments, key_digest};
-use super::{AssignmentInputs, ClusterSecrets, DagInputs, NodePlace, Peer, Places, RenderError, dags, render};
+use super::{
+    AssignmentInputs, ClusterSecrets, DagInputs, NodePlace, Peer, Places, RenderError, dags, render,
+};
 use crate::agents::ClusterCa;
 use crate::reconciler::{Assignments, AssignmentsError, secret};
 
@@ -189,7 +191,11 @@ impl Desk {
         rows: &AssignmentRows,
     ) -> Result<DagInputs, DeskError> {
         let mut opened = BTreeMap::new();
-        let named = rows.spec.dag_sources.iter().filter_map(|one| one.source.credential());
+        let named = rows
+            .spec
+            .dag_sources
+            .iter()
+            .filter_map(|one| one.source.credential());
         for name in named.filter(|_| dags::resolves(rows.role)) {
             let credential = credentials::open(connection, &self.master_key, rows.tenant, name).await?;
             opened.extend(credential.map(|credential| (name.clone(), credential)));

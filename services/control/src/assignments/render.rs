@@ -3,8 +3,8 @@
 use secrecy::ExposeSecret as _;
 use thiserror::Error;
 use updraft_api::agent::{
-    Assignment, FileAssignment, HealthCheck, NodePower, ParentAssignment, RELAY_PORT,
-    RelayAssignment, ServiceAssignment, StopPolicy,
+    Assignment, FileAssignment, HealthCheck, NodePower, ParentAssignment, RELAY_PORT, RelayAssignment,
+    ServiceAssignment, StopPolicy,
 };
 use updraft_authz::PublicKey;
 use updraft_model::NodeRole;

@@ -43,16 +43,29 @@ pub(super) async fn keep(
         cluster,
         now: Utc::now(),
     };
-    if let (Some(digest), Some(since)) = (words.live.filter(|digest| is_digest(digest)), words.said.live_since) {
+    if let (Some(digest), Some(since)) = (
+        words.live.filter(|digest| is_digest(digest)),
+        words.said.live_since,
+    ) {
         dag_versions::arrive(tx, cluster, digest, label, speaker.past(since)).await?;
     }
     if !is_scheduler(label) {
         return Ok(());
     }
-    if let Some(version) = words.said.published.as_ref().filter(|version| is_digest(&version.digest)) {
+    if let Some(version) = words
+        .said
+        .published
+        .as_ref()
+        .filter(|version| is_digest(&version.digest))
+    {
         publish(tx, &speaker, version).await?;
     }
-    if let Some(version) = words.said.parsed.as_ref().filter(|version| is_digest(&version.digest)) {
+    if let Some(version) = words
+        .said
+        .parsed
+        .as_ref()
+        .filter(|version| is_digest(&version.digest))
+    {
         read(tx, &speaker, version).await?;
     }
     Ok(())
@@ -80,7 +93,9 @@ async fn publish(
         message.push_str(if number == 0 { " of " } else { ", " });
         message.push_str(&named(revision));
     }
-    speaker.tell(tx, "dag_version_published", EventSeverity::Info, &message).await
+    speaker
+        .tell(tx, "dag_version_published", EventSeverity::Info, &message)
+        .await
 }
 
 async fn read(tx: &mut PgConnection, speaker: &Speaker, version: &ParsedVersion) -> Result<(), StoreError> {
@@ -97,7 +112,9 @@ async fn read(tx: &mut PgConnection, speaker: &Speaker, version: &ParsedVersion)
     match version.import_errors.first() {
         None => {
             let message = format!("Airflow read DAG version {digest}: {} DAGs", version.dags);
-            speaker.tell(tx, "dag_version_parsed", EventSeverity::Info, &message).await
+            speaker
+                .tell(tx, "dag_version_parsed", EventSeverity::Info, &message)
+                .await
         }
         Some(first) => {
             let mut message = format!(
@@ -110,7 +127,9 @@ async fn read(tx: &mut PgConnection, speaker: &Speaker, version: &ParsedVersion)
                 // Writing to a string cannot fail.
                 let _ = write!(message, ":{line}");
             }
-            speaker.tell(tx, "dag_import_errors", EventSeverity::Warning, &message).await
+            speaker
+                .tell(tx, "dag_import_errors", EventSeverity::Warning, &message)
+                .await
         }
     }
 }
@@ -137,7 +156,10 @@ fn is_scheduler(label: &str) -> bool {
 
 /// SHA-256 in lower-case hex: it becomes part of keys and of what people type.
 fn is_digest(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    text.len() == 64
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 // === impl Speaker ===
@@ -145,7 +167,11 @@ fn is_digest(text: &str) -> bool {
 impl Speaker {
     /// Nobody has seen what is to come. Rounded as the database keeps it, so that the same word is the same again.
     fn past(&self, at: DateTime<Utc>) -> DateTime<Utc> {
-        let at = if at > self.now + CLOCKS_DIFFER { self.now } else { at };
+        let at = if at > self.now + CLOCKS_DIFFER {
+            self.now
+        } else {
+            at
+        };
         DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap_or(self.now)
     }
 

@@ -62,7 +62,10 @@ async fn received(body: Body) -> ApiResult<File> {
             return Err(PushBegun::too_large().into());
         }
         let written = tokio::task::spawn_blocking(move || file.write_all(&chunk).map(|()| file));
-        file = written.await.map_err(|_| kept(Error::other("a thread died")))?.map_err(kept)?;
+        file = written
+            .await
+            .map_err(|_| kept(Error::other("a thread died")))?
+            .map_err(kept)?;
     }
     Ok(file)
 }

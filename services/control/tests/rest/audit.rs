@@ -15,13 +15,19 @@ use crate::authorization_matrix::{Caller, as_caller, operations, row, with_sign_
 use crate::support::{Answer, PASSWORD, Someone, World, request};
 
 /// Operations with an unsafe method that change nothing, and why that is so.
-const CHANGE_NOTHING: [(&str, &str); 1] = [(
-    "authorize_device",
-    "a code is made up for whoever asks; who approves it, and who signs in with it, is recorded",
-)];
+const CHANGE_NOTHING: [(&str, &str); 2] = [
+    (
+        "call_dag_hook",
+        "a git server says that there is something to look at; what comes of it is told by events",
+    ),
+    (
+        "authorize_device",
+        "a code is made up for whoever asks; who approves it, and who signs in with it, is recorded",
+    ),
+];
 
 /// Operations that need more than one request to succeed, and the test that shows their lines.
-const SHOWN_ELSEWHERE: [(&str, &str); 3] = [
+const SHOWN_ELSEWHERE: [(&str, &str); 4] = [
     ("poll_device", "a_device_that_is_signed_in_is_recorded"),
     (
         "confirm_second_factor",
@@ -30,6 +36,10 @@ const SHOWN_ELSEWHERE: [(&str, &str); 3] = [
     (
         "set_password",
         "a_link_sets_a_password_once_ends_all_sessions_and_is_audited",
+    ),
+    (
+        "forgot_password",
+        "a_mailed_link_sets_a_password_once_ends_all_sessions_and_is_audited",
     ),
 ];
 

@@ -11,8 +11,8 @@ use updraft_model::{ClusterId, ClusterRole, TenantId, TenantRole, TokenLimit};
 use updraft_sso::SessionToken;
 use updraft_store::{operators, sessions};
 
-use crate::identity_providers;
 use crate::support::{ORIGIN, Someone, World, request};
+use crate::{dag_setup, dags, identity_providers};
 
 /// What the tenant claims, in the rows that need one.
 const DOMAIN: &str = "example.com";
@@ -67,6 +67,8 @@ fn rule(operation: &str) -> Option<Rule> {
         "sign_in" => Rule::Public(201),
         // No such link.
         "set_password" => Rule::Public(403),
+        // The same for every address.
+        "forgot_password" => Rule::Public(202),
         "show_second_factor" => Rule::SignedIn(everyone(200)),
         "begin_second_factor" => Rule::SessionAlone(everyone(201)),
         // Nobody's code.
@@ -111,8 +113,8 @@ fn rule(operation: &str) -> Option<Rule> {
         "create_cluster" => Rule::SignedIn(owners(202)),
         "list_people" | "list_audit" | "export_audit" | "list_access_rules" => Rule::SignedIn(owners(200)),
         "list_tenants" | "show_tenant" | "update_tenant" => Rule::Operators(200),
-        "create_tenant" => Rule::Operators(201),
-        "delete_tenant" => Rule::Operators(204),
+        "create_tenant" | "help_with_password" => Rule::Operators(201),
+        "delete_tenant" | "help_with_second_factor" => Rule::Operators(204),
         "list_my_tenants" => Rule::SignedIn(everyone(200)),
         // The owner belongs there; nobody else does.
         "switch_tenant" => Rule::SessionAlone(Expect {
@@ -137,6 +139,22 @@ fn rule(operation: &str) -> Option<Rule> {
             stranger: 404,
             ..owners(204)
         }),
+        "list_credentials" => Rule::SignedIn(owners(200)),
+        "create_credential" => Rule::SignedIn(owners(201)),
+        "replace_credential" => Rule::SignedIn(Expect {
+            stranger: 404,
+            ..owners(200)
+        }),
+        "delete_credential" => Rule::SignedIn(Expect {
+            stranger: 404,
+            ..owners(204)
+        }),
+        "show_dags" | "list_dag_versions" => Rule::SignedIn(viewers(200)),
+        "sync_dags" | "rollback_dags" | "follow_dags" | "push_dags" => Rule::SignedIn(admins(202)),
+        "list_dag_hooks" | "put_dag_hook" => Rule::SignedIn(admins(200)),
+        "delete_dag_hook" => Rule::SignedIn(admins(204)),
+        // Whoever signs in is no git server: the call is not signed.
+        "call_dag_hook" => Rule::Public(403),
         "create_access_rule" => Rule::SignedIn(owners(201)),
         "delete_access_rule" => Rule::SignedIn(Expect {
             stranger: 404,
@@ -445,6 +463,11 @@ pub(crate) async fn as_caller(
 ) -> Request<Body> {
     let owner = &row.owner;
     let path = match operation {
+        "replace_credential" | "delete_credential" => {
+            path.replace("{credential}", &dag_setup::credential(world, owner).await)
+        }
+        "delete_dag_hook" => path.replace("{hook}", &dag_setup::hook(world, owner, row.cluster).await),
+        "call_dag_hook" => path.replace("{hook}", &uuid::Uuid::new_v4().to_string()),
         "delete_access_rule" => path.replace("{rule}", &rule_of(world, owner, json!("everyone")).await),
         "delete_service_account" => path.replace("{user}", &world.service_account(owner).await.to_string()),
         "revoke_token" => path.replace("{token}", &world.token_id(&row.other).await.to_string()),
@@ -503,6 +526,14 @@ pub(crate) async fn as_caller(
         Caller::RevokedToken => asked.bearer(&world.revoked_token(owner).await),
         Caller::CookieFromOtherSite => asked.cookie(owner).header("sec-fetch-site", "cross-site"),
     };
+    match operation {
+        "push_dags" => {
+            dag_setup::take_pushes(world, row.cluster).await;
+            return asked.bytes("application/gzip", dags::archive("a.py", b"x = 1"));
+        }
+        "rollback_dags" => dag_setup::publish(world, row.cluster).await,
+        _ => {}
+    }
     if let Some(form) = form(operation) {
         return asked.text("application/x-www-form-urlencoded", form);
     }
@@ -575,6 +606,7 @@ fn body(operation: &str, row: &Row, caller: Caller) -> Option<Value> {
     Some(match operation {
         "sign_in" => json!({"email": row.other.email, "password": crate::support::PASSWORD}),
         "change_password" => json!({"current": crate::support::PASSWORD, "new": format!("another {fresh}")}),
+        "forgot_password" => json!({"email": format!("{fresh}@example.com")}),
         "set_password" => json!({"link": fresh, "password": crate::support::PASSWORD}),
         "confirm_second_factor" => json!({"code": "000000"}),
         "remove_second_factor" => json!({"password": crate::support::PASSWORD}),
@@ -588,6 +620,7 @@ fn body(operation: &str, row: &Row, caller: Caller) -> Option<Value> {
             json!({"name": fresh, "owner": owner})
         }
         "update_tenant" => json!({"max_nodes": 7}),
+        "help_with_password" | "help_with_second_factor" => json!({"email": row.other.email}),
         "switch_tenant" => json!({"tenant": row.elsewhere}),
         "change_person" => json!({"tenant_role": "owner"}),
         "create_identity_provider" => {
@@ -597,6 +630,15 @@ fn body(operation: &str, row: &Row, caller: Caller) -> Option<Value> {
         "add_domain" => json!({"domain": format!("{fresh}.example")}),
         "update_domain" => json!({"provider": null}),
         "update_sign_in_rules" => json!({"session_seconds": 7200}),
+        "create_credential" => {
+            let config = json!({"kind": "s3_keys", "access_key": "AKIA"});
+            json!({"name": format!("c{}", &fresh[..20]), "config": config, "secret": fresh})
+        }
+        "replace_credential" => {
+            json!({"config": {"kind": "s3_keys", "access_key": "AKIB"}, "secret": fresh})
+        }
+        "rollback_dags" => json!({"digest": dag_setup::DIGEST}),
+        "put_dag_hook" => json!({}),
         "create_access_rule" => {
             let nowhere = json!({"tag": {"key": "no", "value": "where"}});
             json!({"who": {"group": fresh}, "role": "admin", "target": nowhere})

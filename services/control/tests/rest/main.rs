@@ -13,6 +13,12 @@ mod authorization_matrix;
 #[cfg(test)]
 mod clusters;
 #[cfg(test)]
+mod credentials;
+#[cfg(test)]
+mod dag_setup;
+#[cfg(test)]
+mod dags;
+#[cfg(test)]
 mod device;
 #[cfg(test)]
 mod edge_policy;
@@ -21,7 +27,11 @@ mod edge_refusals;
 #[cfg(test)]
 mod event_stream;
 #[cfg(test)]
+mod fake_bucket;
+#[cfg(test)]
 mod fake_dns;
+#[cfg(test)]
+mod forgotten_password;
 #[cfg(test)]
 mod groups;
 #[cfg(test)]
@@ -36,6 +46,8 @@ mod isolation;
 mod nodes;
 #[cfg(test)]
 mod openapi;
+#[cfg(test)]
+mod operators_help;
 #[cfg(test)]
 mod passwords;
 #[cfg(test)]
@@ -54,6 +66,8 @@ mod sessions;
 mod several_tenants;
 #[cfg(test)]
 mod sign_in;
+#[cfg(test)]
+mod smtp_sink;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

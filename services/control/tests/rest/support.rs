@@ -25,6 +25,7 @@ use updraft_store::testing::TestDatabase;
 use updraft_store::{Tx, api_tokens, grants, people, sessions};
 use uuid::Uuid;
 
+use crate::fake_bucket::FakeBucket;
 use crate::fake_dns::FakeDns;
 
 pub(crate) const HOST: &str = "localhost:7700";
@@ -36,6 +37,7 @@ pub(crate) struct World {
     pub(crate) router: Router,
     password_hash: String,
     pub(crate) dns: Arc<FakeDns>,
+    pub(crate) pushed: Arc<FakeBucket>,
     // Last: the database goes when nobody uses it any more.
     pub(crate) database: TestDatabase,
 }
@@ -70,7 +72,11 @@ impl World {
     }
 
     pub(crate) async fn with_sign_in_quota(sign_in_quota: SignInQuota) -> Self {
-        Self::with_config(|config| config.sign_in_quota = sign_in_quota).await
+        Self::with_config(|config| {
+            config.sign_in_quota = sign_in_quota;
+            config.forgotten_quota = sign_in_quota;
+        })
+        .await
     }
 
     pub(crate) async fn with_config(change: impl FnOnce(&mut AppConfig)) -> Self {
@@ -81,9 +87,13 @@ impl World {
         let mut config = AppConfig::local(7700, 7701, key, Arc::new(MasterKey::from_bytes([7; 32])));
         let dns = Arc::<FakeDns>::default();
         config.dns = dns.clone();
+        config.sends_mail = true;
         change(&mut config);
         let runtimes = Arc::new(Catalogue::embedded().unwrap());
-        let app = App::new(database.store().clone(), runtimes, config).unwrap();
+        let pushed = Arc::<FakeBucket>::default();
+        let app = App::new(database.store().clone(), runtimes, config)
+            .unwrap()
+            .with_push_bucket(pushed.clone());
         let rest = RestConfig {
             allowed_hosts: vec![HOST.to_owned()],
             allowed_origins: vec![ORIGIN.to_owned()],
@@ -99,6 +109,7 @@ impl World {
             router,
             password_hash,
             dns,
+            pushed,
             database,
         }
     }
@@ -377,9 +388,13 @@ impl Asked {
     }
 
     pub(crate) fn text(self, content_type: &str, body: &str) -> Request<Body> {
+        self.bytes(content_type, body.as_bytes().to_vec())
+    }
+
+    pub(crate) fn bytes(self, content_type: &str, body: Vec<u8>) -> Request<Body> {
         self.0
             .header(header::CONTENT_TYPE, content_type)
-            .body(Body::from(body.to_owned()))
+            .body(Body::from(body))
             .unwrap()
     }
 }

@@ -128,7 +128,10 @@ fn told(kept: &CredentialView, did: &str, global: &Global) -> Result<(), CliErro
     if global.output == Format::Json {
         return output::json(kept);
     }
-    eprintln!("{did} `{}`: name it in a source with `#credential={}`.", kept.name, kept.name);
+    eprintln!(
+        "{did} `{}`: name it in a source with `#credential={}`.",
+        kept.name, kept.name
+    );
     match &kept.public_key {
         None => Ok(()),
         Some(key) => {
@@ -177,7 +180,11 @@ impl Kind {
                 host,
                 username,
                 secret,
-            } => (name, CredentialConfig::GitToken { host, username }, Some(secret.read()?)),
+            } => (
+                name,
+                CredentialConfig::GitToken { host, username },
+                Some(secret.read()?),
+            ),
             Self::SshKey {
                 name,
                 known_hosts,
@@ -191,7 +198,11 @@ impl Kind {
                 name,
                 access_key,
                 secret,
-            } => (name, CredentialConfig::S3Keys { access_key }, Some(secret.read()?)),
+            } => (
+                name,
+                CredentialConfig::S3Keys { access_key },
+                Some(secret.read()?),
+            ),
             Self::PackageIndex {
                 name,
                 index_url,
@@ -215,7 +226,8 @@ impl SecretArgs {
         if let Some(path) = &self.secret_file {
             return file(path);
         }
-        let unreadable = |error: io::Error| CliError::io("cannot read the secret from standard input", &error);
+        let unreadable =
+            |error: io::Error| CliError::io("cannot read the secret from standard input", &error);
         if io::stdin().is_terminal() {
             return rpassword::prompt_password("Secret: ").map_err(unreadable);
         }

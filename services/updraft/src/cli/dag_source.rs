@@ -3,7 +3,8 @@
 
 use updraft_model::{CredentialName, DagFolder, DagSource, FolderSource};
 
-const HOW: &str = "write push, bucket:PREFIX, s3://BUCKET/PREFIX#region=REGION or git+https://HOST/PATH@REF#path=DIR";
+const HOW: &str =
+    "write push, bucket:PREFIX, s3://BUCKET/PREFIX#region=REGION or git+https://HOST/PATH@REF#path=DIR";
 
 /// # Errors
 /// What is wrong, for the usage message.
@@ -38,7 +39,9 @@ fn source(text: &str) -> Result<DagSource, String> {
         DagSource::S3 {
             bucket: bucket.to_owned(),
             prefix: prefix.to_owned(),
-            region: options.take("region").ok_or("say where the bucket is: `#region=eu-west-1`")?,
+            region: options
+                .take("region")
+                .ok_or("say where the bucket is: `#region=eu-west-1`")?,
             endpoint: options.take("endpoint"),
             credential: options.credential()?,
             queue_url: options.take("queue"),
@@ -52,7 +55,9 @@ fn source(text: &str) -> Result<DagSource, String> {
 
 fn git(place: &str, options: &mut Options<'_>) -> Result<DagSource, String> {
     let url = place.strip_prefix("git+").unwrap_or(place);
-    let known = ["https://", "ssh://", "git@"].iter().any(|begin| url.starts_with(begin));
+    let known = ["https://", "ssh://", "git@"]
+        .iter()
+        .any(|begin| url.starts_with(begin));
     if !known {
         return Err(HOW.to_owned());
     }
@@ -83,7 +88,9 @@ impl<'a> Options<'a> {
             return Ok((text, Self(Vec::new())));
         };
         let pairs = options.split('&').map(|pair| {
-            let whole = pair.split_once('=').or_else(|| (pair == "submodules").then_some((pair, "true")));
+            let whole = pair
+                .split_once('=')
+                .or_else(|| (pair == "submodules").then_some((pair, "true")));
             whole.ok_or_else(|| format!("`{pair}` is no option: write name=value"))
         });
         Ok((place, Self(pairs.collect::<Result<_, _>>()?)))
@@ -117,7 +124,10 @@ mod tests {
     fn sources_are_typed_as_people_know_them() {
         for (typed, means) in [
             ("push", json!({"folder": "", "source": {"kind": "push"}})),
-            ("team_a=push", json!({"folder": "team_a", "source": {"kind": "push"}})),
+            (
+                "team_a=push",
+                json!({"folder": "team_a", "source": {"kind": "push"}}),
+            ),
             (
                 "bucket:dags/",
                 json!({"folder": "", "source": {"kind": "cluster_bucket", "prefix": "dags/"}}),
@@ -143,13 +153,25 @@ mod tests {
                     "region": "eu-west-1", "credential": "aws"}}),
             ),
         ] {
-            assert_eq!(serde_json::to_value(parse(typed).unwrap()).unwrap(), means, "{typed}");
+            assert_eq!(
+                serde_json::to_value(parse(typed).unwrap()).unwrap(),
+                means,
+                "{typed}"
+            );
         }
     }
 
     #[test]
     fn what_is_none_says_what_would_be() {
-        for wrong in ["", "file:///x", "ext::x", "s3://b/p", "push#x=1", "git+https://h/p#branch=x", "1x=push"] {
+        for wrong in [
+            "",
+            "file:///x",
+            "ext::x",
+            "s3://b/p",
+            "push#x=1",
+            "git+https://h/p#branch=x",
+            "1x=push",
+        ] {
             assert!(!parse(wrong).unwrap_err().is_empty(), "{wrong}");
         }
     }

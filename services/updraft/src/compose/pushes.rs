@@ -59,10 +59,13 @@ async fn part(file: &mut File) -> anyhow::Result<Vec<u8>> {
     let file = file.try_clone()?;
     let read = tokio::task::spawn_blocking(move || {
         let mut bytes = Vec::new();
-        file.take(u64::try_from(PART).unwrap_or(u64::MAX)).read_to_end(&mut bytes)?;
+        file.take(u64::try_from(PART).unwrap_or(u64::MAX))
+            .read_to_end(&mut bytes)?;
         Ok::<_, std::io::Error>(bytes)
     });
-    read.await.context("a thread died")?.context("a received archive cannot be read")
+    read.await
+        .context("a thread died")?
+        .context("a received archive cannot be read")
 }
 
 fn store(access: &StorageAccess) -> anyhow::Result<AmazonS3> {

@@ -78,7 +78,9 @@ async fn list(client: &Client, args: &On, global: &Global) -> Result<(), CliErro
     }
     let mut table = Table::new(["ID", "FOLDER", "ADDRESS", "LAST CALLED"]);
     for hook in &hooks {
-        let called = hook.called_at.map(|at| at.format("%Y-%m-%d %H:%M:%SZ").to_string());
+        let called = hook
+            .called_at
+            .map(|at| at.format("%Y-%m-%d %H:%M:%SZ").to_string());
         table.row([
             hook.id.to_string(),
             hook.folder.clone(),

@@ -11,7 +11,14 @@ use tar::{Builder, EntryType, Header};
 use crate::cli::error::{CliError, Exit};
 
 /// Of no use to Airflow, and different on each machine.
-const LEFT_OUT: [&str; 6] = [".git", "__pycache__", ".venv", ".mypy_cache", ".pytest_cache", ".DS_Store"];
+const LEFT_OUT: [&str; 6] = [
+    ".git",
+    "__pycache__",
+    ".venv",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".DS_Store",
+];
 
 type Archive = Builder<GzEncoder<Vec<u8>>>;
 
@@ -93,6 +100,11 @@ mod tests {
 
     #[test]
     fn what_is_no_directory_is_said_to_be_none() {
-        assert!(packed("/nowhere/at/all".as_ref()).unwrap_err().to_string().contains("is no directory"));
+        assert!(
+            packed("/nowhere/at/all".as_ref())
+                .unwrap_err()
+                .to_string()
+                .contains("is no directory")
+        );
     }
 }

@@ -32,7 +32,10 @@ pub(super) async fn conclude(
         };
     }
     if cluster.power != Power::Running {
-        let what = format!("`{}` is stopped: it takes its DAGs when it is started", cluster.name);
+        let what = format!(
+            "`{}` is stopped: it takes its DAGs when it is started",
+            cluster.name
+        );
         return Err(CliError::new(Exit::OperationFailed, what)
             .next(format!("start it with `updraft cluster start {}`", cluster.name)));
     }
@@ -80,7 +83,8 @@ async fn until_read(
 /// The sources were looked at, and either that went wrong or what came of it is everywhere and read.
 fn is_done(state: &DagState, sync: i64) -> bool {
     let looked = state.synced.is_some_and(|synced| synced >= sync);
-    looked && (troubles(state).next().is_some() || state.live.as_ref().is_some_and(|live| is_read(state, live)))
+    looked
+        && (troubles(state).next().is_some() || state.live.as_ref().is_some_and(|live| is_read(state, live)))
 }
 
 fn is_read(state: &DagState, live: &DagVersionView) -> bool {
@@ -102,7 +106,9 @@ fn troubles(state: &DagState) -> impl Iterator<Item = String> {
 /// Import errors of the live version, a line each: `file.py:7: message`.
 pub(super) fn errors_of(state: &DagState) -> Vec<String> {
     let parsed = state.live.as_ref().and_then(|live| live.parsed.as_ref());
-    let errors = parsed.map(|parsed| parsed.import_errors.as_slice()).unwrap_or_default();
+    let errors = parsed
+        .map(|parsed| parsed.import_errors.as_slice())
+        .unwrap_or_default();
     let line = |error: &updraft_api::agent::ImportError| {
         let place = error.line.map_or_else(String::new, |line| format!(":{line}"));
         let last = error.message.trim().lines().last().unwrap_or_default();
@@ -115,14 +121,19 @@ fn verdict(state: &DagState) -> Result<(), CliError> {
     let failed = |what: &str| CliError::new(Exit::OperationFailed, what);
     let troubles: Vec<_> = troubles(state).collect();
     if !troubles.is_empty() {
-        return Err(failed("a source could not be taken: the last good version keeps serving").why(troubles.join("; ")));
+        return Err(
+            failed("a source could not be taken: the last good version keeps serving")
+                .why(troubles.join("; ")),
+        );
     }
     let errors = errors_of(state);
     if errors.is_empty() {
         return Ok(());
     }
     let next = "correct the files and push again, or go back with `updraft dags rollback`";
-    Err(failed("Airflow cannot import all files").why(errors.join("\n       ")).next(next))
+    Err(failed("Airflow cannot import all files")
+        .why(errors.join("\n       "))
+        .next(next))
 }
 
 fn out_of_time(state: &DagState, sync: i64, limit: Duration) -> CliError {
@@ -214,7 +225,11 @@ mod tests {
         assert!(is_done(&state, 7));
         let error = verdict(&state).unwrap_err();
         assert_eq!(error.exit, Exit::OperationFailed);
-        assert!(error.to_string().contains("etl.py:7: ImportError: no module named x"));
+        assert!(
+            error
+                .to_string()
+                .contains("etl.py:7: ImportError: no module named x")
+        );
         assert!(verdict(&super::tests::state(Some(7), 3, Some(Vec::new()))).is_ok());
     }
 }
