@@ -334,6 +334,7 @@ def cluster_variables(directory: Path, dsn: str, address: str, cluster_id: str =
 def publish_dags(root: Path, digest: str, files: dict[str, str]) -> None:
     """Delivers a DAG version as the agent does: complete directory, modified now, then `current` by rename."""
     (root / "wanted").mkdir(parents=True, exist_ok=True)
+    (root / "notes").mkdir(exist_ok=True)
     target = root / "versions" / digest
     staging = root / f"staging-{next(_numbers)}"
     for name, text in files.items():

@@ -5,6 +5,7 @@ The agent delivers immutable directories; this bundle only reads them:
     <root>/current              text: the digest of the live version, replaced by rename
     <root>/versions/<digest>/   the files of a version
     <root>/wanted/<digest>      written here when a run is pinned to a version the node does not have yet
+    <root>/notes/               written by the dag-processor: what it has recorded (see `dag_processor`)
 
 A task runs with the version its run began with, so a version in use must stay until the agent knows it is not. Nothing
 is downloaded, written or deleted here.
@@ -63,6 +64,11 @@ class UpdraftDagBundle(BaseDagBundle):
     @property
     def path(self) -> Path:
         return self._directory(self._digest or self._live_digest())
+
+    @property
+    def notes(self) -> Path:
+        """Where the dag-processor writes for the agent."""
+        return self._root / "notes"
 
     def _live_digest(self) -> str:
         current = self._root / "current"

@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use tokio::sync::watch;
 use tokio::time::sleep;
+use updraft_api::agent::KEPT_VERSIONS;
 
 use super::Wishes;
 use super::bucket::{Bucket, Kept};
@@ -16,7 +17,7 @@ use super::shelf::Shelf;
 use crate::error::Result;
 
 /// Of the bucket: the latest so many, and no more than so many bytes of them.
-const MOST_ARCHIVES: usize = 100;
+const MOST_ARCHIVES: usize = KEPT_VERSIONS;
 const MOST_BYTES: u64 = 20 << 30;
 const EVERY: Duration = Duration::from_secs(30);
 /// What was written down longer ago says nothing of the runs that began since.

@@ -5,10 +5,12 @@
 //! published version.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
+use futures::FutureExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -104,7 +106,13 @@ impl Watched {
             }
         }
         let sync = self.wishes.borrow_and_update().sync;
-        let look = self.source.look(&shelf, last.as_deref()).await;
+        let look = AssertUnwindSafe(self.source.look(&shelf, last.as_deref())).catch_unwind();
+        // A defect in reading one source must not end the others, nor itself for good.
+        let look = look.await.unwrap_or_else(|_| {
+            Err(Error::Dags(
+                "reading the source broke off for a defect of Updraft's: look at the agent's log".to_owned(),
+            ))
+        });
         Looked {
             watched: self,
             sync,

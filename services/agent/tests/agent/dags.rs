@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use updraft_agent::dags::{self, Bucket, DagEvent, Digest, Ground, Shelf, Wishes};
 use updraft_agent::{Layout, Place};
-use updraft_api::agent::{DagDelivery, SourceDelivery, SourceFrom};
+use updraft_api::agent::{CurrentPush, DagDelivery, SourceDelivery, SourceFrom};
 
 const VERSIONS: &str = "updraft/dag-versions/";
 
@@ -33,6 +33,8 @@ impl Disk {
     }
 
     fn at(dir: tempfile::TempDir) -> Self {
+        // As the agent does when it begins; one before us is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let layout = Layout::ensure(Place::open(&dir.path().join("node"), None).unwrap()).unwrap();
         let (tell, events) = mpsc::channel(100);
         Self {
@@ -587,7 +589,14 @@ async fn push(source: &Source, entries: &[(tar::EntryType, &[u8], &str)]) {
         .put(&at(&format!("{name}.tar.gz")), packed.into())
         .await
         .unwrap();
-    source.store.put(&at("current"), name.into()).await.unwrap();
+    let current = CurrentPush {
+        sha256: name,
+        author: Some("Ada".to_owned()),
+        message: None,
+        pushed_at: chrono::Utc::now(),
+    };
+    let current = serde_json::to_vec(&current).unwrap();
+    source.store.put(&at("current"), current.into()).await.unwrap();
 }
 
 #[tokio::test]
@@ -611,6 +620,7 @@ async fn what_was_pushed_is_live_and_hostile_archives_are_refused_by_name() {
         ((Regular, b"A.py".as_slice(), "x"), "only in case"),
     ] {
         push(&source, &[(Regular, b"a.py", "2"), bad]).await;
+        disk.wishes.send_modify(|wishes| wishes.sync += 1);
         let reason = disk.trouble().await;
         assert!(reason.contains(shown), "{shown}: {reason}");
         assert_eq!(disk.live(), files(&[("a.py", "1"), ("b.py", "1")]));

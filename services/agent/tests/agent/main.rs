@@ -7,7 +7,9 @@
 )]
 
 mod dags;
+mod git;
 mod health;
+mod logs;
 mod prefork;
 mod relay;
 mod supervision;

@@ -57,7 +57,12 @@ def run(forked: Forked, parent: Constants) -> int:
     forked.accept()
     _reconfigure(parent)
     _rename(request.argv)
+    from updraft_airflow import dag_processor
 
+
+    if tuple(request.argv[1:]) == dag_processor.ARGUMENTS:
+        dag_processor.main()
+        return 0
     from airflow.__main__ import main
 
     main()

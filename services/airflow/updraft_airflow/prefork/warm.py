@@ -60,6 +60,7 @@ _MODULES = (
     "uvicorn.protocols.websockets.auto",
     "updraft_airflow.auth",
     "updraft_airflow.bundle",
+    "updraft_airflow.dag_processor",
     "updraft_airflow.executor",
     "updraft_airflow.logs.config",
     "updraft_airflow.logs.handler",

@@ -5,7 +5,6 @@ use std::io::Read;
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use flate2::read::GzDecoder;
 use futures::TryStreamExt as _;
 use object_store::path::Path;
@@ -13,7 +12,7 @@ use object_store::{Error as StoreError, GetOptions, ObjectStore, ObjectStoreExt 
 use sha2::{Digest as _, Sha256};
 use tar::EntryType;
 use tokio::io::AsyncWriteExt as _;
-use updraft_api::agent::SourceRevision;
+use updraft_api::agent::{CurrentPush, SourceRevision};
 
 use super::gather::check;
 use super::links::resolved;
@@ -25,7 +24,7 @@ use crate::dags::shelf::{Aside, Shelf, blocking};
 use crate::error::{Error, Result};
 
 /// Of the object `current`, in bytes.
-const LONGEST_NAME: u64 = 200;
+const LONGEST_CURRENT: u64 = 16 << 10;
 const LONGEST_LINK: usize = 1024;
 const BUFFER: usize = 64 << 10;
 
@@ -58,21 +57,21 @@ impl Push {
             Some((key, tag)) if *key == part.revision.key => Some(tag.clone()),
             _ => None,
         });
-        let Some((pushed, tag, at)) = self.latest(tag).await? else {
+        let Some((pushed, tag)) = self.latest(tag).await? else {
             return Ok(match last {
                 Some(_) => Look::Same,
                 // Nothing was pushed yet: the cluster starts without DAGs.
-                None => Look::Fresh(self.snapshot(shelf.aside_directory()?, Manifest::default(), None, None)),
+                None => Look::Fresh(self.snapshot(shelf.aside_directory()?, Manifest::default(), None)),
             });
         };
-        let key = self.key(pushed.as_str());
+        let key = self.key(&pushed.sha256);
         if last.is_none_or(|part| part.revision.key != key) {
             if let Some((refused, reason)) = &self.refused
                 && *refused == key
             {
                 return Err(Error::Dags(reason.clone()));
             }
-            let fresh = self.fetch(shelf, &pushed, at).await;
+            let fresh = self.fetch(shelf, &pushed).await;
             if let Err(error @ Error::Dags(_)) = &fresh {
                 self.refused = Some((key.clone(), error.to_string()));
             }
@@ -84,7 +83,7 @@ impl Push {
     }
 
     /// What `current` names, unless it is the one with this tag.
-    async fn latest(&self, known: Option<String>) -> Result<Option<(Digest, Option<String>, DateTime<Utc>)>> {
+    async fn latest(&self, known: Option<String>) -> Result<Option<(CurrentPush, Option<String>)>> {
         let options = GetOptions {
             if_none_match: known,
             ..GetOptions::default()
@@ -100,19 +99,20 @@ impl Push {
             Err(error) => return Err(failed()(error)),
         };
         let nothing = || Error::Dags("the object `current` names no push: push again".to_owned());
-        if answer.meta.size > LONGEST_NAME {
+        if answer.meta.size > LONGEST_CURRENT {
             return Err(nothing());
         }
-        let (tag, at) = (answer.meta.e_tag.clone(), answer.meta.last_modified);
+        let tag = answer.meta.e_tag.clone();
         let bytes = answer.bytes().await.map_err(failed())?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| nothing())?;
-        let digest = text.trim().parse().map_err(|_| nothing())?;
-        Ok(Some((digest, tag, at)))
+        let pushed: CurrentPush = serde_json::from_slice(&bytes).map_err(|_| nothing())?;
+        // It becomes part of a key.
+        pushed.sha256.parse::<Digest>().map_err(|_| nothing())?;
+        Ok(Some((pushed, tag)))
     }
 
-    async fn fetch(&self, shelf: &Shelf, pushed: &Digest, at: DateTime<Utc>) -> Result<Snapshot> {
+    async fn fetch(&self, shelf: &Shelf, pushed: &CurrentPush) -> Result<Snapshot> {
         let packed = shelf.aside("pushed");
-        self.download(pushed, packed.path()).await?;
+        self.download(&pushed.sha256, packed.path()).await?;
         let files = shelf.aside_directory()?;
         let raw = shelf.aside_directory()?;
         let (files, manifest) = blocking(move || {
@@ -120,10 +120,10 @@ impl Push {
             Ok((files, manifest))
         })
         .await?;
-        Ok(self.snapshot(files, manifest, Some(pushed), Some(at)))
+        Ok(self.snapshot(files, manifest, Some(pushed)))
     }
 
-    async fn download(&self, pushed: &Digest, target: &FilePath) -> Result<()> {
+    async fn download(&self, pushed: &str, target: &FilePath) -> Result<()> {
         let failed = || Error::store("fetch what was pushed");
         let unwritable = || Error::file("write", target);
         let object = self.prefix.clone().join(format!("{pushed}.tar.gz"));
@@ -135,7 +135,7 @@ impl Push {
             file.write_all(&chunk).await.map_err(unwritable())?;
         }
         file.flush().await.map_err(unwritable())?;
-        if hex::encode(hash.finalize()) == pushed.as_str() {
+        if hex::encode(hash.finalize()) == pushed {
             return Ok(());
         }
         Err(Error::Dags(
@@ -143,24 +143,18 @@ impl Push {
         ))
     }
 
-    fn snapshot(
-        &self,
-        files: Aside,
-        manifest: Manifest,
-        pushed: Option<&Digest>,
-        at: Option<DateTime<Utc>>,
-    ) -> Snapshot {
-        let pushed = pushed.map(Digest::as_str).unwrap_or_default();
+    fn snapshot(&self, files: Aside, manifest: Manifest, pushed: Option<&CurrentPush>) -> Snapshot {
+        let sha256 = pushed.map(|pushed| pushed.sha256.clone()).unwrap_or_default();
         let shown = SourceRevision {
             folder: self.folder.clone(),
-            revision: pushed.to_owned(),
-            author: None,
-            message: None,
-            pushed_at: at,
+            revision: sha256.clone(),
+            author: pushed.and_then(|pushed| pushed.author.clone()),
+            message: pushed.and_then(|pushed| pushed.message.clone()),
+            pushed_at: pushed.map(|pushed| pushed.pushed_at),
         };
         let revision = Revision {
             shown,
-            key: self.key(pushed),
+            key: self.key(&sha256),
         };
         Snapshot {
             files,
