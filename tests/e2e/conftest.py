@@ -28,6 +28,7 @@ ORDER = [
     "test_cli",
     "test_edge",
     "test_browser",
+    "test_passwords",
     "test_sso",
     "test_power",
     "test_kill",

@@ -38,6 +38,14 @@ pub struct SetPassword {
     pub password: String,
 }
 
+/// `POST /password/forgotten`
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ForgottenPassword {
+    /// The account's address.
+    pub email: String,
+}
+
 /// `GET /me/second-factor`
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct SecondFactorView {

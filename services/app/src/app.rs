@@ -14,6 +14,7 @@ use crate::audit::Fold;
 use crate::dags::{self, NoBucket, PushBucket, Pushes};
 use crate::hub::EventHub;
 use crate::live::{Live, LiveReports, NoReports};
+use crate::logs::{LogBuckets, LogReader, NoBuckets};
 use crate::{AppConfig, AppError};
 
 /// All use cases. Cheap to clone.
@@ -22,6 +23,7 @@ pub struct App {
     inner: Arc<Inner>,
     live: Live,
     pushes: Pushes,
+    logs: LogReader,
 }
 
 #[derive(Debug)]
@@ -75,6 +77,7 @@ impl App {
             }),
             live: Live(Arc::new(NoReports)),
             pushes: Pushes::into(Arc::new(NoBucket)),
+            logs: LogReader::new(Arc::new(NoBuckets)),
         })
     }
 
@@ -94,6 +97,19 @@ impl App {
             pushes: Pushes::into(bucket),
             ..self
         }
+    }
+
+    /// Reads logs out of clusters' buckets.
+    #[must_use]
+    pub fn with_log_buckets(self, buckets: Arc<dyn LogBuckets>) -> Self {
+        Self {
+            logs: LogReader::new(buckets),
+            ..self
+        }
+    }
+
+    pub(crate) fn log_reader(&self) -> &LogReader {
+        &self.logs
     }
 
     #[must_use]

@@ -113,16 +113,65 @@ impl Attempt {
         by: impl Into<By>,
         change: Change,
     ) -> Result<(), AppError> {
+        self.written(tx, request::origin(), by.into(), change).await
+    }
+
+    /// The same in the log of a tenant that is not to know where it was done from.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub(crate) async fn done_from_afar(
+        &self,
+        tx: &mut PgConnection,
+        by: By,
+        change: Change,
+    ) -> Result<(), AppError> {
+        self.written(tx, Origin::default(), by, change).await
+    }
+
+    async fn written(
+        &self,
+        tx: &mut PgConnection,
+        origin: Origin,
+        by: By,
+        change: Change,
+    ) -> Result<(), AppError> {
         let (before, after) = change.shown();
         let (action, target) = (self.action.to_owned(), self.target.clone());
         let entry = Entry {
             before,
             after,
-            ..line(request::origin(), by.into(), AuditOutcome::Done, action, target)
+            ..line(origin, by, AuditOutcome::Done, action, target)
         };
         audit_log::append(tx, &entry).await?;
         Ok(())
     }
+}
+
+/// Writes that Updraft itself failed at something, which no request is about any more.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub(crate) async fn failed_by_system(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    action: &str,
+    target: Target,
+    reason: &str,
+) -> Result<(), AppError> {
+    let by = By::system(Some(tenant));
+    let entry = Entry {
+        reason: Some(reason.to_owned()),
+        ..line(
+            Origin::default(),
+            by,
+            AuditOutcome::Failed,
+            action.to_owned(),
+            Some(target),
+        )
+    };
+    audit_log::append(tx, &entry).await?;
+    Ok(())
 }
 
 /// A line without what changed.
@@ -203,6 +252,24 @@ impl By {
         }
     }
 
+    /// One who runs the installation, as a tenant knows them.
+    #[must_use]
+    pub(crate) fn an_operator(tenant: TenantId) -> Self {
+        Self {
+            tenant: Some(tenant),
+            kind: AuditActorKind::Operator,
+            id: None,
+            name: "An operator of this installation".to_owned(),
+            credential: None,
+        }
+    }
+
+    /// For the installation's own log.
+    #[must_use]
+    pub(crate) fn of_no_tenant(self) -> Self {
+        Self { tenant: None, ..self }
+    }
+
     /// A tenant's identity provider.
     #[must_use]
     pub fn provider(tenant: TenantId, id: ProviderId, name: &str) -> Self {
@@ -224,6 +291,15 @@ impl By {
             id: Some(user.0),
             name: email.to_owned(),
             credential: Some("link".to_owned()),
+        }
+    }
+
+    /// Somebody who proved nothing and named an account of this tenant.
+    #[must_use]
+    pub(crate) fn claimed(tenant: TenantId, name: &str) -> Self {
+        Self {
+            tenant: Some(tenant),
+            ..Self::nobody(name)
         }
     }
 

@@ -1,8 +1,9 @@
 //! Whether control works.
 
-use updraft_api::rest::Health;
+use updraft_api::rest::{Health, MailHealth};
+use updraft_store::mail_outbox;
 
-use crate::App;
+use crate::{App, AppError};
 
 impl App {
     /// Never fails: what does not work is what it says.
@@ -12,6 +13,19 @@ impl App {
             status: if database { "ok" } else { "degraded" }.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             database,
+            mail: self.mail_health().await.unwrap_or(MailHealth::Failing),
         }
+    }
+
+    /// As the last try to send anything went, by whichever control process.
+    async fn mail_health(&self) -> Result<MailHealth, AppError> {
+        if !self.sends_mail() {
+            return Ok(MailHealth::Off);
+        }
+        let mut connection = self.store().connection().await?;
+        Ok(match mail_outbox::last_try_failed(&mut connection).await? {
+            true => MailHealth::Failing,
+            false => MailHealth::Ok,
+        })
     }
 }

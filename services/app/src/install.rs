@@ -7,8 +7,8 @@ use updraft_model::{TenantId, TenantRole, UserId};
 use updraft_sso::Passwords;
 use updraft_store::tenants::{self, Quota, Tenant};
 use updraft_store::{
-    Store, StoreError, api_tokens, device_authorizations, handover_codes, idempotency_keys, password_links,
-    people, saml_assertions, sessions, sign_in_attempts,
+    Store, StoreError, api_tokens, device_authorizations, handover_codes, idempotency_keys, mail_outbox,
+    password_links, people, saml_assertions, sessions, sign_in_attempts,
 };
 use uuid::Uuid;
 
@@ -99,6 +99,7 @@ impl App {
         idempotency_keys::delete_older(&mut connection, now - Duration::days(1)).await?;
         device_authorizations::delete_expired(&mut connection, now - Duration::hours(1)).await?;
         password_links::delete_expired(&mut connection, now - Duration::days(1)).await?;
+        mail_outbox::delete_older(&mut connection, now - Duration::days(1)).await?;
         api_tokens::delete_dead(&mut connection, now - Duration::days(30)).await?;
         Ok(())
     }

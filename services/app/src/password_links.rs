@@ -1,4 +1,5 @@
-//! Links by which somebody sets a password without knowing the old one: made by an owner, good once, for a day.
+//! Links by which somebody sets a password without knowing the old one: made by an owner, good once, for a day; or mailed
+//! to the account's own address, see `forgotten_password`.
 //!
 //! An owner decides about accounts that are the tenant's alone. One that another tenant trusts too, or an operator's,
 //! is nobody's to hand out, and a link made before it became so is worth nothing afterwards.
@@ -10,8 +11,8 @@ use updraft_api::passwords::{PasswordLink, SetPassword};
 use updraft_authz::{Actor, TenantAction};
 use updraft_model::{TenantId, UserId};
 use updraft_sso::{random_code, sha256};
-use updraft_store::password_links::{self, LinkHolder, NewLink};
-use updraft_store::{PgConnection, StoreError, event_log, people, sessions};
+use updraft_store::password_links::{self, LinkHolder, NewLink, Way};
+use updraft_store::{PgConnection, StoreError, event_log, memberships, people, sessions};
 
 use crate::audit::{By, Change, Target, attempt};
 use crate::error::{AppError, Resource};
@@ -34,7 +35,7 @@ impl App {
             .ok_or(AppError::NotFound(Resource::Person))?;
         own_account(&mut tx, actor.tenant, user).await?;
         password_links::use_up(&mut tx, user, self.now()).await?;
-        let link = self.new_link(&mut tx, actor.tenant, user, false).await?;
+        let link = self.new_link(&mut tx, user, Way::Reset(actor.tenant)).await?;
         let message = format!("{} made a password link for {}", actor.email, member.email);
         event_log::append(&mut tx, actor.tenant, None, "password_link_made", &message).await?;
         let made = json!({"expires_at": link.expires_at});
@@ -72,9 +73,11 @@ impl App {
         people::set_password_hash(&mut tx, holder.user, &hash).await?;
         password_links::use_up(&mut tx, holder.user, self.now()).await?;
         let ended = sessions::revoke_of(&mut tx, holder.user, self.now()).await?;
-        let by = By::by_link(holder.tenant, holder.user, &holder.email);
         let change = Change::made(json!({"sessions_ended": ended}));
-        attempt.done(&mut tx, by, change).await?;
+        for tenant in trusting(&mut tx, &holder).await? {
+            let by = By::by_link(tenant, holder.user, &holder.email);
+            attempt.done(&mut tx, by, change.clone()).await?;
+        }
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())
     }
@@ -86,7 +89,7 @@ impl App {
         tenant: TenantId,
         user: UserId,
     ) -> Result<PasswordLink, AppError> {
-        self.new_link(tx, tenant, user, true).await
+        self.new_link(tx, user, Way::Invite(tenant)).await
     }
 
     /// Looks like a link and is none: nobody learns from an invitation who had an account before.
@@ -94,19 +97,17 @@ impl App {
         self.link(&random_code(), self.now() + LIFETIME)
     }
 
-    async fn new_link(
+    pub(crate) async fn new_link(
         &self,
         tx: &mut PgConnection,
-        tenant: TenantId,
         user: UserId,
-        invite: bool,
+        way: Way,
     ) -> Result<PasswordLink, AppError> {
         let code = random_code();
         let link = NewLink {
             hash: sha256(code.as_bytes()),
-            tenant,
             user,
-            invite,
+            way,
             expires_at: self.now() + LIFETIME,
         };
         password_links::insert(tx, &link).await?;
@@ -114,18 +115,34 @@ impl App {
     }
 
     fn link(&self, code: &str, expires_at: DateTime<Utc>) -> PasswordLink {
-        let console = self.config().console_url.trim_end_matches('/');
         PasswordLink {
-            link: format!("{console}/password?link={code}"),
+            link: self.password_page(code),
             expires_at,
         }
     }
 
+    /// On the console's own address, whatever host a request named.
+    pub(crate) fn password_page(&self, code: &str) -> String {
+        let console = self.config().console_url.trim_end_matches('/');
+        format!("{console}/password?link={code}")
+    }
+
     async fn holder(&self, tx: &mut PgConnection, link: &str) -> Result<LinkHolder, AppError> {
         let hash = sha256(link.trim().as_bytes());
-        let found = password_links::find_live(tx, &hash, self.now()).await?;
+        let found = match password_links::find_live(tx, &hash, self.now()).await? {
+            None => password_links::find_live_mailed(tx, &hash, self.now()).await?,
+            found => found,
+        };
         found.ok_or(AppError::LinkRefused)
     }
+}
+
+/// The tenants whose people the holder is one of: each is told.
+async fn trusting(tx: &mut PgConnection, holder: &LinkHolder) -> Result<Vec<TenantId>, AppError> {
+    let belongings = memberships::of_person(tx, holder.user).await?;
+    let others = belongings.into_iter().map(|belonging| belonging.tenant);
+    let others = others.filter(|tenant| *tenant != holder.tenant);
+    Ok(std::iter::once(holder.tenant).chain(others).collect())
 }
 
 /// Refuses what an owner may not decide about: see above.

@@ -1,7 +1,7 @@
 //! The tenant's people and their roles on clusters.
 
 use reqwest::Method;
-use updraft_api::passwords::AddedPerson;
+use updraft_api::passwords::{AddedPerson, PasswordLink};
 use updraft_api::rest::{GrantView, NewPerson, Person, PutGrant};
 use updraft_model::{ClusterId, ClusterRole, UserId};
 
@@ -24,6 +24,18 @@ impl Client {
     pub async fn remove_person(&self, user: UserId) -> Result<(), ClientError> {
         self.perform(Call::new(Method::DELETE, format!("people/{user}")))
             .await
+    }
+
+    /// `POST /people/{user}/password-link`. Not repeated: a second answer would lack the link.
+    pub async fn create_password_link(&self, user: UserId) -> Result<PasswordLink, ClientError> {
+        let path = format!("people/{user}/password-link");
+        self.fetch(Call::post(path).keyed(None)).await
+    }
+
+    /// `DELETE /people/{user}/second-factor`
+    pub async fn remove_second_factor_of(&self, user: UserId) -> Result<(), ClientError> {
+        let path = format!("people/{user}/second-factor");
+        self.perform(Call::new(Method::DELETE, path)).await
     }
 
     /// `GET /clusters/{id}/grants`, all pages.

@@ -12,6 +12,7 @@ pub(crate) mod cluster;
 pub(crate) mod clusters;
 pub(crate) mod configuration;
 pub(crate) mod packages;
+pub(crate) mod dags;
 pub(crate) mod delete_cluster;
 pub(crate) mod device;
 pub(crate) mod events;

@@ -1,4 +1,4 @@
-//! A link that an owner handed over, opened: choose a password. Opening it uses nothing up.
+//! A link that an owner handed over or that was mailed, opened: choose a password. Opening it uses nothing up.
 
 use askama::Template;
 use axum::extract::State;

@@ -3,9 +3,10 @@
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, COOKIE, ORIGIN, RETRY_AFTER};
 use axum::http::{Request, StatusCode};
+use secrecy::ExposeSecret as _;
 use totp_rs::{Algorithm, Secret, TOTP};
 
-use super::{Answered, HERE, House, answered, house};
+use super::{Answered, HERE, House, answered, house, house_with};
 use crate::fixtures::assert_accessible;
 
 /// What lies between two marks of a page.
@@ -67,6 +68,63 @@ async fn an_owner_hands_a_link_over_and_it_sets_a_password_once() {
     let form = "email=bo%40example.com&password=seven+quiet+mountains";
     let done = house.post(None, "/sign-in", form).await;
     assert_eq!(done.status, StatusCode::SEE_OTHER);
+}
+
+/// With the address taken out, which the page repeats as it was typed.
+async fn answer_for(house: &House, email: &str) -> (StatusCode, String) {
+    let form = format!("email={}", email.replace('@', "%40"));
+    let answered = house.post(None, "/password/forgotten", &form).await;
+    assert_accessible(&answered.html);
+    let nonce = between(&answered.html, "nonce=\"", "\"").to_owned();
+    let html = answered.html.replace(email, "…").replace(&nonce, "…");
+    (answered.status, html)
+}
+
+#[tokio::test]
+async fn a_forgotten_password_is_asked_for_alike_by_everybody() {
+    let house = house_with(|config| config.sends_mail = true).await;
+    let sign_in = house.post(None, "/sign-in", "email=bo%40example.com").await;
+    assert!(sign_in.html.contains(r#"href="/password/forgotten""#));
+    let form = house.get(None, "/password/forgotten").await;
+    assert_accessible(&form.html);
+    assert!(form.html.contains(r#"name="email""#));
+    let (status, known) = answer_for(&house, "bo@example.com").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!((status, known), answer_for(&house, "nobody@example.com").await);
+    let bad = house.post(None, "/password/forgotten", "email=bo").await;
+    assert_eq!(bad.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_accessible(&bad.html);
+    let foreign = house
+        .post_from(
+            Some("http://evil.example"),
+            None,
+            "/password/forgotten",
+            "email=bo%40example.com",
+        )
+        .await;
+    assert_eq!(foreign.status, StatusCode::FORBIDDEN);
+
+    assert_eq!(house.app.answer_forgotten().await.unwrap(), 2);
+    let letter = house.app.next_letter().await.unwrap().unwrap();
+    assert_eq!(letter.to, "bo@example.com");
+    let link = letter.link.expose_secret().strip_prefix(HERE).unwrap();
+    let opened = house.get(None, link).await;
+    assert_accessible(&opened.html);
+    assert!(opened.html.contains("bo@example.com"), "{}", opened.html);
+    assert!(house.app.next_letter().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn without_a_mail_server_the_page_says_whom_to_ask() {
+    let house = house().await;
+    let page = house.get(None, "/password/forgotten").await;
+    assert_accessible(&page.html);
+    assert!(page.html.contains("Ask an owner") && !page.html.contains("<input"));
+    let posted = house
+        .post(None, "/password/forgotten", "email=bo%40example.com")
+        .await;
+    assert_eq!(posted.status, StatusCode::CONFLICT);
+    assert_accessible(&posted.html);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! `updraft status`: the server, the person, the clusters.
 
 use serde_json::json;
-use updraft_api::rest::{Health, Me};
+use updraft_api::rest::{Health, MailHealth, Me};
 use updraft_client::{Client, ClientError};
 
 use super::args::{Format, Global};
@@ -48,8 +48,12 @@ fn summary(server: &str, health: &Health, me: Option<&Me>) -> String {
         Some(me) => format!("{} of {}", me.email, me.tenant_name),
         None => "nobody: sign in with `updraft login`".to_owned(),
     };
+    let mail = match health.mail {
+        MailHealth::Failing => "\nMail       failing: control's log says why",
+        MailHealth::Ok | MailHealth::Off => "",
+    };
     format!(
-        "Server     {server}\nHealth     {}\nVersion    {}\nSigned in  {person}",
+        "Server     {server}\nHealth     {}{mail}\nVersion    {}\nSigned in  {person}",
         health.status, health.version
     )
 }
