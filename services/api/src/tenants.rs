@@ -53,6 +53,14 @@ pub struct MadeTenant {
     pub owner_password: Option<String>,
 }
 
+/// A local account whose person cannot sign in.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccountInNeed {
+    /// Its address.
+    pub email: String,
+}
+
 /// What is absent stays as it is.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

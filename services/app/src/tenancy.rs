@@ -30,6 +30,10 @@ pub enum TenancyRefusal {
     NotEmpty { clusters: u32 },
     #[error("an operator's way in is not deleted")]
     OperatorsOwn,
+    #[error("it is the account of an operator")]
+    OperatorsAccount,
+    #[error("there is no local account of this address")]
+    NoAccount,
     #[error("the session cannot go to another tenant: {obstacle}")]
     CannotSwitch { obstacle: String },
 }
@@ -118,6 +122,18 @@ impl From<&TenancyRefusal> for Problem {
                 "operators-own-tenant",
                 "An operator signs in through this tenant and through no other.",
                 "Make the operator a member of another tenant first, or delete this one as somebody who is in another.",
+            ),
+            R::NoAccount => problem(
+                404,
+                "account-not-found",
+                "There is no account with a password of Updraft's own and this address.",
+                "Check the address. Who comes through an identity provider is helped there.",
+            ),
+            R::OperatorsAccount => problem(
+                409,
+                "operators-account",
+                "This is the account of an operator, which another operator does not take over from here.",
+                "On the machine that runs this installation, `updraft operator revoke` makes it an account like others.",
             ),
             R::CannotSwitch { obstacle } => problem(
                 403,

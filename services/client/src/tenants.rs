@@ -1,8 +1,11 @@
 //! Several tenants: the operator's work, and one's own.
 
 use reqwest::Method;
+use updraft_api::passwords::PasswordLink;
 use updraft_api::rest::SignedIn;
-use updraft_api::tenants::{MadeTenant, MyTenant, NewTenant, SwitchTenant, TenantView, UpdateTenant};
+use updraft_api::tenants::{
+    AccountInNeed, MadeTenant, MyTenant, NewTenant, SwitchTenant, TenantView, UpdateTenant,
+};
 use updraft_model::TenantId;
 
 use crate::call::Call;
@@ -38,6 +41,18 @@ impl Client {
     /// `DELETE /tenants/{tenant}`
     pub async fn delete_tenant(&self, tenant: TenantId) -> Result<(), ClientError> {
         self.perform(Call::new(Method::DELETE, format!("tenants/{tenant}")))
+            .await
+    }
+
+    /// `POST /accounts/password-link`. Not repeated: the link is shown once.
+    pub async fn help_with_password(&self, account: &AccountInNeed) -> Result<PasswordLink, ClientError> {
+        let call = Call::post("accounts/password-link").keyed(None);
+        self.fetch(call.json(account)).await
+    }
+
+    /// `POST /accounts/remove-second-factor`
+    pub async fn help_with_second_factor(&self, account: &AccountInNeed) -> Result<(), ClientError> {
+        self.perform(Call::post("accounts/remove-second-factor").json(account))
             .await
     }
 

@@ -393,6 +393,7 @@ pub(crate) fn audit() -> Vec<AuditEntry> {
         request_id: Some("01980000-0000-7000-8000-000000000002".into()),
     };
     let (person, nobody) = (AuditActorKind::Person, AuditActorKind::Nobody);
+    let program = AuditActorKind::Service;
     let changed = AuditEntry {
         before: r#"{"workers": 1, "smtp.smtp_password": "(hidden)"}"#.parse().ok(),
         after: r#"{"workers": 3, "smtp.smtp_password": "(hidden)"}"#.parse().ok(),
@@ -424,6 +425,14 @@ pub(crate) fn audit() -> Vec<AuditEntry> {
             Some("internal"),
             "chidi@example.com",
             person,
+        ),
+        line(
+            5,
+            "cluster.stop",
+            AuditOutcome::Done,
+            None,
+            "ci@service.invalid",
+            program,
         ),
     ]
 }

@@ -323,6 +323,18 @@ mod tests {
     }
 
     #[test]
+    fn who_is_no_person_is_told_by_icon_and_word() {
+        let html = page(Wanted::default(), &fixtures::audit());
+        let program =
+            r##"<svg class="icon" aria-hidden="true"><use href="#i-program"/></svg>service account"##;
+        assert!(html.contains(program), "{html}");
+        assert!(
+            html.contains("not signed in") && !html.contains("</svg>person"),
+            "{html}"
+        );
+    }
+
+    #[test]
     fn an_empty_log_and_an_empty_answer_say_so() {
         assert!(page(Wanted::default(), &[]).contains("Nothing has been recorded"));
         let asked = Wanted {

@@ -32,6 +32,8 @@ pub(crate) struct Attempt {
     pub(crate) name: String,
     pub(crate) email: String,
     pub(crate) owner: String,
+    /// Who was to be helped.
+    pub(crate) in_need: String,
 }
 
 /// The one page that shows the owner's first password.
@@ -91,6 +93,7 @@ pub(crate) async fn create(State(console): State<Console>, visit: Visit, Sent(ne
         name: new.name.clone(),
         email: new.email.clone(),
         owner: new.owner.clone(),
+        ..Attempt::default()
     };
     let tenant = NewTenant {
         name: new.name,
@@ -154,6 +157,20 @@ pub(crate) async fn delete(State(console): State<Console>, visit: Visit, At(tena
         }
         Err(failure) => Err(failure),
     }
+}
+
+/// The account to be helped is none, or an operator's.
+pub(crate) async fn nobody_to_help(
+    console: &Console,
+    visit: &Visit,
+    failure: Refusal,
+    in_need: String,
+) -> Answer {
+    let attempt = Attempt {
+        in_need,
+        ..Attempt::default()
+    };
+    draw(console, visit, Some(failure), attempt).await
 }
 
 async fn draw(console: &Console, visit: &Visit, failure: Option<Refusal>, attempt: Attempt) -> Answer {
