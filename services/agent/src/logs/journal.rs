@@ -2,8 +2,8 @@
 //!
 //! Written after the bucket has answered, without waiting for the disk: an agent that is killed loses nothing of it. After a
 //! power cut it may be some seconds old; then what follows is sent again, under the same keys, for files are cut by their bytes
-//! alone. Only what bytes can't tell waits for the disk: that a file was emptied, given up or packed, and before anything
-//! is removed from the node.
+//! alone. Only what bytes can't tell waits for the disk: which files there are and how they were first called, that one was
+//! emptied, given up or packed, and all of it before anything is removed from the node.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -25,6 +25,9 @@ const SLACK: usize = 2_000;
 pub(crate) struct Journal {
     file: File,
     lines: usize,
+    /// How much of it a power cut would leave.
+    #[cfg(test)]
+    pub(super) settled: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -68,7 +71,12 @@ impl Journal {
         }
         place.write(JOURNAL, &text, 0o600, Ownership::Agent)?;
         let file = place.append(JOURNAL, 0o600, Ownership::Agent)?;
-        Ok(Self { file, lines })
+        Ok(Self {
+            file,
+            lines,
+            #[cfg(test)]
+            settled: text.len() as u64,
+        })
     }
 
     /// # Errors
@@ -87,8 +95,17 @@ impl Journal {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub(crate) fn settle(&self) -> Result<()> {
-        self.file.sync_data().map_err(Error::file("write", JOURNAL))
+    pub(crate) fn settle(&mut self) -> Result<()> {
+        self.file.sync_data().map_err(Error::file("write", JOURNAL))?;
+        #[cfg(test)]
+        {
+            self.settled = self
+                .file
+                .metadata()
+                .map_err(Error::file("look at", JOURNAL))?
+                .len();
+        }
+        Ok(())
     }
 
     /// Keeps it short.

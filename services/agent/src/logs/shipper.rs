@@ -161,8 +161,13 @@ impl Shipper {
         for stream in self.streams.values_mut() {
             stream.missed += u32::from(walk.complete);
         }
+        let known = self.streams.len();
         for seen in walk.files {
             self.meet(seen, now);
+        }
+        if self.streams.len() > known {
+            // Before anything of it is sent: it may have another name the next time.
+            self.settle();
         }
         self.empty = walk.empty;
         let gone = self.streams.values().filter(|stream| stream.is_gone());
@@ -321,6 +326,9 @@ impl Shipper {
                 stream.packed(merged);
                 let standing = stream.standing.clone();
                 self.note(&standing);
+                if merged {
+                    self.settle();
+                }
             }
             Err(error) => {
                 tracing::debug!(error = error.chain(), "An ended attempt's log was not packed");

@@ -1,0 +1,281 @@
+//! Real object stores on free ports, and a way to them that can be slow, or gone.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::path::{Path as FilePath, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use flate2::read::MultiGzDecoder;
+use futures::TryStreamExt as _;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::path::Path;
+use object_store::signer::Signer as _;
+use object_store::{ClientOptions, ObjectStore as _, ObjectStoreExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use updraft_api::agent::LogDelivery;
+use updraft_api::log_layout::LogKey;
+
+const BUCKET: &str = "logs-test";
+const KEY: (&str, &str) = ("access", "secret-of-the-store");
+pub(crate) const PREFIX: &str = "logs/";
+
+/// A server of its own, ended when dropped.
+pub(crate) struct Storage {
+    server: Child,
+    address: SocketAddr,
+    _dir: tempfile::TempDir,
+}
+
+/// How the way to a store is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Open,
+    /// Each piece of data waits this long.
+    Slow(Duration),
+    /// Connections are refused, and those there are end at once.
+    Away,
+}
+
+/// A way to a store.
+pub(crate) struct Road {
+    pub(crate) endpoint: String,
+    way: watch::Sender<Way>,
+}
+
+// === impl Storage ===
+
+impl Storage {
+    /// SeaweedFS; none where it is not installed.
+    pub(crate) async fn seaweed() -> Option<Self> {
+        let Some(program) = program("weed", ".tools/parts/bin/weed") else {
+            eprintln!("skipped: weed is neither in UPDRAFT_TEST_TOOLS, .tools nor PATH");
+            return None;
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let identities = serde_json::json!({"identities": [{"name": "t",
+            "credentials": [{"accessKey": KEY.0, "secretKey": KEY.1}], "actions": ["Admin", "Read", "Write", "List"]}]});
+        std::fs::write(dir.path().join("identities.json"), identities.to_string()).unwrap();
+        let port = free_port();
+        let mut command = Command::new(program);
+        command.args([
+            "server",
+            "-ip=127.0.0.1",
+            "-ip.bind=127.0.0.1",
+            "-filer",
+            "-s3",
+            "-master.volumeSizeLimitMB=64",
+        ]);
+        command.args(["-s3.port.iceberg=0", "-s3.port.lance=0"]);
+        command.arg(format!("-dir={}", dir.path().display()));
+        command.arg(format!(
+            "-s3.config={}",
+            dir.path().join("identities.json").display()
+        ));
+        command.arg(format!("-s3.port={port}"));
+        for flag in [
+            "master.port",
+            "master.port.grpc",
+            "volume.port",
+            "volume.port.grpc",
+            "filer.port",
+            "filer.port.grpc",
+            "s3.port.grpc",
+        ] {
+            command.arg(format!("-{flag}={}", free_port()));
+        }
+        Some(Self::start(command, port, dir).await)
+    }
+
+    /// Moto; none where it is not installed.
+    pub(crate) async fn moto() -> Option<Self> {
+        let Some(program) = program("moto_server", ".tools/python/bin/moto_server") else {
+            eprintln!("skipped: moto_server is neither in UPDRAFT_TEST_TOOLS, .tools nor PATH");
+            return None;
+        };
+        let port = free_port();
+        let mut command = Command::new(program);
+        command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+        Some(Self::start(command, port, tempfile::tempdir().unwrap()).await)
+    }
+
+    async fn start(mut command: Command, port: u16, dir: tempfile::TempDir) -> Self {
+        let log = std::fs::File::create(dir.path().join("log")).unwrap();
+        let server = command
+            .current_dir(dir.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let storage = Self {
+            server,
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+            _dir: dir,
+        };
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::new();
+        for _ in 0..600 {
+            let within = Duration::from_secs(60);
+            let bucket = client(&storage.endpoint())
+                .signed_url(http::Method::PUT, &Path::ROOT, within)
+                .await
+                .unwrap();
+            let made = http.put(bucket).header("content-length", "0").send().await;
+            if made.is_ok_and(|answer| answer.status().is_success()) {
+                return storage;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!(
+            "the store does not answer: {:?}",
+            std::fs::read_to_string(storage._dir.path().join("log"))
+        );
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) async fn road(&self) -> Road {
+        Road::to(self.address).await
+    }
+
+    pub(crate) async fn keys(&self) -> Vec<String> {
+        let listed = client(&self.endpoint())
+            .list(None)
+            .map_ok(|object| object.location.to_string());
+        let mut keys: Vec<String> = listed.try_collect().await.unwrap();
+        keys.sort();
+        keys
+    }
+
+    /// What programs read, by `docs/logs.md`: each file's bytes by its source and its name. None: something was packed meanwhile.
+    pub(crate) async fn files(&self) -> Option<BTreeMap<String, BTreeMap<String, Vec<u8>>>> {
+        let store = client(&self.endpoint());
+        let mut sources: BTreeMap<String, BTreeMap<String, Vec<u8>>> = BTreeMap::new();
+        for text in self.keys().await {
+            let key = LogKey::parse(PREFIX, &text).unwrap();
+            let bytes = store
+                .get(&Path::parse(&text).unwrap())
+                .await
+                .ok()?
+                .bytes()
+                .await
+                .ok()?;
+            let mut content = Vec::new();
+            MultiGzDecoder::new(&bytes[..]).read_to_end(&mut content).unwrap();
+            let files = sources.entry(key.source.to_string()).or_default();
+            let file = files.entry(key.file.to_string()).or_default();
+            assert!(key.offset <= file.len() as u64, "a gap before {text}");
+            let known = file.len() - usize::try_from(key.offset).unwrap();
+            file.extend_from_slice(content.get(known..).unwrap_or_default());
+        }
+        Some(sources)
+    }
+}
+
+impl Drop for Storage {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+// === impl Road ===
+
+impl Road {
+    async fn to(store: SocketAddr) -> Self {
+        let (way, ways) = watch::channel(Way::Open);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                if *ways.borrow() != Way::Away {
+                    tokio::spawn(carry(near, store, ways.clone()));
+                }
+            }
+        });
+        Self { endpoint, way }
+    }
+
+    pub(crate) fn make(&self, way: Way) {
+        self.way.send_replace(way);
+    }
+
+    /// What an agent is told.
+    pub(crate) fn delivery(&self) -> LogDelivery {
+        LogDelivery {
+            endpoint: self.endpoint.clone(),
+            region: "us-east-1".to_owned(),
+            bucket: BUCKET.to_owned(),
+            prefix: PREFIX.to_owned(),
+            access_key: KEY.0.to_owned(),
+            secret_key: KEY.1.into(),
+            node_name: "worker-0-0123456789ab".to_owned(),
+            disk_bytes: 1 << 40,
+        }
+    }
+}
+
+async fn carry(mut near: TcpStream, store: SocketAddr, mut ways: watch::Receiver<Way>) {
+    let Ok(mut far) = TcpStream::connect(store).await else {
+        return;
+    };
+    let (mut up, mut down) = (vec![0; 64 << 10], vec![0; 64 << 10]);
+    loop {
+        let way = *ways.borrow_and_update();
+        let carried = tokio::select! {
+            changed = ways.changed() => changed.is_ok() && *ways.borrow() != Way::Away,
+            read = near.read(&mut up) => pass(&up, read, &mut far, way).await,
+            read = far.read(&mut down) => pass(&down, read, &mut near, way).await,
+        };
+        if !carried || *ways.borrow() == Way::Away {
+            return;
+        }
+    }
+}
+
+async fn pass(data: &[u8], read: std::io::Result<usize>, to: &mut TcpStream, way: Way) -> bool {
+    let Ok(length @ 1..) = read else { return false };
+    if let Way::Slow(pause) = way {
+        tokio::time::sleep(pause).await;
+    }
+    to.write_all(&data[..length]).await.is_ok()
+}
+
+fn client(endpoint: &str) -> AmazonS3 {
+    AmazonS3Builder::new()
+        .with_endpoint(endpoint)
+        .with_region("us-east-1")
+        .with_bucket_name(BUCKET)
+        .with_access_key_id(KEY.0)
+        .with_secret_access_key(KEY.1)
+        .with_client_options(ClientOptions::new().with_allow_http(true))
+        .build()
+        .unwrap()
+}
+
+fn free_port() -> u16 {
+    StdListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+fn program(name: &str, kept: &str) -> Option<PathBuf> {
+    let named = std::env::var("UPDRAFT_TEST_TOOLS").unwrap_or_default();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let directories = named
+        .split(':')
+        .chain(path.split(':'))
+        .filter(|part| !part.is_empty());
+    let root = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    std::iter::once(root.join(kept))
+        .chain(directories.map(|directory| FilePath::new(directory).join(name)))
+        .find(|path| path.is_file())
+}
