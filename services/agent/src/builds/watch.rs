@@ -54,7 +54,7 @@ impl Watch {
                 format!("It took more than {most} MiB of memory."),
             ));
         }
-        if self.looks % DISK_EACH != 0 {
+        if !self.looks.is_multiple_of(DISK_EACH) {
             return None;
         }
         self.look_at_disk(directory)

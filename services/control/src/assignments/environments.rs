@@ -78,3 +78,58 @@ fn digest(parts: &[&str]) -> String {
     }
     hex::encode(&hash.finalize()[..12])
 }
+
+#[cfg(test)]
+mod tests {
+    use updraft_model::{EnvironmentSpec, Generation};
+
+    use super::{Environments, key_digest};
+
+    fn environments(base: &str) -> Environments {
+        Environments {
+            base_dir: base.to_owned(),
+            home: "/nodes/environments-1".to_owned(),
+            uv: "/uv".to_owned(),
+            index_url: None,
+        }
+    }
+
+    fn asked(requirements: &str) -> EnvironmentSpec {
+        EnvironmentSpec {
+            requirements: requirements.to_owned(),
+            ..EnvironmentSpec::default()
+        }
+    }
+
+    #[test]
+    fn without_requirements_the_runtimes_own_is_used_and_nothing_is_built() {
+        let environments = environments("/environments/airflow-1");
+        let none = asked("# nothing\n");
+        assert_eq!(environments.directory(&none), "/environments/airflow-1");
+        assert!(environments.build(&none, &none, Generation::FIRST).is_none());
+    }
+
+    #[test]
+    fn a_directory_is_named_by_all_that_goes_into_it() {
+        let one = environments("/environments/airflow-1");
+        let directory = one.directory(&asked("pandas==2.3.0"));
+        assert_eq!(directory, one.directory(&asked("# ours\npandas==2.3.0\n")));
+        assert_ne!(directory, one.directory(&asked("pandas==2.3.1")));
+        assert_ne!(
+            directory,
+            environments("/environments/airflow-2").directory(&asked("pandas==2.3.0"))
+        );
+        let build = one
+            .build(&asked("pandas==2.3.0"), &asked("old"), Generation(4))
+            .unwrap();
+        assert_eq!(build.directory, directory);
+        assert_eq!(build.before_dir, one.directory(&asked("old")));
+        assert!(directory.ends_with(&build.digest) && build.attempt == 4);
+    }
+
+    #[test]
+    fn another_runtime_alone_restarts_nothing_by_the_packages_digest() {
+        assert_eq!(key_digest(&asked("a")), key_digest(&asked("a # same")));
+        assert_ne!(key_digest(&asked("a")), key_digest(&asked("b")));
+    }
+}

@@ -15,6 +15,16 @@ Exit codes:
   0 done   1 failed   2 wrong usage   3 not found   4 refused by the server
   5 the operation failed   6 time is up (the operation goes on)";
 
+pub(super) const LOGS: &str = "\
+Examples:
+  updraft logs demo --service scheduler --follow
+  updraft logs demo --task hello_updraft/greet --attempt 1
+  updraft logs demo --node worker-1 --since 1h --search timeout
+  updraft logs demo --service tasks --since 1h --output json
+
+Read from the cluster's bucket: also while it is stopped, and of nodes that are gone. Without --task and --service it is
+the services' logs, which are for cluster admins; task logs are for everyone who may use the cluster.";
+
 pub(super) const UP: &str = "\
 Examples:
   updraft up
@@ -187,6 +197,7 @@ Examples:
   updraft cluster update reports --workers 3 --wait
   updraft cluster update reports --config core.parallelism=64 --config core.load_examples=False
   updraft cluster update reports --tag env=prod --tag team=data
+  updraft cluster update reports --requirements requirements.txt --wait
   updraft cluster update reports --no-config";
 
 pub(super) const LIST: &str = "\

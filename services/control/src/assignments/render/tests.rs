@@ -9,6 +9,10 @@ use super::super::{AssignmentInputs, ClusterSecrets, DagInputs, NodePlace};
 use super::render;
 
 fn rendered(spec: &ClusterSpec, role: NodeRole, generation: i64) -> Assignment {
+    rendered_in(spec, role, generation, None)
+}
+
+fn rendered_in(spec: &ClusterSpec, role: NodeRole, generation: i64, environment: Option<&str>) -> Assignment {
     rendered_with(spec, role, generation, &DagInputs::default())
 }
 
@@ -30,7 +34,7 @@ fn rendered_with(spec: &ClusterSpec, role: NodeRole, generation: i64, dags: &Dag
             node_dir: "/nodes/1".into(),
             shared_dir: path("shared"),
             environment_dir: path("environment"),
-            environment_key: None,
+            environment_key: environment.map(str::to_owned),
             broker_binary: path("valkey-server"),
         },
         peers: &[],
@@ -136,7 +140,11 @@ fn other_dag_sources_a_pin_and_a_sync_restart_no_service() {
 #[test]
 fn only_the_resolving_node_is_told_of_sources() {
     let source = serde_json::json!([{"folder": "a", "source": {"kind": "push"}}]);
-    for (role, sources) in [(NodeRole::Scheduler, 1), (NodeRole::Web, 0), (NodeRole::Worker, 0)] {
+    for (role, sources) in [
+        (NodeRole::Scheduler, 1),
+        (NodeRole::Web, 0),
+        (NodeRole::Worker, 0),
+    ] {
         let dags = rendered(&spec_with(&source), role, 1).dags;
         assert_eq!((dags.resolver, dags.sources.len()), (sources == 1, sources));
     }
@@ -153,4 +161,23 @@ fn a_token_is_handed_out_for_its_own_host_only() {
     };
     assert_eq!(told("github.com")["from"]["credential"]["token"], "very secret");
     assert!(told("github.com.example")["from"]["credential"].is_null());
+}
+
+#[test]
+fn another_environment_restarts_all_but_the_broker() {
+    let spec: ClusterSpec = serde_json::from_value(serde_json::json!({
+        "runtime": "airflow-3.3.2",
+        "dag_sources": [{"source": {"kind": "cluster_bucket", "prefix": "dags/"}}],
+    }))
+    .unwrap();
+    let changed = |role| {
+        let services = |environment| rendered_in(&spec, role, 1, environment).services;
+        let (before, after) = (services(None), services(Some("another")));
+        let pairs = before.into_iter().zip(after);
+        let changed = pairs.filter(|(before, after)| before.digest != after.digest);
+        changed.map(|(service, _)| service.name).collect::<Vec<_>>()
+    };
+    assert_eq!(changed(NodeRole::Worker), [ServiceName::Worker]);
+    let on_scheduler = changed(NodeRole::Scheduler);
+    assert!(on_scheduler.contains(&ServiceName::Scheduler) && !on_scheduler.contains(&ServiceName::Broker));
 }
