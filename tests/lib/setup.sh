@@ -134,10 +134,11 @@ set_up_saml() {
     install_debian xmlsec1 simplesamlphp php-cli php-xml
 }
 
-# Network tools for the tests that look at what a cluster's processes can reach.
+# Network tools for the tests that look at what a cluster's processes can reach, and git's two kinds of servers.
 set_up_machine() {
-    command -v nft >/dev/null && command -v ip >/dev/null && command -v setpriv >/dev/null && command -v pkill >/dev/null && return
-    install_debian nftables iproute2 procps util-linux
+    command -v nft >/dev/null && command -v ip >/dev/null && command -v setpriv >/dev/null && command -v pkill >/dev/null &&
+        command -v git >/dev/null && [[ -x /usr/sbin/sshd ]] && return
+    install_debian nftables iproute2 procps util-linux git openssh-server openssh-client
 }
 
 install_debian() {

@@ -11,7 +11,7 @@ impl Node {
     pub(super) fn dags(&mut self, event: DagEvent) {
         match event {
             DagEvent::Live(digest) => self.dags_live(&digest),
-            DagEvent::Published(version) => self.dags_published(version),
+            DagEvent::Published(version) => self.dags_published(&version),
             DagEvent::Parsed(version) => self.dag_report.parsed = Some(version),
             DagEvent::Source(state) => self.dag_source(state),
             DagEvent::Synced(sync) => self.dag_report.synced = Some(sync),
@@ -41,7 +41,7 @@ impl Node {
         self.dag_report.live_since = Some(Utc::now());
     }
 
-    fn dags_published(&mut self, version: PublishedVersion) {
+    fn dags_published(&mut self, version: &PublishedVersion) {
         let before = self.dag_report.published.replace(version.clone());
         // What an earlier agent published is no news.
         let news = version.at > self.begun && before.is_none_or(|before| before.digest != version.digest);

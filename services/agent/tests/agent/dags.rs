@@ -23,7 +23,7 @@ pub(crate) struct Disk {
     pub(crate) shelf: Shelf,
     events: mpsc::Receiver<DagEvent>,
     tell: mpsc::Sender<DagEvent>,
-    task: Option<AbortHandle>,
+    pub(crate) task: Option<AbortHandle>,
     pub(crate) wishes: watch::Sender<Wishes>,
 }
 
@@ -66,6 +66,11 @@ impl Disk {
         let wishes = self.wishes.subscribe();
         let task = tokio::spawn(async move { dags::run(&shelf, &bucket, sources, wishes, &tell).await });
         self.task = Some(task.abort_handle());
+    }
+
+    /// Who does not listen must not stand in the way.
+    pub(crate) fn forget_events(&mut self) {
+        while self.events.try_recv().is_ok() {}
     }
 
     /// The reason of the next trouble.
@@ -551,7 +556,7 @@ async fn a_look_that_was_asked_for_is_told_when_it_is_done() {
     disk.event(|event| *event == DagEvent::Synced(7)).await;
 }
 
-fn push_delivery() -> DagDelivery {
+pub(crate) fn push_delivery() -> DagDelivery {
     delivery(vec![SourceDelivery {
         folder: String::new(),
         from: SourceFrom::Push {
@@ -560,7 +565,7 @@ fn push_delivery() -> DagDelivery {
     }])
 }
 
-async fn push(source: &Source, entries: &[(tar::EntryType, &[u8], &str)]) {
+pub(crate) async fn push(source: &Source, entries: &[(tar::EntryType, &[u8], &str)]) {
     use sha2::Digest as _;
     let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(
         Vec::new(),

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use updraft_model::{AgentPhase, ServiceName};
 
-use crate::support::storage::{Road, Storage, Way};
+use crate::support::storage::{Content, Road, Storage, Way};
 use crate::support::{AgentProcess, Control, TestNode, service};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Bytes of all files that a node wrote, by their path below `logs/`.
-type Written = BTreeMap<String, Vec<u8>>;
+type Written = BTreeMap<String, Content>;
 
 struct Shipping {
     control: Control,
@@ -78,42 +78,41 @@ impl Shipping {
     /// Until what is in the store is exactly what was written.
     async fn holds(&self, written: &Written) {
         let begun = Instant::now();
+        let mut looked_at = Vec::new();
         loop {
-            let different = match self.storage.files().await {
-                Some(files) => differences(&files, written),
-                None => vec!["packed meanwhile".to_owned()],
-            };
-            if different.is_empty() {
-                return;
+            let keys = self.storage.keys().await;
+            if keys != looked_at {
+                let different = match self.storage.files().await {
+                    Some(files) => differences(&files, written),
+                    None => vec!["packed meanwhile".to_owned()],
+                };
+                if different.is_empty() {
+                    return;
+                }
+                assert!(begun.elapsed() < PATIENCE, "the store is not as written: {different:#?}");
+                looked_at = keys;
             }
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "the store is not as written: {different:#?}"
-            );
+            assert!(begun.elapsed() < PATIENCE, "the store does not become what was written");
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
 }
 
-fn differences(files: &BTreeMap<String, BTreeMap<String, Vec<u8>>>, written: &Written) -> Vec<String> {
+fn differences(files: &BTreeMap<String, BTreeMap<String, Content>>, written: &Written) -> Vec<String> {
     let mut different = Vec::new();
-    for (path, content) in written.iter().filter(|(_, content)| !content.is_empty()) {
+    for (path, content) in written.iter().filter(|(_, content)| content.length > 0) {
         let found: Vec<_> = files
             .get(&source(path))
             .into_iter()
             .flat_map(BTreeMap::values)
             .collect();
         if found != [content] {
-            let lengths: Vec<_> = found.iter().map(|found| found.len()).collect();
-            different.push(format!(
-                "{path}: {} bytes were written, there are {lengths:?}",
-                content.len()
-            ));
+            different.push(format!("{path}: {content:?} were written, there are {found:?}"));
         }
     }
     let known: Vec<_> = written
         .iter()
-        .filter(|(_, content)| !content.is_empty())
+        .filter(|(_, content)| content.length > 0)
         .map(|(path, _)| source(path))
         .collect();
     let broker = "services/broker".to_owned();

@@ -7,6 +7,7 @@
 )]
 
 mod dags;
+mod foreign;
 mod git;
 mod health;
 mod logs;
@@ -14,6 +15,7 @@ mod prefork;
 mod relay;
 mod supervision;
 mod support;
+mod swaps;
 
 /// Not a test: what this binary does when a test starts it as an agent.
 #[test]

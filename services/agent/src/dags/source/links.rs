@@ -11,7 +11,7 @@ const HOPS: usize = 8;
 
 /// Replaces links (path → target) by the files that they lead to.
 pub(super) fn resolved<T: Clone>(
-    files: BTreeMap<String, T>,
+    files: &BTreeMap<String, T>,
     links: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, T>> {
     let mut all = files.clone();
@@ -110,7 +110,7 @@ mod tests {
             .iter()
             .map(|(path, target)| ((*path).to_owned(), (*target).to_owned()))
             .collect();
-        let all = resolved(files, &links).map_err(|error| error.to_string())?;
+        let all = resolved(&files, &links).map_err(|error| error.to_string())?;
         Ok(all
             .into_iter()
             .map(|(path, from)| format!("{path}={from}"))

@@ -200,7 +200,7 @@ fn unpack(packed: &FilePath, raw: &FilePath, files: &FilePath) -> Result<Manifes
             return Err(archive::too_large());
         }
     }
-    let all = resolved(found, &links)?;
+    let all = resolved(&found, &links)?;
     check(all.keys().map(|path| (path.as_str(), 0)))?;
     let mut manifest = Manifest::default();
     for (path, stored) in &all {

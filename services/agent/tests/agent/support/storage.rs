@@ -13,6 +13,7 @@ use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::signer::Signer as _;
 use object_store::{ClientOptions, ObjectStore as _, ObjectStoreExt as _};
+use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -38,6 +39,13 @@ pub(crate) enum Way {
     Slow(Duration),
     /// Connections are refused, and those there are end at once.
     Away,
+}
+
+/// Bytes, as far as it takes to compare them: there may be gigabytes.
+#[derive(Clone, Default)]
+pub(crate) struct Content {
+    pub(crate) length: u64,
+    digest: Sha256,
 }
 
 /// A way to a store.
@@ -154,27 +162,48 @@ impl Storage {
     }
 
     /// What programs read, by `docs/logs.md`: each file's bytes by its source and its name. None: something was packed meanwhile.
-    pub(crate) async fn files(&self) -> Option<BTreeMap<String, BTreeMap<String, Vec<u8>>>> {
+    pub(crate) async fn files(&self) -> Option<BTreeMap<String, BTreeMap<String, Content>>> {
         let store = client(&self.endpoint());
-        let mut sources: BTreeMap<String, BTreeMap<String, Vec<u8>>> = BTreeMap::new();
+        let mut sources: BTreeMap<String, BTreeMap<String, Content>> = BTreeMap::new();
         for text in self.keys().await {
             let key = LogKey::parse(PREFIX, &text).unwrap();
-            let bytes = store
-                .get(&Path::parse(&text).unwrap())
-                .await
-                .ok()?
-                .bytes()
-                .await
-                .ok()?;
+            let bytes = store.get(&Path::parse(&text).unwrap()).await.ok()?.bytes().await.ok()?;
             let mut content = Vec::new();
             MultiGzDecoder::new(&bytes[..]).read_to_end(&mut content).unwrap();
             let files = sources.entry(key.source.to_string()).or_default();
             let file = files.entry(key.file.to_string()).or_default();
-            assert!(key.offset <= file.len() as u64, "a gap before {text}");
-            let known = file.len() - usize::try_from(key.offset).unwrap();
-            file.extend_from_slice(content.get(known..).unwrap_or_default());
+            assert!(key.offset <= file.length, "a gap before {text}");
+            let known = usize::try_from(file.length - key.offset).unwrap();
+            file.add(content.get(known..).unwrap_or_default());
         }
         Some(sources)
+    }
+}
+
+// === impl Content ===
+
+impl Content {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        let mut content = Self::default();
+        content.add(bytes);
+        content
+    }
+
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
+        self.length += bytes.len() as u64;
+        self.digest.update(bytes);
+    }
+}
+
+impl PartialEq for Content {
+    fn eq(&self, other: &Self) -> bool {
+        self.length == other.length && self.digest.clone().finalize() == other.digest.clone().finalize()
+    }
+}
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes", self.length)
     }
 }
 

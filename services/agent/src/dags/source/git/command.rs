@@ -84,7 +84,7 @@ impl Git {
             let made = git
                 .command(&["init", "--bare", "--quiet", "--template=", "."], &[])
                 .output();
-            let made = made.map_err(missing)?;
+            let made = made.map_err(|error| missing(&error))?;
             if !made.status.success() {
                 return Err(git.complaint(&made.stderr, None));
             }
@@ -219,7 +219,7 @@ impl Git {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(missing)?;
+            .map_err(|error| missing(&error))?;
         let gone = || Error::Dags("git broke off while it was read".to_owned());
         let (mut input, output) = (
             child.stdin.take().ok_or_else(gone)?,
@@ -270,7 +270,7 @@ impl Git {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .map_err(missing)?;
+            .map_err(|error| missing(&error))?;
         // What git started goes with it.
         let _group = Group(child.id());
         let (output, errors) = (child.stdout.take(), child.stderr.take());
@@ -363,7 +363,7 @@ async fn read(from: Option<impl tokio::io::AsyncRead + Unpin>, most: u64) -> Vec
     bytes
 }
 
-fn missing(error: std::io::Error) -> Error {
+fn missing(error: &std::io::Error) -> Error {
     Error::Spawn {
         service: "git".to_owned(),
         reason: format!("{error}: install git on the nodes"),

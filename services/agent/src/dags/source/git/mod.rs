@@ -170,7 +170,7 @@ impl Git {
         if self.submodules {
             submodules::add(&self.repository, git, commit, &self.path, &tree, &mut blobs.files).await?;
         }
-        let files = resolved(blobs.files, &blobs.links)?;
+        let files = resolved(&blobs.files, &blobs.links)?;
         check(files.iter().map(|(path, blob)| (path.as_str(), blob.size)))?;
         if files.is_empty() {
             return Err(Error::Dags(format!(
@@ -278,6 +278,9 @@ impl Repository {
     }
 }
 
+/// A repository, and what is to be read from it.
+type Missing<'a> = (Commands, Vec<(&'a str, &'a Blob)>);
+
 /// Writes each file, from the version on disk where it is unchanged.
 fn bring(
     files: &BTreeMap<String, Blob>,
@@ -285,7 +288,7 @@ fn bring(
     directory: &std::path::Path,
 ) -> Result<Manifest> {
     let mut manifest = Manifest::default();
-    let mut missing: BTreeMap<PathBuf, (Commands, Vec<(&str, &Blob)>)> = BTreeMap::new();
+    let mut missing: BTreeMap<PathBuf, Missing<'_>> = BTreeMap::new();
     for (path, blob) in files {
         if let Some(here) = here.get(path) {
             let file = std::fs::File::open(here).map_err(Error::file("read", here))?;
