@@ -222,8 +222,8 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "the operator's, who sees numbers and names of tenants",
     ),
     (
-        "tenancy::lock_count",
-        "the operator's: how many tenants there are",
+        "tenancy::count",
+        "the installation's and the operator's: how many tenants there are",
     ),
     ("tenants::insert", "the tenant itself"),
     (
