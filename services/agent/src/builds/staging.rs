@@ -9,7 +9,7 @@ use updraft_api::agent::{BuildAssignment, BuildLimits};
 use super::{Surroundings, seal};
 use crate::error::{Error, Result};
 use crate::place::{Ownership, Place};
-use crate::process::{ProcessId, Stat};
+use crate::process::{ProcessId, Stat, kill_marked};
 use crate::supervise::service_uid;
 
 const PREFIX: &str = ".building-";
@@ -54,6 +54,7 @@ impl Staging {
     pub(super) fn prepare(&self, wanted: &BuildAssignment) -> Result<()> {
         let place = Place::open(&self.home, self.surroundings.owner)?;
         place.secure(0o750, Ownership::Shared)?;
+        self.end_earlier();
         self.tidy();
         self.remove()?;
         place.directory(&self.name, 0o700, Ownership::Service)?;
@@ -72,6 +73,15 @@ impl Staging {
         BuildLimits {
             processes: limits.processes + threads_of(service_uid(self.surroundings.owner)),
             ..limits
+        }
+    }
+
+    /// An agent that was killed left its build running, in the directory that this one needs.
+    fn end_earlier(&self) {
+        let uid = service_uid(self.surroundings.owner);
+        let killed = kill_marked(&self.surroundings.mark, uid);
+        if killed > 0 {
+            tracing::info!(processes = killed, "The build of an earlier agent was ended");
         }
     }
 

@@ -6,4 +6,4 @@ mod tree;
 
 pub use handle::{Handle, ProcessId};
 pub use stat::Stat;
-pub use tree::{MARK, Tree, kill_tree};
+pub use tree::{MARK, Tree, kill_marked, kill_tree};

@@ -108,11 +108,23 @@ pub const MARK: &str = "UPDRAFT_SERVICE";
 /// Returns how many.
 #[must_use]
 pub fn kill_tree(root: ProcessId, mark: &str, uid: u32) -> usize {
+    kill_all(|tree| tree.belonging(root, mark, uid))
+}
+
+/// Kills all that carries the mark and runs as `uid`: what an agent that was killed left behind. Returns how many.
+#[must_use]
+pub fn kill_marked(mark: &str, uid: u32) -> usize {
+    kill_all(|tree| tree.marked(mark, uid).collect())
+}
+
+fn kill_all(members: impl Fn(&Tree) -> BTreeSet<ProcessId>) -> usize {
     let mut killed = BTreeSet::new();
     // Each round stops forks of the one before; a tree deeper than this is not being killed but is growing.
     for _ in 0..20 {
-        let members = Tree::read().belonging(root, mark, uid);
-        let fresh: Vec<_> = members.into_iter().filter(|id| !killed.contains(id)).collect();
+        let fresh: Vec<_> = members(&Tree::read())
+            .into_iter()
+            .filter(|id| !killed.contains(id))
+            .collect();
         if fresh.is_empty() {
             break;
         }
