@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 
 /// Of one version, unpacked.
 pub(super) const MOST_FILES: usize = 50_000;
-pub(super) const MOST_BYTES: u64 = 1 << 30;
+pub(super) const MOST_BYTES: u64 = 2 << 30;
 const LEVEL: i32 = 3;
 const BUFFER: usize = 64 << 10;
 

@@ -4,7 +4,7 @@
 //! into a version; a source in trouble contributes its last good part, which after a restart is read from the last
 //! published version.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +41,8 @@ struct Resolver<'a> {
     trouble: Trouble,
     /// Folder → up to which asked-for look it was looked at.
     synced: BTreeMap<String, i64>,
+    /// Folders whose source has been looked at.
+    looked_at: BTreeSet<String>,
 }
 
 /// A source between two looks.
@@ -147,6 +149,7 @@ impl<'a> Resolver<'a> {
             waiting: None,
             latest: None,
             trouble: Trouble::default(),
+            looked_at: BTreeSet::new(),
             synced: folders.iter().map(|folder| (folder.clone(), -1)).collect(),
         };
         loop {
@@ -216,6 +219,7 @@ impl<'a> Resolver<'a> {
             watched.pause = SETTLE;
             if !is_moving {
                 looked_at.push((folder.clone(), sync));
+                self.looked_at.insert(folder.clone());
                 let told = watched.trouble.note(settled);
                 watched.pause = watched.trouble.pause(watched.source.pace());
                 self.tell_source(folder, told).await;
@@ -238,7 +242,9 @@ impl<'a> Resolver<'a> {
             recorded.any(|folder| !self.synced.contains_key(folder))
         };
         let stale = self.waiting.is_none() && self.latest.as_ref().is_some_and(gone);
-        let nothing_yet = self.latest.is_none() && self.waiting.is_none();
+        // A cluster whose sources are all in trouble starts without DAGs.
+        let all_looked_at = self.looked_at.len() == self.synced.len();
+        let nothing_yet = all_looked_at && self.latest.is_none() && self.waiting.is_none();
         if !fresh.is_empty() || stale || nothing_yet {
             self.make(fresh).await?;
         }

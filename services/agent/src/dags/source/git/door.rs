@@ -207,7 +207,7 @@ impl Door {
                 let sum = passed.fetch_add(chunk.len() as u64, Ordering::Relaxed) + chunk.len() as u64;
                 if sum > MOST_BYTES {
                     said.say(
-                        "the repository is too large: use one whose latest commit is smaller than 1 GiB",
+                        "the repository is too large: use one whose latest commit is smaller than 2 GiB",
                     );
                 }
                 let passes = sum <= MOST_BYTES;
