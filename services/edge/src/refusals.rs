@@ -1,7 +1,7 @@
 //! What was refused here, told to control's audit log now and then. Nothing waits for it.
 //!
-//! Requests that are alike are counted together: the first of them is told with the next report, the same again after a
-//! minute, ten minutes, and then each hour. What is remembered is bounded, for each network by itself and in all: who
+//! Requests that are alike are counted together: the first of them is told with the next report, the same again after 20 s,
+//! a minute, ten minutes, and then each hour. What is remembered is bounded, for each network by itself and in all: who
 //! asks for ever new things is counted by reason alone, and what then still finds no room is only counted.
 
 mod report;
@@ -23,8 +23,8 @@ pub(crate) use report::report;
 
 const CAPACITY: usize = 1024;
 const OF_ONE_NETWORK: usize = 32;
-/// How long the same refusal is not told again, after it was told once, twice, and more often; in seconds.
-const QUIET: [i64; 3] = [60, 600, 3600];
+/// How long the same refusal is not told again, after it was told once, twice, three times, and more often; in seconds.
+const QUIET: [i64; 4] = [20, 60, 600, 3600];
 const LONGEST_USER_AGENT: usize = 300;
 
 /// Why a request is refused, and what it showed.

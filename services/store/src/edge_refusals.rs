@@ -33,6 +33,8 @@ pub struct NamedToken {
     pub limit: TokenLimit,
     pub expires_at: Option<DateTime<Utc>>,
     pub revoked_at: Option<DateTime<Utc>>,
+    /// Whether its owner was switched off.
+    pub is_of_nobody: bool,
 }
 
 /// # Errors
@@ -94,8 +96,11 @@ pub async fn tokens(
     let hashes: Vec<_> = hashes.iter().map(|hash| hash.to_vec()).collect();
     let rows = sqlx::query!(
         r#"select t.token_hash, t.id, t.tenant_id, t.user_id, t.role, t.expires_at, t.revoked_at, u.email,
-                  u.origin = 'service' as "is_service!"
-           from api_tokens t join users u on u.id = t.user_id where t.token_hash = any($1)"#,
+                  u.origin = 'service' as "is_service!", m.disabled_at is not null as "is_of_nobody!"
+           from api_tokens t
+           join memberships m on m.tenant_id = t.tenant_id and m.user_id = t.user_id
+           join users u on u.id = t.user_id
+           where t.token_hash = any($1)"#,
         &hashes
     )
     .fetch_all(connection)
@@ -112,6 +117,7 @@ pub async fn tokens(
                 limit: word("token role", &row.role)?,
                 expires_at: row.expires_at,
                 revoked_at: row.revoked_at,
+                is_of_nobody: row.is_of_nobody,
             };
             let hash = hash.map_err(|_| StoreError::Corrupt { what: "token hash" })?;
             Ok((hash, token))

@@ -143,8 +143,10 @@ impl Known {
                     "token-revoked"
                 } else if token.expires_at.is_some_and(|end| end <= now) {
                     "token-expired"
-                } else {
+                } else if token.is_of_nobody {
                     "token-of-nobody"
+                } else {
+                    "token-too-new"
                 }
             }
             _ => refused.why.word(),

@@ -97,12 +97,12 @@ async fn a_dead_credential_is_told_to_its_tenant_with_why_it_is_dead() {
     let house = House::new().await;
     let (world, ada) = (&house.world, &house.ada);
     let (expired, revoked) = (world.expired_token(ada).await, world.revoked_token(ada).await);
-    let dead = world.api_token(ada, TokenLimit::Full).await;
+    let fresh = world.api_token(ada, TokenLimit::Full).await;
     for (why, with, reason) in [
         ("token", token(&expired), "token-expired"),
         ("token", token(&revoked), "token-revoked"),
-        ("token", token(&dead), "token-of-nobody"),
-        ("no_role", token(&dead), "no-role"),
+        ("token", token(&fresh), "token-too-new"),
+        ("no_role", token(&fresh), "no-role"),
         ("session_ended", session(ada), "session-ended"),
         ("session_expired", session(ada), "session-expired"),
         ("session_elsewhere", session(ada), "session-of-another-host"),
@@ -128,6 +128,27 @@ async fn a_dead_credential_is_told_to_its_tenant_with_why_it_is_dead() {
             }))
         );
     }
+}
+
+#[tokio::test]
+async fn a_token_whose_owner_was_switched_off_is_nobodys() {
+    let house = House::new().await;
+    let bo = house
+        .world
+        .someone(house.ada.tenant, updraft_model::TenantRole::Member)
+        .await;
+    let his = house.world.api_token(&bo, TokenLimit::Full).await;
+    house
+        .world
+        .execute(&format!(
+            "update memberships set disabled_at = now() where user_id = '{}'",
+            bo.user
+        ))
+        .await;
+    house.tell(vec![refused("token", house.hers, token(&his))]).await;
+    let line = house.newest(house.ada.tenant).await;
+    assert_eq!(line.reason.as_deref(), Some("token-of-nobody"));
+    assert_eq!(line.actor_id, Some(bo.user.0));
 }
 
 #[tokio::test]
