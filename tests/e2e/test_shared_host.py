@@ -14,8 +14,13 @@ HOSTILE = Path(__file__).parent / "hostile" / "evil_plugin.py"
 
 
 def test_hostile_cluster_on_a_shared_host(
-    journey: Callable[..., None], installation: Installation, demo: dict[str, Any], neighbour: dict[str, Any]
+    journey: Callable[..., None],
+    installation: Installation,
+    demo: dict[str, Any],
+    neighbour: dict[str, Any],
+    person: Callable[..., tuple[str, str]],
 ) -> None:
+    email, password = person("nora", {neighbour["id"]: "admin"})
     host = f"http://127.0.0.1:{installation.port_base + 1}"
     nodes = installation.rest().items(f"clusters/{neighbour['id']}/nodes")
     web_node = next(node for node in nodes if node["role"] == "web")
@@ -33,7 +38,7 @@ def test_hostile_cluster_on_a_shared_host(
             part: {"id": view["id"], "name": view["name"], "url": f"{host}/airflow-webserver-{view['id']}/"}
             for part, view in (("victim", demo), ("hostile", neighbour))
         }
-        journey("shared_host.test.mjs", **clusters)
+        journey("shared_host.test.mjs", visitor={"email": email, "password": password}, **clusters)
         assert rest.cluster("demo")["power"] == "running"
         other = {"name": "Another", "owner": {"email": "owner@another.example", "name": "Owner"}}
         refused = rest.ask("POST", "tenants", other)

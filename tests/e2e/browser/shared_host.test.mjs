@@ -71,6 +71,16 @@ test("no service worker takes the neighbour over, and nothing the hostile cluste
   assert.doesNotMatch(answer.headers()["set-cookie"] ?? "", /tossed/);
 });
 
+test("whoever has no role on the neighbour is no use against it", async () => {
+  const page = await (await browser.newContext()).newPage();
+  await openAirflow(page, hostile.url, facts.visitor);
+  await page.goto(evil("page"));
+  const status = (path) => page.evaluate((to) => fetch(to).then((r) => r.status), path);
+  assert.equal(await status(`${hostile.url}api/v2/dags`), 200, "control: signed in");
+  assert.equal(await status(`${victim.url}api/v2/dags`), 404);
+  await page.context().close();
+});
+
 // === what does not: mutual trust ===
 
 test("the hostile page acts in the neighbour as whoever visits it", async () => {
