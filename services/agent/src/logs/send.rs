@@ -1,4 +1,4 @@
-//! Sending what is due of one file: read, compress, put. Up to four segments at once, counted in their order.
+//! Sending what is due of one file: read, compress, put, up to four segments in a row.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use futures::future::join_all;
 use updraft_api::log_layout::{LogKey, LogSource};
 
 use super::bucket::LogBucket;
@@ -149,19 +148,15 @@ impl Turn {
     }
 }
 
+/// One after the other: a reader must never see a later one before an earlier.
 async fn put_all(pieces: Vec<Piece>, bucket: &LogBucket) -> Outcome {
     if pieces.is_empty() {
         return Outcome::Nothing;
     }
-    let puts = pieces
-        .iter()
-        .map(|piece| bucket.put(&piece.key, piece.sent.gzip.clone()));
-    let answers = join_all(puts).await;
     let mut sent = Vec::new();
-    for (piece, answer) in pieces.into_iter().zip(answers) {
-        match answer {
+    for piece in pieces {
+        match bucket.put(&piece.key, piece.sent.gzip.clone()).await {
             Ok(()) => sent.push(piece.sent),
-            // Later ones are there too, and are sent again.
             Err(error) => return Outcome::Sent(sent, Some(error)),
         }
     }

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use updraft_model::{AgentPhase, ServiceName};
 
 use crate::support::storage::{Content, Road, Storage, Way};
-use crate::support::{AgentProcess, Control, TestNode, service};
+use crate::support::{AgentProcess, Control, TestNode, eventually, service};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Gigabytes may wait at the end of a long outage.
+const PATIENCE: Duration = Duration::from_secs(900);
 
 /// Bytes of all files that a node wrote, by their path below `logs/`.
 type Written = BTreeMap<String, Content>;
@@ -80,8 +81,8 @@ impl Shipping {
         let begun = Instant::now();
         let mut looked_at = Vec::new();
         loop {
-            let keys = self.storage.keys().await;
-            if keys != looked_at {
+            let listing = self.storage.listing().await;
+            if listing != looked_at {
                 let different = match self.storage.files().await {
                     Some(files) => differences(&files, written),
                     None => vec!["packed meanwhile".to_owned()],
@@ -89,10 +90,16 @@ impl Shipping {
                 if different.is_empty() {
                     return;
                 }
-                assert!(begun.elapsed() < PATIENCE, "the store is not as written: {different:#?}");
-                looked_at = keys;
+                assert!(
+                    begun.elapsed() < PATIENCE,
+                    "the store is not as written: {different:#?}"
+                );
+                looked_at = listing;
             }
-            assert!(begun.elapsed() < PATIENCE, "the store does not become what was written");
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "the store does not become what was written"
+            );
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
@@ -161,10 +168,11 @@ fn write_for(logs: &Path, long: Duration, bytes_per_second: usize) -> Written {
             (attempt.as_str(), share / 10),
         ] {
             let content = written.entry(name.to_owned()).or_default();
-            let before = content.len();
-            dice.lines(bytes, content);
+            let mut lines = Vec::new();
+            dice.lines(bytes, &mut lines);
+            content.add(&lines);
             // In pieces that end anywhere: a writer's buffer does not know lines.
-            let (first, second) = content[before..].split_at((content.len() - before) / 3);
+            let (first, second) = lines.split_at(lines.len() / 3);
             append(logs, name, first);
             append(logs, name, second);
         }
@@ -176,7 +184,7 @@ fn write_for(logs: &Path, long: Duration, bytes_per_second: usize) -> Written {
 /// 5 MB/s while agents are killed at any moment and the store goes away.
 async fn nothing_is_lost_or_doubled(shipping: Shipping) {
     let long = std::env::var_os("UPDRAFT_TEST_LONG").is_some();
-    let (writing, outage) = if long { (900, 600) } else { (8, 3) };
+    let (writing, away, outage) = if long { (640, 20, 600) } else { (8, 2, 3) };
     let logs = shipping.logs();
     let mut agent = shipping.node.spawn_agent();
     shipping.control.phase(AgentPhase::Running).await;
@@ -186,7 +194,7 @@ async fn nothing_is_lost_or_doubled(shipping: Shipping) {
     while !writer.is_finished() {
         tokio::time::sleep(Duration::from_millis(200 + dice.roll(1_200))).await;
         let now = begun.elapsed();
-        let gone = now >= Duration::from_secs(writing / 5) && now < Duration::from_secs(writing / 5 + outage);
+        let gone = (away..away + outage).contains(&now.as_secs());
         shipping.road.make(if gone { Way::Away } else { Way::Open });
         AgentProcess::kill(agent);
         killed += 1;
@@ -194,7 +202,7 @@ async fn nothing_is_lost_or_doubled(shipping: Shipping) {
     }
     let written = writer.await.unwrap();
     shipping.road.make(Way::Open);
-    let bytes: usize = written.values().map(Vec::len).sum();
+    let bytes: u64 = written.values().map(|content| content.length).sum();
     shipping.holds(&written).await;
     eprintln!(
         "{} MB in {} files, {killed} agents killed, an outage of {outage} s: 0 missing, 0 doubled, all there {:.1} s after the end",
@@ -224,7 +232,7 @@ async fn odd_files_arrive_as_they_are_through_a_slow_way() {
     let Some(shipping) = Shipping::to(Storage::seaweed().await).await else {
         return;
     };
-    let (logs, mut written, mut dice) = (shipping.logs(), Written::new(), Dice(1));
+    let (logs, mut written, mut dice) = (shipping.logs(), BTreeMap::new(), Dice(1));
     let agent = shipping.node.spawn_agent();
     shipping.control.phase(AgentPhase::Running).await;
     shipping.road.make(Way::Slow(Duration::from_millis(10)));
@@ -275,6 +283,10 @@ async fn odd_files_arrive_as_they_are_through_a_slow_way() {
         0,
     )
     .unwrap();
+    let written = written
+        .iter()
+        .map(|(name, content)| (name.clone(), Content::of(content)))
+        .collect();
     shipping.holds(&written).await;
     drop(agent);
 }
@@ -291,5 +303,55 @@ async fn a_stopped_node_has_sent_its_last_words() {
     std::fs::write(shipping.node.path("stop"), "").unwrap();
     assert!(agent.exit().await.success());
     let files = shipping.storage.files().await.unwrap();
-    assert_eq!(files["services/scheduler"].values().collect::<Vec<_>>(), [&words]);
+    assert_eq!(
+        files["services/scheduler"].values().collect::<Vec<_>>(),
+        [&Content::of(&words)]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_stays_away_fills_no_disk_and_what_was_given_up_is_told() {
+    let Some(shipping) = Shipping::to(Storage::seaweed().await).await else {
+        return;
+    };
+    let room = 24 << 20;
+    shipping.control.change(|assignment| {
+        assignment.logs.as_mut().unwrap().disk_bytes = room;
+    });
+    let agent = shipping.node.spawn_agent();
+    shipping.control.phase(AgentPhase::Running).await;
+    shipping.road.make(Way::Away);
+    let (mut dice, mut written) = (Dice(3), Vec::new());
+    dice.lines(40 << 20, &mut written);
+    append(&shipping.logs(), "scheduler.log", &written);
+    let told = shipping.control.event("logs_dropped").await;
+    assert!(told.message.contains("were given up"), "{}", told.message);
+    assert!(!told.message.contains("secret-of-the-store"));
+    use std::os::unix::fs::MetadataExt as _;
+    let log = shipping.logs().join("scheduler.log");
+    let taken = || log.metadata().unwrap().blocks() * 512;
+    eventually("the log to be shorter on the disk", || taken() <= room).await;
+    assert_eq!(
+        log.metadata().unwrap().len(),
+        written.len() as u64,
+        "places in it stay what they are"
+    );
+
+    shipping.road.make(Way::Open);
+    let dropped = shipping
+        .control
+        .report_where("what was dropped", |report| report.logs.dropped_bytes > 0)
+        .await;
+    let dropped = usize::try_from(dropped.logs.dropped_bytes).unwrap();
+    assert_eq!(written[dropped - 1], b'\n', "the rest begins with a line");
+    let first = format!("{dropped:020}.log.gz");
+    let mut keys = Vec::new();
+    for _ in 0..300 {
+        keys = shipping.storage.listing().await;
+        if keys.iter().any(|(key, _)| key.ends_with(&first)) {
+            return drop(agent);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("nothing begins at {first}: {keys:?}");
 }

@@ -152,22 +152,29 @@ impl Storage {
         Road::to(self.address).await
     }
 
-    pub(crate) async fn keys(&self) -> Vec<String> {
+    /// Keys and sizes.
+    pub(crate) async fn listing(&self) -> Vec<(String, u64)> {
         let listed = client(&self.endpoint())
             .list(None)
-            .map_ok(|object| object.location.to_string());
-        let mut keys: Vec<String> = listed.try_collect().await.unwrap();
-        keys.sort();
-        keys
+            .map_ok(|object| (object.location.to_string(), object.size));
+        let mut listing: Vec<_> = listed.try_collect().await.unwrap();
+        listing.sort();
+        listing
     }
 
     /// What programs read, by `docs/logs.md`: each file's bytes by its source and its name. None: something was packed meanwhile.
     pub(crate) async fn files(&self) -> Option<BTreeMap<String, BTreeMap<String, Content>>> {
         let store = client(&self.endpoint());
         let mut sources: BTreeMap<String, BTreeMap<String, Content>> = BTreeMap::new();
-        for text in self.keys().await {
+        for (text, _) in self.listing().await {
             let key = LogKey::parse(PREFIX, &text).unwrap();
-            let bytes = store.get(&Path::parse(&text).unwrap()).await.ok()?.bytes().await.ok()?;
+            let bytes = store
+                .get(&Path::parse(&text).unwrap())
+                .await
+                .ok()?
+                .bytes()
+                .await
+                .ok()?;
             let mut content = Vec::new();
             MultiGzDecoder::new(&bytes[..]).read_to_end(&mut content).unwrap();
             let files = sources.entry(key.source.to_string()).or_default();
