@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 # The builder's own tests make packages too.
 SOURCE = Path(__file__).parents[3] / "services" / "airflow" / "tests" / "package_index.py"
 
+GREETINGS = {"1.0": "hello", "2.0": "servus"}
+
 ENDLESS = "import time\ntime.sleep(3600)"
 FULL_DISK = """
 for number in range(64):
@@ -53,7 +55,8 @@ LATE = "import os, sys; any(w in sys.orig_argv for w in ('celery', 'updraft_airf
 
 def serve(directory: Path, port: int) -> Any:
     index = _module().Index(directory, port=port)
-    index.wheel("greeter", "1.0", {"greeter.py": "WORD = 'hello'\n"})
+    for version, word in GREETINGS.items():
+        index.wheel("greeter", version, {"greeter.py": f"WORD = {word!r}\n"})
     index.wheel("old_timer", "1.0", {"old_timer.py": ""}, requires=("pendulum<2",))
     index.wheel("usurper", "1.0", {"airflow/__init__.py": "raise RuntimeError\n"})
     index.wheel("trap", "1.0", {"trap.pth": "import sys; sys.modules['sqlite3'] = None\n"})
