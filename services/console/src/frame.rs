@@ -33,6 +33,7 @@ pub(crate) enum Here {
     People,
     Tokens,
     Audit,
+    Credentials,
     Tenants,
     Account,
     Elsewhere,
@@ -64,6 +65,7 @@ impl Frame {
             Here::People => "people",
             Here::Tokens => "tokens",
             Here::Audit => "audit",
+            Here::Credentials => "credentials",
             Here::Tenants => "tenants",
             Here::Account => "account",
             Here::Elsewhere => return false,
@@ -73,7 +75,7 @@ impl Frame {
 
     /// Whether this page is reached through "More" on a phone.
     pub(crate) fn in_more(&self) -> bool {
-        matches!(self.here, Here::Tenants | Here::Account)
+        matches!(self.here, Here::Credentials | Here::Tenants | Here::Account)
     }
 }
 

@@ -23,7 +23,7 @@ use updraft_model::ClusterId;
 
 use crate::extract::At;
 use crate::pages::cluster::{HeadActions, Tab, head_pill};
-use crate::pages::{activity, clusters, nodes, overview};
+use crate::pages::{activity, clusters, dags, nodes, overview};
 use crate::refusal::Refusal;
 use crate::session::{Visit, who};
 use crate::state::Console;
@@ -48,6 +48,7 @@ enum Subject {
 pub(crate) enum LiveTab {
     Overview,
     Nodes,
+    Dags,
     Activity,
     /// Tabs where only phase and buttons are live.
     Head,
@@ -215,6 +216,7 @@ async fn look_at_one(console: &Console, actor: &Actor, id: ClusterId, tab: LiveT
             let nodes = console.app.list_nodes(actor, id).await?;
             fragments.push(("nodes", nodes::Nodes::new(&cluster, &nodes, Utc::now()).render()?));
         }
+        LiveTab::Dags => fragments.push(("dags", dags::state(console, actor, &cluster).await?.render()?)),
         LiveTab::Activity => fragments.extend(activity::fragments(console, actor, &cluster).await?),
         LiveTab::Head => {}
     }

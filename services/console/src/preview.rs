@@ -8,7 +8,7 @@ use axum::routing::get;
 
 use crate::error::Complaint;
 use crate::fixtures as made_up;
-use crate::fixtures_sign_in;
+use crate::{fixtures_dags, fixtures_sign_in};
 use crate::frame::{Frame, Here};
 use crate::pages::{
     access, account, activity, audit, clusters, configuration, delete_cluster, new_cluster, nodes, notice,
@@ -25,7 +25,7 @@ pub fn router() -> Router {
         .layer(axum::middleware::from_fn(shell::protect))
 }
 
-const PAGES: [&str; 27] = [
+const PAGES: [&str; 29] = [
     "sign-in",
     "sign-in-refused",
     "continue",
@@ -44,6 +44,8 @@ const PAGES: [&str; 27] = [
     "stopped",
     "nodes",
     "nodes-stopped",
+    "dags",
+    "credentials",
     "configuration",
     "access",
     "activity",
@@ -124,6 +126,8 @@ fn render(name: &str, frame: Frame, stranger: Frame) -> Option<askama::Result<St
             let stopped = made_up::clusters().swap_remove(3);
             nodes::NodesPage::new(frame, &stopped, &[], now).render()
         }
+        "dags" => fixtures_dags::dags_page(frame).render(),
+        "credentials" => fixtures_dags::credentials_page(frame.on(Here::Credentials)).render(),
         "configuration" => {
             let view = configuration::View {
                 edit: "core.parallelism".into(),

@@ -12,7 +12,7 @@ use updraft_app::App;
 
 use crate::pages::{
     access, access_rules, account, account_help, activity, change_configuration, choices, cluster, clusters, configuration,
-    delete_cluster, device, forgot_password, handover, new_cluster, new_provider, nodes, operation, overview, people,
+    credentials,    dags, delete_cluster, device, forgot_password, handover, new_cluster, new_provider, nodes, operation, overview, people,
     person_sign_in, provider, second_factor, sessions, set_password, sign_in, sign_in_code, sign_out, sso,
     switch_tenant, tenants, through_provider, tokens,
 };
@@ -82,10 +82,10 @@ fn rooms() -> Router<Console> {
         )
         .route("/account", get(account::show))
         .route("/account/password", post(account::change_password))
-        .merge(credentials())
+        .merge(credentials_of_ones_own())
 }
 
-fn credentials() -> Router<Console> {
+fn credentials_of_ones_own() -> Router<Console> {
     Router::new()
         .route("/account/sessions/end", post(sessions::end_others))
         .route("/account/sessions/{session}/end", post(sessions::end))
@@ -96,6 +96,8 @@ fn credentials() -> Router<Console> {
         .route("/account/second-factor/confirm", post(second_factor::confirm))
         .route("/account/second-factor/remove", post(second_factor::remove))
         .route("/device", get(device::show).post(device::decide))
+        .route("/credentials", get(credentials::show).post(credentials::make))
+        .route("/credentials/{credential}/delete", post(credentials::delete))
         .route("/tokens", get(tokens::show).post(tokens::make))
         .route("/tokens/{token}/revoke", post(tokens::revoke))
         .route("/service-accounts", post(tokens::make_account))
@@ -174,6 +176,7 @@ fn one_cluster() -> Router<Console> {
             get(delete_cluster::ask).post(delete_cluster::delete),
         )
         .route("/clusters/{id}/nodes", get(nodes::show))
+        .merge(dags_of_a_cluster())
         .route("/clusters/{id}/services/{service}/{verb}", post(nodes::change))
         .route(
             "/clusters/{id}/configuration",
@@ -186,6 +189,17 @@ fn one_cluster() -> Router<Console> {
         .route("/clusters/{id}/access/remove", post(access::take))
         .route("/clusters/{id}/activity", get(activity::show))
         .route("/clusters/{id}/operations/{operation}", get(operation::show))
+}
+
+fn dags_of_a_cluster() -> Router<Console> {
+    Router::new()
+        .route("/clusters/{id}/dags", get(dags::show))
+        .route("/clusters/{id}/dags/sources", post(dags::change))
+        .route("/clusters/{id}/dags/sync", post(dags::sync))
+        .route("/clusters/{id}/dags/rollback", post(dags::roll_back))
+        .route("/clusters/{id}/dags/follow", post(dags::follow))
+        .route("/clusters/{id}/dags/hooks", post(dags::make_hook))
+        .route("/clusters/{id}/dags/hooks/{hook}/delete", post(dags::delete_hook))
 }
 
 fn live_streams() -> Router<Console> {

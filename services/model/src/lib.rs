@@ -14,6 +14,7 @@ mod node;
 mod operation;
 mod phase;
 mod token_limit;
+mod typed_source;
 mod wishes;
 
 pub use audit::{AuditActorKind, AuditOutcome};
@@ -31,4 +32,5 @@ pub use node::{AgentPhase, NodeRole, ServiceName, ServiceState, ServiceStatus, U
 pub use operation::{OperationKind, OperationState, Step, StepState};
 pub use phase::{Failure, Phase};
 pub use token_limit::TokenLimit;
+pub use typed_source::InvalidSource;
 pub use wishes::{ServiceWishes, Wish};

@@ -15,7 +15,7 @@ mod wishes;
 pub(crate) use credentials::check_named;
 pub use hooks::HookProof;
 pub(crate) use hooks::quota as hook_quota;
-pub use push::{PushBegun, PushBucket};
 pub(crate) use push::{NoBucket, Pushes};
+pub use push::{PushBegun, PushBucket};
 pub use refusal::DagRefusal;
 pub use sources::{credential_fits, push_prefix};

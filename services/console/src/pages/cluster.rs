@@ -17,6 +17,7 @@ use crate::tone::Pill;
 pub(crate) enum Tab {
     Overview,
     Nodes,
+    Dags,
     Configuration,
     Access,
     Activity,
@@ -66,11 +67,12 @@ impl Head {
         }
     }
 
-    pub(crate) fn tabs(&self) -> [(&'static str, String, bool); 5] {
+    pub(crate) fn tabs(&self) -> [(&'static str, String, bool); 6] {
         let tab = |title, end: &str, tab| (title, format!("/clusters/{}{end}", self.id), self.tab == tab);
         [
             tab("Overview", "", Tab::Overview),
             tab("Nodes & services", "/nodes", Tab::Nodes),
+            tab("DAGs", "/dags", Tab::Dags),
             tab("Configuration", "/configuration", Tab::Configuration),
             tab("Access", "/access", Tab::Access),
             tab("Activity", "/activity", Tab::Activity),
@@ -81,6 +83,7 @@ impl Head {
         let tab = match self.tab {
             Tab::Overview => "overview",
             Tab::Nodes => "nodes",
+            Tab::Dags => "dags",
             Tab::Configuration | Tab::Access => "head",
             Tab::Activity => "activity",
         };

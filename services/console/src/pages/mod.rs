@@ -11,6 +11,7 @@ pub(crate) mod choices;
 pub(crate) mod cluster;
 pub(crate) mod clusters;
 pub(crate) mod configuration;
+pub(crate) mod credentials;
 pub(crate) mod packages;
 pub(crate) mod dags;
 pub(crate) mod delete_cluster;

@@ -8,10 +8,10 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 use updraft_api::rest::NewCluster;
 use updraft_authz::{TenantAction, tenant_allows};
-use updraft_model::ClusterName;
+use updraft_model::{ClusterName, FolderSource};
 
 use super::cluster::back_to;
-use super::tags;
+use super::{dags, tags};
 use crate::error::Complaint;
 use crate::extract::Sent;
 use crate::frame::{Frame, Here};
@@ -35,6 +35,9 @@ pub(crate) struct NewClusterForm {
     pub(crate) runtime: String,
     pub(crate) workers: u32,
     pub(crate) worker_concurrency: u32,
+    /// One source a line, as `updraft cluster create --dags` takes it; empty: the cluster's own bucket.
+    #[serde(default)]
+    pub(crate) dags: String,
     /// One `key=value` a line.
     #[serde(default)]
     pub(crate) tags: String,
@@ -52,6 +55,7 @@ impl Default for NewClusterForm {
             runtime: String::new(),
             workers: 1,
             worker_concurrency: 2,
+            dags: String::new(),
             tags: String::new(),
             start: Some("yes".to_owned()),
         }
@@ -59,13 +63,13 @@ impl Default for NewClusterForm {
 }
 
 impl NewClusterForm {
-    fn wish(&self, name: ClusterName) -> NewCluster {
+    fn wish(&self, name: ClusterName, sources: Vec<FolderSource>) -> NewCluster {
         NewCluster {
             name,
             runtime: Some(self.runtime.clone()).filter(|runtime| !runtime.is_empty()),
             workers: Some(self.workers),
             worker_concurrency: Some(self.worker_concurrency),
-            dag_sources: None,
+            dag_sources: Some(sources).filter(|sources| !sources.is_empty()),
             config: IndexMap::new(),
             environment: None,
             tags: tags::read(&self.tags),
@@ -117,9 +121,16 @@ pub(crate) async fn create(
             return draw(&console, &visit, form, Some(refused));
         }
     };
+    let sources = match dags::read(&form.dags) {
+        Ok(sources) => sources,
+        Err(complaint) => {
+            let refused = (StatusCode::UNPROCESSABLE_ENTITY, complaint);
+            return draw(&console, &visit, form, Some(refused));
+        }
+    };
     match console
         .app
-        .create_cluster(&visit.actor, form.wish(name))
+        .create_cluster(&visit.actor, form.wish(name, sources))
         .await
         .map_err(Refusal::from)
     {

@@ -136,6 +136,7 @@ impl House {
             worker_concurrency: None,
             dag_sources: None,
             config: indexmap::IndexMap::new(),
+            environment: None,
             tags: indexmap::IndexMap::new(),
             start: Some(false),
         };

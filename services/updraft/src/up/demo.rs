@@ -82,6 +82,7 @@ async fn create(client: &Client, servers: &Servers) -> anyhow::Result<ClusterVie
         worker_concurrency: None,
         dag_sources: None,
         config: IndexMap::new(),
+        environment: None,
         tags: IndexMap::new(),
         start: Some(true),
     };

@@ -1,6 +1,6 @@
 use secrecy::SecretString;
 use updraft_api::agent::Assignment;
-use updraft_model::{ClusterId, ClusterSpec, CredentialConfig, Generation, NodeId, NodeRole};
+use updraft_model::{ClusterId, ClusterSpec, CredentialConfig, Generation, NodeId, NodeRole, ServiceName};
 use updraft_provider::StorageAccess;
 use updraft_runtimes::Catalogue;
 use updraft_store::credentials::OpenCredential;
@@ -9,14 +9,24 @@ use super::super::{AssignmentInputs, ClusterSecrets, DagInputs, NodePlace};
 use super::render;
 
 fn rendered(spec: &ClusterSpec, role: NodeRole, generation: i64) -> Assignment {
-    rendered_in(spec, role, generation, None)
+    rendered_of(spec, role, generation, None, &DagInputs::default())
 }
 
 fn rendered_in(spec: &ClusterSpec, role: NodeRole, generation: i64, environment: Option<&str>) -> Assignment {
-    rendered_with(spec, role, generation, &DagInputs::default())
+    rendered_of(spec, role, generation, environment, &DagInputs::default())
 }
 
 fn rendered_with(spec: &ClusterSpec, role: NodeRole, generation: i64, dags: &DagInputs) -> Assignment {
+    rendered_of(spec, role, generation, None, dags)
+}
+
+fn rendered_of(
+    spec: &ClusterSpec,
+    role: NodeRole,
+    generation: i64,
+    environment: Option<&str>,
+    dags: &DagInputs,
+) -> Assignment {
     let secret = || SecretString::from("secret");
     let path = |name: &str| format!("/nodes/1/{name}");
     let catalogue = Catalogue::embedded().unwrap();

@@ -11,7 +11,7 @@ use super::Changed;
 use super::environment::EnvironmentArgs;
 use crate::cli::args::{Global, Waiting, parse_option, parse_tag};
 use crate::cli::error::{CliError, Exit};
-use crate::cli::{dag_source, resolve, wait};
+use crate::cli::{resolve, wait};
 
 #[derive(Args, Debug)]
 #[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
@@ -25,7 +25,7 @@ pub(crate) struct UpdateArgs {
     #[arg(long, value_name = "N", group = "change")]
     worker_concurrency: Option<u32>,
     /// Where DAGs come from, as for create; may be given several times. Together they replace all that were set
-    #[arg(long, value_name = "[FOLDER=]SOURCE", value_parser = dag_source::parse, group = "change")]
+    #[arg(long, value_name = "[FOLDER=]SOURCE", group = "change")]
     dags: Vec<FolderSource>,
     /// An Airflow option; may be given several times. Together they replace all that were set
     #[arg(long, value_name = "SECTION.KEY=VALUE", value_parser = parse_option, group = "change")]

@@ -9,7 +9,7 @@ use updraft_model::{ClusterName, EnvironmentSpec, FolderSource};
 use super::environment::EnvironmentArgs;
 use crate::cli::args::{Global, Waiting, parse_option, parse_tag};
 use crate::cli::error::CliError;
-use crate::cli::{dag_source, wait};
+use crate::cli::wait;
 
 #[derive(Args, Debug)]
 pub(crate) struct CreateArgs {
@@ -26,7 +26,7 @@ pub(crate) struct CreateArgs {
     worker_concurrency: Option<u32>,
     /// Where DAGs come from: push, bucket:PREFIX, s3://BUCKET/PREFIX#region=REGION or git+https://HOST/PATH@REF#path=DIR;
     /// may be given several times, each with FOLDER= in front [default: bucket:dags/]
-    #[arg(long, value_name = "[FOLDER=]SOURCE", value_parser = dag_source::parse)]
+    #[arg(long, value_name = "[FOLDER=]SOURCE")]
     dags: Vec<FolderSource>,
     /// An Airflow option; may be given several times
     #[arg(long, value_name = "SECTION.KEY=VALUE", value_parser = parse_option)]

@@ -1,19 +1,92 @@
 //! DAG sources as people type them: `git+https://host/path@ref#path=dags`, `s3://bucket/prefix#region=eu-west-1`,
-//! `bucket:dags/`, `push`; with `folder=` in front for one of several. The server judges what they lead to.
+//! `bucket:dags/`, `push`; with `folder=` in front for one of several. What they lead to is judged elsewhere.
 
-use updraft_model::{CredentialName, DagFolder, DagSource, FolderSource};
+use std::fmt::Write as _;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use crate::{CredentialName, DagFolder, DagSource, FolderSource};
 
 const HOW: &str =
     "write push, bucket:PREFIX, s3://BUCKET/PREFIX#region=REGION or git+https://HOST/PATH@REF#path=DIR";
 
-/// # Errors
-/// What is wrong, for the usage message.
-pub(super) fn parse(text: &str) -> Result<FolderSource, String> {
-    let (folder, source) = folder(text)?;
-    Ok(FolderSource {
-        folder,
-        source: self::source(source)?,
-    })
+/// What is wrong with a typed source, and how one is written.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct InvalidSource(String);
+
+// === impl FolderSource ===
+
+impl FromStr for FolderSource {
+    type Err = InvalidSource;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (folder, source) = folder(text).map_err(InvalidSource)?;
+        Ok(Self {
+            folder,
+            source: self::source(source).map_err(InvalidSource)?,
+        })
+    }
+}
+
+impl FolderSource {
+    /// As it can be typed again.
+    #[must_use]
+    pub fn typed(&self) -> String {
+        let source = typed(&self.source);
+        if self.folder.is_top() {
+            source
+        } else {
+            format!("{}={source}", self.folder)
+        }
+    }
+}
+
+fn typed(source: &DagSource) -> String {
+    let (place, options) = match source {
+        DagSource::ClusterBucket { prefix } => (format!("bucket:{prefix}"), Vec::new()),
+        DagSource::Push {} => ("push".to_owned(), Vec::new()),
+        DagSource::S3 {
+            bucket,
+            prefix,
+            region,
+            endpoint,
+            credential,
+            queue_url,
+        } => (
+            format!("s3://{bucket}/{prefix}"),
+            vec![
+                ("region", Some(region.clone())),
+                ("endpoint", endpoint.clone()),
+                ("credential", credential.as_ref().map(ToString::to_string)),
+                ("queue", queue_url.clone()),
+            ],
+        ),
+        DagSource::Git {
+            url,
+            reference,
+            path,
+            submodules,
+            credential,
+        } => (
+            format!("git+{url}@{reference}"),
+            vec![
+                ("path", Some(path.clone()).filter(|path| !path.is_empty())),
+                ("submodules", submodules.then(|| "true".to_owned())),
+                ("credential", credential.as_ref().map(ToString::to_string)),
+            ],
+        ),
+    };
+    let mut text = place;
+    let given = options
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)));
+    for (number, (name, value)) in given.enumerate() {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{}{name}={value}", if number == 0 { '#' } else { '&' });
+    }
+    text
 }
 
 /// `team_a=…`; what an address has before its first `=` is no folder.
@@ -118,7 +191,7 @@ impl<'a> Options<'a> {
 mod tests {
     use serde_json::json;
 
-    use super::parse;
+    use crate::FolderSource;
 
     #[test]
     fn sources_are_typed_as_people_know_them() {
@@ -154,7 +227,7 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                serde_json::to_value(parse(typed).unwrap()).unwrap(),
+                serde_json::to_value(typed.parse::<FolderSource>().unwrap()).unwrap(),
                 means,
                 "{typed}"
             );
@@ -172,7 +245,7 @@ mod tests {
             "git+https://h/p#branch=x",
             "1x=push",
         ] {
-            assert!(!parse(wrong).unwrap_err().is_empty(), "{wrong}");
+            assert!(wrong.parse::<FolderSource>().is_err(), "{wrong}");
         }
     }
 }
