@@ -90,6 +90,55 @@ async fn an_operator_gives_room_and_deletes_what_is_empty() {
 }
 
 #[tokio::test]
+async fn an_operator_helps_somebody_whom_no_owner_may() {
+    let (house, ada) = operators_house().await;
+    house
+        .post(Some(&ada), "/tenants", "name=Lab&owner=Bo&email=bo%40example.com")
+        .await;
+    let made = house
+        .post(Some(&ada), "/accounts/password-link", "email=Bo%40example.com")
+        .await;
+    assert_eq!(made.status, StatusCode::OK, "{}", made.html);
+    assert_accessible(&made.html);
+    assert!(
+        made.html.contains("/password?link=") && made.html.contains("audit logs"),
+        "{}",
+        made.html
+    );
+    let removed = house
+        .post(
+            Some(&ada),
+            "/accounts/remove-second-factor",
+            "email=bo%40example.com",
+        )
+        .await;
+    assert!(removed.html.contains("password alone"), "{}", removed.html);
+    assert_accessible(&removed.html);
+
+    for (path, email, status) in [
+        ("password-link", "nobody%40example.com", StatusCode::NOT_FOUND),
+        ("remove-second-factor", "ada%40example.com", StatusCode::CONFLICT),
+    ] {
+        let refused = house
+            .post(
+                Some(&ada),
+                &format!("/accounts/{path}"),
+                &format!("email={email}"),
+            )
+            .await;
+        assert_eq!(refused.status, status, "{}", refused.html);
+        assert_accessible(&refused.html);
+        let typed = format!("value=\"{}\"", email.replace("%40", "@"));
+        assert!(refused.html.contains(&typed), "{}", refused.html);
+        let bo = house.token("bo@example.com").await;
+        let forbidden = house
+            .post(Some(&bo), &format!("/accounts/{path}"), &format!("email={email}"))
+            .await;
+        assert_eq!(forbidden.status, StatusCode::FORBIDDEN);
+    }
+}
+
+#[tokio::test]
 async fn nobody_else_sees_that_there_are_tenants() {
     let (house, _) = operators_house().await;
     let bo = house.token("bo@example.com").await;
