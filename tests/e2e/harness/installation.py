@@ -73,6 +73,11 @@ class Installation:
         return self.port_base + 16
 
     @property
+    def git_port(self) -> int:
+        """Where the git server of the tests listens, when it does: clusters may read from it."""
+        return self.port_base + 15
+
+    @property
     def saml_port(self) -> int:
         """Only browsers go there."""
         return self.port_base + 19
@@ -88,6 +93,7 @@ class Installation:
         command = [*self.wrapper, str(self.binary), "up", "--data-dir", str(self.data_dir)]
         command += ["--port-base", str(self.port_base), "--yes", *arguments]
         command += ["--outbound-allow", f"127.0.0.1:{self.idp_port}", "--identity-refresh", "5s"]
+        command += ["--outbound-allow", f"127.0.0.1:{self.git_port}"]
         command += ["--smtp-url", f"smtp://127.0.0.1:{self.smtp_port}", "--mail-from", "Updraft <updraft@example.com>"]
         command += ["--package-index", f"http://127.0.0.1:{self.index_port}/simple"]
         begun = time.monotonic()
