@@ -5,8 +5,8 @@ use updraft_api::rest::{NewCluster, UpdateCluster};
 use updraft_model::ClusterSpec;
 use updraft_runtimes::{Catalogue, Runtime};
 
-use crate::{AppError, environment};
 use crate::dags::sources;
+use crate::{AppError, environment};
 
 const MAX_WORKERS: u32 = 20;
 const MAX_CONCURRENCY: u32 = 64;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use updraft_api::agent::Report;
-use updraft_api::rest::{ClusterView, EnvironmentState, EnvironmentView, EventView, NodeView, OperationView, Severity};
+use updraft_api::rest::{
+    ClusterView, EnvironmentState, EnvironmentView, EventView, NodeView, OperationView, Severity,
+};
 use updraft_model::{ClusterRole, Power, TenantId};
 use updraft_store::clusters::ClusterRecord;
 use updraft_store::environment_changes::{EnvironmentChange, Stage};

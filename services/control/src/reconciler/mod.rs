@@ -8,8 +8,8 @@
 //! begins by looking. A driver that outlived its lease writes nothing (`leases::hold`).
 
 mod dag_receipts;
-mod error;
 mod environment;
+mod error;
 mod execute;
 mod launch;
 mod liveness;

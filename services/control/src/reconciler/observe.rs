@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::timeout;
 use updraft_model::{ClusterId, NodeId, NodeRole, OperationId};
 use updraft_planner::{
-    self as planner,     Desired, LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed, Operation, Orphan,
-    PlaceHistory, ProviderView, Report, Resource,
+    self as planner, Desired, LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed, Operation,
+    Orphan, PlaceHistory, ProviderView, Report, Resource,
 };
 use updraft_provider::{ListedNode, NodeStatus, ProviderId};
 use updraft_store::environment_changes::{self, EnvironmentChange};
@@ -16,7 +16,7 @@ use updraft_store::nodes::{self, LaunchFailureRecord, LostNode, NodeRecord, Reco
 use updraft_store::resources::{self, ResourceKind, ResourceRecord};
 use updraft_store::{Store, operation_steps};
 
-use super::{Parts, environment, ReconcileError, Reconciler};
+use super::{Parts, ReconcileError, Reconciler, environment};
 
 /// How long a loss counts against its place.
 const LOSSES_COUNT_FOR: TimeDelta = TimeDelta::minutes(30);
@@ -93,7 +93,9 @@ impl Reconciler {
     ) -> View {
         let [secrets, database, storage] = records.resources;
         let (cluster, change) = (records.cluster, records.change);
-        let counted = change.as_ref().map_or(&cluster.spec, |change| change.counted(&cluster.spec));
+        let counted = change
+            .as_ref()
+            .map_or(&cluster.spec, |change| change.counted(&cluster.spec));
         let build = self.build(change.as_ref(), &records.nodes);
         let operation = records.operation.as_ref().map(|operation| operation.id);
         let desired = Desired {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use chrono::Utc;
 use thiserror::Error;
 use updraft_api::agent::{
-    BuildOutcome, BuildReport, BuildStageReport,     AgentEvent, DagReport, ImportError, ParsedVersion, PublishedVersion, Report, SourceRevision, SourceState,
+    AgentEvent, BuildOutcome, BuildReport, BuildStageReport, DagReport, ImportError, ParsedVersion,
+    PublishedVersion, Report, SourceRevision, SourceState,
 };
 use updraft_api::rest::Severity;
 use updraft_model::{NodeId, ServiceStatus, Step};
@@ -212,10 +213,14 @@ fn bounded_build(build: BuildReport) -> BuildReport {
         },
         outcome @ (BuildOutcome::Running | BuildOutcome::Ready) => outcome,
     };
-    let stages = build.stages.into_iter().take(STAGES).map(|stage| BuildStageReport {
-        detail: stage.detail.map(|text| cut(&text, TEXT)),
-        ..stage
-    });
+    let stages = build
+        .stages
+        .into_iter()
+        .take(STAGES)
+        .map(|stage| BuildStageReport {
+            detail: stage.detail.map(|text| cut(&text, TEXT)),
+            ..stage
+        });
     BuildReport {
         digest: cut(&build.digest, WORD),
         stages: stages.collect(),

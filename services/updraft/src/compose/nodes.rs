@@ -71,7 +71,9 @@ pub(crate) async fn isolated_provider(
 
 /// An index of the installation's own on this machine: the installation named it, so its clusters may reach it.
 fn port_on_loopback(index: &Url) -> Option<u16> {
-    let here = index.host_str().is_some_and(|host| host == "127.0.0.1" || host == "localhost");
+    let here = index
+        .host_str()
+        .is_some_and(|host| host == "127.0.0.1" || host == "localhost");
     index.port_or_known_default().filter(|_| here)
 }
 
