@@ -18,7 +18,8 @@ tier_lint() {
 
 tier_unit() {
     offline_sql
-    ready tools oidc saml
+    ready tools parts oidc saml
+    [[ -z $LONG ]] || export UPDRAFT_TEST_LONG=1
     ((EUID != 0)) || ready machine
     check "build" cargo build --workspace --all-targets --locked
     start_database
