@@ -78,10 +78,12 @@ impl House {
 }
 
 fn refused(why: &str, cluster: ClusterId, with: Value) -> Value {
-    json!({
-        "why": why, "cluster": cluster, "with": with, "times": 3, "first": 1_795_200_000, "last": 1_795_200_060,
+    let mut one = json!({
+        "why": why, "cluster": cluster, "times": 3, "first": 1_795_200_000, "last": 1_795_200_060,
         "from": {"address": "192.0.2.9", "user_agent": "curl/8", "request_id": "r1"},
-    })
+    });
+    one["with"] = with;
+    one
 }
 
 fn session(of: &Someone) -> Value {
