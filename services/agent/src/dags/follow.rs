@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::bucket::Bucket;
 use super::digest::Digest;
 use super::shelf::Shelf;
-use super::{DagEvent, Told, Trouble, Wishes};
+use super::{Between, DagEvent, Told, Trouble, Wishes};
 use crate::error::Result;
 
 const POLL: Duration = Duration::from_secs(1);
@@ -27,6 +27,7 @@ pub(super) async fn current(
     shelf: &Shelf,
     bucket: &Bucket,
     mut wishes: watch::Receiver<Wishes>,
+    between: &Between,
     events: &mpsc::Sender<DagEvent>,
 ) {
     let mut trouble = Trouble::default();
@@ -45,8 +46,13 @@ pub(super) async fn current(
         if let Some(event) = event {
             let _ = events.send(event).await;
         }
+        between.live.send_if_modified(|live| {
+            let before = std::mem::replace(live, shelf.current());
+            *live != before
+        });
         tokio::select! {
             () = sleep(trouble.pause(POLL)) => {}
+            () = between.published.notified() => {}
             Ok(()) = wishes.changed() => {}
         }
     }

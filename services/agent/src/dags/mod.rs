@@ -18,7 +18,7 @@ mod source;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use updraft_api::agent::{DagDelivery, ParsedVersion, PublishedVersion, SourceState};
 
 use crate::error::{Error, Result};
@@ -141,6 +141,14 @@ fn begin(delivery: &DagDelivery, layout: &Layout, address: IpAddr) -> Result<(Bu
     Ok((bucket, Source::all(delivery, &own, &ground)))
 }
 
+/// What resolving and following tell each other on the node that does both.
+#[derive(Debug)]
+struct Between {
+    /// There is a version to fetch.
+    published: Notify,
+    live: watch::Sender<Option<Digest>>,
+}
+
 /// The tasks of one delivery; never ends. A node without sources resolves nothing.
 pub async fn run(
     shelf: &Shelf,
@@ -149,19 +157,23 @@ pub async fn run(
     wishes: watch::Receiver<Wishes>,
     events: &mpsc::Sender<DagEvent>,
 ) {
+    let between = Between {
+        published: Notify::new(),
+        live: watch::channel(None).0,
+    };
     let resolving = async {
         if sources.is_empty() {
             return std::future::pending().await;
         }
         tokio::join!(
-            resolve::run(shelf, bucket, sources, &wishes, events),
+            resolve::run(shelf, bucket, sources, &wishes, &between, events),
             collect::in_bucket(shelf, bucket, &wishes),
             receipts::watch(shelf.layout(), events),
         );
     };
     tokio::join!(
         resolving,
-        follow::current(shelf, bucket, wishes.clone(), events),
+        follow::current(shelf, bucket, wishes.clone(), &between, events),
         follow::wanted(shelf, bucket, events)
     );
 }

@@ -13,7 +13,7 @@ use chrono::Utc;
 use futures::FutureExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use updraft_api::agent::SourceState;
 
 use super::archive;
@@ -22,14 +22,22 @@ use super::digest::{Digest, Manifest};
 use super::part::{Part, Parts, Revision, merge, parts_of};
 use super::shelf::{Shelf, blocking};
 use super::source::{Look, Snapshot, Source};
-use super::{DagEvent, Told, Trouble, Wishes};
+use super::{Between, DagEvent, Told, Trouble, Wishes};
 use crate::error::{Error, Result};
 
 /// The source changed while it was read.
 const SETTLE: Duration = Duration::from_millis(300);
 const AGAIN: Duration = Duration::from_secs(1);
+const LIVE_WITHIN: Duration = Duration::from_secs(5);
+
+/// What goes on beside resolving.
+struct Around<'a> {
+    wishes: watch::Receiver<Wishes>,
+    between: &'a Between,
+}
 
 struct Resolver<'a> {
+    around: Around<'a>,
     shelf: &'a Shelf,
     bucket: &'a Bucket,
     events: &'a mpsc::Sender<DagEvent>,
@@ -66,10 +74,15 @@ pub(super) async fn run(
     bucket: &Bucket,
     sources: Vec<Source>,
     wishes: &watch::Receiver<Wishes>,
+    between: &Between,
     events: &mpsc::Sender<DagEvent>,
 ) {
     let folders: Vec<String> = sources.iter().map(|source| source.folder().to_owned()).collect();
-    let mut resolver = Resolver::begin(shelf, bucket, events, &folders).await;
+    let around = Around {
+        wishes: wishes.clone(),
+        between,
+    };
+    let mut resolver = Resolver::begin(shelf, bucket, events, around, &folders).await;
     let mut looks = JoinSet::new();
     for source in sources {
         let watched = Watched {
@@ -139,9 +152,11 @@ impl<'a> Resolver<'a> {
         shelf: &'a Shelf,
         bucket: &'a Bucket,
         events: &'a mpsc::Sender<DagEvent>,
+        around: Around<'a>,
         folders: &[String],
     ) -> Self {
         let mut resolver = Self {
+            around,
             shelf,
             bucket,
             events,
@@ -230,6 +245,7 @@ impl<'a> Resolver<'a> {
         let good = made.is_ok();
         self.note(made).await;
         if good {
+            self.await_live().await;
             self.synced.extend(looked_at);
             self.tell_synced().await;
         }
@@ -305,6 +321,7 @@ impl<'a> Resolver<'a> {
         self.tell(DagEvent::Published(published.published())).await;
         self.latest = Some(published);
         self.waiting = None;
+        self.around.between.published.notify_one();
         Ok(())
     }
 
@@ -335,6 +352,18 @@ impl<'a> Resolver<'a> {
             Told::Nothing => return,
         };
         self.tell(DagEvent::Source(SourceState { folder, trouble })).await;
+    }
+
+    /// Whoever hears that a look is done finds what came of it live on this node.
+    async fn await_live(&self) {
+        let Some(latest) = &self.latest else { return };
+        if self.around.wishes.borrow().pinned.is_some() {
+            return;
+        }
+        let mut live = self.around.between.live.subscribe();
+        let arrived = live.wait_for(|live| live.as_ref() == Some(&latest.digest));
+        // A node that can't fetch tells so itself.
+        let _ = timeout(LIVE_WITHIN, arrived).await;
     }
 
     async fn tell_synced(&self) {

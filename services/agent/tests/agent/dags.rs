@@ -552,8 +552,11 @@ async fn a_look_that_was_asked_for_is_told_when_it_is_done() {
     let mut disk = Disk::new();
     disk.resolve(&source);
     disk.event(|event| *event == DagEvent::Synced(0)).await;
+    source.put("dags/a.py", "two").await;
     disk.wishes.send_modify(|wishes| wishes.sync = 7);
     disk.event(|event| *event == DagEvent::Synced(7)).await;
+    // What came of it is live by then.
+    assert_eq!(disk.live(), files(&[("a.py", "two")]));
 }
 
 pub(crate) fn push_delivery() -> DagDelivery {
