@@ -19,7 +19,7 @@ tier_lint() {
 tier_unit() {
     offline_sql
     ready tools parts oidc saml
-    [[ -z $LONG ]] || export UPDRAFT_TEST_LONG=1
+    [[ -z $LONG ]] || export UPDRAFT_TEST_LONG=600
     ((EUID != 0)) || ready machine
     check "build" cargo build --workspace --all-targets --locked
     start_database

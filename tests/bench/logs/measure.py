@@ -1,6 +1,6 @@
 """One writer, three ways into the same SeaweedFS: the agent's shipper, `aws s3 sync` each minute, and each ten seconds.
 
-What is measured: CPU and memory of the way and its children; and how old the oldest byte is that is not in the store yet,
+What is measured: CPU and memory of the way and its children; and how old the oldest byte is that is not there yet,
 asked twice a second.
 """
 
@@ -47,7 +47,7 @@ class Store:
         servers = ("master.port", "volume.port", "filer.port")
         flags = [*servers, *(f"{server}.grpc" for server in servers), "s3.port.grpc"]
         command = [".tools/parts/bin/weed", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"]
-        command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.volumeSizeLimitMB=64"]
+        command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-volume.max=200"]
         command += [f"-dir={self.directory}", f"-s3.port={port}"]
         command += [f"-{flag}={other}" for flag, other in zip(flags, others, strict=True)]
         with (self.directory / "weed.log").open("wb") as log:

@@ -183,8 +183,9 @@ fn write_for(logs: &Path, long: Duration, bytes_per_second: usize) -> Written {
 
 /// 5 MB/s while agents are killed at any moment and the store goes away.
 async fn nothing_is_lost_or_doubled(shipping: Shipping) {
-    let long = std::env::var_os("UPDRAFT_TEST_LONG").is_some();
-    let (writing, away, outage) = if long { (640, 20, 600) } else { (8, 2, 3) };
+    // Seconds; the outage begins while much is under way.
+    let outage: u64 = std::env::var("UPDRAFT_TEST_LONG").map_or(3, |text| text.parse().unwrap());
+    let (away, writing) = (2, outage + outage / 15 + 5);
     let logs = shipping.logs();
     let mut agent = shipping.node.spawn_agent();
     shipping.control.phase(AgentPhase::Running).await;

@@ -77,7 +77,7 @@ impl Storage {
             "-s3",
             "-master.volumeSizeLimitMB=64",
         ]);
-        command.args(["-s3.port.iceberg=0", "-s3.port.lance=0"]);
+        command.args(["-s3.port.iceberg=0", "-s3.port.lance=0", "-volume.max=200"]);
         command.arg(format!("-dir={}", dir.path().display()));
         command.arg(format!(
             "-s3.config={}",
