@@ -2,7 +2,7 @@
 //!
 //! | path | owner | holds |
 //! |---|---|---|
-//! | `agent/` | agent | identity, assignment, events not reported yet |
+//! | `agent/` | agent | identity, assignment, events not reported yet, where each log stands |
 //! | `run/` | agent | one record per service: pid and start time |
 //! | `logs/` | shared, sticky | `<service>.log`; services may add their own below it |
 //! | `work/` | service user | the services' working directory and home |
