@@ -41,7 +41,11 @@ def publish(cluster: Cluster, version: str, files: dict[str, str]) -> None:
 
 
 def test_a_receipt_names_the_errors_with_file_and_line(cluster: Cluster) -> None:
-    publish(cluster, "r1", {"team/broken.py": "from airflow.sdk import DAG\n\nraise ValueError('told')\n", "no_dag.py": "DAG = 'airflow'"})
+    publish(
+        cluster,
+        "r1",
+        {"team/broken.py": "from airflow.sdk import DAG\n\nraise ValueError('told')\n", "no_dag.py": "DAG = 'airflow'"},
+    )
     began = time.monotonic()
     told = receipt(cluster, "r1")
     assert time.monotonic() - began < 15

@@ -59,7 +59,6 @@ def run(forked: Forked, parent: Constants) -> int:
     _rename(request.argv)
     from updraft_airflow import dag_processor
 
-
     if tuple(request.argv[1:]) == dag_processor.ARGUMENTS:
         dag_processor.main()
         return 0
