@@ -62,6 +62,8 @@ fn bounded(packed: Box<dyn Read>) -> Result<Contents, DagRefusal> {
             )));
         }
     }
+    // The end of the tar archive is not yet that of the compressed file, which has the checksum.
+    std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).map_err(damaged)?;
     if contents.files == 0 {
         return Err(refused("there is no file in it"));
     }
@@ -248,6 +250,7 @@ mod tests {
             b"".to_vec(),
             b"PK\x03\x04".to_vec(),
             good[..good.len() / 2].to_vec(),
+            good[..good.len() - 5].to_vec(),
         ] {
             assert!(checked(bad).is_err());
         }
