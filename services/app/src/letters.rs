@@ -83,7 +83,7 @@ impl App {
         match why {
             Undelivered::Refused => self.give_up(letter, "refused-by-mail-server").await?,
             Undelivered::ForNow if now + pause >= letter.expires_at => {
-                self.give_up(letter, "expired").await?
+                self.give_up(letter, "expired").await?;
             }
             Undelivered::ForNow => {
                 let mut connection = self.store().connection().await?;
