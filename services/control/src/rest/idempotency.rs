@@ -117,7 +117,9 @@ const SECRETS: [&str; 2] = ["password", "secret"];
 
 fn without_secrets(body: &Bytes) -> Vec<u8> {
     match serde_json::from_slice::<serde_json::Value>(body) {
-        Ok(serde_json::Value::Object(mut fields)) if SECRETS.iter().any(|name| fields.contains_key(*name)) => {
+        Ok(serde_json::Value::Object(mut fields))
+            if SECRETS.iter().any(|name| fields.contains_key(*name)) =>
+        {
             fields.retain(|name, _| !SECRETS.contains(&name.as_str()));
             serde_json::Value::Object(fields).to_string().into_bytes()
         }

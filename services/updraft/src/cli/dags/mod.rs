@@ -127,7 +127,10 @@ impl On {
         let mut clusters = client.clusters().await?;
         match (clusters.pop(), clusters.is_empty()) {
             (Some(only), true) => Ok(only),
-            (None, _) => Err(CliError::new(Exit::NotFound, "there is no cluster that you may see")),
+            (None, _) => Err(CliError::new(
+                Exit::NotFound,
+                "there is no cluster that you may see",
+            )),
             (Some(_), false) => Err(CliError::new(Exit::Usage, "there are several clusters")
                 .next("name one with --cluster; `updraft cluster list` shows them")),
         }
@@ -157,17 +160,30 @@ async fn status(client: &Client, args: &On, global: &Global) -> Result<(), CliEr
         return output::json(&state);
     }
     for one in &state.sources {
-        let folder = if one.folder.is_top() { "(top)" } else { one.folder.as_str() };
-        let trouble = one.trouble.as_ref().map(|why| format!("\n  {why}")).unwrap_or_default();
+        let folder = if one.folder.is_top() {
+            "(top)"
+        } else {
+            one.folder.as_str()
+        };
+        let trouble = one
+            .trouble
+            .as_ref()
+            .map(|why| format!("\n  {why}"))
+            .unwrap_or_default();
         output::print(&format!("{folder}: {}{trouble}", one.source))?;
     }
     output::print(&said(&state))?;
-    receipt::errors_of(&state).iter().try_for_each(|line| output::print(line))
+    receipt::errors_of(&state)
+        .iter()
+        .try_for_each(|line| output::print(line))
 }
 
 fn said(state: &DagState) -> String {
     let pinned = state.pinned.as_ref().map_or_else(String::new, |digest| {
-        format!("\nRolled back to {}: `updraft dags follow` ends that.", short(digest))
+        format!(
+            "\nRolled back to {}: `updraft dags follow` ends that.",
+            short(digest)
+        )
     });
     let live = match (&state.live, &state.current) {
         (Some(live), _) => live.receipt(state.nodes_on_live, state.nodes),
@@ -192,7 +208,8 @@ async fn versions(client: &Client, args: &On, global: &Global) -> Result<(), Cli
     let mut table = Table::new(["VERSION", "AGE", "FILES", "DAGS", "ERRORS", "OF", "NOW"]);
     for version in &versions {
         let parsed = version.parsed.as_ref();
-        let number = |number: Option<usize>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+        let number =
+            |number: Option<usize>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
         let marks = [
             (state.current.as_ref() == Some(&version.digest), "live"),
             (state.pinned.as_ref() == Some(&version.digest), "rolled back to"),
