@@ -58,6 +58,7 @@ impl Disk {
         self.run(source, delivery);
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "each run is given one of its own")]
     pub(crate) fn run(&mut self, source: &Source, delivery: DagDelivery) {
         let (shelf, bucket, tell) = (self.shelf.clone(), source.bucket.clone(), self.tell.clone());
         let ground = Ground::new(self.layout.clone(), "127.0.0.1".parse().unwrap(), &delivery);
