@@ -313,6 +313,7 @@ mod tests {
         checked(serde_json::from_value(sources).unwrap())
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "it reads better where it is called")]
     fn alone(source: Value) -> Result<DagSource, AppError> {
         asked(json!([{"source": source}])).map(|mut all| all.remove(0).source)
     }
