@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use updraft_model::{AgentPhase, ClusterId, Generation, NodeId, NodeRole, ServiceName, ServiceStatus, Step};
 
 pub use crate::dag_delivery::*;
-pub use crate::log_delivery::*;
 pub use crate::environment_build::*;
+pub use crate::log_delivery::*;
 
 /// What an agent is started with: a file (mode 0600) named on its command line.
 #[derive(Debug, Serialize, Deserialize)]

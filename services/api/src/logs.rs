@@ -43,6 +43,7 @@ pub struct LogQuery {
     pub search: Option<String>,
     /// Which lines of the range come first; `newest` when absent. Each page is in order of time.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(inline)]
     pub order: Option<LogOrder>,
     /// 1 to 1000 lines; 200 when absent.
     #[serde(skip_serializing_if = "Option::is_none")]

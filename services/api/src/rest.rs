@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use updraft_model::{
-    AgentPhase, ClusterId, ClusterName, ClusterRole, ClusterSpec, EnvironmentSpec, EventId, Failure, FolderSource, Generation,
-    NodeId, NodeRole, OperationId, OperationKind, OperationState, Phase, Power, ServiceName, ServiceStatus,
-    Step, TenantId, TenantRole, UserId,
+    AgentPhase, ClusterId, ClusterName, ClusterRole, ClusterSpec, EnvironmentSpec, EventId, Failure,
+    FolderSource, Generation, NodeId, NodeRole, OperationId, OperationKind, OperationState, Phase, Power,
+    ServiceName, ServiceStatus, Step, TenantId, TenantRole, UserId,
 };
 use utoipa::ToSchema;
 

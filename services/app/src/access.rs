@@ -87,6 +87,8 @@ fn allowed(role: Option<ClusterRole>, action: ClusterAction) -> Result<ClusterRo
             ClusterAction::View => "see this cluster",
             ClusterAction::Operate => "start, stop or restart this cluster",
             ClusterAction::Change => "change this cluster",
+            ClusterAction::ReadTaskLogs => "read its tasks' logs",
+            ClusterAction::ReadServiceLogs => "read its services' logs",
         },
     })
 }

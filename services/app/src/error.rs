@@ -72,6 +72,8 @@ pub enum AppError {
     Sso(#[from] crate::SsoError),
     #[error(transparent)]
     Dags(#[from] crate::DagRefusal),
+    #[error(transparent)]
+    Logs(updraft_logs::LogsError),
     #[error("the hand-over code is not good")]
     HandoverRefused,
     #[error("the database failed")]
@@ -339,6 +341,7 @@ impl From<&AppError> for Problem {
             ),
             E::Tenancy(refusal) => Self::from(refusal),
             E::Dags(refusal) => Self::from(refusal),
+            E::Logs(error) => crate::logs::problem_of(error),
             E::Sso(error) => Self::from(error),
             E::HandoverRefused => problem(
                 403,

@@ -59,6 +59,10 @@ pub enum ClusterAction {
     Operate,
     /// Change its spec, delete it, grant roles on it.
     Change,
+    /// Read what its tasks wrote, as Airflow's own pages show it.
+    ReadTaskLogs,
+    /// Read what its services wrote: it tells of configuration, addresses and other people's doings.
+    ReadServiceLogs,
 }
 
 /// The role of a person on a cluster of their own tenant. The caller has made sure that the tenants are the same.
@@ -74,8 +78,10 @@ pub fn cluster_role(tenant_role: TenantRole, granted: Option<ClusterRole>) -> Op
 #[must_use]
 pub fn cluster_allows(role: ClusterRole, action: ClusterAction) -> bool {
     match action {
-        ClusterAction::View => true,
-        ClusterAction::Operate | ClusterAction::Change => role == ClusterRole::Admin,
+        ClusterAction::View | ClusterAction::ReadTaskLogs => true,
+        ClusterAction::Operate | ClusterAction::Change | ClusterAction::ReadServiceLogs => {
+            role == ClusterRole::Admin
+        }
     }
 }
 

@@ -9,7 +9,12 @@ use updraft_api::rest::{
 };
 use updraft_api::tokens::SessionView;
 use updraft_authz::{Outcome, Tag, Target, Who};
-use updraft_model::{AgentPhase, AuditActorKind, AuditId, AuditOutcome, ClusterId, ClusterName, ClusterRole, ClusterSpec, DagFolder, DagSource, EnvironmentSpec, EventId, Failure, FolderSource, Generation, NodeId, NodeRole, OperationId, OperationKind, OperationState, Phase, Power, RuleId, ServiceName, ServiceState, ServiceStatus, SessionId, Step, StepState, TenantRole, UserId};
+use updraft_model::{
+    AgentPhase, AuditActorKind, AuditId, AuditOutcome, ClusterId, ClusterName, ClusterRole, ClusterSpec,
+    DagFolder, DagSource, EnvironmentSpec, EventId, Failure, FolderSource, Generation, NodeId, NodeRole,
+    OperationId, OperationKind, OperationState, Phase, Power, RuleId, ServiceName, ServiceState,
+    ServiceStatus, SessionId, Step, StepState, TenantRole, UserId,
+};
 
 use crate::frame::{Frame, Here, Theme, Viewer};
 use crate::pages::access::Known;

@@ -8,13 +8,13 @@ use axum::routing::get;
 
 use crate::error::Complaint;
 use crate::fixtures as made_up;
-use crate::{fixtures_dags, fixtures_sign_in};
 use crate::frame::{Frame, Here};
 use crate::pages::{
     access, account, activity, audit, clusters, configuration, delete_cluster, new_cluster, nodes, notice,
     people, provider, sign_in, sign_out, sso, through_provider,
 };
 use crate::shell::{self, Shell};
+use crate::{fixtures_dags, fixtures_sign_in};
 
 /// `/` lists what there is.
 pub fn router() -> Router {

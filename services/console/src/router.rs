@@ -11,10 +11,10 @@ use tower_http::limit::RequestBodyLimitLayer;
 use updraft_app::App;
 
 use crate::pages::{
-    access, access_rules, account, account_help, activity, change_configuration, choices, cluster, clusters, configuration,
-    credentials,    dags, delete_cluster, device, forgot_password, handover, new_cluster, new_provider, nodes, operation, overview, people,
-    person_sign_in, provider, second_factor, sessions, set_password, sign_in, sign_in_code, sign_out, sso,
-    switch_tenant, tenants, through_provider, tokens,
+    access, access_rules, account, account_help, activity, change_configuration, choices, cluster, clusters,
+    configuration, credentials, dags, delete_cluster, device, forgot_password, handover, new_cluster,
+    new_provider, nodes, operation, overview, people, person_sign_in, provider, second_factor, sessions,
+    set_password, sign_in, sign_in_code, sign_out, sso, switch_tenant, tenants, through_provider, tokens,
 };
 use crate::state::{Console, ConsoleConfig};
 use crate::{assets, audit, csrf, live, pages, refusal, shell};

@@ -4,9 +4,9 @@
 
 mod audit;
 mod cluster;
-mod environment;
 mod credential;
 mod dag_source;
+mod environment;
 mod id;
 mod identity_provider;
 mod name;
@@ -23,8 +23,8 @@ pub use credential::{CredentialConfig, CredentialKind, CredentialName, InvalidCr
 pub use dag_source::{DagFolder, DagSource, FolderSource, InvalidFolder};
 pub use environment::{EnvironmentKey, EnvironmentSpec};
 pub use id::{
-    AuditId, ClusterId, DagHookId, EventId, Generation, GroupId, NodeId, OperationId, ProviderId, RuleId, SessionId,
-    TenantId, TokenId, UserId,
+    AuditId, ClusterId, DagHookId, EventId, Generation, GroupId, NodeId, OperationId, ProviderId, RuleId,
+    SessionId, TenantId, TokenId, UserId,
 };
 pub use identity_provider::{OidcConfig, OidcPreset, ProviderConfig, SamlAttributes, SamlConfig, ScimLink};
 pub use name::{ClusterName, InvalidName};

@@ -15,6 +15,6 @@ pub use identity::{EmailPassword, IdentityProvider, PasswordIdentity, SignInErro
 pub use limits::{SignInLimits, SignInQuota, network};
 pub use password::{MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH, PasswordError, Passwords};
 pub use second_factor::{BadTotpSecret, RecoveryCodes, TotpSecret, recovery_hash};
+pub use token::{SessionToken, random_bits, random_code, sha256};
 /// How what a tenant names is reached.
 pub use updraft_outbound as outbound;
-pub use token::{SessionToken, random_bits, random_code, sha256};

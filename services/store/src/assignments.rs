@@ -3,8 +3,8 @@
 use sqlx::PgConnection;
 use updraft_model::{ClusterId, ClusterSpec, Generation, NodeId, NodeRole, ServiceWishes, TenantId};
 
-use crate::environment_changes::{self, EnvironmentChange};
 use crate::StoreError;
+use crate::environment_changes::{self, EnvironmentChange};
 use crate::error::word;
 
 #[derive(Clone, Debug)]

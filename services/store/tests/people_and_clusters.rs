@@ -6,8 +6,8 @@ mod tests {
 
     use chrono::Utc;
     use updraft_model::{
-        ClusterId, ClusterRole, ClusterSpec, DagFolder, DagSource, EnvironmentSpec, FolderSource, OperationId, OperationKind, OperationState, Power,
-        SessionId, TenantId, TenantRole, UserId,
+        ClusterId, ClusterRole, ClusterSpec, DagFolder, DagSource, EnvironmentSpec, FolderSource,
+        OperationId, OperationKind, OperationState, Power, SessionId, TenantId, TenantRole, UserId,
     };
     use updraft_store::idempotency_keys::{self, Claim};
     use updraft_store::operations::{self, NewOperation};

@@ -57,10 +57,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "dag_hooks::put",
         "of a cluster that the statement itself looks up for the tenant",
     ),
-    (
-        "dag_versions::publish",
-        "what a node reports of its own cluster",
-    ),
+    ("dag_versions::publish", "what a node reports of its own cluster"),
     ("dag_versions::read", "what a node reports of its own cluster"),
     ("dag_versions::arrive", "what a node reports of its own cluster"),
     ("dag_versions::tidy", "what a node reports of its own cluster"),

@@ -168,7 +168,7 @@ fn bounded_dags(dags: DagReport) -> DagReport {
         digest: cut(&version.digest, 2 * WORD),
         import_errors: version
             .import_errors
-            .into_iter()
+            .iter()
             .take(IMPORT_ERRORS)
             .map(bounded_import_error)
             .collect(),
@@ -197,7 +197,7 @@ fn bounded_revision(revision: SourceRevision) -> SourceRevision {
     }
 }
 
-fn bounded_import_error(error: ImportError) -> ImportError {
+fn bounded_import_error(error: &ImportError) -> ImportError {
     ImportError {
         file: cut(&error.file, PATH),
         line: error.line,

@@ -47,6 +47,7 @@ mod list_domains;
 mod list_events;
 mod list_grants;
 mod list_identity_providers;
+mod list_logs;
 mod list_my_tenants;
 mod list_nodes;
 mod list_operations;
@@ -94,6 +95,7 @@ mod update_identity_provider;
 mod update_sign_in_rules;
 mod update_tenant;
 mod watch_events;
+mod watch_logs;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -247,6 +249,8 @@ fn signed_in_operations() -> OpenApiRouter<RestState> {
         .routes(routes!(show_operation::show_operation))
         .routes(routes!(list_events::list_events))
         .routes(routes!(watch_events::watch_events))
+        .routes(routes!(list_logs::list_logs))
+        .routes(routes!(watch_logs::watch_logs))
         .routes(routes!(list_grants::list_grants))
         .routes(routes!(put_grant::put_grant))
         .routes(routes!(remove_grant::remove_grant))

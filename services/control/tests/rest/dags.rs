@@ -201,6 +201,7 @@ fn published(number: usize, seconds: i64) -> Value {
     })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it reads better where it is called")]
 fn words(live_since: i64, published: Value, parsed: Value) -> Value {
     json!({"live_since": at(live_since), "published": published, "parsed": parsed, "sources": [], "synced": 3})
 }

@@ -43,6 +43,8 @@ mod identity_providers;
 #[cfg(test)]
 mod isolation;
 #[cfg(test)]
+mod logs;
+#[cfg(test)]
 mod nodes;
 #[cfg(test)]
 mod openapi;

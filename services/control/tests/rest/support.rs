@@ -27,6 +27,7 @@ use uuid::Uuid;
 
 use crate::fake_bucket::FakeBucket;
 use crate::fake_dns::FakeDns;
+use crate::logs::FakeLogs;
 
 pub(crate) const HOST: &str = "localhost:7700";
 pub(crate) const ORIGIN: &str = "http://localhost:7700";
@@ -38,6 +39,7 @@ pub(crate) struct World {
     password_hash: String,
     pub(crate) dns: Arc<FakeDns>,
     pub(crate) pushed: Arc<FakeBucket>,
+    pub(crate) logs: Arc<FakeLogs>,
     // Last: the database goes when nobody uses it any more.
     pub(crate) database: TestDatabase,
 }
@@ -91,9 +93,11 @@ impl World {
         change(&mut config);
         let runtimes = Arc::new(Catalogue::embedded().unwrap());
         let pushed = Arc::<FakeBucket>::default();
+        let logs = Arc::<FakeLogs>::default();
         let app = App::new(database.store().clone(), runtimes, config)
             .unwrap()
-            .with_push_bucket(pushed.clone());
+            .with_push_bucket(pushed.clone())
+            .with_log_buckets(logs.clone());
         let rest = RestConfig {
             allowed_hosts: vec![HOST.to_owned()],
             allowed_origins: vec![ORIGIN.to_owned()],
@@ -110,6 +114,7 @@ impl World {
             password_hash,
             dns,
             pushed,
+            logs,
             database,
         }
     }

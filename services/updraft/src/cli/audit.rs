@@ -149,7 +149,7 @@ fn outcome(text: &str) -> Result<AuditOutcome, String> {
 }
 
 /// A time, a day, or how long ago.
-fn moment(text: &str) -> Result<DateTime<Utc>, String> {
+pub(super) fn moment(text: &str) -> Result<DateTime<Utc>, String> {
     let at = DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc());
     let day = || {
         NaiveDate::parse_from_str(text, "%Y-%m-%d")

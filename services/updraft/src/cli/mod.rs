@@ -64,7 +64,7 @@ pub(crate) enum LocalCommand {
     /// Downloads what is missing into one data directory, starts everything, and prints the addresses and the first
     /// password. Run it again to go on where you stopped. Ctrl-C stops everything in order and loses nothing.
     #[command(after_help = help::UP)]
-    Up(UpArgs),
+    Up(Box<UpArgs>),
     /// Stop what `updraft up` started on this machine
     #[command(after_help = help::DOWN)]
     Down(DownArgs),

@@ -17,7 +17,7 @@ use super::sessions::SessionCommand;
 use super::sso::SsoCommand;
 use super::tenant::TenantCommand;
 use super::token::TokenCommand;
-use super::{completions, help, session, status};
+use super::{completions, help, logs, session, status};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RemoteCommand {
@@ -32,6 +32,9 @@ pub(crate) enum RemoteCommand {
     Status,
     /// Create, see and change clusters
     Cluster(ClusterArgs),
+    /// Read and follow what services and tasks write
+    #[command(after_help = help::LOGS)]
+    Logs(logs::LogsArgs),
     /// Push DAGs, see how far they came, go back to an earlier version
     Dags(DagsArgs),
     /// Keep what clusters prove themselves with elsewhere
@@ -140,6 +143,7 @@ async fn carry_out(command: RemoteCommand, global: &Global) -> Result<(), CliErr
         RemoteCommand::Logout => session::logout(global).await,
         RemoteCommand::Status => status::status(global).await,
         RemoteCommand::Cluster(args) => args.command.run(global).await,
+        RemoteCommand::Logs(args) => logs::logs(args, global).await,
         RemoteCommand::Dags(args) => args.command.run(global).await,
         RemoteCommand::Credential(args) => args.command.run(global).await,
         RemoteCommand::Access(args) => args.command.run(global).await,

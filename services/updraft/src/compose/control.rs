@@ -28,8 +28,8 @@ use url::Url;
 use super::identities;
 use super::listen;
 use super::nodes::{self, LocalPlaces};
-use super::shutdown;
 use super::pushes::ClusterBuckets;
+use super::shutdown;
 use super::storage::{EmbeddedAuditBucket, EmbeddedStorage};
 use crate::config::{self, ControlFile, Ports};
 
@@ -130,14 +130,16 @@ impl Ground {
         let liveness = Arc::new(Liveness::new(Utc::now()));
         let app = App::new(store.clone(), catalogue.clone(), settings)?
             .with_live_reports(liveness.clone())
-            .with_push_bucket(Arc::new(ClusterBuckets));
+            .with_push_bucket(Arc::new(ClusterBuckets))
+            .with_log_buckets(Arc::new(ClusterBuckets));
         app.check_hosts().await.with_context(|| {
             format!(
                 "`airflow_url` ({}) needs {{cluster}} or {{tenant}} in its host",
                 file.airflow_url
             )
         })?;
-        let provider = Arc::new(nodes::isolated_provider(&file.data_dir, &ports, file.package_index.as_ref()).await?);
+        let provider =
+            Arc::new(nodes::isolated_provider(&file.data_dir, &ports, file.package_index.as_ref()).await?);
         app.turn_session_keys().await?;
         let shutdown = shutdown::on_signal()?;
         Ok(Self {
@@ -169,7 +171,12 @@ fn desk(ground: &Ground, ticks: watch::Sender<u64>) -> Desk {
             package_index: ground.file.package_index.as_ref().map(Url::to_string),
         }),
         airflow_keys: vec![ground.airflow_key.public().clone()],
-        outbound_allow: ground.file.outbound_allow.iter().map(ToString::to_string).collect(),
+        outbound_allow: ground
+            .file
+            .outbound_allow
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         base_url: Box::new(move |tenant, cluster| app.airflow_url(tenant, cluster)),
         ticks,
     }

@@ -1,20 +1,23 @@
-//! The way of pushed DAGs into their cluster's bucket, with that cluster's own access.
+//! The way into clusters' buckets, each with that cluster's own access: pushed DAGs in, logs out.
 
 use std::fs::File;
 use std::io::Read as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
-use object_store::{ClientOptions, ObjectStoreExt as _};
+use object_store::{ClientOptions, ObjectStore, ObjectStoreExt as _, RetryConfig};
 use secrecy::ExposeSecret as _;
-use updraft_app::PushBucket;
+use updraft_app::{LogBuckets, PushBucket};
 use updraft_provider::StorageAccess;
 
 /// One request, in a minute or not at all.
 const WITHIN: Duration = Duration::from_secs(60);
+/// A request for logs.
+const LOGS_WITHIN: Duration = Duration::from_secs(15);
 const PART: usize = 8 << 20;
 
 pub(crate) struct ClusterBuckets;
@@ -31,6 +34,20 @@ impl PushBucket for ClusterBuckets {
             anyhow::Ok(())
         };
         put.await.map_err(words)
+    }
+}
+
+impl LogBuckets for ClusterBuckets {
+    fn open(&self, access: &StorageAccess) -> Result<Arc<dyn ObjectStore>, String> {
+        // Somebody waits for the answer.
+        let retry = RetryConfig {
+            max_retries: 2,
+            retry_timeout: LOGS_WITHIN,
+            ..RetryConfig::default()
+        };
+        let store = builder(access, LOGS_WITHIN).with_retry(retry).build();
+        let store = store.map_err(|error| words(error.into()))?;
+        Ok(Arc::new(store))
     }
 }
 
@@ -69,16 +86,18 @@ async fn part(file: &mut File) -> anyhow::Result<Vec<u8>> {
 }
 
 fn store(access: &StorageAccess) -> anyhow::Result<AmazonS3> {
-    let options = ClientOptions::new().with_allow_http(true).with_timeout(WITHIN);
-    let store = AmazonS3Builder::new()
+    Ok(builder(access, WITHIN).build()?)
+}
+
+fn builder(access: &StorageAccess, within: Duration) -> AmazonS3Builder {
+    let options = ClientOptions::new().with_allow_http(true).with_timeout(within);
+    AmazonS3Builder::new()
         .with_endpoint(&access.endpoint)
         .with_region("us-east-1")
         .with_bucket_name(&access.bucket)
         .with_access_key_id(&access.access_key)
         .with_secret_access_key(access.secret_key.expose_secret())
         .with_client_options(options)
-        .build()?;
-    Ok(store)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it maps an error")]

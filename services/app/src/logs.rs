@@ -1,0 +1,312 @@
+//! A cluster's logs, out of its own bucket and with its own access: also while it is stopped and when its nodes are gone.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures::stream::{BoxStream, StreamExt as _, unfold};
+use object_store::ObjectStore;
+use secrecy::ExposeSecret as _;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep};
+use updraft_api::Problem;
+use updraft_api::logs::{LogPage, LogQuery};
+use updraft_authz::{Actor, ClusterAction, Credential};
+use updraft_logs::{Begin, Follow, Followed, LogsError, Scope};
+use updraft_model::ClusterId;
+use updraft_provider::StorageAccess;
+use updraft_store::{PgConnection, secrets};
+
+use crate::error::problem;
+use crate::{App, AppError, access, authenticate};
+
+/// Where agents ship to, in the cluster's bucket.
+const PREFIX: &str = "logs/";
+/// What the reconciler calls a cluster's `StorageAccess` among its secrets.
+const STORAGE: &str = "storage";
+/// Pages read at once by this process: each may take some hundred megabytes and a core.
+const READERS: usize = 3;
+/// Between looks for new lines.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long a right is taken to go on.
+const GOOD_FOR: Duration = Duration::from_secs(2);
+
+/// The way to clusters' buckets.
+pub trait LogBuckets: Send + Sync {
+    /// # Errors
+    /// In words for the log, when it can't be reached so.
+    fn open(&self, access: &StorageAccess) -> Result<Arc<dyn ObjectStore>, String>;
+}
+
+/// The access key that a bucket was opened with: another one opens it anew.
+type Opened = (String, Arc<dyn ObjectStore>);
+
+/// Buckets that were opened, and how many may read at once.
+#[derive(Clone)]
+pub(crate) struct LogReader {
+    buckets: Arc<dyn LogBuckets>,
+    open: Arc<Mutex<HashMap<ClusterId, Opened>>>,
+    readers: Arc<Semaphore>,
+}
+
+/// For a process without storage.
+pub(crate) struct NoBuckets;
+
+impl LogBuckets for NoBuckets {
+    fn open(&self, _: &StorageAccess) -> Result<Arc<dyn ObjectStore>, String> {
+        Err("this process has no way to buckets".to_owned())
+    }
+}
+
+/// Where a stream of lines begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogsFrom {
+    /// So many of the newest lines first; 0: only new ones.
+    pub tail: Option<u32>,
+    /// After the line of this id, whatever else is asked.
+    pub last: Option<String>,
+}
+
+/// One stream of lines.
+struct Watch {
+    app: App,
+    credential: Credential,
+    cluster: ClusterId,
+    action: ClusterAction,
+    follow: Option<Follow>,
+    ready: VecDeque<Followed>,
+    looked_at: Instant,
+    over: bool,
+}
+
+// === impl LogReader ===
+
+impl LogReader {
+    pub(crate) fn new(buckets: Arc<dyn LogBuckets>) -> Self {
+        Self {
+            buckets,
+            open: Arc::default(),
+            readers: Arc::new(Semaphore::new(READERS)),
+        }
+    }
+
+    /// Opened once per cluster and access.
+    fn bucket(&self, cluster: ClusterId, access: &StorageAccess) -> Result<Arc<dyn ObjectStore>, AppError> {
+        let key = format!("{} {} {}", access.endpoint, access.bucket, access.access_key);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, bucket)) = open.get(&cluster)
+            && *known == key
+        {
+            return Ok(Arc::clone(bucket));
+        }
+        let bucket = self.buckets.open(access).map_err(|why| {
+            tracing::error!(cluster.id = %cluster, why, "a log bucket could not be opened");
+            AppError::Internal {
+                what: "opening the log bucket",
+            }
+        })?;
+        open.insert(cluster, (key, Arc::clone(&bucket)));
+        Ok(bucket)
+    }
+}
+
+impl fmt::Debug for LogReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogReader").finish_non_exhaustive()
+    }
+}
+
+impl App {
+    /// A page of lines: task logs for whoever may use the cluster, services' for its admins.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`], [`AppError::Forbidden`], [`AppError::Invalid`], [`AppError::Logs`].
+    pub async fn list_logs(
+        &self,
+        actor: &Actor,
+        id: ClusterId,
+        query: LogQuery,
+    ) -> Result<LogPage, AppError> {
+        let scope = Scope::new(PREFIX, query).map_err(refused)?;
+        let Some(bucket) = self.log_bucket(actor, id, action(&scope)).await? else {
+            return Ok(LogPage::default());
+        };
+        let _reader = self.log_reader().readers.acquire().await;
+        updraft_logs::page(&*bucket, &scope).await.map_err(refused)
+    }
+
+    /// Lines as they are shipped. Ends when the session does, or the actor loses the right to them; whoever may go on
+    /// reconnects with the last id they saw.
+    ///
+    /// # Errors
+    /// As [`App::list_logs`].
+    pub async fn watch_logs(
+        &self,
+        actor: &Actor,
+        id: ClusterId,
+        query: LogQuery,
+        from: LogsFrom,
+    ) -> Result<BoxStream<'static, Followed>, AppError> {
+        let since = query.since;
+        let scope = Scope::new(PREFIX, query).map_err(refused)?;
+        let action = action(&scope);
+        let follow = match self.log_bucket(actor, id, action).await? {
+            None => None,
+            Some(bucket) => {
+                let begin = begin(from, since);
+                Some(
+                    Follow::begin(bucket, scope, begin, self.now())
+                        .await
+                        .map_err(refused)?,
+                )
+            }
+        };
+        let watch = Watch {
+            app: self.clone(),
+            credential: actor.credential,
+            cluster: id,
+            action,
+            follow,
+            ready: VecDeque::new(),
+            looked_at: Instant::now(),
+            over: false,
+        };
+        Ok(unfold(watch, Watch::step).boxed())
+    }
+
+    /// None: it has had no bucket yet, and thus no log.
+    async fn log_bucket(
+        &self,
+        actor: &Actor,
+        id: ClusterId,
+        action: ClusterAction,
+    ) -> Result<Option<Arc<dyn ObjectStore>>, AppError> {
+        let mut connection = self.store().connection().await?;
+        access::cluster(&mut connection, actor, id, action).await?;
+        let Some(storage) = self.storage_access(&mut connection, id).await? else {
+            return Ok(None);
+        };
+        self.log_reader().bucket(id, &storage).map(Some)
+    }
+
+    async fn storage_access(
+        &self,
+        connection: &mut PgConnection,
+        id: ClusterId,
+    ) -> Result<Option<StorageAccess>, AppError> {
+        let kept = secrets::get(connection, &self.config().master_key, id, STORAGE).await?;
+        let what = AppError::Internal {
+            what: "reading a cluster's storage access",
+        };
+        kept.map(|kept| serde_json::from_str(kept.expose_secret()).map_err(|_| what))
+            .transpose()
+    }
+}
+
+// === impl Watch ===
+
+impl Watch {
+    async fn step(mut self) -> Option<(Followed, Self)> {
+        loop {
+            if self.looked_at.elapsed() > GOOD_FOR && !self.may_go_on().await {
+                return None;
+            }
+            if let Some(line) = self.ready.pop_front() {
+                return Some((line, self));
+            }
+            if self.over {
+                return None;
+            }
+            self.look().await;
+            if self.ready.is_empty() {
+                sleep(LOOK_EVERY).await;
+            }
+        }
+    }
+
+    async fn look(&mut self) {
+        let Some(follow) = &mut self.follow else { return };
+        match follow.look().await {
+            Ok(lines) => self.ready.extend(lines),
+            // The bucket may come back: it is asked again.
+            Err(LogsError::Bucket(error)) => tracing::warn!(
+                cluster.id = %self.cluster,
+                error = &error as &dyn std::error::Error,
+                "a log bucket does not answer"
+            ),
+            Err(LogsError::Packed | LogsError::Interrupted) => {}
+            Err(LogsError::TooMuch(_) | LogsError::Invalid { .. }) => self.over = true,
+        }
+    }
+
+    async fn may_go_on(&mut self) -> bool {
+        self.looked_at = Instant::now();
+        match self.right().await {
+            Ok(there) => there,
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a stream of logs ended early"
+                );
+                false
+            }
+        }
+    }
+
+    async fn right(&self) -> Result<bool, AppError> {
+        let mut connection = self.app.store().connection().await?;
+        let actor = authenticate::actor_again(&mut connection, self.credential, self.app.now()).await?;
+        let Some(actor) = actor else { return Ok(false) };
+        match access::cluster(&mut connection, &actor, self.cluster, self.action).await {
+            Ok(_) => Ok(true),
+            Err(AppError::NotFound(_) | AppError::Forbidden { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn action(scope: &Scope) -> ClusterAction {
+    if scope.is_of_tasks() {
+        ClusterAction::ReadTaskLogs
+    } else {
+        ClusterAction::ReadServiceLogs
+    }
+}
+
+fn begin(from: LogsFrom, since: Option<DateTime<Utc>>) -> Begin {
+    match (from.last, from.tail, since) {
+        (Some(last), ..) => Begin::After(last),
+        (None, Some(tail), _) => Begin::Tail(usize::try_from(tail.min(1000)).unwrap_or_default()),
+        (None, None, Some(since)) => Begin::Since(since),
+        (None, None, None) => Begin::Tail(0),
+    }
+}
+
+fn refused(error: LogsError) -> AppError {
+    match error {
+        LogsError::Invalid { field, why } => AppError::invalid(field, why),
+        other => AppError::Logs(other),
+    }
+}
+
+/// Both are other crates' types: no `From` can be written here.
+pub(crate) fn problem_of(error: &LogsError) -> Problem {
+    match error {
+        LogsError::TooMuch(why) => problem(
+            422,
+            "too-many-logs",
+            "That is too much to look through.",
+            why.as_str(),
+        ),
+        LogsError::Invalid { .. } | LogsError::Bucket(_) | LogsError::Packed | LogsError::Interrupted => {
+            problem(
+                503,
+                "logs-away",
+                "The cluster's log bucket did not answer.",
+                "Try again in a moment. Nothing is lost: agents keep what they can't ship.",
+            )
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! `GET /clusters/{id}/logs` and its stream: whose logs they are, and until when.
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use futures::StreamExt as _;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt as _};
+use serde_json::Value;
+use tower::ServiceExt as _;
+use updraft_api::log_layout::{LogFile, LogKey};
+use updraft_app::LogBuckets;
+use updraft_model::{ClusterId, ClusterRole, TenantRole};
+use updraft_provider::StorageAccess;
+
+use crate::fake_bucket::give_storage;
+use crate::support::{Someone, World, request};
+
+const TASK: &str = "tasks/dag_id=sales/run_id=r1/task_id=load/attempt=1.log";
+
+/// One bucket for whoever opens the one of cluster 1; nobody else gets any.
+#[derive(Default)]
+pub(crate) struct FakeLogs(Arc<InMemory>);
+
+// === impl FakeLogs ===
+
+impl FakeLogs {
+    async fn ship(&self, source: &str, node: &str, text: &str) {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(text.as_bytes()).unwrap();
+        let key = LogKey {
+            source: source.parse().unwrap(),
+            file: LogFile {
+                born: Utc::now(),
+                mark: 1,
+                node: format!("{node}-d41f6c1a09b2"),
+            },
+            offset: 0,
+        };
+        let path = Path::parse(key.render("logs/")).unwrap();
+        self.0.put(&path, packed.finish().unwrap().into()).await.unwrap();
+    }
+}
+
+impl LogBuckets for FakeLogs {
+    fn open(&self, access: &StorageAccess) -> Result<Arc<dyn ObjectStore>, String> {
+        match access.bucket.as_str() {
+            "b1" => Ok(Arc::clone(&self.0) as _),
+            other => Err(format!("no bucket {other}")),
+        }
+    }
+}
+
+/// A cluster that has written, and its tenant's owner.
+async fn world() -> (World, Someone, ClusterId) {
+    let world = World::new().await;
+    let tenant = world.tenant("acme").await;
+    let owner = world.owner(tenant).await;
+    let cluster = world.cluster(&owner, "demo").await;
+    give_storage(&world, cluster).await;
+    world
+        .logs
+        .ship("services/scheduler", "scheduler-1", "scheduler is there\n")
+        .await;
+    world.logs.ship(TASK, "worker-1", "Loaded 3 rows\n").await;
+    (world, owner, cluster)
+}
+
+fn texts(page: &Value) -> Vec<&str> {
+    let lines = page["lines"].as_array().unwrap();
+    lines.iter().map(|line| line["text"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_stopped_clusters_logs_are_read_and_searched() {
+    let (world, owner, _) = world().await;
+    let services = world.get(&owner, "/clusters/1/logs").await.must_be(200);
+    assert_eq!(texts(&services), ["scheduler is there"]);
+    assert_eq!(services["lines"][0]["node"], "scheduler-1");
+    let found = "/clusters/1/logs?dag=sales&task=load&attempt=1&search=LOADED";
+    assert_eq!(
+        texts(&world.get(&owner, found).await.must_be(200)),
+        ["Loaded 3 rows"]
+    );
+    let nothing = "/clusters/1/logs?dag=sales&search=unloaded";
+    assert!(texts(&world.get(&owner, nothing).await.must_be(200)).is_empty());
+    let refused = world.get(&owner, "/clusters/1/logs?attempt=1").await;
+    assert_eq!(refused.refused_field(422), "attempt");
+}
+
+#[tokio::test]
+async fn users_read_what_tasks_wrote_and_not_what_services_did() {
+    let (world, owner, cluster) = world().await;
+    let user = world.someone(owner.tenant, TenantRole::Member).await;
+    world.grant(&user, cluster, ClusterRole::User).await;
+    let tasks = world
+        .get(&user, "/clusters/1/logs?service=tasks")
+        .await
+        .must_be(200);
+    assert_eq!(texts(&tasks), ["Loaded 3 rows"]);
+    for services in ["", "?service=scheduler", "?node=worker-1"] {
+        for path in ["/clusters/1/logs", "/clusters/1/logs/stream"] {
+            world.get(&user, &format!("{path}{services}")).await.problem(403);
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_tenants_logs_are_not_there() {
+    let (world, ..) = world().await;
+    let elsewhere = world.tenant("globex").await;
+    let stranger = world.owner(elsewhere).await;
+    for path in [
+        "/clusters/1/logs",
+        "/clusters/1/logs?dag=sales",
+        "/clusters/1/logs/stream",
+    ] {
+        world.get(&stranger, path).await.problem(404);
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_that_never_ran_has_an_empty_log() {
+    let world = World::new().await;
+    let tenant = world.tenant("acme").await;
+    let owner = world.owner(tenant).await;
+    world.cluster(&owner, "demo").await;
+    assert!(texts(&world.get(&owner, "/clusters/1/logs").await.must_be(200)).is_empty());
+}
+
+#[tokio::test]
+async fn a_stream_follows_and_ends_with_the_right_to_it() {
+    let (world, owner, cluster) = world().await;
+    let user = world.someone(owner.tenant, TenantRole::Member).await;
+    world.grant(&user, cluster, ClusterRole::User).await;
+    let asked = request("GET", "/clusters/1/logs/stream?service=tasks&tail=10").bearer(&user);
+    let response = world.router.clone().oneshot(asked.empty()).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let mut body = response.into_body().into_data_stream();
+    let mut seen = String::new();
+    let mut until = async |wanted: &str| {
+        while !seen.contains(wanted) {
+            let next = tokio::time::timeout(Duration::from_secs(20), body.next()).await;
+            match next.expect("the stream stays silent") {
+                Some(chunk) => seen.push_str(std::str::from_utf8(&chunk.unwrap()).unwrap()),
+                None => return false,
+            }
+        }
+        true
+    };
+    assert!(until("Loaded 3 rows").await);
+    world.logs.ship(TASK, "worker-2", "Loaded 4 rows\n").await;
+    assert!(until("Loaded 4 rows").await);
+    let grant = format!("/clusters/1/grants/{}", user.user);
+    world.delete(&owner, &grant).await.must_be(204);
+    assert!(
+        !until("nothing any more").await,
+        "the stream goes on without the right"
+    );
+}
