@@ -90,9 +90,9 @@ def test_a_push_ends_with_its_receipt_and_a_rollback_brings_the_old_one_back(
     assert neighbour_airflow.has_dag("pushed")
     first = rest.get(f"clusters/{pushing['id']}/dags")["current"]
 
-    broken = push("import nowhere_to_be_found\n")
+    broken = push("from airflow.sdk import dag\nimport nowhere_to_be_found\n")
     assert broken.code == 5, broken.out + broken.err
-    assert "team_a/pushed.py:1" in broken.err and "nowhere_to_be_found" in broken.err, broken.err
+    assert "team_a/pushed.py:2" in broken.err and "nowhere_to_be_found" in broken.err, broken.err
 
     back = installation.cli("dags", "rollback", first[:12], "--cluster", NEIGHBOUR, *WAIT, token=rest.token)
     assert back.code == 0, back.err

@@ -38,6 +38,8 @@ def in_airflow(airflow: Airflow, run: str, attempt: int = 1) -> dict[int, float]
     """The lines as Airflow's own page gets them: number → when it was written."""
     path = f"dags/talks/dagRuns/{quote(run, safe='')}/taskInstances/talk/logs/{attempt}?full_content=true"
     answer = airflow.ask("GET", path)
+    if answer.status == 404:
+        raise OSError(f"attempt {attempt} has not begun")
     assert answer.status == 200, answer.text[:500]
     return numbered(answer.text)
 
@@ -53,7 +55,7 @@ def in_bucket(installation: Installation, cluster: int, run: str) -> tuple[dict[
         aws_secret_access_key=storage.secret_key,
     )
     bucket = f"updraft-cluster-{cluster}"
-    prefix = f"logs/tasks/dag_id=talks/run_id={quote(run)}/task_id=talk/attempt=1.log/"
+    prefix = f"logs/tasks/dag_id=talks/run_id={run}/task_id=talk/attempt=1.log/"
     keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])]
     content = b"".join(gzip.decompress(s3.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in sorted(keys))
     return numbered(content.decode()), len(keys)
@@ -139,5 +141,6 @@ def test_a_services_log_is_read_and_followed_on_the_command_line(installation: I
     assert read.code == 0 and read.out.strip(), read.err
     nothing = installation.cli("logs", NEIGHBOUR, "--search", "nobody-ever-wrote-this", token=rest.token)
     assert nothing.code == 0, nothing.err
-    wrong = installation.cli("logs", NEIGHBOUR, "--service", "scheduller", token=rest.token)
-    assert wrong.code != 0 and "scheduler" in wrong.err, wrong.out + wrong.err
+    assert nothing.out.strip() == ""
+    wrong = installation.cli("logs", NEIGHBOUR, "--service", "no/service", token=rest.token)
+    assert wrong.code != 0 and "like `scheduler`" in wrong.err, wrong.out + wrong.err

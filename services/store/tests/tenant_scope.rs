@@ -100,6 +100,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ),
     ("password_links::delete_expired", "tidying, for all tenants"),
     (
+        "password_links::lock_account",
+        "of whoever an operator helps: an account is above tenants",
+    ),
+    (
         "password_links::lock_for_mail",
         "somebody forgot a password, before there is a tenant",
     ),
