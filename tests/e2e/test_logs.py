@@ -132,11 +132,9 @@ def test_what_a_killed_worker_wrote_is_there_to_read(
     assert sorted(kept) == list(range(len(kept))), "none is missing before the last"
     assert set(kept) <= set(in_airflow(talking, run))
     assert set(kept) <= set(in_command_line(installation, rest, run))
-    assert talking.wait_for_run("talks", run, 300) == "success"
-    assert sorted(in_airflow(talking, run, 2)) == list(range(60))
 
 
-def test_a_services_log_is_read_and_followed_on_the_command_line(installation: Installation, rest: Rest) -> None:
+def test_a_services_log_is_read_and_searched_on_the_command_line(installation: Installation, rest: Rest) -> None:
     read = installation.cli("logs", NEIGHBOUR, "--service", "scheduler", "--since", "2h", token=rest.token)
     assert read.code == 0 and read.out.strip(), read.err
     nothing = installation.cli("logs", NEIGHBOUR, "--search", "nobody-ever-wrote-this", token=rest.token)
