@@ -8,6 +8,7 @@ mod clusters;
 mod dags;
 mod error;
 mod events;
+mod follow;
 mod logs;
 mod people;
 mod retry;
