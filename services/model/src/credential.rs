@@ -41,12 +41,6 @@ pub enum CredentialConfig {
     },
     /// For S3. The secret is the secret access key.
     S3Keys { access_key: String },
-    /// For an index of Python packages. The secret is the password or token.
-    PackageIndex {
-        /// `https://pypi.example.com/simple/`; the secret is sent to no other host.
-        url: String,
-        username: String,
-    },
 }
 
 /// Kinds of credentials.
@@ -56,7 +50,6 @@ pub enum CredentialKind {
     GitToken,
     SshKey,
     S3Keys,
-    PackageIndex,
 }
 
 // === impl CredentialConfig ===
@@ -68,7 +61,6 @@ impl CredentialConfig {
             Self::GitToken { .. } => CredentialKind::GitToken,
             Self::SshKey { .. } => CredentialKind::SshKey,
             Self::S3Keys { .. } => CredentialKind::S3Keys,
-            Self::PackageIndex { .. } => CredentialKind::PackageIndex,
         }
     }
 }
@@ -86,7 +78,6 @@ impl CredentialKind {
             Self::GitToken => "git_token",
             Self::SshKey => "ssh_key",
             Self::S3Keys => "s3_keys",
-            Self::PackageIndex => "package_index",
         }
     }
 }

@@ -10,7 +10,7 @@ use updraft_store::credentials::{self, CredentialRecord};
 use updraft_store::secrets::SecretError;
 use updraft_store::{PgConnection, StoreError, tenants};
 
-use super::sources::{credential_fits, is_https};
+use super::sources::credential_fits;
 use super::{DagRefusal, ssh_key};
 use crate::audit::{Change, Target, attempt};
 use crate::error::{AppError, Resource};
@@ -193,9 +193,7 @@ fn checked(
             // OpenSSH wants the line to end.
             (format!("{}\n", secret.trim()), public)
         }
-        CredentialConfig::GitToken { .. }
-        | CredentialConfig::S3Keys { .. }
-        | CredentialConfig::PackageIndex { .. } => (one_line(&secret)?, None),
+        CredentialConfig::GitToken { .. } | CredentialConfig::S3Keys { .. } => (one_line(&secret)?, None),
     };
     if secret.len() > LONGEST_SECRET {
         return Err(AppError::invalid("secret", "no secret is longer than 16 KiB"));
@@ -235,16 +233,6 @@ fn checked_config(config: CredentialConfig) -> Result<CredentialConfig, AppError
                 return Err(AppError::invalid("config.access_key", why));
             }
             CredentialConfig::S3Keys { access_key }
-        }
-        CredentialConfig::PackageIndex { url, username } => {
-            if !is_https(&url) {
-                let why = "give the index's `https://` address, without user or password";
-                return Err(AppError::invalid("config.url", why));
-            }
-            CredentialConfig::PackageIndex {
-                url,
-                username: user(username)?,
-            }
         }
     })
 }

@@ -264,7 +264,7 @@ fn host_of(url: &str) -> Option<String> {
 }
 
 /// An https address and nothing more.
-pub(crate) fn is_https(address: &str) -> bool {
+fn is_https(address: &str) -> bool {
     let plain = address.len() <= LONGEST && !address.chars().any(|c| c.is_control() || c.is_whitespace());
     let url = Url::parse(address).ok().filter(|_| plain);
     url.is_some_and(|url| {

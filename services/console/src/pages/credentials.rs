@@ -55,7 +55,6 @@ impl Row {
             CredentialKind::GitToken => "git token",
             CredentialKind::SshKey => "SSH key",
             CredentialKind::S3Keys => "S3 keys",
-            CredentialKind::PackageIndex => "package index",
         };
         let of = match credential.config {
             CredentialConfig::GitToken { host, .. } => host,
@@ -64,7 +63,6 @@ impl Row {
                 host.chars().take(60).collect()
             }
             CredentialConfig::S3Keys { access_key } => access_key,
-            CredentialConfig::PackageIndex { url, .. } => url,
         };
         Self {
             name: credential.name.to_string(),
@@ -167,10 +165,6 @@ impl Make {
                 known_hosts: self.known_hosts,
             },
             CredentialKind::S3Keys => CredentialConfig::S3Keys { access_key: self.of },
-            CredentialKind::PackageIndex => CredentialConfig::PackageIndex {
-                url: self.of,
-                username: self.username,
-            },
         };
         NewCredential {
             name,

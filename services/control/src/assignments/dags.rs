@@ -87,9 +87,7 @@ fn key_pair(credential: &OpenCredential) -> Option<KeyPair> {
             access_key: access_key.clone(),
             secret_key: credential.secret.clone(),
         }),
-        CredentialConfig::GitToken { .. }
-        | CredentialConfig::SshKey { .. }
-        | CredentialConfig::PackageIndex { .. } => None,
+        CredentialConfig::GitToken { .. } | CredentialConfig::SshKey { .. } => None,
     }
 }
 
@@ -103,6 +101,6 @@ fn git_credential(credential: &OpenCredential) -> Option<GitCredential> {
             private_key: credential.secret.clone(),
             known_hosts: known_hosts.clone(),
         }),
-        CredentialConfig::S3Keys { .. } | CredentialConfig::PackageIndex { .. } => None,
+        CredentialConfig::S3Keys { .. } => None,
     }
 }

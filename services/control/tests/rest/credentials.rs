@@ -85,11 +85,6 @@ async fn what_is_no_credential_is_refused_by_field() {
             json!("x"),
             "config.access_key",
         ),
-        (
-            json!({"kind": "package_index", "url": "http://x", "username": "u"}),
-            json!("x"),
-            "config.url",
-        ),
     ] {
         let new = json!({"name": "one", "config": config, "secret": secret});
         let answer = world.post(&owner, "/credentials", new).await;

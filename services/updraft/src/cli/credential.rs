@@ -77,19 +77,6 @@ pub(crate) enum Kind {
         #[command(flatten)]
         secret: SecretArgs,
     },
-    /// A password or token for an index of Python packages
-    #[command(after_help = help::CREDENTIAL_CREATE)]
-    PackageIndex {
-        /// To name it by
-        name: CredentialName,
-        /// The index's address
-        #[arg(long)]
-        index_url: String,
-        #[arg(long)]
-        username: String,
-        #[command(flatten)]
-        secret: SecretArgs,
-    },
 }
 
 #[derive(Args, Debug)]
@@ -166,7 +153,6 @@ fn purpose(config: &CredentialConfig) -> String {
             hosts.chars().take(60).collect()
         }
         CredentialConfig::S3Keys { access_key } => access_key.clone(),
-        CredentialConfig::PackageIndex { url, .. } => url.clone(),
     }
 }
 
@@ -203,18 +189,6 @@ impl Kind {
                 CredentialConfig::S3Keys { access_key },
                 Some(secret.read()?),
             ),
-            Self::PackageIndex {
-                name,
-                index_url,
-                username,
-                secret,
-            } => {
-                let config = CredentialConfig::PackageIndex {
-                    url: index_url,
-                    username,
-                };
-                (name, config, Some(secret.read()?))
-            }
         })
     }
 }
