@@ -336,6 +336,10 @@ fn a_statement_without_a_tenant_is_noticed() {
         "insert into events (tenant_id, message) values ($1, $2)"
     ));
     assert_eq!(
+        literal_in(r#"query!("select a as \"b!\" from c", x, "d")"#),
+        r#"select a as "b!" from c"#
+    );
+    assert_eq!(
         tables_of("select 1 from a left join b on true; update c set x = (select y from d), z = 1"),
         ["a", "b", "c", "d"].map(str::to_owned).into()
     );
@@ -395,6 +399,21 @@ fn owned_tables() -> BTreeSet<String> {
     owned
 }
 
+/// The first string of a source; an escaped quotation mark does not end it.
+fn literal_in(source: &str) -> String {
+    let inside = source.split_once('"').map_or("", |(_, inside)| inside);
+    let mut literal = String::new();
+    let mut characters = inside.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' => break,
+            '\\' => literal.extend(characters.next()),
+            other => literal.push(other),
+        }
+    }
+    literal
+}
+
 fn statements() -> Vec<Statement> {
     let mut found = Vec::new();
     for (path, source) in sources() {
@@ -406,13 +425,13 @@ fn statements() -> Vec<Statement> {
                 .chars()
                 .take_while(|c| c.is_alphanumeric() || *c == '_')
                 .collect();
-            let literal = after.split('"').nth(1).unwrap_or_default();
+            let literal = literal_in(after);
             // Raw strings hold quotation marks: those of column names.
             let sql = match after.find("r#\"") {
                 Some(raw) if after.find('"').is_some_and(|quote| quote == raw + 2) => {
                     after[raw + 3..].split("\"#").next().unwrap_or_default()
                 }
-                _ => literal,
+                _ => literal.as_str(),
             };
             let sql = sql.split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(
