@@ -110,8 +110,12 @@ def test_a_tasks_lines_are_seen_while_it_runs_and_packed_when_it_has_ended(
 
     assert talking.wait_for_run("talks", run, 120) == "success"
     whole = list(range(50))
-    wait_for("the log is packed", lambda: in_bucket(installation, neighbour["id"], run)[1] == 1, 60)
-    assert sorted(in_bucket(installation, neighbour["id"], run)[0]) == whole
+
+    def packed() -> bool:
+        lines, objects = in_bucket(installation, neighbour["id"], run)
+        return objects == 1 and sorted(lines) == whole
+
+    wait_for("all of it in one object", packed, 60)
     assert sorted(in_airflow(talking, run)) == whole
     assert sorted(in_command_line(installation, rest, run)) == whole
 
