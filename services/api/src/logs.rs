@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 /// The word that stands for all task logs where a service is asked for.
 pub const TASKS: &str = "tasks";
 
-/// Which lines. Without `dag` and with no `service`, the services' own.
+/// Which lines, of a page or of a stream. Without `dag` and with no `service`, the services' own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -35,72 +35,27 @@ pub struct LogQuery {
     /// Written at or after this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<DateTime<Utc>>,
-    /// Written before this time.
+    /// Written before this time; not of a stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<DateTime<Utc>>,
     /// Lines that hold this text, in upper or lower case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub search: Option<String>,
-    /// Which lines of the range come first; `newest` when absent. Each page is in order of time.
+    /// Which lines of the range come first; `newest` when absent. Each page is in order of time. Not of a stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[param(inline)]
     pub order: Option<LogOrder>,
-    /// 1 to 1000 lines; 200 when absent.
+    /// 1 to 1000 lines; 200 when absent. Not of a stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u32>,
-    /// The `next` of the page before.
+    /// The `next` of the page before. Not of a stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-}
-
-/// The same question about lines that are still to come.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct FollowQuery {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub service: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub node: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dag: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub run: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub task: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub map_index: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub attempt: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub search: Option<String>,
-    /// Begin with the lines written since; without it and `tail`, with new ones.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub since: Option<DateTime<Utc>>,
-    /// Begin with so many of the newest lines, up to 1000.
+    /// Of a stream alone: begin with so many of the newest lines, up to 1000; without it and `since`, with new ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[param(maximum = 1000)]
     pub tail: Option<u32>,
-}
-
-// === impl FollowQuery ===
-
-impl From<FollowQuery> for LogQuery {
-    fn from(query: FollowQuery) -> Self {
-        Self {
-            service: query.service,
-            node: query.node,
-            dag: query.dag,
-            run: query.run,
-            task: query.task,
-            map_index: query.map_index,
-            attempt: query.attempt,
-            search: query.search,
-            since: query.since,
-            ..Self::default()
-        }
-    }
 }
 
 /// Which end of the range a page is of.
@@ -133,6 +88,9 @@ pub struct LogStop {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogLine {
+    /// Tells it from all other lines of the cluster, and stays the same.
+    #[serde(default)]
+    pub id: String,
     /// When it was written, as it says itself; a line that does not say was written with the one before it.
     pub at: DateTime<Utc>,
     /// The node's label.

@@ -61,7 +61,7 @@ pub use idempotency::{IdempotencyKey, IdempotentClaim, StoredAnswer};
 pub use install::{FirstOwner, install_tenant};
 pub use letters::{Letter, Undelivered};
 pub use live::LiveReports;
-pub use logs::{LogBuckets, LogsFrom};
+pub use logs::LogBuckets;
 pub use page::{EventRange, PageRequest};
 pub use scim::{Directory, ScimError, ScimQuery, ScimResource};
 pub use second_step::FirstStep;

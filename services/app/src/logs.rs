@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use futures::stream::{BoxStream, StreamExt as _, unfold};
 use object_store::ObjectStore;
 use secrecy::ExposeSecret as _;
@@ -58,15 +57,6 @@ impl LogBuckets for NoBuckets {
     fn open(&self, _: &StorageAccess) -> Result<Arc<dyn ObjectStore>, String> {
         Err("this process has no way to buckets".to_owned())
     }
-}
-
-/// Where a stream of lines begins.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LogsFrom {
-    /// So many of the newest lines first; 0: only new ones.
-    pub tail: Option<u32>,
-    /// After the line of this id, whatever else is asked.
-    pub last: Option<String>,
 }
 
 /// One stream of lines.
@@ -137,8 +127,8 @@ impl App {
         updraft_logs::page(&*bucket, &scope).await.map_err(refused)
     }
 
-    /// Lines as they are shipped. Ends when the session does, or the actor loses the right to them; whoever may go on
-    /// reconnects with the last id they saw.
+    /// Lines as they are shipped, after the one of the id `last` if it is given, whatever else is asked. Ends when the
+    /// session does, or the actor loses the right to them; whoever may go on reconnects with the last id they saw.
     ///
     /// # Errors
     /// As [`App::list_logs`].
@@ -147,15 +137,14 @@ impl App {
         actor: &Actor,
         id: ClusterId,
         query: LogQuery,
-        from: LogsFrom,
+        last: Option<String>,
     ) -> Result<BoxStream<'static, Followed>, AppError> {
-        let since = query.since;
-        let scope = Scope::new(PREFIX, query).map_err(refused)?;
+        let begin = begin(last, &query);
+        let scope = Scope::of_stream(PREFIX, query).map_err(refused)?;
         let action = action(&scope);
         let follow = match self.log_bucket(actor, id, action).await? {
             None => None,
             Some(bucket) => {
-                let begin = begin(from, since);
                 Some(
                     Follow::begin(bucket, scope, begin, self.now())
                         .await
@@ -275,8 +264,8 @@ fn action(scope: &Scope) -> ClusterAction {
     }
 }
 
-fn begin(from: LogsFrom, since: Option<DateTime<Utc>>) -> Begin {
-    match (from.last, from.tail, since) {
+fn begin(last: Option<String>, query: &LogQuery) -> Begin {
+    match (last, query.tail, query.since) {
         (Some(last), ..) => Begin::After(last),
         (None, Some(tail), _) => Begin::Tail(usize::try_from(tail.min(1000)).unwrap_or_default()),
         (None, None, Some(since)) => Begin::Since(since),

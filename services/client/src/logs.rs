@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures::Stream;
-use updraft_api::logs::{FollowQuery, LogLine, LogOrder, LogPage, LogQuery};
+use updraft_api::logs::{LogLine, LogOrder, LogPage, LogQuery};
 use updraft_model::ClusterId;
 
 use crate::call::Call;
@@ -11,46 +11,40 @@ use crate::{Client, ClientError};
 impl Client {
     /// `GET /clusters/{id}/logs`: one page.
     pub async fn logs(&self, cluster: ClusterId, query: &LogQuery) -> Result<LogPage, ClientError> {
-        let order = query.order.map(|order| match order {
-            LogOrder::Newest => "newest",
-            LogOrder::Oldest => "oldest",
-        });
-        let call = Call::get(format!("clusters/{cluster}/logs"))
-            .query("service", query.service.clone())
-            .query("node", query.node.clone())
-            .query("dag", query.dag.clone())
-            .query("run", query.run.clone())
-            .query("task", query.task.clone())
-            .query("map_index", query.map_index)
-            .query("attempt", query.attempt)
-            .query("since", query.since.map(time))
-            .query("until", query.until.map(time))
-            .query("search", query.search.clone())
-            .query("order", order)
-            .query("limit", query.limit)
-            .query("cursor", query.cursor.clone());
-        self.fetch(call).await
+        self.fetch(asked(Call::get(format!("clusters/{cluster}/logs")), query))
+            .await
     }
 
     /// `GET /clusters/{id}/logs/stream`. Reconnects for ever; ends only with an error that no waiting can mend.
     pub fn follow_logs(
         &self,
         cluster: ClusterId,
-        query: FollowQuery,
+        query: &LogQuery,
     ) -> impl Stream<Item = Result<LogLine, ClientError>> + Send + use<> {
-        let call = Call::get(format!("clusters/{cluster}/logs/stream"))
-            .query("service", query.service)
-            .query("node", query.node)
-            .query("dag", query.dag)
-            .query("run", query.run)
-            .query("task", query.task)
-            .query("map_index", query.map_index)
-            .query("attempt", query.attempt)
-            .query("search", query.search)
-            .query("since", query.since.map(time))
-            .query("tail", query.tail);
-        self.follow(call, None)
+        let call = Call::get(format!("clusters/{cluster}/logs/stream"));
+        self.follow(asked(call, query), None)
     }
+}
+
+fn asked(call: Call, query: &LogQuery) -> Call {
+    let order = query.order.map(|order| match order {
+        LogOrder::Newest => "newest",
+        LogOrder::Oldest => "oldest",
+    });
+    call.query("service", query.service.clone())
+        .query("node", query.node.clone())
+        .query("dag", query.dag.clone())
+        .query("run", query.run.clone())
+        .query("task", query.task.clone())
+        .query("map_index", query.map_index)
+        .query("attempt", query.attempt)
+        .query("since", query.since.map(time))
+        .query("until", query.until.map(time))
+        .query("search", query.search.clone())
+        .query("order", order)
+        .query("limit", query.limit)
+        .query("cursor", query.cursor.clone())
+        .query("tail", query.tail)
 }
 
 fn time(time: DateTime<Utc>) -> String {

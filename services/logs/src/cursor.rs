@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use sha2::{Digest as _, Sha256};
 use updraft_api::logs::LogOrder;
 
 use crate::LogsError;
@@ -34,6 +35,15 @@ impl Stand {
             offset: self.offset.saturating_add(1),
             ..self.clone()
         }
+    }
+
+    /// What the line here is called: 64 bits of a digest, for a line stays where it is in its file.
+    pub(crate) fn line_id(&self) -> String {
+        let digest = Sha256::new()
+            .chain_update(self.file.as_bytes())
+            .chain_update(self.offset.to_be_bytes())
+            .finalize();
+        hex::encode(&digest[..8])
     }
 }
 

@@ -177,6 +177,7 @@ impl Merge {
 pub(crate) fn view(line: Line, shelf: &Shelf) -> LogLine {
     let (service, task) = place(&shelf.source);
     LogLine {
+        id: line.stand.line_id(),
         at: line.stand.at,
         node: label(&shelf.file.node).to_owned(),
         service,

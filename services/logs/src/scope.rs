@@ -26,11 +26,35 @@ pub struct Scope {
 // === impl Scope ===
 
 impl Scope {
-    /// `prefix` is that of all logs in the bucket: `logs/`.
+    /// Of a page. `prefix` is that of all logs in the bucket: `logs/`.
     ///
     /// # Errors
     /// [`LogsError::Invalid`] with the field.
     pub fn new(prefix: &str, query: LogQuery) -> Result<Self> {
+        if query.tail.is_some() {
+            return Err(LogsError::invalid("tail", "it is of a stream: use `limit`"));
+        }
+        Self::checked(prefix, query)
+    }
+
+    /// Of lines that are still to come.
+    ///
+    /// # Errors
+    /// [`LogsError::Invalid`] with the field.
+    pub fn of_stream(prefix: &str, query: LogQuery) -> Result<Self> {
+        let of_a_page = [
+            ("until", query.until.is_some()),
+            ("order", query.order.is_some()),
+            ("limit", query.limit.is_some()),
+            ("cursor", query.cursor.is_some()),
+        ];
+        match of_a_page.into_iter().find(|(_, given)| *given) {
+            Some((field, _)) => Err(LogsError::invalid(field, "it is of a page, not of a stream")),
+            None => Self::checked(prefix, query),
+        }
+    }
+
+    fn checked(prefix: &str, query: LogQuery) -> Result<Self> {
         check_parts(&query)?;
         check_bounds(&query)?;
         let search = query.search.as_deref().filter(|search| !search.is_empty());
@@ -400,6 +424,21 @@ mod tests {
             }),
             "search"
         );
+        assert_eq!(
+            refused(LogQuery {
+                tail: Some(1),
+                ..query()
+            }),
+            "tail"
+        );
+        let of_stream = LogQuery {
+            limit: Some(1),
+            ..query()
+        };
+        assert!(matches!(
+            Scope::of_stream("logs/", of_stream),
+            Err(LogsError::Invalid { field: "limit", .. })
+        ));
         let now = chrono::Utc::now();
         assert_eq!(
             refused(LogQuery {

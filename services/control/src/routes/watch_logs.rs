@@ -8,8 +8,7 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures::{StreamExt as _, stream};
-use updraft_api::logs::{FollowQuery, LogLine};
-use updraft_app::LogsFrom;
+use updraft_api::logs::{LogLine, LogQuery};
 use updraft_model::ClusterId;
 
 use crate::rest::{ApiPath, ApiQuery, ApiResult, Caller, RestState};
@@ -24,22 +23,19 @@ const RECONNECT_AFTER: Duration = Duration::from_secs(1);
 /// Server-sent events, one a line, within seconds of its writing; with `Last-Event-ID` from after that line. Ends with the
 /// session, or with the right to these logs.
 #[utoipa::path(get, path = "/clusters/{id}/logs/stream", tag = "logs", operation_id = "watch_logs",
-    params(("id" = ClusterId, Path, description = "The cluster"), FollowQuery,
+    params(("id" = ClusterId, Path, description = "The cluster"), LogQuery,
         ("Last-Event-ID" = Option<String>, Header, description = "The last line that was seen")),
     responses((status = 200, description = "Lines", body = LogLine, content_type = "text/event-stream")))]
 pub(super) async fn watch_logs(
     State(state): State<RestState>,
     Caller(actor): Caller,
     ApiPath(id): ApiPath<ClusterId>,
-    ApiQuery(query): ApiQuery<FollowQuery>,
+    ApiQuery(query): ApiQuery<LogQuery>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let last = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok());
-    let from = LogsFrom {
-        tail: query.tail,
-        last: last.map(str::to_owned),
-    };
-    let lines = state.app.watch_logs(&actor, id, query.into(), from).await?;
+    let last = last.map(str::to_owned);
+    let lines = state.app.watch_logs(&actor, id, query, last).await?;
     let open =
         stream::once(async { Ok::<_, Infallible>(Event::default().retry(RECONNECT_AFTER).comment("open")) });
     let lines = lines.map(|told| {

@@ -6,7 +6,7 @@ use std::io::IsTerminal as _;
 use chrono::{DateTime, Utc};
 use clap::Args;
 use futures::StreamExt as _;
-use updraft_api::logs::{FollowQuery, LogLevel, LogLine, LogOrder, LogPage, LogQuery, TASKS};
+use updraft_api::logs::{LogLevel, LogLine, LogOrder, LogPage, LogQuery, TASKS};
 use updraft_client::Client;
 use updraft_model::ClusterId;
 
@@ -173,20 +173,11 @@ async fn follow(
     let tail = args
         .tail
         .or_else(|| args.since.is_none().then_some(FOLLOWED_LINES));
-    let (dag, task) = dag_and_task(args.task.as_deref());
-    let query = FollowQuery {
-        service: args.service,
-        node: args.node,
-        dag,
-        run: args.run,
-        task,
-        map_index: args.map_index,
-        attempt: args.attempt,
-        search: args.search,
-        since: args.since,
+    let query = LogQuery {
         tail,
+        ..query(&args)
     };
-    let mut lines = std::pin::pin!(client.follow_logs(cluster, query));
+    let mut lines = std::pin::pin!(client.follow_logs(cluster, &query));
     while let Some(line) = lines.next().await {
         printer.print(&line?)?;
     }
