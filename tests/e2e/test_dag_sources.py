@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
-import socket
-import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import NEIGHBOUR
+from harness.git_server import SSHD, GitServer
 from harness.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from harness.airflow import Airflow
     from harness.installation import Installation
     from harness.rest import Rest
 
-SSHD = "/usr/sbin/sshd"
 DAG = """
 from airflow.sdk import DAG
 
@@ -30,62 +27,13 @@ with DAG("from_git", schedule=None, tags=["{word}"]):
 """
 
 
-class GitServer:
-    """OpenSSH's server on loopback and a repository behind it."""
-
-    def __init__(self, root: Path, port: int) -> None:
-        self.root, self.port = root, port
-        self.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "host")
-        (root / "authorized").touch()
-        self.run("git", "init", "-q", "--bare", "-b", "main", "dags.git")
-        self.run("git", "clone", "-q", "dags.git", "work")
-        options = {
-            "ListenAddress": "127.0.0.1", "StrictModes": "no", "UsePAM": "no", "PidFile": "none",
-            "HostKey": root / "host", "AuthorizedKeysFile": root / "authorized",
-        }  # fmt: skip
-        if os.geteuid() == 0:
-            Path("/run/sshd").mkdir(exist_ok=True)
-        words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-        self.process = subprocess.Popen(
-            [SSHD, "-D", "-e", "-f", "/dev/null", "-p", str(port), *words], stderr=subprocess.DEVNULL
-        )
-        wait_for("sshd", self.answers, 10)
-
-    def answers(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    @property
-    def url(self) -> str:
-        return f"ssh://{pwd.getpwuid(os.geteuid()).pw_name}@127.0.0.1:{self.port}{self.root}/dags.git"
-
-    @property
-    def known_hosts(self) -> Path:
-        path = self.root / "known_hosts"
-        path.write_text(f"[127.0.0.1]:{self.port} {(self.root / 'host.pub').read_text()}")
-        return path
-
-    def push(self, message: str, **files: str) -> str:
-        for name, content in files.items():
-            (self.root / "work" / f"{name}.py").write_text(content)
-        git = ("git", "-C", "work", "-c", "user.name=Ada", "-c", "user.email=ada@example.com")
-        self.run(*git, "add", "--all")
-        self.run(*git, "commit", "-q", "--allow-empty", "-m", message)
-        self.run(*git, "push", "-q", "--force", "origin", "HEAD:main")
-        return self.run(*git, "rev-parse", "HEAD").strip()
-
-    def run(self, *words: str) -> str:
-        return subprocess.run(words, cwd=self.root, check=True, capture_output=True, text=True).stdout
-
-
 @pytest.fixture
 def server(installation: Installation, tmp_path: Path) -> Iterator[GitServer]:
     if not os.access(SSHD, os.X_OK) or not shutil.which("git"):
         pytest.skip("No sshd or git: install openssh-server and git")
     served = GitServer(tmp_path, installation.git_port)
     yield served
-    served.process.terminate()
-    served.process.wait(10)
+    served.end()
 
 
 def change(rest: Rest, sources: list[dict[str, Any]]) -> None:
