@@ -12,11 +12,11 @@ use serde_json::Value;
 
 /// From the top of the house to its foundation; an arrow may only go down, to any lower floor.
 const FLOORS: &[&[&str]] = &[
-    &["updraft"],
+    &["updraft", "hostile"],
     &["control", "console", "edge", "agent", "embedded", "provider-ec2"],
     &["app", "sso", "client"],
     &["store", "provider", "planner", "runtimes", "logs"],
-    &["authz", "api", "outbound"],
+    &["authz", "api", "outbound", "tunnel"],
     &["model"],
 ];
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
+use updraft_hostile::oidc::now;
 use updraft_sso::oidc::{Attempt, Refreshed};
 use updraft_sso::{Check, CheckOutcome};
 use url::Url;
 
-use crate::provider::now;
 use crate::real::{Browser, Real, SECRET, SIGNED_OUT};
 
 #[tokio::test]

@@ -3,12 +3,11 @@
 use jsonwebtoken::Algorithm;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
+use updraft_hostile::oidc::{Conduct, Key, Provider, Reply, SECRET, Signing, now, outbound, redirect_uri};
 use updraft_sso::oidc::{Oidc, Refreshed};
 use updraft_sso::{Refusal, VouchedIdentity};
 
-use crate::provider::{Conduct, Provider, Reply, SECRET, now, outbound, redirect_uri};
 use crate::sign_in::sign_in;
-use crate::tokens::{Key, Signing};
 
 async fn refresh(subject: &str, change: impl FnOnce(&mut Conduct)) -> Result<Refreshed, Refusal> {
     let provider = Provider::start("").await;

@@ -4,11 +4,10 @@ use std::net::TcpListener;
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
+use updraft_hostile::oidc::{Conduct, Provider, Reply, SECRET, now, outbound, redirect_uri};
 use updraft_model::{OidcConfig, OidcPreset};
 use updraft_sso::oidc::{Callback, Explained, Oidc};
 use updraft_sso::{Check, CheckOutcome};
-
-use crate::provider::{Conduct, Provider, Reply, SECRET, now, outbound, redirect_uri};
 
 async fn test(
     change: impl FnOnce(&mut Conduct),

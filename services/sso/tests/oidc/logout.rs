@@ -1,24 +1,14 @@
 //! Logout, in both directions.
 
-use serde_json::{Value, json};
+use serde_json::Value;
+use updraft_hostile::oidc::{Provider, logout_rows, now, outbound};
 use updraft_sso::Refusal;
 use updraft_sso::oidc::{LogoutToken, Oidc};
 use url::Url;
 
-use crate::provider::{Provider, now, outbound};
-
-const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
-
 async fn verify(change: impl FnOnce(&mut Value)) -> Result<LogoutToken, Refusal> {
     let provider = Provider::start("").await;
-    let token = provider.token(|claims| {
-        claims["jti"] = json!("logout-1");
-        claims["sub"] = json!("ada");
-        claims["sid"] = json!("session-1");
-        claims["exp"] = json!(now().timestamp() + 120);
-        claims["events"] = json!({EVENT: {}});
-        change(claims);
-    });
+    let token = provider.logout_token(change);
     let oidc = Oidc::new(outbound(&[&provider.url]));
     oidc.verify_logout_token(&provider.config(), &token, now()).await
 }
@@ -43,53 +33,9 @@ async fn a_provider_ends_one_session_or_all_of_a_person() {
 
 #[tokio::test]
 async fn whatever_else_is_signed_ends_no_session() {
-    type Change = fn(&mut Value);
-    let rows: [(&str, &str, Change); 13] = [
-        ("an ID token", "oidc.logout_not_meant", |claims| {
-            claims["nonce"] = json!("n");
-            claims.as_object_mut().unwrap().remove("events");
-        }),
-        ("with a nonce", "oidc.logout_not_meant", |claims| {
-            claims["nonce"] = json!("n");
-        }),
-        ("another event", "oidc.logout_not_meant", |claims| {
-            claims["events"] = json!({"https://other": {}});
-        }),
-        ("an event that is a word", "oidc.logout_not_meant", |claims| {
-            claims["events"] = json!(EVENT);
-        }),
-        ("an event that says nothing", "oidc.logout_not_meant", |claims| {
-            claims["events"] = json!({EVENT: true});
-        }),
-        ("wrong issuer", "oidc.wrong_issuer", |claims| {
-            claims["iss"] = json!("https://attacker.example");
-        }),
-        ("wrong audience", "oidc.wrong_audience", |claims| {
-            claims["aud"] = json!("other");
-        }),
-        ("nobody's", "oidc.logout_incomplete", |claims| {
-            claims.as_object_mut().unwrap().remove("sub");
-            claims.as_object_mut().unwrap().remove("sid");
-        }),
-        ("without an id", "oidc.logout_incomplete", |claims| {
-            claims.as_object_mut().unwrap().remove("jti");
-        }),
-        ("without a time", "oidc.logout_incomplete", |claims| {
-            claims.as_object_mut().unwrap().remove("iat");
-        }),
-        ("expired", "oidc.logout_out_of_time", |claims| {
-            claims["exp"] = json!(now().timestamp() - 61);
-        }),
-        ("old, and good for ever", "oidc.logout_out_of_time", |claims| {
-            claims["iat"] = json!(now().timestamp() - 3600);
-            claims["exp"] = json!(now().timestamp() + 86_400);
-        }),
-        ("from the future", "oidc.logout_out_of_time", |claims| {
-            claims["iat"] = json!(now().timestamp() + 90);
-        }),
-    ];
-    for (name, refused, change) in rows {
-        assert_eq!(verify(change).await.unwrap_err().code, refused, "{name}");
+    for row in logout_rows() {
+        let refusal = verify(row.change).await.unwrap_err();
+        assert_eq!(refusal.code, row.refused, "{}", row.name);
     }
     let provider = Provider::start("").await;
     let oidc = Oidc::new(outbound(&[&provider.url]));

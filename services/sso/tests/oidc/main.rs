@@ -13,10 +13,6 @@ mod hostile;
 #[cfg(test)]
 mod logout;
 #[cfg(test)]
-mod provider;
-#[cfg(test)]
 mod real;
 #[cfg(test)]
 mod sign_in;
-#[cfg(test)]
-mod tokens;

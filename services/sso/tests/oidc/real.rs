@@ -14,12 +14,11 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
+use updraft_hostile::oidc::{now, outbound, redirect_uri};
 use updraft_model::{OidcConfig, OidcPreset};
 use updraft_sso::oidc::{Attempt, Callback, Oidc, Refreshed};
 use updraft_sso::{Check, Refusal, VouchedIdentity};
 use url::Url;
-
-use crate::provider::{now, outbound, redirect_uri};
 
 pub(crate) const SECRET: &str = "the client's secret";
 pub(crate) const SIGNED_OUT: &str = "http://localhost:7700/signed-out";

@@ -3,13 +3,11 @@
 use jsonwebtoken::Algorithm;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
+use updraft_hostile::oidc::{Conduct, Key, Provider, SECRET, Signing, now, outbound, redirect_uri};
 use updraft_model::{OidcConfig, OidcPreset};
 use updraft_sso::oidc::{Callback, Oidc};
 use updraft_sso::{Refusal, VouchedIdentity};
 use url::Url;
-
-use crate::provider::{Conduct, Provider, SECRET, now, outbound, redirect_uri};
-use crate::tokens::{Key, Signing};
 
 pub(crate) async fn sign_in(
     oidc: &Oidc,

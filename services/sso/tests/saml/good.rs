@@ -2,12 +2,13 @@
 
 use chrono::TimeDelta;
 use secrecy::ExposeSecret as _;
+use updraft_hostile::saml::surgery::{element, replace, replace_once, without};
+use updraft_hostile::saml::{
+    ACS, IDP, REQUEST, SECOND, attackers_certificate, encode, recorded, signed_again,
+};
 use updraft_sso::saml::{LONGEST_SESSION, SpKey, begin};
 
-use crate::fixture::{
-    ACS, IDP, REQUEST, SECOND, Situation, attackers_certificate, elliptic, encode, recorded, signed_again,
-};
-use crate::surgery::{element, replace, replace_once, without};
+use crate::fixture::{Situation, elliptic};
 
 #[test]
 fn a_real_provider_is_believed_whatever_it_signs_or_encrypts() {

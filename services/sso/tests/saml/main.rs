@@ -15,7 +15,3 @@ mod logout;
 mod metadata;
 #[cfg(test)]
 mod refused;
-#[cfg(test)]
-mod surgery;
-#[cfg(test)]
-mod wrapping;

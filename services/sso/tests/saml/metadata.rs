@@ -1,11 +1,12 @@
 //! Metadata in and out, and what a test of the connection says.
 
 use chrono::TimeDelta;
+use updraft_hostile::saml::surgery::{element, replace, without};
+use updraft_hostile::saml::{ACS, IDP, RECORDED, SP, attackers_certificate, recorded};
 use updraft_sso::CheckOutcome::{self, Bad, Good, Warning};
 use updraft_sso::saml::{metadata, read_metadata, test};
 
-use crate::fixture::{ACS, IDP, RECORDED, SP, Situation, attackers_certificate, elliptic, recorded};
-use crate::surgery::{element, replace, without};
+use crate::fixture::{Situation, elliptic};
 
 fn outcome(situation: &Situation, name: &str) -> CheckOutcome {
     let checks = test(&situation.config, &situation.sp, situation.now);

@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 
 /// A key of a provider's.
 #[derive(Clone, Debug)]
-pub(crate) struct Key {
-    pub(crate) id: String,
-    pub(crate) algorithm: Algorithm,
+pub struct Key {
+    pub id: String,
+    pub algorithm: Algorithm,
     key: EncodingKey,
     public_pem: String,
 }
 
 /// How a token is signed.
 #[derive(Clone, Debug)]
-pub(crate) enum Signing {
+pub enum Signing {
     With(Key),
     /// HMAC with these bytes, under `HS256`.
     Hmac(Vec<u8>),
@@ -29,7 +29,7 @@ pub(crate) enum Signing {
 // === impl Key ===
 
 impl Key {
-    pub(crate) fn new(id: &str, algorithm: Algorithm) -> Self {
+    pub fn new(id: &str, algorithm: Algorithm) -> Self {
         let (pair, encode): (_, fn(&[u8]) -> EncodingKey) = match algorithm {
             Algorithm::ES256 => (&PKCS_ECDSA_P256_SHA256, EncodingKey::from_ec_der),
             Algorithm::ES384 => (&PKCS_ECDSA_P384_SHA384, EncodingKey::from_ec_der),
@@ -61,11 +61,11 @@ impl Key {
     }
 
     /// As an attacker has it who only reads what is public.
-    pub(crate) fn public_pem(&self) -> Vec<u8> {
+    pub fn public_pem(&self) -> Vec<u8> {
         self.public_pem.clone().into_bytes()
     }
 
-    pub(crate) fn public(&self) -> Value {
+    pub fn public(&self) -> Value {
         let mut jwk = Jwk::from_encoding_key(&self.key, self.algorithm).unwrap();
         jwk.common.key_id = Some(self.id.clone());
         let mut jwk = serde_json::to_value(jwk).unwrap();
@@ -73,7 +73,7 @@ impl Key {
         jwk
     }
 
-    pub(crate) fn name(&self) -> Value {
+    pub fn name(&self) -> Value {
         serde_json::to_value(self.algorithm).unwrap()
     }
 }
@@ -81,7 +81,7 @@ impl Key {
 // === impl Signing ===
 
 impl Signing {
-    pub(crate) fn header(&self) -> Value {
+    pub fn header(&self) -> Value {
         match self {
             Self::With(key) => json!({"alg": key.name(), "kid": key.id, "typ": "JWT"}),
             Self::Hmac(_) => json!({"alg": "HS256", "typ": "JWT"}),
@@ -89,7 +89,7 @@ impl Signing {
         }
     }
 
-    pub(crate) fn token(&self, header: &Value, claims: &Value) -> String {
+    pub fn token(&self, header: &Value, claims: &Value) -> String {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let message = format!("{}.{}", part(header), part(claims));
         let sign = |key: &EncodingKey, algorithm| crypto::sign(message.as_bytes(), key, algorithm).unwrap();

@@ -1,12 +1,10 @@
 //! A provider that does what a row says: honest unless told otherwise.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
@@ -20,59 +18,50 @@ use updraft_model::{OidcConfig, OidcPreset};
 use updraft_sso::outbound::{Outbound, OutboundLimits, OutboundPolicy};
 use url::Url;
 
-use crate::tokens::{Key, Signing};
+use super::reply::Reply;
+use super::tokens::{Key, Signing};
 
-pub(crate) const SECRET: &str = "the client's secret: äöü & more";
-pub(crate) const CODE: &str = "a-code";
-pub(crate) const ACCESS_TOKEN: &str = "an-access-token";
+pub const DISCOVERY: &str = "/.well-known/openid-configuration";
+pub const SECRET: &str = "the client's secret: äöü & more";
+const CODE: &str = "a-code";
+const ACCESS_TOKEN: &str = "an-access-token";
 
 /// A running provider.
 #[derive(Clone, Debug)]
-pub(crate) struct Provider {
-    pub(crate) url: String,
+pub struct Provider {
+    pub url: String,
     conduct: Arc<Mutex<Conduct>>,
 }
 
 /// What it does.
 #[derive(Debug)]
-pub(crate) struct Conduct {
+pub struct Conduct {
     /// Its own address, and that of another provider.
-    pub(crate) url: String,
-    pub(crate) other: String,
-    pub(crate) document: Value,
-    pub(crate) keys: Vec<Key>,
+    pub url: String,
+    pub other: String,
+    pub document: Value,
+    pub keys: Vec<Key>,
     /// Instead of what it would say, by path.
-    pub(crate) instead: HashMap<&'static str, Reply>,
-    pub(crate) signing: Signing,
-    pub(crate) header: fn(&mut Value, &Conduct),
-    pub(crate) claims: fn(&mut Value),
+    pub instead: HashMap<&'static str, Reply>,
+    pub signing: Signing,
+    pub header: fn(&mut Value, &Conduct),
+    pub claims: fn(&mut Value),
     /// Done to the finished token.
-    pub(crate) spoil: fn(String) -> String,
-    pub(crate) tokens: fn(&mut Value),
-    pub(crate) userinfo: Value,
-    pub(crate) groups: Value,
+    pub spoil: fn(String) -> String,
+    pub tokens: fn(&mut Value),
+    pub userinfo: Value,
+    pub groups: Value,
     /// Learned from the browser.
     nonce: String,
     challenge: String,
     /// What was asked, in order.
-    pub(crate) asked: Vec<String>,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Reply {
-    Says(u16, String),
-    Redirects(String),
-    Never,
-    Trickles,
-    Endless,
-    BreaksOff,
-    Compressed,
+    pub asked: Vec<String>,
 }
 
 // === impl Provider ===
 
 impl Provider {
-    pub(crate) async fn start(other: &str) -> Self {
+    pub async fn start(other: &str) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let conduct = Arc::new(Mutex::new(Conduct::honest(&url, other)));
@@ -81,11 +70,11 @@ impl Provider {
         Self { url, conduct }
     }
 
-    pub(crate) fn behaves(&self, change: impl FnOnce(&mut Conduct)) {
+    pub fn behaves(&self, change: impl FnOnce(&mut Conduct)) {
         change(&mut self.conduct.lock().unwrap());
     }
 
-    pub(crate) fn config(&self) -> OidcConfig {
+    pub fn config(&self) -> OidcConfig {
         OidcConfig {
             issuer: self.url.clone(),
             client_id: "updraft".to_owned(),
@@ -98,7 +87,7 @@ impl Provider {
     }
 
     /// The person signs in; this is the query they are sent back with.
-    pub(crate) fn visited(&self, url: &Url) -> HashMap<String, String> {
+    pub fn visited(&self, url: &Url) -> HashMap<String, String> {
         let asked: HashMap<String, String> = url.query_pairs().into_owned().collect();
         assert_eq!(asked["response_type"], "code");
         assert_eq!(asked["code_challenge_method"], "S256");
@@ -112,13 +101,13 @@ impl Provider {
         ])
     }
 
-    pub(crate) fn times_asked(&self, path: &str) -> usize {
+    pub fn times_asked(&self, path: &str) -> usize {
         let conduct = self.conduct.lock().unwrap();
         conduct.asked.iter().filter(|asked| *asked == path).count()
     }
 
     /// A token of this provider's, honest but for these changes.
-    pub(crate) fn token(&self, change: impl FnOnce(&mut Value)) -> String {
+    pub fn token(&self, change: impl FnOnce(&mut Value)) -> String {
         let conduct = self.conduct.lock().unwrap();
         let mut claims = json!({"iss": self.url, "aud": "updraft", "iat": now().timestamp()});
         change(&mut claims);
@@ -171,7 +160,7 @@ impl Conduct {
             return reply.clone().into_response();
         }
         match path {
-            "/.well-known/openid-configuration" => json(200, &self.document),
+            DISCOVERY => json(200, &self.document),
             "/keys" => json(
                 200,
                 &json!({"keys": self.keys.iter().map(Key::public).collect::<Vec<_>>()}),
@@ -230,46 +219,6 @@ impl Conduct {
     }
 }
 
-// === impl Reply ===
-
-impl Reply {
-    pub(crate) fn html() -> Self {
-        Self::Says(
-            200,
-            "<html><body>Sign in to the network first</body></html>".to_owned(),
-        )
-    }
-
-    fn into_response(self) -> Response {
-        let stream = |chunks| Body::from_stream(chunks).into_response();
-        match self {
-            Self::Says(status, body) => (StatusCode::from_u16(status).unwrap(), body).into_response(),
-            Self::Redirects(to) => (StatusCode::FOUND, [(header::LOCATION, to)]).into_response(),
-            Self::Never => stream(Box::pin(futures::stream::pending::<Result<Bytes, Infallible>>())),
-            Self::Trickles => {
-                let every = tokio::time::interval(Duration::from_millis(20));
-                let ticks = futures::stream::unfold(every, |mut every| async {
-                    every.tick().await;
-                    Some((Ok::<_, Infallible>(Bytes::from_static(b" ")), every))
-                });
-                Body::from_stream(ticks).into_response()
-            }
-            Self::Endless => {
-                let chunk = Bytes::from(vec![b' '; 64 * 1024]);
-                Body::from_stream(futures::stream::repeat(Ok::<_, Infallible>(chunk))).into_response()
-            }
-            Self::BreaksOff => {
-                let chunks = [
-                    Ok(Bytes::from_static(b"{\"issuer\":")),
-                    Err(std::io::Error::other("gone")),
-                ];
-                Body::from_stream(futures::stream::iter(chunks)).into_response()
-            }
-            Self::Compressed => ([(header::CONTENT_ENCODING, "gzip")], vec![0x1f, 0x8b, 8]).into_response(),
-        }
-    }
-}
-
 /// The client id and [`SECRET`], each form-encoded (RFC 6749, section 2.3.1).
 const EXPECTED_BASIC: &str =
     "Basic dXBkcmFmdDp0aGUlMjBjbGllbnQlMjdzJTIwc2VjcmV0JTNBJTIwJUMzJUE0JUMzJUI2JUMzJUJDJTIwJTI2JTIwbW9yZQ==";
@@ -287,7 +236,7 @@ async fn answer(State(conduct): State<Arc<Mutex<Conduct>>>, request: Request) ->
 }
 
 /// A way out that reaches these providers and the public internet.
-pub(crate) fn outbound(providers: &[&str]) -> Outbound {
+pub fn outbound(providers: &[&str]) -> Outbound {
     Outbound::new(OutboundPolicy {
         allow: providers
             .iter()
@@ -305,11 +254,11 @@ pub(crate) fn outbound(providers: &[&str]) -> Outbound {
     })
 }
 
-pub(crate) fn redirect_uri() -> Url {
+pub fn redirect_uri() -> Url {
     Url::parse("http://localhost:7700/sign-in/provider/callback").unwrap()
 }
 
-pub(crate) fn now() -> DateTime<Utc> {
+pub fn now() -> DateTime<Utc> {
     Utc::now()
 }
 
