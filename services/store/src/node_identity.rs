@@ -2,7 +2,6 @@
 
 use sqlx::PgConnection;
 use updraft_model::{ClusterId, NodeId, NodeRole};
-use uuid::Uuid;
 
 use crate::StoreError;
 use crate::error::one_row;
@@ -37,7 +36,7 @@ pub async fn redeem_bootstrap(
     .fetch_optional(connection)
     .await?
     .ok_or(StoreError::Missing { what: "bootstrap token" })?;
-    identity(row.id, row.cluster_id, &row.role)
+    identity(NodeId(row.id), ClusterId(row.cluster_id), &row.role)
 }
 
 /// The node with this identity token, unless it is gone. Its first use ends the bootstrap token's.
@@ -63,7 +62,7 @@ pub async fn by_identity(
         .execute(connection)
         .await?;
     }
-    row.map(|row| identity(row.id, row.cluster_id, &row.role))
+    row.map(|row| identity(NodeId(row.id), ClusterId(row.cluster_id), &row.role))
         .transpose()
 }
 
@@ -109,13 +108,9 @@ pub async fn count_event(
     Ok(one_row("event", done.rows_affected()).is_ok())
 }
 
-fn identity(node: Uuid, cluster: i64, role: &str) -> Result<NodeIdentity, StoreError> {
+fn identity(node: NodeId, cluster: ClusterId, role: &str) -> Result<NodeIdentity, StoreError> {
     let role = role
         .parse()
         .map_err(|_| StoreError::Corrupt { what: "node role" })?;
-    Ok(NodeIdentity {
-        node: NodeId(node),
-        cluster: ClusterId(cluster),
-        role,
-    })
+    Ok(NodeIdentity { node, cluster, role })
 }
