@@ -21,4 +21,4 @@ mod usage;
 pub use error::{Error, Result};
 pub use layout::Layout;
 pub use place::{Owner, Ownership, Place};
-pub use run::run;
+pub use run::{run, ship_remains};

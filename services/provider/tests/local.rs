@@ -18,9 +18,16 @@ use updraft_provider::local::{LocalProvider, LocalSettings};
 use updraft_provider::{ClientToken, Launched, NodeProvider, NodeStatus, NodeWanted, ProviderError};
 use uuid::Uuid;
 
-/// Starts a service in a session of its own, records it as agents do, and ends both when asked to stop.
+/// Starts a service in a session of its own, records it as agents do, and ends both when asked to stop. Of a node that is gone it
+/// takes the logs, when there is somewhere to put them.
 const AGENT: &str = r#"#!/bin/bash
 dir=$(dirname "$2")
+if [ "$3" = --remains ]; then
+    grep -q "\"node_dir\":\"$dir\"" "$2" && cp "$dir"/logs/* "$(dirname "$0")/bucket/"
+    exit
+fi
+mkdir -p "$dir/logs"
+echo "last words of $(basename "$dir")" > "$dir/logs/$(basename "$dir").log"
 mkdir -p "$dir/run"
 cp "$2" "$dir/seen.json"
 if [ ! -e "$dir/run/worker.json" ] || ! kill -0 "$(cat "$dir/service.pid")" 2>/dev/null; then
@@ -222,6 +229,47 @@ async fn a_terminated_node_leaves_no_process_and_no_file() {
     assert!(!machine.node_dir(node).exists());
     assert!(!machine.provider.layout().shared_dir(ClusterId(1)).exists());
     assert!(machine.launch(node).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_logged_last_is_shipped_after_its_end_whatever_restarts_meanwhile() {
+    let mut machine = Machine::new();
+    let node = machine.fresh_node();
+    let launched = machine.launch(node).await.unwrap();
+    machine.until("the service", || machine.service_pid(node)).await;
+    let remains = machine.dir.path().join("nodes/.remains").join(node.to_string());
+    std::fs::create_dir(machine.node_dir(node).join("work")).unwrap();
+    machine.provider.terminate(&launched.id).await.unwrap();
+    machine
+        .until("all but the logs to go", || {
+            (!remains.join("work").exists()).then_some(())
+        })
+        .await;
+    assert!(remains.join("logs").exists(), "there is no bucket yet");
+    machine.restart_control();
+    let bucket = machine.dir.path().join("bucket");
+    std::fs::create_dir(&bucket).unwrap();
+    machine
+        .until("the remains to go", || (!remains.exists()).then_some(()))
+        .await;
+    let words = std::fs::read_to_string(bucket.join(format!("{node}.log"))).unwrap();
+    assert_eq!(words, format!("last words of {node}\n"));
+    assert!(machine.provider.list(None).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_deleted_clusters_nodes_logged_is_removed_unshipped() {
+    let machine = Machine::new();
+    let node = machine.fresh_node();
+    let launched = machine.launch(node).await.unwrap();
+    machine.until("the service", || machine.service_pid(node)).await;
+    machine.provider.terminate(&launched.id).await.unwrap();
+    let remains = machine.dir.path().join("nodes/.remains").join(node.to_string());
+    let layout = machine.provider.layout();
+    layout.forget_remains(ClusterId(2)).unwrap();
+    assert!(remains.exists(), "another cluster's");
+    layout.forget_remains(ClusterId(1)).unwrap();
+    assert!(!remains.exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,7 +49,7 @@ async fn local(command: LocalCommand) -> anyhow::Result<()> {
         LocalCommand::Operator(args) => operator::run(&args).await,
         LocalCommand::Control(args) => compose::control(&args.config).await,
         LocalCommand::Edge(args) => compose::edge(&args.config).await,
-        LocalCommand::Agent(args) => compose::agent(&args.bootstrap).await,
+        LocalCommand::Agent(args) => compose::agent(&args).await,
     }
 }
 

@@ -28,7 +28,7 @@ const EMPTY_FOR: i64 = 86_400;
 impl Shipper {
     pub(super) async fn keep_house(&mut self) {
         self.rest();
-        self.pack_ended().await;
+        self.pack_ended(QUIET).await;
         self.relieve();
         self.prune();
         if let Err(error) = self.journal.tidy(
@@ -53,12 +53,13 @@ impl Shipper {
         }
     }
 
-    async fn pack_ended(&mut self) {
+    /// Attempts that were quiet for so many seconds and that no process has open.
+    pub(super) async fn pack_ended(&mut self, quiet_for: i64) {
         let now = Utc::now().timestamp();
         let quiet: Vec<Identity> = self
             .streams
             .iter()
-            .filter(|(_, stream)| is_quiet(stream, now))
+            .filter(|(_, stream)| is_quiet(stream, now - quiet_for))
             .map(|(identity, _)| *identity)
             .collect();
         if quiet.is_empty() || self.bucket.is_none() || self.trouble.is_away() {
@@ -178,12 +179,12 @@ impl Shipper {
     }
 }
 
-fn is_quiet(stream: &Stream, now: i64) -> bool {
+fn is_quiet(stream: &Stream, since: i64) -> bool {
     matches!(stream.source, LogSource::Attempt(_))
         && stream.waiting() == 0
         && stream.standing.sent > 0
         && !stream.is_packed()
-        && now - stream.modified >= QUIET
+        && stream.modified <= since
         && stream.can_begin(Instant::now())
 }
 

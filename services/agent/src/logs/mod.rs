@@ -42,7 +42,7 @@ pub enum LogEvent {
     },
 }
 
-/// Asks for all that is written to be sent, once and at once. Answered when that is done.
+/// Asks for all that is written to be sent, once and at once, and for what ended to be packed. Answered when that is done.
 pub type Finish = oneshot::Sender<()>;
 
 /// Ships until the sender of `delivery` is gone. Without a delivery files are only kept within their limit.

@@ -14,7 +14,7 @@ use crate::place::Place;
 
 const PIECE: u64 = 1 << 20;
 /// At least this much stays free for others on the node's disk.
-const RESERVE: u64 = 256 << 20;
+const RESERVE: u64 = 1 << 30;
 
 /// What was given up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -60,6 +60,20 @@ struct Finishing {
     answer: Finish,
     /// Whether a look began after it was asked for.
     looked: bool,
+    /// Whether what ended was looked for, to be packed.
+    packing: bool,
+}
+
+// === impl Finishing ===
+
+impl Finishing {
+    fn new(answer: Finish) -> Self {
+        Self {
+            answer,
+            looked: false,
+            packing: false,
+        }
+    }
 }
 
 // === impl Shipper ===
@@ -127,7 +141,7 @@ impl Shipper {
                 },
                 finish = finishes.recv() => match finish {
                     Some(answer) => {
-                        self.finishing = Some(Finishing { answer, looked: false });
+                        self.finishing = Some(Finishing::new(answer));
                         next_look = Instant::now();
                     }
                     None => return,
@@ -138,7 +152,7 @@ impl Shipper {
                     if Instant::now() >= next_look {
                         next_look = self.look().await;
                     }
-                    self.answer_if_finished();
+                    self.finish().await;
                 }
             }
         }
@@ -365,12 +379,20 @@ impl Shipper {
         }
     }
 
-    fn answer_if_finished(&mut self) {
-        let done = |finishing: &Finishing| {
-            let sent = self.flights.is_empty() && self.streams.values().all(|stream| stream.waiting() == 0);
-            self.bucket.is_none() || (finishing.looked && sent)
+    /// Answers when all is sent, and what ended is packed as far as that works.
+    async fn finish(&mut self) {
+        let sent = self.flights.is_empty() && self.streams.values().all(|stream| stream.waiting() == 0);
+        let Some(finishing) = &mut self.finishing else {
+            return;
         };
-        if self.finishing.as_ref().is_some_and(done)
+        if self.bucket.is_some() && !(finishing.looked && sent) {
+            return;
+        }
+        if !std::mem::replace(&mut finishing.packing, true) {
+            self.pack_ended(0).await;
+        }
+        if self.to_pack.is_empty()
+            && self.packs.is_empty()
             && let Some(finishing) = self.finishing.take()
         {
             self.settle();
@@ -437,7 +459,10 @@ impl Shipper {
     /// Begins to send all there is, at once.
     pub(super) fn begin_all(&mut self) {
         let (answer, _) = tokio::sync::oneshot::channel();
-        self.finishing = Some(Finishing { answer, looked: true });
+        self.finishing = Some(Finishing {
+            looked: true,
+            ..Finishing::new(answer)
+        });
         self.trouble = Trouble::default();
         self.streams
             .values_mut()

@@ -7,6 +7,7 @@ mod happening;
 mod node;
 mod prepare;
 mod publish;
+mod remains;
 mod reporter;
 mod shipping;
 
@@ -30,6 +31,8 @@ use crate::supervise::Lock;
 use crate::{assignment, bootstrap, relay};
 use happening::Happening;
 use node::Node;
+
+pub use remains::ship_remains;
 
 /// How often the provider's `stop` file is looked for.
 const LOOK_FOR_STOP: Duration = Duration::from_millis(200);

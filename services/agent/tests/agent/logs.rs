@@ -1,196 +1,31 @@
 //! Logs of a node in a real object store, whatever dies on the way.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use updraft_model::{AgentPhase, ServiceName};
+use updraft_model::AgentPhase;
 
-use crate::support::storage::{Content, Road, Storage, Way};
-use crate::support::{AgentProcess, Control, TestNode, eventually, service};
-
-/// Gigabytes may wait at the end of a long outage.
-const PATIENCE: Duration = Duration::from_secs(900);
-
-/// Bytes of all files that a node wrote, by their path below `logs/`.
-type Written = BTreeMap<String, Content>;
-
-struct Shipping {
-    control: Control,
-    node: TestNode,
-    storage: Storage,
-    road: Road,
-}
-
-/// Numbers that look random and are the same each time.
-struct Dice(u64);
-
-// === impl Dice ===
-
-impl Dice {
-    fn roll(&mut self, below: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % below
-    }
-
-    fn lines(&mut self, bytes: usize, into: &mut Vec<u8>) {
-        let end = into.len() + bytes;
-        while into.len() < end {
-            let (level, noise) = (self.roll(4), self.roll(1 << 31));
-            let line = format!(
-                "2026-11-22T03:45:12.{:06}Z [level {level}] task {noise:x} said {:x} after {} tries{}\n",
-                into.len() % 1_000_000,
-                self.roll(1 << 31),
-                self.roll(10),
-                " and more".repeat(usize::try_from(self.roll(20)).unwrap())
-            );
-            into.extend_from_slice(line.as_bytes());
-        }
-    }
-}
-
-// === impl Shipping ===
-
-impl Shipping {
-    async fn to(storage: Option<Storage>) -> Option<Self> {
-        let storage = storage?;
-        let road = storage.road().await;
-        let control = Control::start().await;
-        let node = TestNode::new(&control);
-        let mut assignment = node.assignment(vec![service(ServiceName::Broker, "exec sleep 1000")]);
-        assignment.logs = Some(road.delivery());
-        control.assign(assignment);
-        Some(Self {
-            control,
-            node,
-            storage,
-            road,
-        })
-    }
-
-    fn logs(&self) -> PathBuf {
-        self.node.path("logs")
-    }
-
-    /// Until what is in the store is exactly what was written.
-    async fn holds(&self, written: &Written) {
-        let begun = Instant::now();
-        let mut looked_at = Vec::new();
-        loop {
-            let listing = self.storage.listing().await;
-            if listing != looked_at {
-                let different = match self.storage.files().await {
-                    Some(files) => differences(&files, written),
-                    None => vec!["packed meanwhile".to_owned()],
-                };
-                if different.is_empty() {
-                    return;
-                }
-                assert!(
-                    begun.elapsed() < PATIENCE,
-                    "the store is not as written: {different:#?}"
-                );
-                looked_at = listing;
-            }
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "the store does not become what was written"
-            );
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    }
-}
-
-fn differences(files: &BTreeMap<String, BTreeMap<String, Content>>, written: &Written) -> Vec<String> {
-    let mut different = Vec::new();
-    for (path, content) in written.iter().filter(|(_, content)| content.length > 0) {
-        let found: Vec<_> = files
-            .get(&source(path))
-            .into_iter()
-            .flat_map(BTreeMap::values)
-            .collect();
-        if found != [content] {
-            different.push(format!("{path}: {content:?} were written, there are {found:?}"));
-        }
-    }
-    let known: Vec<_> = written
-        .iter()
-        .filter(|(_, content)| content.length > 0)
-        .map(|(path, _)| source(path))
-        .collect();
-    let broker = "services/broker".to_owned();
-    different.extend(
-        files
-            .keys()
-            .filter(|name| !known.contains(name) && **name != broker)
-            .cloned(),
-    );
-    different.truncate(5);
-    different
-}
-
-fn source(path: &str) -> String {
-    match (path.strip_suffix(".log"), path.split_once('/')) {
-        (Some(service), None) => format!("services/{service}"),
-        (_, Some(("tasks", rest))) if rest.starts_with("dag_id=") => format!("tasks/{rest}"),
-        _ => format!("files/{path}"),
-    }
-}
-
-fn append(logs: &Path, name: &str, bytes: &[u8]) {
-    let path = logs.join(name);
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::File::options()
-        .create(true)
-        .append(true)
-        .open(path)
-        .unwrap()
-        .write_all(bytes)
-        .unwrap();
-}
-
-/// Writes like a busy node, so long, and says what it wrote: services, a large attempt and many small ones.
-fn write_for(logs: &Path, long: Duration, bytes_per_second: usize) -> Written {
-    let (begun, mut dice, mut written) = (Instant::now(), Dice(7), Written::new());
-    let mut tick = 0_u32;
-    while begun.elapsed() < long {
-        tick += 1;
-        let attempt = format!("tasks/dag_id=d/run_id=r{}/task_id=t/attempt=1.log", tick / 5);
-        let share = bytes_per_second / 20;
-        for (name, bytes) in [
-            ("scheduler.log", share / 2),
-            ("worker.log", share / 5),
-            ("tasks/dag_id=d/run_id=large/task_id=t/attempt=1.log", share / 5),
-            (attempt.as_str(), share / 10),
-        ] {
-            let content = written.entry(name.to_owned()).or_default();
-            let mut lines = Vec::new();
-            dice.lines(bytes, &mut lines);
-            content.add(&lines);
-            // In pieces that end anywhere: a writer's buffer does not know lines.
-            let (first, second) = lines.split_at(lines.len() / 3);
-            append(logs, name, first);
-            append(logs, name, second);
-        }
-        std::thread::sleep((Duration::from_millis(50) * tick).saturating_sub(begun.elapsed()));
-    }
-    written
-}
+use crate::support::shipping::{Dice, Growth, Shipping, append, write_for};
+use crate::support::storage::{Content, Storage, Way};
+use crate::support::{AgentProcess, eventually};
 
 /// 5 MB/s while agents are killed at any moment and the store goes away.
 async fn nothing_is_lost_or_doubled(shipping: Shipping) {
     // Seconds; the outage begins while much is under way.
     let outage: u64 = std::env::var("UPDRAFT_TEST_LONG").map_or(3, |text| text.parse().unwrap());
-    let (away, writing) = (2, outage + outage / 15 + 5);
-    let logs = shipping.logs();
+    let (away, writing) = (2 + outage / 20, outage + outage / 5 + 5);
+    let (logs, growth) = (shipping.logs(), Growth::default());
     let mut agent = shipping.node.spawn_agent();
     shipping.control.phase(AgentPhase::Running).await;
-    let writer =
-        tokio::task::spawn_blocking(move || write_for(&logs, Duration::from_secs(writing), 5_000_000));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let watch = growth
+        .clone()
+        .watch(Arc::clone(&shipping.storage), Arc::clone(&seen));
+    let watch = tokio::spawn(watch);
+    let writer = tokio::task::spawn_blocking(move || {
+        write_for(&logs, Duration::from_secs(writing), 5_000_000, &growth)
+    });
     let (begun, mut dice, mut killed) = (Instant::now(), Dice(u64::from(std::process::id())), 0);
     while !writer.is_finished() {
         tokio::time::sleep(Duration::from_millis(200 + dice.roll(1_200))).await;
@@ -202,16 +37,44 @@ async fn nothing_is_lost_or_doubled(shipping: Shipping) {
         agent = shipping.node.spawn_agent();
     }
     let written = writer.await.unwrap();
+    watch.abort();
     shipping.road.make(Way::Open);
-    let bytes: u64 = written.values().map(|content| content.length).sum();
     shipping.holds(&written).await;
+    let bytes: u64 = written.values().map(|content| content.length).sum();
     eprintln!(
         "{} MB in {} files, {killed} agents killed, an outage of {outage} s: 0 missing, 0 doubled, all there {:.1} s after the end",
         bytes / 1_000_000,
         written.len(),
         (begun.elapsed().as_secs_f32() - writing as f32)
     );
+    let seen = seen.lock().unwrap().split_off(0);
+    tell_lag(
+        &seen,
+        begun + Duration::from_secs(away),
+        Duration::from_secs(outage),
+    );
     drop(agent);
+}
+
+/// Before the outage, and when what waited was there.
+fn tell_lag(seen: &[(Instant, Duration)], away: Instant, outage: Duration) {
+    let back = away + outage;
+    let current = |(_, lag): &&(Instant, Duration)| *lag < Duration::from_secs(5);
+    let caught_up = seen.iter().filter(|(at, _)| *at > back).find(current);
+    let Some((caught_up, _)) = caught_up else {
+        return eprintln!("the scheduler's log had not caught up when the writing ended");
+    };
+    let usual = seen.iter().filter(|(at, _)| *at < away || at >= caught_up);
+    let mut lags: Vec<_> = usual.map(|(_, lag)| *lag).collect();
+    lags.sort();
+    eprintln!(
+        "lag without the outage: p50 {:.1?}, p95 {:.1?}, most {:.1?} of {}; caught up {:.1?} after the outage",
+        lags[lags.len() / 2],
+        lags[lags.len() * 95 / 100],
+        lags[lags.len() - 1],
+        lags.len(),
+        *caught_up - back
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -299,15 +162,20 @@ async fn a_stopped_node_has_sent_its_last_words() {
     };
     let agent = shipping.node.spawn_agent();
     shipping.control.phase(AgentPhase::Running).await;
-    let words = b"the last line, and no newline".to_vec();
+    let (words, mut attempt) = (b"the last line, and no newline".to_vec(), Vec::new());
+    Dice(5).lines(3 << 20, &mut attempt);
+    let path = "tasks/dag_id=d/run_id=r/task_id=t/attempt=1.log";
     append(&shipping.logs(), "scheduler.log", &words);
+    append(&shipping.logs(), path, &attempt);
     std::fs::write(shipping.node.path("stop"), "").unwrap();
     assert!(agent.exit().await.success());
     let files = shipping.storage.files().await.unwrap();
-    assert_eq!(
-        files["services/scheduler"].values().collect::<Vec<_>>(),
-        [&Content::of(&words)]
-    );
+    for (path, content) in [("services/scheduler", &words), (path, &attempt)] {
+        assert_eq!(files[path].values().collect::<Vec<_>>(), [&Content::of(content)]);
+    }
+    let listing = shipping.storage.listing().await;
+    let of_attempt = listing.iter().filter(|(key, _)| key.contains(path));
+    assert_eq!(of_attempt.count(), 1, "it is packed: nobody else would do it");
 }
 
 #[tokio::test(flavor = "multi_thread")]

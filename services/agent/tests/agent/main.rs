@@ -13,6 +13,7 @@ mod health;
 mod logs;
 mod prefork;
 mod relay;
+mod remains;
 mod supervision;
 mod support;
 mod swaps;

@@ -8,7 +8,7 @@ pub(super) const PREFIX: &str = "logs";
 /// The bucket's region, as far as embedded and AWS-like stores ask for one.
 const REGION: &str = "us-east-1";
 /// What logs may take on a node's disk.
-const DISK_BYTES: u64 = 1 << 30;
+const DISK_BYTES: u64 = 4 << 30;
 
 pub(super) fn delivery(inputs: &AssignmentInputs<'_>) -> LogDelivery {
     LogDelivery {

@@ -44,8 +44,10 @@ const RECORD: &str = "provider.json";
 const AGENT: &str = "agent.json";
 const BOOTSTRAP: &str = "bootstrap.json";
 const STOP: &str = "stop";
-const ENDING: &str = "ending";
+pub(super) const ENDING: &str = "ending";
 const AGENT_LOG: &str = "agent.log";
+/// What is kept of a node that is gone: its logs, and what it takes to ship them.
+pub(super) const REMAINS: [&str; 6] = ["logs", "agent", AGENT_LOG, BOOTSTRAP, RECORD, ENDING];
 
 // === impl LocalLayout ===
 
@@ -84,8 +86,17 @@ impl LocalLayout {
         self.root.join(".spent").join(node.to_string())
     }
 
+    /// What a node that is gone left, until its logs are in the bucket.
+    pub(super) fn remains_dir(&self, node: NodeId) -> PathBuf {
+        self.all_remains().join(node.to_string())
+    }
+
+    fn all_remains(&self) -> PathBuf {
+        self.root.join(".remains")
+    }
+
     pub(super) fn bootstrap(&self, node: NodeId) -> PathBuf {
-        self.node_dir(node).join(BOOTSTRAP)
+        bootstrap_in(&self.node_dir(node))
     }
 
     pub(super) fn agent_log(&self, node: NodeId) -> PathBuf {
@@ -105,18 +116,34 @@ impl LocalLayout {
     pub(super) fn ensure(&self) -> io::Result<()> {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o711).create(&self.root)?;
-        builder.mode(0o700).create(self.root.join(".spent"))
+        builder.mode(0o700).create(self.root.join(".spent"))?;
+        builder.create(self.all_remains())
     }
 
     /// Every node there is, ending ones too.
     pub(super) fn nodes(&self) -> Vec<(NodeId, NodeRecord)> {
-        let Ok(entries) = fs::read_dir(&self.root) else {
-            return Vec::new();
-        };
-        let ids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<NodeId>().ok());
-        let mut nodes: Vec<_> = ids.filter_map(|id| Some((id, self.record(id)?))).collect();
-        nodes.sort_by_key(|(id, _)| *id);
-        nodes
+        let nodes = named_in(&self.root).into_iter();
+        nodes.filter_map(|id| Some((id, self.record(id)?))).collect()
+    }
+
+    /// Nodes that are gone and have left something.
+    pub(super) fn remains(&self) -> Vec<NodeId> {
+        named_in(&self.all_remains())
+    }
+
+    /// Removes what the nodes of a deleted cluster have left.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn forget_remains(&self, cluster: ClusterId) -> io::Result<()> {
+        for node in self.remains() {
+            let left = self.remains_dir(node);
+            let record: Option<NodeRecord> = read_json(&left.join(RECORD));
+            if record.is_none_or(|record| record.wanted.cluster == cluster) {
+                remove_tree(&left)?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn record(&self, node: NodeId) -> Option<NodeRecord> {
@@ -152,11 +179,24 @@ impl LocalLayout {
         fs::rename(&draft, self.node_dir(node))
     }
 
-    /// Removes the node's directory and remembers that its token is spent.
+    /// Takes the node's directory away, for its logs to be shipped, and remembers that its token is spent.
     pub(super) fn remove(&self, node: NodeId) -> io::Result<()> {
         write_file(&self.spent(node), b"")?;
-        remove_tree(&self.node_dir(node))
+        absent_is_fine(fs::rename(self.node_dir(node), self.remains_dir(node)))
     }
+}
+
+/// Below a node's directory, or what is left of it.
+pub(super) fn bootstrap_in(directory: &Path) -> PathBuf {
+    directory.join(BOOTSTRAP)
+}
+
+fn named_in(directory: &Path) -> Vec<NodeId> {
+    let entries = fs::read_dir(directory).into_iter().flatten();
+    let ids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<NodeId>().ok());
+    let mut nodes: Vec<_> = ids.collect();
+    nodes.sort();
+    nodes
 }
 
 pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Option<T> {

@@ -10,6 +10,7 @@ mod agent;
 mod firewall;
 mod layout;
 mod process;
+mod remains;
 mod supervise;
 
 use std::collections::BTreeMap;

@@ -31,15 +31,21 @@ pub(super) struct Respawn {
 // === impl LocalProvider ===
 
 impl LocalProvider {
-    /// Keeps agents alive until cancelled. Agents that run go on without it.
+    /// Keeps agents alive, and ships what nodes that are gone have left, until cancelled. Agents that run go on without it.
     pub async fn supervise(self: Arc<Self>, shutdown: CancellationToken) {
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = self.look_for_ever() => {}
+            () = self.ship_remains() => {}
+        }
+    }
+
+    async fn look_for_ever(&self) {
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                _ = looks.tick() => self.look().await,
-            }
+            looks.tick().await;
+            self.look().await;
         }
     }
 

@@ -140,6 +140,10 @@ pub(crate) struct AgentArgs {
     /// What this node needs to introduce itself to control, once
     #[arg(long, value_name = "FILE")]
     pub(crate) bootstrap: PathBuf,
+
+    /// The node is gone: ship what it left of its logs, and end
+    #[arg(long)]
+    pub(crate) remains: bool,
 }
 
 /// `90s`, `10m`, `1h`, or plain seconds.

@@ -1,13 +1,17 @@
 //! `updraft agent`.
 
-use std::path::Path;
-
 use super::shutdown;
+use crate::cli::AgentArgs;
 
 /// # Errors
-/// When the bootstrap file is unreadable or control refuses this node.
-pub(crate) async fn agent(bootstrap: &Path) -> anyhow::Result<()> {
+/// When the bootstrap file is unreadable, control refuses this node, or a gone node's logs could not all be shipped.
+pub(crate) async fn agent(args: &AgentArgs) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
-    updraft_agent::run(bootstrap, async move { stop.cancelled().await }).await?;
+    let stopped = async move { stop.cancelled().await };
+    if args.remains {
+        updraft_agent::ship_remains(&args.bootstrap, stopped).await?;
+    } else {
+        updraft_agent::run(&args.bootstrap, stopped).await?;
+    }
     Ok(())
 }

@@ -181,6 +181,9 @@ impl Places for LocalPlaces {
             }
             _ => {}
         }
+        if let Err(error) = self.layout.forget_remains(cluster) {
+            tracing::warn!(cluster.id = cluster.0, %error, "logs of a deleted cluster's nodes stay on disk");
+        }
     }
 
     fn broker_binary(&self) -> String {

@@ -1,6 +1,7 @@
 //! A fake control that speaks the agent's protocol, nodes with directories of their own, and agents as real processes
 //! that can be killed.
 
+pub(crate) mod shipping;
 pub(crate) mod storage;
 
 use std::collections::BTreeMap;
@@ -243,6 +244,15 @@ impl TestNode {
 
     /// An agent as a process of its own: this test binary, told to be one.
     pub(crate) fn spawn_agent(&self) -> AgentProcess {
+        self.spawn("UPDRAFT_TEST_BOOTSTRAP")
+    }
+
+    /// What ships the logs that a node has left.
+    pub(crate) fn spawn_for_remains(&self) -> AgentProcess {
+        self.spawn("UPDRAFT_TEST_REMAINS")
+    }
+
+    fn spawn(&self, role: &str) -> AgentProcess {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -250,7 +260,7 @@ impl TestNode {
             .unwrap();
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "be_an_agent", "--nocapture", "--test-threads=1"])
-            .env("UPDRAFT_TEST_BOOTSTRAP", self.bootstrap())
+            .env(role, self.bootstrap())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -344,9 +354,11 @@ impl Drop for AgentProcess {
 
 /// The body of the test binary's `be_an_agent`.
 pub(crate) fn be_an_agent() {
-    let Ok(bootstrap) = std::env::var("UPDRAFT_TEST_BOOTSTRAP") else {
+    let agent = std::env::var("UPDRAFT_TEST_BOOTSTRAP").ok();
+    let remains = std::env::var("UPDRAFT_TEST_REMAINS").ok();
+    if agent.is_none() && remains.is_none() {
         return;
-    };
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -357,7 +369,12 @@ pub(crate) fn be_an_agent() {
         let shutdown = async move {
             term.recv().await;
         };
-        updraft_agent::run(Path::new(&bootstrap), shutdown).await.unwrap();
+        let done = match (agent, remains) {
+            (Some(bootstrap), _) => updraft_agent::run(Path::new(&bootstrap), shutdown).await,
+            (None, Some(bootstrap)) => updraft_agent::ship_remains(Path::new(&bootstrap), shutdown).await,
+            (None, None) => Ok(()),
+        };
+        done.unwrap();
     });
     // The rest of the test harness has nothing to say.
     std::process::exit(0);

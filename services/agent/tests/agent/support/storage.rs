@@ -12,7 +12,7 @@ use futures::TryStreamExt as _;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::signer::Signer as _;
-use object_store::{ClientOptions, ObjectStore as _, ObjectStoreExt as _};
+use object_store::{ClientOptions, ObjectMeta, ObjectStore as _, ObjectStoreExt as _};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -162,6 +162,32 @@ impl Storage {
         listing
     }
 
+    pub(crate) async fn empty(&self) {
+        let store = client(&self.endpoint());
+        for (key, _) in self.listing().await {
+            store.delete(&Path::parse(&key).unwrap()).await.unwrap();
+        }
+    }
+
+    /// How much of a file is there, when it is the only one below `folder`. `last` is where to look from on the next time.
+    pub(crate) async fn length(&self, folder: &str, last: &mut Option<Path>) -> u64 {
+        let store = client(&self.endpoint());
+        let below = Path::parse(folder).unwrap();
+        let mut listed: Vec<_> = match &*last {
+            Some(known) => store.list_with_offset(Some(&below), known).try_collect().await,
+            None => store.list(Some(&below)).try_collect().await,
+        }
+        .unwrap();
+        listed.sort_by(|a: &ObjectMeta, b| a.location.cmp(&b.location));
+        if let Some(object) = listed.pop() {
+            *last = Some(object.location);
+        }
+        let Some(at) = &*last else { return 0 };
+        let gzip = store.get(at).await.unwrap().bytes().await.unwrap();
+        let length = std::io::copy(&mut MultiGzDecoder::new(&gzip[..]), &mut std::io::sink()).unwrap();
+        LogKey::parse(PREFIX, at.as_ref()).unwrap().offset + length
+    }
+
     /// What programs read, by `docs/logs.md`: each file's bytes by its source and its name. None: something was packed meanwhile.
     pub(crate) async fn files(&self) -> Option<BTreeMap<String, BTreeMap<String, Content>>> {
         let store = client(&self.endpoint());
@@ -252,7 +278,8 @@ impl Road {
             access_key: KEY.0.to_owned(),
             secret_key: KEY.1.into(),
             node_name: "worker-0-0123456789ab".to_owned(),
-            disk_bytes: 1 << 40,
+            // As control says.
+            disk_bytes: 4 << 30,
         }
     }
 }
@@ -283,7 +310,7 @@ async fn pass(data: &[u8], read: std::io::Result<usize>, to: &mut TcpStream, way
     to.write_all(&data[..length]).await.is_ok()
 }
 
-fn client(endpoint: &str) -> AmazonS3 {
+pub(crate) fn client(endpoint: &str) -> AmazonS3 {
     AmazonS3Builder::new()
         .with_endpoint(endpoint)
         .with_region("us-east-1")
