@@ -70,6 +70,10 @@ uuid_id!(
     NodeId
 );
 uuid_id!(
+    /// One edge process: another one after each start.
+    EdgeId
+);
+uuid_id!(
     /// One asked-for change of one cluster.
     OperationId
 );

@@ -23,8 +23,8 @@ pub use credential::{CredentialConfig, CredentialKind, CredentialName, InvalidCr
 pub use dag_source::{DagFolder, DagSource, FolderSource, InvalidFolder};
 pub use environment::{EnvironmentKey, EnvironmentSpec};
 pub use id::{
-    AuditId, ClusterId, DagHookId, EventId, Generation, GroupId, NodeId, OperationId, ProviderId, RuleId,
-    SessionId, TenantId, TokenId, UserId,
+    AuditId, ClusterId, DagHookId, EdgeId, EventId, Generation, GroupId, NodeId, OperationId, ProviderId,
+    RuleId, SessionId, TenantId, TokenId, UserId,
 };
 pub use identity_provider::{OidcConfig, OidcPreset, ProviderConfig, SamlAttributes, SamlConfig, ScimLink};
 pub use name::{ClusterName, InvalidName};
