@@ -19,7 +19,7 @@ tier_lint() {
 tier_unit() {
     offline_sql
     ready tools parts oidc saml
-    [[ -z $LONG ]] || export UPDRAFT_TEST_LONG=600
+    [[ -z $LONG ]] || export UPDRAFT_TEST_LONG=600 UPDRAFT_SWAPS=1000
     ((EUID != 0)) || ready machine
     check "build" cargo build --workspace --all-targets --locked
     start_database
@@ -29,6 +29,10 @@ tier_unit() {
 }
 
 tier_python() {
+    # Real agents deliver there.
+    offline_sql
+    check "binary" cargo build --workspace --all-targets --locked
+    [[ -z $LONG ]] || export UPDRAFT_SWAPS=10000
     ready airflow parts
     local bin="$TOOLS/airflow/bin"
     export UPDRAFT_TEST_ENV="$TOOLS/airflow"

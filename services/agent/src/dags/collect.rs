@@ -1,8 +1,9 @@
 //! Removing versions that nobody uses. One that an unfinished run began with is never removed: the scheduler's node
-//! knows the runs, and writes their versions into the bucket for the others. Where that is not known, nothing is removed.
+//! knows the runs, and writes their versions into the bucket for the others. Where that is not known, nothing is removed;
+//! nor is a version that was live since, however many came after it: of runs that began with it nobody may know yet.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use chrono::{TimeDelta, Utc};
 use tokio::sync::watch;
@@ -22,35 +23,43 @@ const MOST_BYTES: u64 = 20 << 30;
 const EVERY: Duration = Duration::from_secs(30);
 /// What was written down longer ago says nothing of the runs that began since.
 const FRESH: TimeDelta = TimeDelta::minutes(10);
+/// How much older than its writing what was written down may be: the note's own age, and a parsing that was under way.
+const LATE: Duration = Duration::from_secs(120);
 
 /// On a node's disk, after another version went live.
 pub(super) async fn on_disk(shelf: &Shelf, bucket: &Bucket, mut keep: BTreeSet<Digest>) -> Result<()> {
+    let now = Utc::now();
     match bucket.in_use().await? {
-        Some((used, at)) if Utc::now() - at < FRESH => keep.extend(used),
-        // Airflow has not run yet, or has not for long: the latest ones are kept anyway.
-        _ => return shelf.collect_if_many(&keep),
+        Some((used, at)) if now - at < FRESH => {
+            keep.extend(used);
+            shelf.collect(&keep, SystemTime::from(at) - LATE)
+        }
+        // Airflow has not run yet, or has not for long.
+        known => {
+            keep.extend(known.into_iter().flat_map(|(used, _)| used));
+            shelf.collect_if_many(&keep, SystemTime::from(now - FRESH))
+        }
     }
-    shelf.collect(&keep)
 }
 
 /// In the bucket, on the node that resolves.
 pub(super) async fn in_bucket(shelf: &Shelf, bucket: &Bucket, wishes: &watch::Receiver<Wishes>) {
     let mut told = None;
     loop {
-        sleep(EVERY).await;
-        let Some(used) = receipts::in_use(shelf.layout()) else {
-            continue;
-        };
-        if let Err(error) = step(bucket, &used, &mut told, wishes).await {
+        if let Some(used) = receipts::in_use(shelf.layout())
+            && let Err(error) = step(shelf, bucket, &used, &mut told, wishes).await
+        {
             tracing::warn!(
                 error = error.chain(),
                 "Old DAG versions could not be removed from the bucket"
             );
         }
+        sleep(EVERY).await;
     }
 }
 
 async fn step(
+    shelf: &Shelf,
     bucket: &Bucket,
     used: &BTreeSet<Digest>,
     told: &mut Option<std::time::Instant>,
@@ -62,6 +71,7 @@ async fn step(
         *told = Some(std::time::Instant::now());
     }
     let mut keep = used.clone();
+    keep.extend(shelf.live_since(SystemTime::now() - LATE));
     keep.extend(wishes.borrow().pinned.clone());
     keep.extend(bucket.current().await?.map(|(current, _)| current.digest));
     for digest in superfluous(&bucket.archives().await?, &keep) {

@@ -99,9 +99,20 @@ impl Shelf {
         std::str::from_utf8(&bytes).ok()?.trim().parse().ok()
     }
 
+    /// The one before is marked as the last that was live, for those who collect.
+    ///
     /// # Errors
     /// When the disk refuses; then the earlier one stays.
     pub fn set_current(&self, digest: &Digest) -> Result<()> {
+        if let Some(before) = self
+            .current()
+            .filter(|before| before != digest && self.has(before))
+        {
+            let directory = self.version(&before);
+            let file = std::fs::File::open(&directory).map_err(Error::file("mark", &directory))?;
+            file.set_modified(SystemTime::now())
+                .map_err(Error::file("mark", &directory))?;
+        }
         self.layout.place().write(
             CURRENT,
             format!("{digest}\n").as_bytes(),
@@ -201,25 +212,33 @@ impl Shelf {
         &self.layout
     }
 
-    /// Removes versions but the latest ones, those to be kept and those asked for here.
+    /// Removes versions but the latest ones, those to be kept, those asked for here and those that were live after `known`:
+    /// of runs that began with these nobody has told yet.
     ///
     /// # Errors
     /// When one can't be removed.
-    pub(super) fn collect(&self, keep: &BTreeSet<Digest>) -> Result<()> {
-        self.collect_but(KEPT, keep)
+    pub(super) fn collect(&self, keep: &BTreeSet<Digest>, known: SystemTime) -> Result<()> {
+        self.collect_but(KEPT, keep, known)
     }
 
     /// The same when nobody knows which are in use: only what is old and far too much.
-    pub(super) fn collect_if_many(&self, keep: &BTreeSet<Digest>) -> Result<()> {
-        self.collect_but(KEPT_UNKNOWN, keep)
+    pub(super) fn collect_if_many(&self, keep: &BTreeSet<Digest>, known: SystemTime) -> Result<()> {
+        self.collect_but(KEPT_UNKNOWN, keep, known)
     }
 
-    fn collect_but(&self, latest: usize, keep: &BTreeSet<Digest>) -> Result<()> {
+    /// Versions that were live after a moment.
+    pub(super) fn live_since(&self, moment: SystemTime) -> impl Iterator<Item = Digest> {
+        let versions = self.installed().into_iter();
+        versions.filter_map(move |(digest, at)| (at > moment).then_some(digest))
+    }
+
+    fn collect_but(&self, latest: usize, keep: &BTreeSet<Digest>, known: SystemTime) -> Result<()> {
         let wanted = self.asked_for();
         let current = self.current();
         let mut versions = self.installed();
         versions.sort_by_key(|(_, at)| std::cmp::Reverse(*at));
-        for (digest, _) in versions.into_iter().skip(latest) {
+        let old = versions.into_iter().skip(latest).filter(|(_, at)| *at <= known);
+        for (digest, _) in old {
             if Some(&digest) == current.as_ref() || wanted.contains(&digest) || keep.contains(&digest) {
                 continue;
             }
@@ -230,6 +249,7 @@ impl Shelf {
         Ok(())
     }
 
+    /// With when each was last live, or came.
     fn installed(&self) -> Vec<(Digest, SystemTime)> {
         names(&self.layout.path("dags/versions"))
     }
