@@ -15,7 +15,8 @@ use crate::error::{Error, Result};
 pub(super) const MOST_FILES: usize = 50_000;
 pub(super) const MOST_BYTES: u64 = 2 << 30;
 const LEVEL: i32 = 3;
-const BUFFER: usize = 64 << 10;
+/// On the stack: most files are smaller, and there are thousands.
+const BUFFER: usize = 16 << 10;
 
 /// Packs the files of a directory; the same files make the same bytes.
 pub(super) fn pack(directory: &Path, manifest: &Manifest, archive: &Path) -> Result<()> {
@@ -77,16 +78,11 @@ pub(super) fn unpack(archive: impl Read, directory: &Path, expected: &Digest) ->
 pub(super) fn write_file(directory: &Path, path: &str, mut content: impl Read) -> Result<(u64, [u8; 32])> {
     let target = directory.join(path);
     let mut write = || -> io::Result<(u64, [u8; 32])> {
-        make_parents(directory, path)?;
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o644)
-            .open(&target)?;
+        let mut file = create(directory, path, &target)?;
         file.set_permissions(Permissions::from_mode(0o644))?;
         let mut hash = Sha256::new();
         let mut length = 0;
-        let mut buffer = vec![0; BUFFER];
+        let mut buffer = [0; BUFFER];
         loop {
             let read = content.read(&mut buffer)?;
             if read == 0 {
@@ -101,6 +97,19 @@ pub(super) fn write_file(directory: &Path, path: &str, mut content: impl Read) -
         }
     };
     write().map_err(Error::file("write", &target))
+}
+
+/// Nearly always the directory is there.
+fn create(directory: &Path, path: &str, target: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o644);
+    match options.open(target) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make_parents(directory, path)?;
+            options.open(target)
+        }
+        opened => opened,
+    }
 }
 
 pub(super) fn check_size(manifest: &Manifest) -> Result<()> {
