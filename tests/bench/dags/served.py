@@ -86,7 +86,6 @@ class GitOverHttp:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/dags.git"
 
-    @property
     def requests(self) -> int:
         return len(self.asked)
 
