@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).parents[1] / "results" / "logs.jsonl"
 LINE = re.compile(r"line (\d+) of (\d+\.\d+)")
+# Whose logs a cluster's nodes ship.
+SERVICES = ("scheduler", "dag-processor", "triggerer", "api-server", "worker", "broker", "agent")
 # What a worker that is gone may have taken with it.
 LOST_SECONDS = 5.0
 
@@ -46,19 +48,22 @@ def in_airflow(airflow: Airflow, run: str, attempt: int = 1) -> dict[int, float]
 
 def in_bucket(installation: Installation, cluster: int, run: str) -> tuple[dict[int, float], int]:
     """The first attempt's lines as anybody's S3 client reads them, and how many objects hold them."""
+    s3, bucket = client(installation), f"updraft-cluster-{cluster}"
+    prefix = f"logs/tasks/dag_id=talks/run_id={run}/task_id=talk/attempt=1.log/"
+    keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])]
+    content = b"".join(gzip.decompress(s3.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in sorted(keys))
+    return numbered(content.decode()), len(keys)
+
+
+def client(installation: Installation) -> Any:
     storage = installation.storage()
-    s3 = boto3.client(
+    return boto3.client(
         "s3",
         endpoint_url=f"http://{storage.endpoint}",
         region_name="us-east-1",
         aws_access_key_id=storage.access_key,
         aws_secret_access_key=storage.secret_key,
     )
-    bucket = f"updraft-cluster-{cluster}"
-    prefix = f"logs/tasks/dag_id=talks/run_id={run}/task_id=talk/attempt=1.log/"
-    keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])]
-    content = b"".join(gzip.decompress(s3.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in sorted(keys))
-    return numbered(content.decode()), len(keys)
 
 
 def in_command_line(installation: Installation, rest: Rest, run: str) -> dict[int, float]:
@@ -136,6 +141,17 @@ def test_what_a_killed_worker_wrote_is_there_to_read(
     assert sorted(kept) == list(range(len(kept))), "none is missing before the last"
     assert set(kept) <= set(in_airflow(talking, run))
     assert set(kept) <= set(in_command_line(installation, rest, run))
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_services_log_and_the_agents_own_is_shipped(
+    installation: Installation, rest: Rest, neighbour: dict[str, Any], service: str
+) -> None:
+    s3, bucket = client(installation), f"updraft-cluster-{neighbour['id']}"
+    below = f"logs/services/{service}/"
+    wait_for(f"objects below {below}", lambda: s3.list_objects_v2(Bucket=bucket, Prefix=below)["KeyCount"], 30)
+    read = installation.cli("logs", NEIGHBOUR, "--service", service, "--tail", "5", token=rest.token)
+    assert read.code == 0 and read.out.strip(), read.err
 
 
 def test_a_services_log_is_read_and_searched_on_the_command_line(installation: Installation, rest: Rest) -> None:

@@ -229,9 +229,9 @@ def measure(way: Shipper | Cron, store: Store, scratch: Path, seconds: float, ra
     stored = sum(store.objects().values()) / 1e6
     store.empty()
     cut = statistics.quantiles(lags, n=20)
-    cost = (
-        f"{used / written * 1000:6.1f} ms CPU per MB, {most / 1000:5.0f} MB memory, idle {idle * 100:.2f} % of a core"
-    )
+    core, held = used / written * 100, most / 1000
+    each = f"{core:5.2f} % of a core and {held / rate * 1e6:4.1f} MB for each MB/s"
+    cost = f"{each}, {held:.0f} MB in all, idle {idle * 100:.2f} %"
     lag = f"lag p50 {statistics.median(lags):5.1f} s, p95 {cut[18]:5.1f} s"
     print(f"{way.name:24} {written:.0f} MB written, {stored:.0f} MB stored: {cost}; {lag}", flush=True)
 

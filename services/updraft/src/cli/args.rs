@@ -54,8 +54,9 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "DIR", env = "UPDRAFT_DATA_DIR", hide_env_values = true)]
     pub(crate) data_dir: Option<PathBuf>,
     /// First of the ports in use: console on this one, Airflow on the next, then internal ones
-    #[arg(long, value_name = "PORT", default_value_t = 7700)]
-    pub(crate) port_base: u16,
+    /// [default: 7700, and ever after what the first start was told]
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port_base: Option<u16>,
     /// Address template of Airflows: {cluster} is a cluster's number, {tenant} its tenant's id, {cluster_ip} a loopback
     /// address of its own [default: `http://{cluster_ip}:7701/airflow-webserver-{cluster}/`]
     #[arg(long, value_name = "TEMPLATE")]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use updraft_embedded::{Accounts, DataDir, Layout, ports as sockets};
 use updraft_store::secrets::MasterKey;
 
+use super::port_base;
 use crate::cli::UpArgs;
 use crate::config::{self, Ports};
 
@@ -18,16 +19,11 @@ pub(crate) struct Ground {
 
 impl Ground {
     /// # Errors
-    /// When the directory is another's, too full or in use, or when a port is taken by something that is not ours.
+    /// When the directory is another's, too full or in use, when it began with other ports, or when a port is taken by something
+    /// that is not ours.
     pub(crate) fn take(args: &UpArgs) -> anyhow::Result<Self> {
         let data_dir = DataDir::open(&args.data_dir.clone().unwrap_or_else(Layout::default_dir))?;
-        let base = args.port_base;
-        anyhow::ensure!(
-            (1024..=u16::MAX - Ports::COUNT).contains(&base),
-            "--port-base {base} leaves no room: choose one from 1024 to {}",
-            u16::MAX - Ports::COUNT
-        );
-        let ports = Ports::from_base(base);
+        let ports = Ports::from_base(port_base::decide(args.port_base, data_dir.layout())?);
         // The ports of databases and storage are checked where they start: what runs there may be ours, to adopt.
         if !data_dir.layout().run().join("control.json").exists() {
             sockets::ensure_free(ports.console, "the console")?;

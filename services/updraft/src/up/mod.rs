@@ -5,6 +5,7 @@
 
 mod demo;
 mod ground;
+mod port_base;
 mod processes;
 mod seed;
 mod servers;
@@ -136,7 +137,7 @@ async fn start(
     )?;
     let control = ControlFile {
         data_dir: layout.root().to_owned(),
-        port_base: args.port_base,
+        port_base: ground.ports.console,
         console_url: ground.ports.console_url(),
         airflow_url: args
             .airflow_url
