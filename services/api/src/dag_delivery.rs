@@ -42,6 +42,9 @@ pub struct SourceDelivery {
     /// Empty for the top, else `team_a`; no folder lies in another's.
     pub folder: String,
     pub from: SourceFrom,
+    /// The authority that the source's server has its certificate from, instead of the public ones: base64 of its DER.
+    #[serde(default)]
+    pub ca_certificate: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -109,6 +109,7 @@ pub(crate) fn cluster(id: i64, name: &str) -> ClusterView {
                 source: DagSource::ClusterBucket {
                     prefix: "dags/".into(),
                 },
+                ca_certificate: None,
             }],
             config,
             environment: EnvironmentSpec::default(),

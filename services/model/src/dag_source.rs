@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
 
-use crate::CredentialName;
+use crate::{CaCertificate, CredentialName};
 
 /// One source and the folder of the cluster's DAGs that it fills.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -17,6 +17,9 @@ pub struct FolderSource {
     #[serde(default)]
     pub folder: DagFolder,
     pub source: DagSource,
+    /// The authority that the source's server has its certificate from, instead of the public ones: PEM, or one line of base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_certificate: Option<CaCertificate>,
 }
 
 /// Where the DAGs of one folder come from.

@@ -2,7 +2,10 @@
 //!
 //! Everything here is plain data that every other crate agrees on; decisions live in `planner` and `authz`.
 
+pub mod address;
 mod audit;
+mod ca_certificate;
+mod checked_source;
 mod cluster;
 mod credential;
 mod dag_source;
@@ -18,6 +21,8 @@ mod typed_source;
 mod wishes;
 
 pub use audit::{AuditActorKind, AuditOutcome};
+pub use ca_certificate::{CaCertificate, InvalidCertificate};
+pub use checked_source::{SourceFault, credential_fits, push_prefix};
 pub use cluster::{ClusterRole, ClusterSpec, NodeCounts, Power, TenantRole};
 pub use credential::{CredentialConfig, CredentialKind, CredentialName, InvalidCredentialName};
 pub use dag_source::{DagFolder, DagSource, FolderSource, InvalidFolder};

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::{CredentialName, DagFolder, DagSource, FolderSource};
+use crate::{CaCertificate, CredentialName, DagFolder, DagSource, FolderSource};
 
 const HOW: &str =
     "write push, bucket:PREFIX, s3://BUCKET/PREFIX#region=REGION or git+https://HOST/PATH@REF#path=DIR";
@@ -23,9 +23,11 @@ impl FromStr for FolderSource {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (folder, source) = folder(text).map_err(InvalidSource)?;
+        let (source, ca_certificate) = self::source(source).map_err(InvalidSource)?;
         Ok(Self {
             folder,
-            source: self::source(source).map_err(InvalidSource)?,
+            source,
+            ca_certificate,
         })
     }
 }
@@ -34,7 +36,7 @@ impl FolderSource {
     /// As it can be typed again.
     #[must_use]
     pub fn typed(&self) -> String {
-        let source = typed(&self.source);
+        let source = typed(&self.source, self.ca_certificate.as_ref());
         if self.folder.is_top() {
             source
         } else {
@@ -43,8 +45,8 @@ impl FolderSource {
     }
 }
 
-fn typed(source: &DagSource) -> String {
-    let (place, options) = match source {
+fn typed(source: &DagSource, ca: Option<&CaCertificate>) -> String {
+    let (place, mut options) = match source {
         DagSource::ClusterBucket { prefix } => (format!("bucket:{prefix}"), Vec::new()),
         DagSource::Push {} => ("push".to_owned(), Vec::new()),
         DagSource::S3 {
@@ -78,6 +80,7 @@ fn typed(source: &DagSource) -> String {
             ],
         ),
     };
+    options.push(("ca", ca.map(ToString::to_string)));
     let mut text = place;
     let given = options
         .into_iter()
@@ -99,7 +102,7 @@ fn folder(text: &str) -> Result<(DagFolder, &str), String> {
     }
 }
 
-fn source(text: &str) -> Result<DagSource, String> {
+fn source(text: &str) -> Result<(DagSource, Option<CaCertificate>), String> {
     let (place, mut options) = Options::of(text)?;
     let source = if place == "push" {
         DagSource::Push {}
@@ -122,8 +125,10 @@ fn source(text: &str) -> Result<DagSource, String> {
     } else {
         git(place, &mut options)?
     };
+    let ca = options.take("ca").map(|text| text.parse::<CaCertificate>());
+    let ca = ca.transpose().map_err(|error| format!("`ca`: {error}"))?;
     options.used_up()?;
-    Ok(source)
+    Ok((source, ca))
 }
 
 fn git(place: &str, options: &mut Options<'_>) -> Result<DagSource, String> {
@@ -224,6 +229,11 @@ mod tests {
                 "s3://data/dags/#region=eu-west-1&credential=aws",
                 json!({"folder": "", "source": {"kind": "s3", "bucket": "data", "prefix": "dags/",
                     "region": "eu-west-1", "credential": "aws"}}),
+            ),
+            (
+                "git+https://git.corp/dags.git@main#ca=MIIB+/==",
+                json!({"folder": "", "source": {"kind": "git", "url": "https://git.corp/dags.git", "ref": "main",
+                    "path": "", "submodules": false}, "ca_certificate": "MIIB+/=="}),
             ),
         ] {
             assert_eq!(

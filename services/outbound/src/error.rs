@@ -23,6 +23,8 @@ pub enum OutboundError {
         "no secure connection could be made: the server's certificate has to be valid, for this name, and of a known authority"
     )]
     Tls,
+    #[error("the authority's certificate is none: give it in PEM, as its owner publishes it")]
+    Authority,
     #[error("no answer came in time")]
     Slow,
     #[error("the answer was broken off or is no HTTP")]

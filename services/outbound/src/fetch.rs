@@ -8,11 +8,12 @@ use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
 use tokio::task::JoinSet;
 use url::{Position, Url};
 
-use crate::connect::{connect, system_trust};
+use crate::connect::{connect, system_trust, trusting};
 use crate::{OutboundError, OutboundPolicy, OutboundRequest, OutboundResponse, Resolve, SystemResolver};
 
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("updraft/", env!("CARGO_PKG_VERSION")));
@@ -26,6 +27,8 @@ pub struct Outbound {
     pub(super) resolver: Arc<dyn Resolve>,
     /// None: the machine's authorities.
     trust: Option<Arc<ClientConfig>>,
+    /// The only one, where it is not the machine's.
+    authority: Option<CertificateDer<'static>>,
 }
 
 // === impl Outbound ===
@@ -43,7 +46,31 @@ impl Outbound {
             policy: Arc::new(policy),
             resolver,
             trust: None,
+            authority: None,
         }
+    }
+
+    /// The same, to servers that this authority (DER) vouches for, and no other; by none, what the machine trusts.
+    ///
+    /// # Errors
+    /// [`OutboundError::Authority`]
+    pub fn trusting(&self, authority: Option<CertificateDer<'static>>) -> Result<Self, OutboundError> {
+        let trust = authority.clone().map(|one| {
+            let mut roots = RootCertStore::empty();
+            roots.add(one).map_err(|_| OutboundError::Authority)?;
+            trusting(roots)
+        });
+        Ok(Self {
+            trust: trust.transpose()?,
+            authority,
+            ..self.clone()
+        })
+    }
+
+    /// Who alone vouches for servers, for those who speak TLS themselves.
+    #[must_use]
+    pub fn authority(&self) -> Option<&CertificateDer<'static>> {
+        self.authority.as_ref()
     }
 
     /// Asks, and takes the whole answer. Any status but a redirect is an answer.

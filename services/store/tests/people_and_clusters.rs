@@ -51,6 +51,7 @@ mod tests {
             dag_sources: vec![FolderSource {
                 folder: DagFolder::default(),
                 source: DagSource::Push {},
+                ca_certificate: None,
             }],
             environment: EnvironmentSpec::default(),
             config: [("core.parallelism".to_owned(), "4".to_owned())]

@@ -1,13 +1,17 @@
-//! A tenant's own bucket as DAG source, with its event notifications: moto plays S3 and SQS.
+//! A tenant's own bucket as DAG source, on SeaweedFS and moto, with its event notifications: moto plays SQS.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
 use serde_json::{Value, json};
 use updraft_agent::dags::DagEvent;
 use updraft_api::agent::{DagDelivery, KeyPair, SourceDelivery, SourceFrom};
 
 use crate::dags::{Disk, Source, delivery};
+use crate::git::look_again;
+use crate::support::storage::{self, Storage, Way};
 
 const BUCKET: &str = "dags-of-a-tenant";
 
@@ -131,6 +135,7 @@ impl Cloud {
                 }),
                 queue_url: queue,
             },
+            ca_certificate: None,
         }]);
         delivery.outbound_allow = vec![self.url.trim_start_matches("http://").to_owned()];
         delivery
@@ -150,22 +155,88 @@ fn scope(service: &str) -> String {
     )
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_of_the_tenants_own_is_followed() {
-    let Some(cloud) = Cloud::new().await else { return };
-    cloud.put("team/dags/a.py", "1").await.unwrap();
-    cloud.put("team/other.py", "not below the prefix").await.unwrap();
-    let mut disk = Disk::new();
-    disk.run(&Source::new(), cloud.delivery("team/dags/", None));
-    disk.serves(&[("a.py", "1")]).await;
-    cloud.put("team/dags/b.py", "2").await.unwrap();
-    disk.wishes.send_modify(|wishes| wishes.sync += 1);
-    disk.serves(&[("a.py", "1"), ("b.py", "2")]).await;
+/// The whole of a test store's bucket as somebody else's, below `dags/`.
+pub(crate) fn foreign(endpoint: &str, secret: &str) -> DagDelivery {
+    let mut delivery = delivery(vec![SourceDelivery {
+        folder: String::new(),
+        from: SourceFrom::S3 {
+            endpoint: Some(endpoint.to_owned()),
+            region: "us-east-1".to_owned(),
+            bucket: storage::BUCKET.to_owned(),
+            prefix: "dags/".to_owned(),
+            credential: Some(KeyPair {
+                access_key: storage::KEY.0.to_owned(),
+                secret_key: secret.into(),
+            }),
+            queue_url: None,
+        },
+        ca_certificate: None,
+    }]);
+    let (_, address) = endpoint.split_once("://").unwrap();
+    delivery.outbound_allow = vec![address.to_owned()];
+    delivery
+}
 
-    let mut wrong = Disk::new();
-    wrong.run(&Source::new(), cloud.delivery("tema/", None));
-    let reason = wrong.trouble().await;
+pub(crate) async fn put(storage: &Storage, key: &str, content: &'static str) {
+    let store = storage::client(&storage.endpoint());
+    store.put(&Path::from(key), content.into()).await.unwrap();
+}
+
+async fn is_followed(storage: Option<Storage>) {
+    let Some(storage) = storage else { return };
+    put(&storage, "dags/a.py", "1").await;
+    put(&storage, "dagsandmore/b.py", "not below the prefix").await;
+    let road = storage.road().await;
+    let mut disk = Disk::new();
+    disk.run(&Source::new(), foreign(&road.endpoint, storage::KEY.1));
+    disk.serves(&[("a.py", "1")]).await;
+    put(&storage, "dags/team/b.py", "2").await;
+    look_again(&disk);
+    disk.serves(&[("a.py", "1"), ("team/b.py", "2")]).await;
+
+    // Its own trouble is not the cluster's.
+    road.make(Way::Away);
+    put(&storage, "dags/a.py", "3").await;
+    let reason = disk.lasting_trouble().await;
+    assert!(reason.contains("list the DAG source"), "{reason}");
+    disk.serves(&[("a.py", "1"), ("team/b.py", "2")]).await;
+    road.make(Way::Open);
+    look_again(&disk);
+    disk.recovery().await;
+    disk.serves(&[("a.py", "3"), ("team/b.py", "2")]).await;
+
+    let store = storage::client(&storage.endpoint());
+    for key in ["dags/a.py", "dags/team/b.py"] {
+        store.delete(&Path::from(key)).await.unwrap();
+    }
+    look_again(&disk);
+    let reason = disk.trouble().await;
     assert!(reason.contains("no object below the prefix"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_of_the_tenants_own_is_followed_on_seaweedfs() {
+    is_followed(Storage::seaweed().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_of_the_tenants_own_is_followed_on_moto() {
+    is_followed(Storage::moto().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_the_store_refuses_is_told() {
+    let Some(storage) = Storage::seaweed().await else {
+        return;
+    };
+    put(&storage, "dags/a.py", "1").await;
+    let mut disk = Disk::new();
+    disk.run(&Source::new(), foreign(&storage.endpoint(), "not its secret"));
+    let reason = disk.lasting_trouble().await;
+    assert!(
+        reason.contains("403") && !reason.contains("not its secret"),
+        "{reason}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,6 +251,7 @@ async fn a_bucket_at_an_address_that_is_not_opened_is_refused() {
             credential: None,
             queue_url: None,
         },
+        ca_certificate: None,
     }]);
     delivery.outbound_allow = Vec::new();
     let mut disk = Disk::new();

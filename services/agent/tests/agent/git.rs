@@ -16,12 +16,12 @@ use updraft_api::agent::{DagDelivery, GitCredential, SourceDelivery, SourceFrom}
 use crate::dags::{Disk, Source, delivery};
 
 /// A bare repository and a work tree that pushes to it.
-struct Repository {
-    dir: tempfile::TempDir,
+pub(crate) struct Repository {
+    pub(crate) dir: tempfile::TempDir,
 }
 
 impl Repository {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let repository = Self {
             dir: tempfile::tempdir().unwrap(),
         };
@@ -36,13 +36,32 @@ impl Repository {
         self.dir.path().join("work")
     }
 
-    fn write(&self, path: &str, content: &str) {
+    pub(crate) fn write(&self, path: &str, content: &str) {
         let path = self.work().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content).unwrap();
     }
 
-    fn push(&self, message: &str) -> String {
+    /// A commit of so many files, which nobody has to write.
+    pub(crate) fn push_many(&self, files: usize) {
+        let mut commit = "blob\nmark :1\ndata 1\nx\ncommit refs/heads/main\n".to_owned();
+        commit += "committer Ada <ada@example.com> 1700000000 +0000\ndata 4\nmany\n";
+        for number in 0..files {
+            commit += &format!("M 100644 :1 many/{number}.py\n");
+        }
+        let mut importing = Command::new("git")
+            .args(["fast-import", "--quiet", "--force"])
+            .current_dir(self.dir.path().join("dags.git"))
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = importing.stdin.take().unwrap();
+        std::io::Write::write_all(&mut input, commit.as_bytes()).unwrap();
+        drop(input);
+        assert!(importing.wait().unwrap().success());
+    }
+
+    pub(crate) fn push(&self, message: &str) -> String {
         git(&self.work(), &["add", "--all"]);
         git(
             &self.work(),
@@ -80,13 +99,13 @@ fn git(directory: &Path, arguments: &[&str]) -> String {
 }
 
 /// `git http-backend` with a password; counts what it is asked.
-struct HttpServer {
-    url: String,
-    asked: Arc<Mutex<Vec<String>>>,
+pub(crate) struct HttpServer {
+    pub(crate) url: String,
+    pub(crate) asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl HttpServer {
-    async fn serve(root: &Path, password: Option<&'static str>) -> Self {
+    pub(crate) async fn serve(root: &Path, password: Option<&'static str>) -> Self {
         let asked: Arc<Mutex<Vec<String>>> = Arc::default();
         let app = axum::Router::new().fallback(any(backend)).with_state((
             root.to_owned(),
@@ -99,7 +118,7 @@ impl HttpServer {
         Self { url, asked }
     }
 
-    fn delivery(&self, repository: &str, git: impl FnOnce(&mut SourceFrom)) -> DagDelivery {
+    pub(crate) fn delivery(&self, repository: &str, git: impl FnOnce(&mut SourceFrom)) -> DagDelivery {
         let mut from = SourceFrom::Git {
             url: format!("{}/{repository}", self.url),
             reference: "main".to_owned(),
@@ -111,6 +130,7 @@ impl HttpServer {
         let mut delivery = delivery(vec![SourceDelivery {
             folder: String::new(),
             from,
+            ca_certificate: None,
         }]);
         delivery.outbound_allow = vec![self.url.trim_start_matches("http://").to_owned()];
         delivery
@@ -193,7 +213,17 @@ async fn published(disk: &mut Disk) -> updraft_api::agent::SourceRevision {
     version.sources.into_iter().next().unwrap()
 }
 
-fn look_again(disk: &Disk) {
+/// Names a token in a source.
+pub(crate) fn show(from: &mut SourceFrom, secret: &str) {
+    if let SourceFrom::Git { credential, .. } = from {
+        *credential = Some(GitCredential::Token {
+            username: "x".to_owned(),
+            token: secret.to_owned().into(),
+        });
+    }
+}
+
+pub(crate) fn look_again(disk: &Disk) {
     disk.wishes.send_modify(|wishes| wishes.sync += 1);
 }
 
@@ -386,6 +416,7 @@ async fn addresses_that_the_installation_does_not_open_are_refused() {
                     known_hosts: String::new(),
                 }),
             },
+            ca_certificate: None,
         }]);
         delivery.outbound_allow = Vec::new();
         let mut disk = Disk::new();
@@ -507,6 +538,7 @@ impl SshServer {
                     known_hosts: format!("[127.0.0.1]:{} {}", self.port, self.read(&format!("{host}.pub"))),
                 }),
             },
+            ca_certificate: None,
         }]);
         delivery.outbound_allow = vec![format!("127.0.0.1:{}", self.port)];
         delivery

@@ -12,6 +12,7 @@ mod git;
 mod health;
 mod logs;
 mod prefork;
+mod private;
 mod relay;
 mod remains;
 mod supervision;

@@ -78,6 +78,7 @@ fn source_delivery(asked: &FolderSource, dags: &DagInputs) -> SourceDelivery {
     SourceDelivery {
         folder: asked.folder.to_string(),
         from,
+        ca_certificate: asked.ca_certificate.as_ref().map(ToString::to_string),
     }
 }
 

@@ -8,6 +8,7 @@ use object_store::ClientOptions;
 use object_store::client::{HttpClient, HttpConnector};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
+use reqwest::{Certificate, ClientBuilder};
 use updraft_outbound::{Door, Outbound};
 use url::{Host, Url};
 
@@ -35,7 +36,7 @@ impl Judged {
         if !matches!(url.host(), Some(Host::Domain(_))) {
             door.admit_literal().map_err(refused)?;
         }
-        let client = reqwest::Client::builder()
+        let client = trusting(outbound)?
             .dns_resolver(Arc::new(JudgedNames(door)))
             .redirect(Policy::none())
             .no_proxy()
@@ -60,6 +61,15 @@ impl HttpConnector for Judged {
     fn connect(&self, _options: &ClientOptions) -> object_store::Result<HttpClient> {
         Ok(self.store_client())
     }
+}
+
+fn trusting(outbound: &Outbound) -> Result<ClientBuilder> {
+    let builder = reqwest::Client::builder();
+    let Some(authority) = outbound.authority() else {
+        return Ok(builder);
+    };
+    let certificate = Certificate::from_der(authority).map_err(Error::ControlUnreachable)?;
+    Ok(builder.tls_certs_only([certificate]))
 }
 
 // === impl JudgedNames ===

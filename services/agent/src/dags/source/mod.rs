@@ -14,11 +14,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use object_store::ObjectStore;
+use rustls_pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 use updraft_api::agent::{DagDelivery, SourceDelivery, SourceFrom};
-use updraft_outbound::{Outbound, OutboundPolicy};
+use updraft_outbound::{Outbound, OutboundError, OutboundPolicy};
 
 use super::digest::Manifest;
 use super::part::{Part, Revision};
@@ -98,6 +101,23 @@ impl Ground {
     }
 }
 
+impl Ground {
+    /// The same, to servers that this authority (base64 of its DER) vouches for; by none, that public ones do.
+    fn trusting(&self, authority: Option<&str>) -> Result<Self> {
+        let refused = |error: OutboundError| Error::Dags(error.to_string());
+        let der = authority.map(|text| {
+            STANDARD
+                .decode(text)
+                .map_err(|_| refused(OutboundError::Authority))
+        });
+        let der = der.transpose()?.map(CertificateDer::from);
+        Ok(Self {
+            outbound: self.outbound.trusting(der).map_err(refused)?,
+            ..self.clone()
+        })
+    }
+}
+
 // === impl Source ===
 
 impl Source {
@@ -118,6 +138,10 @@ impl Source {
     ) -> Self {
         let woken = Arc::new(Notify::new());
         let (folder, mut listening) = (source.folder.clone(), None);
+        let ground = &match ground.trusting(source.ca_certificate.as_deref()) {
+            Ok(ground) => ground,
+            Err(error) => return Self::refused(folder, &error),
+        };
         let (kind, pace) = match &source.from {
             SourceFrom::ClusterBucket { prefix } => {
                 let objects = objects::Objects::own(folder.clone(), own, prefix, &delivery.versions_prefix);
@@ -148,6 +172,16 @@ impl Source {
             pace,
             woken,
             _listening: listening,
+        }
+    }
+
+    fn refused(folder: String, error: &Error) -> Self {
+        Self {
+            folder,
+            kind: Kind::Refused(error.chain()),
+            pace: FOREIGN_PACE,
+            woken: Arc::default(),
+            _listening: None,
         }
     }
 

@@ -3,6 +3,7 @@
 
 pub(crate) mod shipping;
 pub(crate) mod storage;
+pub(crate) mod tls;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -20,8 +20,8 @@ use tokio::sync::watch;
 use updraft_api::agent::LogDelivery;
 use updraft_api::log_layout::LogKey;
 
-const BUCKET: &str = "logs-test";
-const KEY: (&str, &str) = ("access", "secret-of-the-store");
+pub(crate) const BUCKET: &str = "logs-test";
+pub(crate) const KEY: (&str, &str) = ("access", "secret-of-the-store");
 pub(crate) const PREFIX: &str = "logs/";
 
 /// A server of its own, ended when dropped.

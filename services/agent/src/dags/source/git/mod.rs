@@ -259,7 +259,7 @@ impl Repository {
         }
     }
 
-    /// Another repository that this one names; the credential goes along only to the same host.
+    /// Another repository that this one names; credential and authority go along only to the same host.
     fn beside(&self, url: Url) -> Result<Self> {
         let same = |url: &Url| {
             (
@@ -268,12 +268,15 @@ impl Repository {
                 url.port(),
             )
         };
-        let credential = self.credential.clone().filter(|_| same(&url) == same(&self.url));
+        let same = same(&url) == same(&self.url);
+        let credential = self.credential.clone().filter(|_| same);
         let ground = Ground {
             layout: self.layout.clone(),
             address: self.address,
             outbound: self.outbound.clone(),
         };
+        // Who vouches for one host says nothing of another.
+        let ground = if same { ground } else { ground.trusting(None)? };
         Self::new(url, credential, &ground)
     }
 }
