@@ -9,7 +9,7 @@ pub(super) fn unasked(error: OutboundError) -> Refusal {
     let code = match error {
         OutboundError::Url | OutboundError::Port | OutboundError::Forbidden => "oidc.forbidden_address",
         OutboundError::UnknownHost | OutboundError::Unreachable => "oidc.unreachable",
-        OutboundError::Tls => "oidc.tls",
+        OutboundError::Tls | OutboundError::Authority => "oidc.tls",
         OutboundError::Slow => "oidc.slow",
         OutboundError::Broken | OutboundError::Compressed => "oidc.unexpected_answer",
         OutboundError::TooLarge => "oidc.too_large",
