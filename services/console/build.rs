@@ -15,13 +15,14 @@ use sha2::{Digest, Sha256};
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// Name in the URL, place, media type.
-const OURS: [(&str, &str, &str); 3] = [
+const OURS: [(&str, &str, &str); 4] = [
     ("console.css", "assets/console.css", "text/css; charset=utf-8"),
     (
         "console.js",
         "assets/console.js",
         "text/javascript; charset=utf-8",
     ),
+    ("logs.js", "assets/logs.js", "text/javascript; charset=utf-8"),
     ("icon.svg", "assets/icon.svg", "image/svg+xml"),
 ];
 const THEIRS: [(&str, &str, &str); 2] = [

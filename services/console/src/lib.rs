@@ -12,6 +12,8 @@ mod fixtures;
 #[cfg(any(test, feature = "preview"))]
 mod fixtures_dags;
 #[cfg(any(test, feature = "preview"))]
+mod fixtures_logs;
+#[cfg(any(test, feature = "preview"))]
 mod fixtures_sign_in;
 mod frame;
 mod icon;

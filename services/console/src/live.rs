@@ -86,15 +86,25 @@ pub(crate) async fn cluster(
 async fn answer(console: Console, visit: Result<Visit, Refusal>, subject: Subject) -> Response {
     let visit = match visit {
         Ok(visit) => visit,
-        Err(Refusal::SignedOut(_)) => return StatusCode::NO_CONTENT.into_response(),
-        Err(failure) => return failure.status().into_response(),
+        Err(refusal) => return refused(refusal),
     };
     match Watch::begin(console, visit, subject).await {
         Ok(watch) => Sse::new(stream(watch))
             .keep_alive(KeepAlive::default())
             .into_response(),
-        Err(failure) => failure.status().into_response(),
+        Err(refusal) => refused(refusal),
     }
+}
+
+/// No page: a status that the browser understands, and the refusal itself for the audit log.
+pub(crate) fn refused(refusal: Refusal) -> Response {
+    let status = match refusal {
+        Refusal::SignedOut(_) => StatusCode::NO_CONTENT,
+        _ => refusal.status(),
+    };
+    let mut response = status.into_response();
+    response.extensions_mut().insert(refusal);
+    response
 }
 
 fn stream(watch: Watch) -> impl Stream<Item = Result<Event, Infallible>> {

@@ -5,16 +5,17 @@ use axum::Router;
 use axum::extract::Path;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
+use updraft_api::logs::LogPage;
 
 use crate::error::Complaint;
 use crate::fixtures as made_up;
 use crate::frame::{Frame, Here};
 use crate::pages::{
-    access, account, activity, audit, clusters, configuration, delete_cluster, new_cluster, nodes, notice,
-    people, provider, sign_in, sign_out, sso, through_provider,
+    access, account, activity, audit, clusters, configuration, delete_cluster, logs, new_cluster, nodes,
+    notice, people, provider, sign_in, sign_out, sso, through_provider,
 };
 use crate::shell::{self, Shell};
-use crate::{fixtures_dags, fixtures_sign_in};
+use crate::{fixtures_dags, fixtures_logs, fixtures_sign_in};
 
 /// `/` lists what there is.
 pub fn router() -> Router {
@@ -25,7 +26,7 @@ pub fn router() -> Router {
         .layer(axum::middleware::from_fn(shell::protect))
 }
 
-const PAGES: [&str; 29] = [
+const PAGES: [&str; 33] = [
     "sign-in",
     "sign-in-refused",
     "continue",
@@ -45,6 +46,10 @@ const PAGES: [&str; 29] = [
     "nodes",
     "nodes-stopped",
     "dags",
+    "logs",
+    "logs-task",
+    "logs-found",
+    "logs-empty",
     "credentials",
     "configuration",
     "access",
@@ -127,6 +132,10 @@ fn render(name: &str, frame: Frame, stranger: Frame) -> Option<askama::Result<St
             nodes::NodesPage::new(frame, &stopped, &[], now).render()
         }
         "dags" => fixtures_dags::dags_page(frame).render(),
+        "logs" => logs_page(frame, "", "", &fixtures_logs::services()),
+        "logs-task" => logs_page(frame, "orders_hourly", "", &fixtures_logs::tasks()),
+        "logs-found" => logs_page(frame, "", "signal 9", &fixtures_logs::services()),
+        "logs-empty" => logs_page(frame, "", "nothing", &LogPage::default()),
         "credentials" => fixtures_dags::credentials_page(frame.on(Here::Credentials)).render(),
         "configuration" => {
             let view = configuration::View {
@@ -166,6 +175,15 @@ fn render(name: &str, frame: Frame, stranger: Frame) -> Option<askama::Result<St
         }
         _ => return None,
     })
+}
+
+fn logs_page(frame: Frame, dag: &str, search: &str, found: &LogPage) -> askama::Result<String> {
+    let asked = logs::Wanted {
+        dag: dag.into(),
+        search: search.into(),
+        ..logs::Wanted::default()
+    };
+    fixtures_logs::page(frame, asked, found).render()
 }
 
 fn sso_page(frame: Frame) -> askama::Result<String> {

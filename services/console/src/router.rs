@@ -12,7 +12,7 @@ use updraft_app::App;
 
 use crate::pages::{
     access, access_rules, account, account_help, activity, change_configuration, choices, cluster, clusters,
-    configuration, credentials, dags, delete_cluster, device, forgot_password, handover, new_cluster,
+    configuration, credentials, dags, delete_cluster, device, forgot_password, handover, logs, new_cluster,
     new_provider, nodes, operation, overview, people, person_sign_in, provider, second_factor, sessions,
     set_password, sign_in, sign_in_code, sign_out, sso, switch_tenant, tenants, through_provider, tokens,
 };
@@ -180,6 +180,9 @@ fn one_cluster() -> Router<Console> {
         .route("/clusters/{id}/services/{service}/{verb}", post(nodes::change))
         .route(
             "/clusters/{id}/configuration",
+        .route("/clusters/{id}/logs", get(logs::show))
+        .route("/clusters/{id}/logs/older", get(logs::older))
+        .route("/clusters/{id}/logs/text", get(logs::text))
             get(configuration::show).post(change_configuration::change),
         )
         .route("/clusters/{id}/size", post(change_configuration::resize))
@@ -207,3 +210,4 @@ fn live_streams() -> Router<Console> {
         .route("/live/clusters", get(live::clusters))
         .route("/live/clusters/{id}/{tab}", get(live::cluster))
 }
+        .route("/live/clusters/{id}/logs", get(logs::stream))

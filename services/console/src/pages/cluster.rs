@@ -18,6 +18,7 @@ pub(crate) enum Tab {
     Overview,
     Nodes,
     Dags,
+    Logs,
     Configuration,
     Access,
     Activity,
@@ -67,12 +68,13 @@ impl Head {
         }
     }
 
-    pub(crate) fn tabs(&self) -> [(&'static str, String, bool); 6] {
+    pub(crate) fn tabs(&self) -> [(&'static str, String, bool); 7] {
         let tab = |title, end: &str, tab| (title, format!("/clusters/{}{end}", self.id), self.tab == tab);
         [
             tab("Overview", "", Tab::Overview),
             tab("Nodes & services", "/nodes", Tab::Nodes),
             tab("DAGs", "/dags", Tab::Dags),
+            tab("Logs", "/logs", Tab::Logs),
             tab("Configuration", "/configuration", Tab::Configuration),
             tab("Access", "/access", Tab::Access),
             tab("Activity", "/activity", Tab::Activity),
@@ -84,7 +86,7 @@ impl Head {
             Tab::Overview => "overview",
             Tab::Nodes => "nodes",
             Tab::Dags => "dags",
-            Tab::Configuration | Tab::Access => "head",
+            Tab::Logs | Tab::Configuration | Tab::Access => "head",
             Tab::Activity => "activity",
         };
         format!("/live/clusters/{}/{tab}", self.id)

@@ -33,6 +33,7 @@ pub(crate) struct Nodes {
     nodes: Vec<Node>,
     stopped: bool,
     may_operate: bool,
+    may_read_logs: bool,
 }
 
 struct Node {
@@ -80,6 +81,7 @@ impl Nodes {
             cluster: cluster.id,
             nodes: nodes.iter().map(|node| Node::new(node, now)).collect(),
             stopped: cluster.power == Power::Stopped,
+            may_read_logs: cluster.role == ClusterRole::Admin,
             may_operate: cluster.role == ClusterRole::Admin && cluster.power == Power::Running,
         }
     }

@@ -3,9 +3,10 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::{Html, IntoResponse};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use updraft_api::rest::{ClusterView, OperationView};
-use updraft_model::{ClusterId, OperationId};
+use updraft_model::{ClusterId, ClusterRole, OperationId};
+use url::form_urlencoded::Serializer;
 
 use super::cluster::{Head, Tab};
 use crate::extract::At;
@@ -23,6 +24,8 @@ pub(crate) struct OperationPage {
     pub(crate) timeline: Timeline,
     /// Whether it is the one that the live stream tells about.
     live: bool,
+    /// For whoever may read what services wrote meanwhile.
+    logs: Option<String>,
 }
 
 // === impl OperationPage ===
@@ -41,8 +44,21 @@ impl OperationPage {
             head: Head::new(cluster, tab),
             timeline: Timeline::new(operation, now),
             live,
+            logs: (cluster.role == ClusterRole::Admin).then(|| logs_of(operation)),
         }
     }
+}
+
+/// What was written while it ran, and a little after.
+fn logs_of(operation: &OperationView) -> String {
+    let time = |at: DateTime<Utc>| at.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let mut query = Serializer::new(format!("/clusters/{}/logs?", operation.cluster));
+    query.append_pair("service", "services");
+    query.append_pair("since", &time(operation.created_at));
+    if let Some(end) = operation.finished_at {
+        query.append_pair("until", &time(end + TimeDelta::seconds(10)));
+    }
+    query.finish()
 }
 
 // === handlers ===
@@ -77,6 +93,10 @@ mod tests {
                 .unwrap();
             fixtures::assert_accessible(&html);
             assert!(html.contains("chart-group"), "{html}");
+            assert!(
+                html.contains("/clusters/1/logs?service=services&#38;since=2026"),
+                "{html}"
+            );
         }
     }
 }
