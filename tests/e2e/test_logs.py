@@ -18,6 +18,8 @@ from harness import processes
 from harness.waiting import wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.airflow import Airflow
     from harness.installation import Installation
     from harness.rest import Rest
@@ -123,6 +125,14 @@ def test_a_tasks_lines_are_seen_while_it_runs_and_packed_when_it_has_ended(
     wait_for("all of it in one object", packed, 60)
     assert sorted(in_airflow(talking, run)) == whole
     assert sorted(in_command_line(installation, rest, run)) == whole
+
+
+def test_a_running_tasks_line_appears_live_in_the_console(
+    journey: Callable[..., None], neighbour: dict[str, Any], talking: Airflow
+) -> None:
+    run = talking.trigger("talks", {"lines": 80})
+    wait_for("the first lines", lambda: in_airflow(talking, run), 60)
+    journey("logs.test.mjs", cluster={"id": neighbour["id"]}, run=run)
 
 
 def test_what_a_killed_worker_wrote_is_there_to_read(

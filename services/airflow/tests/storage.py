@@ -65,7 +65,7 @@ class Storage:
     def settings(self) -> str:
         """What `UPDRAFT_LOGS` holds."""
         access, secret = KEYS
-        known = {"endpoint": self.endpoint, "bucket": BUCKET, "prefix": PREFIX}
+        known = {"endpoint": self.endpoint, "region": "us-east-1", "bucket": BUCKET, "prefix": PREFIX}
         return json.dumps(known | {"access_key": access, "secret_key": secret})
 
     def stop(self) -> None:

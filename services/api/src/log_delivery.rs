@@ -17,6 +17,12 @@ pub struct LogDelivery {
     pub access_key: String,
     #[serde(serialize_with = "expose")]
     pub secret_key: SecretString,
+    /// A bucket of the tenant's own: reached as judged, with what the installation opens.
+    #[serde(default)]
+    pub foreign: bool,
+    /// Destinations beyond the public internet that the installation opens.
+    #[serde(default)]
+    pub outbound_allow: Vec<String>,
     /// How the node is called in keys: [`crate::log_layout::LogFile::node`].
     pub node_name: String,
     /// Bytes that logs may take on the node's disk. What is in the bucket is removed first; then the oldest is given up.

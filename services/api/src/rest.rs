@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use updraft_model::{
     AgentPhase, ClusterId, ClusterName, ClusterRole, ClusterSpec, EnvironmentSpec, EventId, Failure,
-    FolderSource, Generation, NodeId, NodeRole, OperationId, OperationKind, OperationState, Phase, Power,
+    FolderSource, Generation, LogsSpec, NodeId, NodeRole, OperationId, OperationKind, OperationState, Phase, Power,
     ServiceName, ServiceStatus, Step, TenantId, TenantRole, UserId,
 };
 use utoipa::ToSchema;
@@ -121,6 +121,9 @@ pub struct NewCluster {
     /// The cluster's own packages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<EnvironmentSpec>,
+    /// How long its logs are kept, and where. Default: 90 days, in the cluster's own bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logs: Option<LogsSpec>,
     /// Words that access rules go by, for example `env` → `prod`; at most 50.
     #[serde(default)]
     pub tags: IndexMap<String, String>,
@@ -147,6 +150,10 @@ pub struct UpdateCluster {
     /// refused, nothing changes on any node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<EnvironmentSpec>,
+    /// Replaces how long logs are kept, and where. Another bucket restarts the service that shows task logs; what the one
+    /// before holds stays there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logs: Option<LogsSpec>,
     /// Replaces all tags. Restarts nothing.
     #[serde(default)]
     pub tags: Option<IndexMap<String, String>>,

@@ -12,7 +12,7 @@ use crate::changes::Written;
 use crate::dags::check_named;
 use crate::page::page;
 use crate::rights::Sight;
-use crate::{App, AppError, PageRequest, access, environment, quota, spec, view};
+use crate::{App, AppError, PageRequest, access, environment, log_place, quota, spec, view};
 
 impl App {
     /// The clusters the actor has a role on, by id.
@@ -56,6 +56,7 @@ impl App {
             Power::Stopped
         };
         let spec = spec::new_spec(new, self.runtimes())?;
+        self.try_log_bucket(actor, &spec.logs).await?;
         let nodes = if power == Power::Running {
             spec.node_counts().total()
         } else {
@@ -67,6 +68,7 @@ impl App {
         let used = clusters::usage(&mut tx, actor.tenant, None).await?;
         quota::check(allowed, used, Usage { clusters: 1, nodes })?;
         check_named(&mut tx, actor.tenant, &spec.dag_sources).await?;
+        log_place::check_named(&mut tx, actor.tenant, &spec.logs).await?;
         let taken = |error: StoreError| match error.is_conflict_on("clusters_name") {
             true => AppError::ClusterNameTaken {
                 name: name.to_string(),
@@ -108,6 +110,13 @@ impl App {
         update: UpdateCluster,
     ) -> Result<Accepted, AppError> {
         let attempt = attempt("cluster.update");
+        if let Some(logs) = &update.logs {
+            // Nothing slow happens in a transaction.
+            let mut connection = self.store().connection().await?;
+            access::cluster(&mut connection, actor, id, ClusterAction::Change).await?;
+            drop(connection);
+            self.try_log_bucket(actor, logs).await?;
+        }
         let mut change = self
             .begin_change(actor, id, ClusterAction::Change, attempt)
             .await?;
@@ -119,6 +128,9 @@ impl App {
         let spec = spec::updated_spec(&change.cluster.spec, update, self.runtimes())?;
         if spec.dag_sources != change.cluster.spec.dag_sources {
             check_named(&mut change.tx, actor.tenant, &spec.dag_sources).await?;
+        }
+        if spec.logs != change.cluster.spec.logs {
+            log_place::check_named(&mut change.tx, actor.tenant, &spec.logs).await?;
         }
         if change.cluster.power == Power::Running {
             change.check_nodes(actor, spec.node_counts().total()).await?;

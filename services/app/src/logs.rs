@@ -8,21 +8,20 @@ use std::time::Duration;
 use futures::stream::{BoxStream, StreamExt as _, unfold};
 use object_store::ObjectStore;
 use secrecy::ExposeSecret as _;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 use updraft_api::Problem;
 use updraft_api::logs::{LogPage, LogQuery};
 use updraft_authz::{Actor, ClusterAction, Credential};
 use updraft_logs::{Begin, Follow, Followed, LogsError, Scope};
-use updraft_model::ClusterId;
+use updraft_model::{ClusterId, LogsSpec, TenantId};
 use updraft_provider::StorageAccess;
 use updraft_store::{PgConnection, secrets};
 
 use crate::error::problem;
-use crate::{App, AppError, access, authenticate};
+use crate::{App, AppError, LogPlace, access, authenticate};
 
-/// Where agents ship to, in the cluster's bucket.
-const PREFIX: &str = "logs/";
 /// What the reconciler calls a cluster's `StorageAccess` among its secrets.
 const STORAGE: &str = "storage";
 /// Pages read at once by this process: each may take some hundred megabytes and a core.
@@ -37,9 +36,15 @@ pub trait LogBuckets: Send + Sync {
     /// # Errors
     /// In words for the log, when it can't be reached so.
     fn open(&self, access: &StorageAccess) -> Result<Arc<dyn ObjectStore>, String>;
+
+    /// The same of a tenant's own bucket, by the outbound policy.
+    ///
+    /// # Errors
+    /// In words for the tenant, when its address is not to be asked.
+    fn open_foreign(&self, access: &StorageAccess) -> Result<Arc<dyn ObjectStore>, String>;
 }
 
-/// The access key that a bucket was opened with: another one opens it anew.
+/// A digest of what a bucket was opened with: anything else opens it anew.
 type Opened = (String, Arc<dyn ObjectStore>);
 
 /// Buckets that were opened, and how many may read at once.
@@ -56,6 +61,10 @@ pub(crate) struct NoBuckets;
 impl LogBuckets for NoBuckets {
     fn open(&self, _: &StorageAccess) -> Result<Arc<dyn ObjectStore>, String> {
         Err("this process has no way to buckets".to_owned())
+    }
+
+    fn open_foreign(&self, access: &StorageAccess) -> Result<Arc<dyn ObjectStore>, String> {
+        self.open(access)
     }
 }
 
@@ -82,16 +91,35 @@ impl LogReader {
         }
     }
 
+    pub(crate) fn open(&self, place: &LogPlace) -> Result<Arc<dyn ObjectStore>, String> {
+        match place.foreign {
+            true => self.buckets.open_foreign(&place.access),
+            false => self.buckets.open(&place.access),
+        }
+    }
+
     /// Opened once per cluster and access.
-    fn bucket(&self, cluster: ClusterId, access: &StorageAccess) -> Result<Arc<dyn ObjectStore>, AppError> {
-        let key = format!("{} {} {}", access.endpoint, access.bucket, access.access_key);
+    pub(crate) fn bucket(
+        &self,
+        cluster: ClusterId,
+        place: &LogPlace,
+    ) -> Result<Arc<dyn ObjectStore>, AppError> {
+        let access = &place.access;
+        let key = [
+            access.endpoint.as_str(),
+            &access.region,
+            &access.bucket,
+            &access.access_key,
+            access.secret_key.expose_secret(),
+        ];
+        let key = hex::encode(Sha256::digest(key.join(" ")));
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, bucket)) = open.get(&cluster)
             && *known == key
         {
             return Ok(Arc::clone(bucket));
         }
-        let bucket = self.buckets.open(access).map_err(|why| {
+        let bucket = self.open(place).map_err(|why| {
             tracing::error!(cluster.id = %cluster, why, "a log bucket could not be opened");
             AppError::Internal {
                 what: "opening the log bucket",
@@ -119,10 +147,11 @@ impl App {
         id: ClusterId,
         query: LogQuery,
     ) -> Result<LogPage, AppError> {
-        let scope = Scope::new(PREFIX, query).map_err(refused)?;
-        let Some(bucket) = self.log_bucket(actor, id, action(&scope)).await? else {
+        let scope = Scope::new(query).map_err(refused)?;
+        let Some((bucket, prefix)) = self.log_bucket(actor, id, action(&scope)).await? else {
             return Ok(LogPage::default());
         };
+        let scope = scope.below(prefix);
         let _reader = self.log_reader().readers.acquire().await;
         updraft_logs::page(&*bucket, &scope).await.map_err(refused)
     }
@@ -140,17 +169,15 @@ impl App {
         last: Option<String>,
     ) -> Result<BoxStream<'static, Followed>, AppError> {
         let begin = begin(last, &query);
-        let scope = Scope::of_stream(PREFIX, query).map_err(refused)?;
+        let scope = Scope::of_stream(query).map_err(refused)?;
         let action = action(&scope);
         let follow = match self.log_bucket(actor, id, action).await? {
             None => None,
-            Some(bucket) => {
-                Some(
-                    Follow::begin(bucket, scope, begin, self.now())
-                        .await
-                        .map_err(refused)?,
-                )
-            }
+            Some((bucket, prefix)) => Some(
+                Follow::begin(bucket, scope.below(prefix), begin, self.now())
+                    .await
+                    .map_err(refused)?,
+            ),
         };
         let watch = Watch {
             app: self.clone(),
@@ -165,32 +192,38 @@ impl App {
         Ok(unfold(watch, Watch::step).boxed())
     }
 
-    /// None: it has had no bucket yet, and thus no log.
+    /// And the prefix of its logs there. None: it has had no bucket yet, and thus no log.
     async fn log_bucket(
         &self,
         actor: &Actor,
         id: ClusterId,
         action: ClusterAction,
-    ) -> Result<Option<Arc<dyn ObjectStore>>, AppError> {
+    ) -> Result<Option<(Arc<dyn ObjectStore>, String)>, AppError> {
         let mut connection = self.store().connection().await?;
-        access::cluster(&mut connection, actor, id, action).await?;
-        let Some(storage) = self.storage_access(&mut connection, id).await? else {
+        let (record, _) = access::cluster(&mut connection, actor, id, action).await?;
+        let of = (actor.tenant, id);
+        let Some(place) = self.log_place(&mut connection, of, &record.spec.logs).await? else {
             return Ok(None);
         };
-        self.log_reader().bucket(id, &storage).map(Some)
+        let bucket = self.log_reader().bucket(id, &place)?;
+        Ok(Some((bucket, place.prefix)))
     }
 
-    async fn storage_access(
+    /// None: it has had no storage yet.
+    pub(crate) async fn log_place(
         &self,
         connection: &mut PgConnection,
-        id: ClusterId,
-    ) -> Result<Option<StorageAccess>, AppError> {
-        let kept = secrets::get(connection, &self.config().master_key, id, STORAGE).await?;
-        let what = AppError::Internal {
-            what: "reading a cluster's storage access",
+        (tenant, cluster): (TenantId, ClusterId),
+        spec: &LogsSpec,
+    ) -> Result<Option<LogPlace>, AppError> {
+        let key = &self.config().master_key;
+        let Some(kept) = secrets::get(connection, key, cluster, STORAGE).await? else {
+            return Ok(None);
         };
-        kept.map(|kept| serde_json::from_str(kept.expose_secret()).map_err(|_| what))
-            .transpose()
+        let storage = serde_json::from_str(kept.expose_secret()).map_err(|_| AppError::Internal {
+            what: "reading a cluster's storage access",
+        })?;
+        Ok(LogPlace::of(connection, key, (tenant, cluster), spec, storage).await?)
     }
 }
 

@@ -6,7 +6,7 @@ use updraft_model::ClusterSpec;
 use updraft_runtimes::{Catalogue, Runtime};
 
 use crate::dags::sources;
-use crate::{AppError, environment};
+use crate::{AppError, environment, log_place};
 
 const MAX_WORKERS: u32 = 20;
 const MAX_CONCURRENCY: u32 = 64;
@@ -25,6 +25,7 @@ pub(crate) fn new_spec(new: NewCluster, runtimes: &Catalogue) -> Result<ClusterS
             .map_or_else(|| Ok(sources::default_sources()), sources::checked)?,
         config: new.config,
         environment: new.environment.unwrap_or_default(),
+        logs: new.logs.unwrap_or_default(),
         tags: new.tags,
     };
     check(&spec, runtime)?;
@@ -46,6 +47,7 @@ pub(crate) fn updated_spec(
             .map_or_else(|| Ok(spec.dag_sources.clone()), sources::checked)?,
         config: update.config.unwrap_or_else(|| spec.config.clone()),
         environment: update.environment.unwrap_or_else(|| spec.environment.clone()),
+        logs: update.logs.unwrap_or_else(|| spec.logs.clone()),
         tags: update.tags.unwrap_or_else(|| spec.tags.clone()),
     };
     check(&spec, chosen_runtime(Some(&spec.runtime), runtimes)?)?;
@@ -70,6 +72,7 @@ fn check(spec: &ClusterSpec, runtime: &Runtime) -> Result<(), AppError> {
         return Err(AppError::invalid("worker_concurrency", why));
     }
     environment::check(&spec.environment)?;
+    log_place::check(&spec.logs)?;
     check_tags(&spec.tags)?;
     check_config(&spec.config, runtime)
 }

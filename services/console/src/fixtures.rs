@@ -11,7 +11,7 @@ use updraft_api::tokens::SessionView;
 use updraft_authz::{Outcome, Tag, Target, Who};
 use updraft_model::{
     AgentPhase, AuditActorKind, AuditId, AuditOutcome, ClusterId, ClusterName, ClusterRole, ClusterSpec,
-    DagFolder, DagSource, EnvironmentSpec, EventId, Failure, FolderSource, Generation, NodeId, NodeRole,
+    DagFolder, DagSource, EnvironmentSpec, EventId, Failure, FolderSource, Generation, LogsSpec, NodeId, NodeRole,
     OperationId, OperationKind, OperationState, Phase, Power, RuleId, ServiceName, ServiceState,
     ServiceStatus, SessionId, Step, StepState, TenantRole, UserId,
 };
@@ -113,6 +113,7 @@ pub(crate) fn cluster(id: i64, name: &str) -> ClusterView {
             }],
             config,
             environment: EnvironmentSpec::default(),
+            logs: LogsSpec::default(),
             tags: IndexMap::from([("env".to_owned(), "prod".to_owned())]),
         },
         generation: Generation(7),

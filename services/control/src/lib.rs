@@ -6,6 +6,7 @@ pub mod audit_export;
 pub mod edges;
 mod internal;
 mod live;
+pub mod log_sweep;
 pub mod mail;
 pub mod reconciler;
 mod rest;

@@ -8,6 +8,8 @@ use updraft_api::logs::{LogOrder, LogQuery, LoggedTask, TASKS};
 use crate::cursor::Cursor;
 use crate::{LogsError, Result};
 
+/// Of all logs, where nothing else is said.
+const PREFIX: &str = "logs/";
 const DEFAULT_LIMIT: u32 = 200;
 const MAX_LIMIT: u32 = 1000;
 const LONGEST_SEARCH: usize = 200;
@@ -26,22 +28,22 @@ pub struct Scope {
 // === impl Scope ===
 
 impl Scope {
-    /// Of a page. `prefix` is that of all logs in the bucket: `logs/`.
+    /// Of a page, below `logs/`.
     ///
     /// # Errors
     /// [`LogsError::Invalid`] with the field.
-    pub fn new(prefix: &str, query: LogQuery) -> Result<Self> {
+    pub fn new(query: LogQuery) -> Result<Self> {
         if query.tail.is_some() {
             return Err(LogsError::invalid("tail", "it is of a stream: use `limit`"));
         }
-        Self::checked(prefix, query)
+        Self::checked(query)
     }
 
-    /// Of lines that are still to come.
+    /// Of lines that are still to come, below `logs/`.
     ///
     /// # Errors
     /// [`LogsError::Invalid`] with the field.
-    pub fn of_stream(prefix: &str, query: LogQuery) -> Result<Self> {
+    pub fn of_stream(query: LogQuery) -> Result<Self> {
         let of_a_page = [
             ("until", query.until.is_some()),
             ("order", query.order.is_some()),
@@ -50,11 +52,11 @@ impl Scope {
         ];
         match of_a_page.into_iter().find(|(_, given)| *given) {
             Some((field, _)) => Err(LogsError::invalid(field, "it is of a page, not of a stream")),
-            None => Self::checked(prefix, query),
+            None => Self::checked(query),
         }
     }
 
-    fn checked(prefix: &str, query: LogQuery) -> Result<Self> {
+    fn checked(query: LogQuery) -> Result<Self> {
         check_parts(&query)?;
         check_bounds(&query)?;
         let search = query.search.as_deref().filter(|search| !search.is_empty());
@@ -67,12 +69,18 @@ impl Scope {
             ));
         }
         Ok(Self {
-            prefix: prefix.to_owned(),
+            prefix: PREFIX.to_owned(),
             search: search.map(str::to_lowercase),
             limit: usize::try_from(query.limit.unwrap_or(DEFAULT_LIMIT)).unwrap_or_default(),
             cursor,
             query,
         })
+    }
+
+    /// The same question where all logs lie below another prefix, which ends in a slash.
+    #[must_use]
+    pub fn below(self, prefix: String) -> Self {
+        Self { prefix, ..self }
     }
 
     /// Whether it is about what tasks wrote, and not about services.
@@ -313,7 +321,7 @@ mod tests {
     }
 
     fn folders(query: LogQuery) -> Vec<String> {
-        let scope = Scope::new("logs/", query).unwrap();
+        let scope = Scope::new(query).unwrap();
         scope.folders().iter().map(ToString::to_string).collect()
     }
 
@@ -347,7 +355,7 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused_by_its_field() {
-        let refused = |query: LogQuery| match Scope::new("logs/", query) {
+        let refused = |query: LogQuery| match Scope::new(query) {
             Err(LogsError::Invalid { field, .. }) => field,
             other => panic!("not refused: {other:?}"),
         };
@@ -436,7 +444,7 @@ mod tests {
             ..query()
         };
         assert!(matches!(
-            Scope::of_stream("logs/", of_stream),
+            Scope::of_stream(of_stream),
             Err(LogsError::Invalid { field: "limit", .. })
         ));
         let now = chrono::Utc::now();
@@ -460,13 +468,10 @@ mod tests {
             ("worker-1-d41f6c1a09b2", true),
             ("worker-10", false),
         ] {
-            let scope = Scope::new(
-                "logs/",
-                LogQuery {
-                    node: text(node),
-                    ..LogQuery::default()
-                },
-            )
+            let scope = Scope::new(LogQuery {
+                node: text(node),
+                ..LogQuery::default()
+            })
             .unwrap();
             assert_eq!(scope.key(&Path::from(key)).is_some(), counts, "{node}");
         }

@@ -74,7 +74,7 @@ impl Bucket {
     }
 
     async fn page(&self, query: LogQuery) -> LogPage {
-        page(&*self.store, &Scope::new(PREFIX, query).unwrap())
+        page(&*self.store, &Scope::new(query).unwrap())
             .await
             .unwrap()
     }
@@ -84,7 +84,7 @@ impl Bucket {
     }
 
     async fn follow(&self, query: LogQuery, begin: Begin) -> Follow {
-        let scope = Scope::new(PREFIX, query).unwrap();
+        let scope = Scope::new(query).unwrap();
         let store: Arc<dyn ObjectStore> = self.store.clone();
         Follow::begin(store, scope, begin, Utc::now()).await.unwrap()
     }
@@ -451,7 +451,7 @@ async fn a_tail_goes_on_after_the_line_that_was_seen_last() {
 #[tokio::test]
 async fn an_id_of_another_kind_is_refused() {
     let bucket = Bucket::new();
-    let scope = Scope::new(PREFIX, service("worker")).unwrap();
+    let scope = Scope::new(service("worker")).unwrap();
     let store: Arc<dyn ObjectStore> = bucket.store.clone();
     let begun = Follow::begin(store, scope, Begin::After("7".to_owned()), Utc::now()).await;
     assert!(matches!(

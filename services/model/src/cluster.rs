@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{EnvironmentSpec, FolderSource, NodeRole};
+use crate::{EnvironmentSpec, FolderSource, LogsSpec, NodeRole};
 
 /// What the tenant asked of a cluster; each change is a new [`crate::Generation`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -26,6 +26,9 @@ pub struct ClusterSpec {
     /// The cluster's own packages.
     #[serde(default)]
     pub environment: EnvironmentSpec,
+    /// How long its logs are kept, and where.
+    #[serde(default)]
+    pub logs: LogsSpec,
     /// Words that access rules go by, for example `env` → `prod`. Nothing that runs depends on them.
     #[serde(default)]
     pub tags: IndexMap<String, String>,

@@ -12,6 +12,7 @@ mod dag_source;
 mod environment;
 mod id;
 mod identity_provider;
+mod logs;
 mod name;
 mod node;
 mod operation;
@@ -32,6 +33,7 @@ pub use id::{
     RuleId, SessionId, TenantId, TokenId, UserId,
 };
 pub use identity_provider::{OidcConfig, OidcPreset, ProviderConfig, SamlAttributes, SamlConfig, ScimLink};
+pub use logs::{LogBucketSpec, LogsSpec};
 pub use name::{ClusterName, InvalidName};
 pub use node::{AgentPhase, NodeRole, ServiceName, ServiceState, ServiceStatus, UnknownWord};
 pub use operation::{OperationKind, OperationState, Step, StepState};

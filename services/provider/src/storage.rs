@@ -22,10 +22,18 @@ pub trait ClusterStorage: Send + Sync {
 pub struct StorageAccess {
     /// `http://127.0.0.1:7705`
     pub endpoint: String,
+    /// `us-east-1`
+    #[serde(default = "region")]
+    pub region: String,
     pub bucket: String,
     pub access_key: String,
     #[serde(serialize_with = "expose")]
     pub secret_key: SecretString,
+}
+
+/// What was kept before regions were.
+fn region() -> String {
+    "us-east-1".to_owned()
 }
 
 fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {

@@ -28,6 +28,7 @@ fn variables() -> Variables {
         "jwks_file",
         "log_bucket",
         "log_prefix",
+        "log_region",
         "s3_endpoint",
         "worker_concurrency",
         "prefork_socket",

@@ -209,6 +209,26 @@ pub async fn usage(
     })
 }
 
+/// What is asked of a cluster that is not deleted.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn spec(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    cluster: ClusterId,
+) -> Result<Option<ClusterSpec>, StoreError> {
+    let spec = sqlx::query_scalar!(
+        r#"select spec as "spec: Json<ClusterSpec>" from clusters
+           where tenant_id = $1 and id = $2 and deleted_at is null"#,
+        tenant.0,
+        cluster.0,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(spec.map(|spec| spec.0))
+}
+
 /// Writes a changed spec as a new generation.
 ///
 /// # Errors

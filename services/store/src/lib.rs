@@ -27,6 +27,7 @@ pub mod idempotency_keys;
 pub mod identities;
 pub mod identity_providers;
 pub mod leases;
+pub mod log_sweeps;
 pub mod mail_outbox;
 pub mod memberships;
 pub mod metadata;

@@ -7,7 +7,7 @@ mod tests {
     use chrono::Utc;
     use updraft_model::{
         ClusterId, ClusterRole, ClusterSpec, DagFolder, DagSource, EnvironmentSpec, FolderSource,
-        OperationId, OperationKind, OperationState, Power, SessionId, TenantId, TenantRole, UserId,
+        LogsSpec, OperationId, OperationKind, OperationState, Power, SessionId, TenantId, TenantRole, UserId,
     };
     use updraft_store::idempotency_keys::{self, Claim};
     use updraft_store::operations::{self, NewOperation};
@@ -57,6 +57,7 @@ mod tests {
             config: [("core.parallelism".to_owned(), "4".to_owned())]
                 .into_iter()
                 .collect(),
+            logs: LogsSpec::default(),
             tags: [("env".to_owned(), "prod".to_owned())].into_iter().collect(),
         }
     }

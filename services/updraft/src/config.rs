@@ -54,11 +54,18 @@ pub(crate) struct ControlFile {
     /// `["127.0.0.1:9000", "idp.corp.internal"]`. For every tenant, so it is the installation's to say.
     #[serde(default)]
     pub(crate) outbound_allow: Vec<Destination>,
+    /// Bytes that logs may take on a node's disk while their bucket is away: ten minutes at 5 MB/s are 3 GB.
+    #[serde(default = "log_disk_bytes")]
+    pub(crate) log_disk_bytes: u64,
     /// The mail server that links to set a new password go out by; without it nobody is offered one.
     #[serde(default)]
     pub(crate) mail: Option<MailFile>,
     /// How often identity providers are asked again about people who are signed in.
     pub(crate) identity_refresh_seconds: u64,
+}
+
+pub(crate) fn log_disk_bytes() -> u64 {
+    4 << 30
 }
 
 /// How mail is sent.

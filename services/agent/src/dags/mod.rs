@@ -27,6 +27,7 @@ use crate::layout::Layout;
 pub use bucket::Bucket;
 pub use digest::{Digest, Manifest};
 pub use shelf::Shelf;
+pub use source::foreign_bucket;
 pub use source::{Ground, Source};
 
 /// Something that happened to the node's DAGs.

@@ -8,9 +8,11 @@ use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
 use object_store::{ClientOptions, Error as StoreError, ObjectStore, ObjectStoreExt as _, RetryConfig};
 use secrecy::ExposeSecret as _;
-use updraft_api::agent::LogDelivery;
+use updraft_api::agent::{KeyPair, LogDelivery};
 use updraft_api::log_layout::{LogFile, LogKey, LogSource, folder};
+use updraft_outbound::{Outbound, OutboundPolicy};
 
+use crate::dags::foreign_bucket;
 use crate::error::{Error, Result};
 
 const REQUEST_WITHIN: Duration = Duration::from_secs(30);
@@ -27,6 +29,9 @@ impl LogBucket {
     /// # Errors
     /// When the delivery's endpoint makes no sense.
     pub fn connect(delivery: &LogDelivery) -> Result<Self> {
+        if delivery.foreign {
+            return Self::connect_foreign(delivery);
+        }
         // Trying again is the shipper's: it spreads it out and goes on with other files.
         let retry = RetryConfig {
             max_retries: 0,
@@ -47,6 +52,25 @@ impl LogBucket {
             .build()
             .map_err(Error::store("be set up for logs"))?;
         Ok(Self::new(Arc::new(store), &delivery.prefix))
+    }
+
+    fn connect_foreign(delivery: &LogDelivery) -> Result<Self> {
+        let place = (
+            Some(delivery.endpoint.as_str()),
+            delivery.region.as_str(),
+            delivery.bucket.as_str(),
+        );
+        let keys = KeyPair {
+            access_key: delivery.access_key.clone(),
+            secret_key: delivery.secret_key.clone(),
+        };
+        let allow = delivery.outbound_allow.iter();
+        let outbound = Outbound::new(OutboundPolicy {
+            allow: allow.filter_map(|text| text.parse().ok()).collect(),
+            ..OutboundPolicy::default()
+        });
+        let store = foreign_bucket(place, Some(&keys), &outbound)?;
+        Ok(Self::new(store, &delivery.prefix))
     }
 
     #[must_use]

@@ -15,6 +15,7 @@ mod prefork;
 mod private;
 mod relay;
 mod remains;
+mod retention;
 mod supervision;
 mod support;
 mod swaps;

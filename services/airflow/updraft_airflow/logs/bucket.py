@@ -112,7 +112,7 @@ class LogBucket:
         return boto3.client(
             "s3",
             endpoint_url=self._settings["endpoint"],
-            region_name="us-east-1",
+            region_name=self._settings["region"],
             aws_access_key_id=self._settings["access_key"],
             aws_secret_access_key=self._settings["secret_key"],
             config=Config(connect_timeout=5, read_timeout=20, retries={"max_attempts": 2, "mode": "standard"}),

@@ -72,6 +72,7 @@ impl NewClusterForm {
             dag_sources: Some(sources).filter(|sources| !sources.is_empty()),
             config: IndexMap::new(),
             environment: None,
+            logs: None,
             tags: tags::read(&self.tags),
             start: Some(self.start.is_some()),
         }

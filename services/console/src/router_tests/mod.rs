@@ -4,6 +4,7 @@ mod audit;
 mod clusters;
 mod idp;
 mod isolation;
+mod logs;
 mod pages;
 mod passwords;
 mod people;
@@ -56,6 +57,10 @@ async fn house() -> House {
 }
 
 async fn house_with(change: impl FnOnce(&mut AppConfig)) -> House {
+    house_of(change, |app| app).await
+}
+
+async fn house_of(change: impl FnOnce(&mut AppConfig), equip: impl FnOnce(App) -> App) -> House {
     let database = TestDatabase::create().await.unwrap();
     let key = SigningKey::from_seed("test", &[7; 32]).unwrap();
     let mut config = AppConfig::local(7700, 7701, key, Arc::new(MasterKey::from_bytes([7; 32])));
@@ -72,6 +77,7 @@ async fn house_with(change: impl FnOnce(&mut AppConfig)) -> House {
         config,
     )
     .unwrap();
+    let app = equip(app);
     let (quota, password) = (
         Quota {
             max_clusters: 5,
@@ -137,6 +143,7 @@ impl House {
             dag_sources: None,
             config: indexmap::IndexMap::new(),
             environment: None,
+            logs: None,
             tags: indexmap::IndexMap::new(),
             start: Some(false),
         };

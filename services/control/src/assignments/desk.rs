@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use tokio::sync::watch;
 use updraft_api::agent::{Assignment, BuildAssignment};
+use updraft_app::LogPlace;
 use updraft_authz::PublicKey;
 use updraft_model::{ClusterId, Generation, NodeId, NodeRole, ServiceName, TenantId};
 use updraft_provider::StorageAccess;
@@ -35,6 +36,8 @@ pub struct Desk {
     pub airflow_keys: Vec<PublicKey>,
     /// Destinations beyond the public internet that the installation opens.
     pub outbound_allow: Vec<String>,
+    /// What logs may take on a node's disk.
+    pub log_disk_bytes: u64,
     pub base_url: Box<dyn Fn(TenantId, ClusterId) -> String + Send + Sync>,
     /// Ticks when some assignment may have changed.
     pub ticks: watch::Sender<u64>,
@@ -58,6 +61,7 @@ pub enum DeskError {
 struct Sealed {
     secrets: ClusterSecrets,
     storage: StorageAccess,
+    logs: LogPlace,
     dags: DagInputs,
 }
 
@@ -132,6 +136,8 @@ impl Desk {
             peers: &peers,
             secrets: &sealed.secrets,
             storage: &sealed.storage,
+            logs: &sealed.logs,
+            log_disk_bytes: self.log_disk_bytes,
             dags: &sealed.dags,
             airflow_keys: &self.airflow_keys,
             base_url: (self.base_url)(rows.tenant, cluster),
@@ -171,7 +177,15 @@ impl Desk {
         else {
             return Ok(None);
         };
-        let storage = serde_json::from_str(storage.expose_secret()).map_err(DeskError::Storage)?;
+        let storage: StorageAccess =
+            serde_json::from_str(storage.expose_secret()).map_err(DeskError::Storage)?;
+        // As asked for now: a change of packages has nothing to do with it.
+        let of = (rows.tenant, cluster);
+        let logs = LogPlace::of(connection, &self.master_key, of, &rows.spec.logs, storage.clone()).await?;
+        let Some(logs) = logs else {
+            tracing::error!(cluster.id = %cluster, "the credential of a log bucket is gone");
+            return Ok(None);
+        };
         Ok(Some(Sealed {
             secrets: ClusterSecrets {
                 dsn,
@@ -180,6 +194,7 @@ impl Desk {
                 broker_password,
             },
             storage,
+            logs,
             dags: self.dags(connection, rows).await?,
         }))
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 use updraft_api::agent::BuildAssignment;
+use updraft_app::LogPlace;
 use updraft_authz::PublicKey;
 use updraft_model::{ClusterId, ClusterSpec, CredentialName, Generation, NodeId, NodeRole, ServiceName};
 use updraft_provider::StorageAccess;
@@ -27,6 +28,10 @@ pub struct AssignmentInputs<'a> {
     pub peers: &'a [Peer],
     pub secrets: &'a ClusterSecrets,
     pub storage: &'a StorageAccess,
+    /// Where its logs go.
+    pub logs: &'a LogPlace,
+    /// What logs may take on a node's disk.
+    pub log_disk_bytes: u64,
     pub dags: &'a DagInputs,
     /// Verify what the edge says of a person.
     pub airflow_keys: &'a [PublicKey],

@@ -1,25 +1,25 @@
-//! Where a node's agent ships logs to: the cluster's own bucket, by the agent's own hand.
+//! Where a node's agent ships logs to: the cluster's own bucket or its tenant's, by the agent's own hand.
 
 use updraft_api::agent::LogDelivery;
 
 use super::AssignmentInputs;
 
-pub(super) const PREFIX: &str = "logs";
-/// The bucket's region, as far as embedded and AWS-like stores ask for one.
-const REGION: &str = "us-east-1";
-/// What logs may take on a node's disk.
-const DISK_BYTES: u64 = 4 << 30;
-
 pub(super) fn delivery(inputs: &AssignmentInputs<'_>) -> LogDelivery {
+    let place = inputs.logs;
     LogDelivery {
-        endpoint: inputs.storage.endpoint.clone(),
-        region: REGION.to_owned(),
-        bucket: inputs.storage.bucket.clone(),
-        prefix: format!("{PREFIX}/"),
-        access_key: inputs.storage.access_key.clone(),
-        secret_key: inputs.storage.secret_key.clone(),
+        endpoint: place.access.endpoint.clone(),
+        region: place.access.region.clone(),
+        bucket: place.access.bucket.clone(),
+        prefix: place.prefix.clone(),
+        access_key: place.access.access_key.clone(),
+        secret_key: place.access.secret_key.clone(),
+        foreign: place.foreign,
+        outbound_allow: match place.foreign {
+            true => inputs.dags.outbound_allow.clone(),
+            false => Vec::new(),
+        },
         node_name: node_name(inputs),
-        disk_bytes: DISK_BYTES,
+        disk_bytes: inputs.log_disk_bytes,
     }
 }
 

@@ -82,7 +82,7 @@ pub fn render(runtime: &Runtime, inputs: &AssignmentInputs<'_>) -> Result<Assign
 }
 
 fn variables(inputs: &AssignmentInputs<'_>) -> Variables {
-    let place = &inputs.place;
+    let (place, logs) = (&inputs.place, &inputs.logs.access);
     let below = |part: &str| format!("{}/{part}", place.node_dir);
     Variables::default()
         .with("address", &place.address)
@@ -93,13 +93,14 @@ fn variables(inputs: &AssignmentInputs<'_>) -> Variables {
         .with("logs_dir", below(LOGS))
         .with("dags_dir", below(DAGS))
         .with("jwks_file", below(JWKS))
-        .with("log_bucket", &inputs.storage.bucket)
-        .with("log_prefix", super::logs::PREFIX)
-        .with("s3_endpoint", &inputs.storage.endpoint)
+        .with("log_region", &logs.region)
+        .with("log_bucket", &logs.bucket)
+        .with("log_prefix", inputs.logs.prefix.trim_end_matches('/'))
+        .with("s3_endpoint", &logs.endpoint)
         .with("worker_concurrency", inputs.spec.worker_concurrency.to_string())
         .with("prefork_socket", format!("{}/prefork.sock", place.shared_dir))
-        .with("s3_access_key", &inputs.storage.access_key)
-        .with("s3_secret_key", inputs.storage.secret_key.expose_secret())
+        .with("s3_access_key", &logs.access_key)
+        .with("s3_secret_key", logs.secret_key.expose_secret())
         .with("dsn", inputs.secrets.dsn.expose_secret())
         .with("fernet_key", inputs.secrets.fernet_key.expose_secret())
         .with("jwt_secret", inputs.secrets.jwt_secret.expose_secret())

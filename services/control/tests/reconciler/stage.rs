@@ -358,6 +358,7 @@ impl ClusterStorage for Buckets {
         self.0.lock().unwrap().insert(cluster);
         Ok(StorageAccess {
             endpoint: "http://127.0.0.1:1".to_owned(),
+            region: "us-east-1".to_owned(),
             bucket: format!("cluster-{cluster}"),
             access_key: "key".to_owned(),
             secret_key: SecretString::from("secret"),

@@ -50,6 +50,7 @@ impl PushBucket for FakeBucket {
 pub(crate) async fn give_storage(world: &World, cluster: ClusterId) {
     let storage = StorageAccess {
         endpoint: "http://127.0.0.1:1".into(),
+        region: "us-east-1".into(),
         bucket: format!("b{cluster}"),
         access_key: "key".into(),
         secret_key: "secret".into(),

@@ -11,7 +11,8 @@ use futures::StreamExt as _;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
-use serde_json::Value;
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use updraft_api::log_layout::{LogFile, LogKey};
 use updraft_app::LogBuckets;
@@ -19,32 +20,38 @@ use updraft_model::{ClusterId, ClusterRole, TenantRole};
 use updraft_provider::StorageAccess;
 
 use crate::fake_bucket::give_storage;
-use crate::support::{Someone, World, request};
+use crate::support::{Answer, Someone, World, request};
 
 const TASK: &str = "tasks/dag_id=sales/run_id=r1/task_id=load/attempt=1.log";
 
-/// One bucket for whoever opens the one of cluster 1; nobody else gets any.
+const SECRET: &str = "secret-of-acme";
+
+/// One bucket for whoever opens the one of cluster 1, and one of a tenant's own; nobody else gets any.
 #[derive(Default)]
-pub(crate) struct FakeLogs(Arc<InMemory>);
+pub(crate) struct FakeLogs(Arc<InMemory>, Arc<InMemory>);
 
 // === impl FakeLogs ===
 
 impl FakeLogs {
     async fn ship(&self, source: &str, node: &str, text: &str) {
-        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-        packed.write_all(text.as_bytes()).unwrap();
-        let key = LogKey {
-            source: source.parse().unwrap(),
-            file: LogFile {
-                born: Utc::now(),
-                mark: 1,
-                node: format!("{node}-d41f6c1a09b2"),
-            },
-            offset: 0,
-        };
-        let path = Path::parse(key.render("logs/")).unwrap();
-        self.0.put(&path, packed.finish().unwrap().into()).await.unwrap();
+        put(&self.0, "logs/", source, node, text).await;
     }
+}
+
+async fn put(bucket: &InMemory, prefix: &str, source: &str, node: &str, text: &str) {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(text.as_bytes()).unwrap();
+    let key = LogKey {
+        source: source.parse().unwrap(),
+        file: LogFile {
+            born: Utc::now(),
+            mark: 1,
+            node: format!("{node}-d41f6c1a09b2"),
+        },
+        offset: 0,
+    };
+    let path = Path::parse(key.render(prefix)).unwrap();
+    bucket.put(&path, packed.finish().unwrap().into()).await.unwrap();
 }
 
 impl LogBuckets for FakeLogs {
@@ -52,6 +59,14 @@ impl LogBuckets for FakeLogs {
         match access.bucket.as_str() {
             "b1" => Ok(Arc::clone(&self.0) as _),
             other => Err(format!("no bucket {other}")),
+        }
+    }
+
+    fn open_foreign(&self, access: &StorageAccess) -> Result<Arc<dyn ObjectStore>, String> {
+        assert_eq!(access.secret_key.expose_secret(), SECRET);
+        match access.bucket.as_str() {
+            "acme-logs" => Ok(Arc::clone(&self.1) as _),
+            other => Err(format!("`{other}` may not be asked")),
         }
     }
 }
@@ -162,4 +177,91 @@ async fn a_stream_follows_and_ends_with_the_right_to_it() {
         !until("nothing any more").await,
         "the stream goes on without the right"
     );
+}
+
+async fn set_logs(world: &World, who: &Someone, logs: Value) -> Answer {
+    let seen = world.get(who, "/clusters/1").await.must_be(200)["generation"].clone();
+    let request = request("PATCH", "/clusters/1").bearer(who);
+    let request = request.header("if-match", &format!("\"{seen}\""));
+    world.send(request.json(&json!({"logs": logs}))).await
+}
+
+#[tokio::test]
+async fn logs_are_kept_for_ninety_days_unless_a_cluster_says_otherwise() {
+    let (world, owner, _) = world().await;
+    let kept = async || {
+        world.get(&owner, "/clusters/1").await.must_be(200)["spec"]["logs"]["retention_days"].clone()
+    };
+    assert_eq!(kept().await, 90);
+    for days in [0, 3651] {
+        let refused = set_logs(&world, &owner, json!({"retention_days": days})).await;
+        assert_eq!(refused.refused_field(422), "logs.retention_days");
+    }
+    set_logs(&world, &owner, json!({"retention_days": 7}))
+        .await
+        .must_be(202);
+    assert_eq!(kept().await, 7);
+    let log = world.get(&owner, "/audit?action=cluster.update").await;
+    assert!(log.text.contains("retention_days"), "{}", log.text);
+}
+
+#[tokio::test]
+async fn old_logs_are_looked_for_once_in_a_while_and_never_those_of_a_deleted_cluster() {
+    let (world, owner, _) = world().await;
+    world.cluster(&owner, "away").await;
+    world.delete(&owner, "/clusters/2").await.must_be(202);
+    assert_eq!(world.app.sweep_logs().await.unwrap(), Some(0));
+    assert_eq!(world.app.sweep_logs().await.unwrap(), None);
+    assert_eq!(
+        texts(&world.get(&owner, "/clusters/1/logs").await.must_be(200)).len(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn logs_lie_in_a_tenants_own_bucket_once_it_was_written_to() {
+    let (world, owner, cluster) = world().await;
+    let keys =
+        json!({"name": "logs", "config": {"kind": "s3_keys", "access_key": "AKIAACME"}, "secret": SECRET});
+    world.post(&owner, "/credentials", keys).await.must_be(201);
+    let bucket = |name: &str, credential: &str| json!({"bucket": {"bucket": name, "prefix": "airflow/", "region": "eu-west-1", "credential": credential}});
+    for (asked, field) in [
+        (bucket("acme-logs", "nobodys"), "logs.bucket.credential"),
+        (bucket("somebody-elses", "logs"), "logs.bucket"),
+        (bucket("No_Bucket", "logs"), "logs.bucket.bucket"),
+    ] {
+        let refused = set_logs(&world, &owner, asked).await;
+        assert!(!refused.text.contains(SECRET), "{}", refused.text);
+        assert_eq!(refused.refused_field(422), field);
+    }
+    let user = world.someone(owner.tenant, TenantRole::Member).await;
+    world.grant(&user, cluster, ClusterRole::User).await;
+    set_logs(&world, &user, bucket("acme-logs", "logs"))
+        .await
+        .problem(403);
+
+    let set = set_logs(&world, &owner, bucket("acme-logs", "logs")).await;
+    assert!(!set.text.contains(SECRET), "{}", set.text);
+    set.must_be(202);
+    assert!(
+        world.logs.1.list(None).next().await.is_none(),
+        "what it was tried with is gone"
+    );
+    let none = world.get(&owner, "/clusters/1/logs?dag=sales").await.must_be(200);
+    assert!(
+        texts(&none).is_empty(),
+        "what was shipped before stays where it is"
+    );
+    let below = format!("airflow/{}/cluster-1/logs/", owner.tenant);
+    put(&world.logs.1, &below, TASK, "worker-1", "Loaded 5 rows\n").await;
+    let read = world.get(&owner, "/clusters/1/logs?dag=sales").await.must_be(200);
+    assert_eq!(texts(&read), ["Loaded 5 rows"]);
+    assert_eq!(
+        world.delete(&owner, "/credentials/logs").await.problem(409),
+        "credential-in-use"
+    );
+
+    set_logs(&world, &owner, json!({})).await.must_be(202);
+    let back = world.get(&owner, "/clusters/1/logs?dag=sales").await.must_be(200);
+    assert_eq!(texts(&back), ["Loaded 3 rows"]);
 }

@@ -14,6 +14,7 @@ use updraft_authz::SigningKey;
 use updraft_control::agents::{self, AgentsState};
 use updraft_control::assignments::Desk;
 use updraft_control::audit_export::AuditExport;
+use updraft_control::log_sweep::sweep_logs;
 use updraft_control::edges::{self, EdgesState, SnapshotSettings};
 use updraft_control::mail::{Post, Smtp};
 use updraft_control::reconciler::{Liveness, Parts, Reconciler, Settings};
@@ -89,6 +90,7 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
         tokio::spawn(identities::refresh(ground.app.clone(), shutdown.clone())),
         tokio::spawn(identities::recheck_domains(ground.app.clone(), shutdown.clone())),
         tokio::spawn(audit_export(&ground).run(shutdown.clone())),
+        tokio::spawn(sweep_logs(ground.app.clone(), shutdown.clone())),
         tokio::spawn(turn_session_keys(ground.app.clone(), shutdown.clone())),
     ];
     let served = tokio::try_join!(
@@ -115,23 +117,25 @@ impl Ground {
         let session_key = control_key(&store, &master_key, "session").await?;
         let airflow_key = control_key(&store, &master_key, "airflow").await?;
         let catalogue = Arc::new(Catalogue::embedded()?);
+        let outbound = Outbound::new(OutboundPolicy {
+            allow: file.outbound_allow.clone(),
+            ..OutboundPolicy::default()
+        });
         let settings = AppConfig {
             airflow_url: airflow_url(&file)?,
             console_url: file.console_url.clone(),
             tenancy: nodes::tenancy(),
             sends_mail: file.mail.is_some(),
             identity_refresh: Duration::from_secs(file.identity_refresh_seconds),
-            outbound: Outbound::new(OutboundPolicy {
-                allow: file.outbound_allow.clone(),
-                ..OutboundPolicy::default()
-            }),
+            outbound: outbound.clone(),
             ..AppConfig::local(ports.console, ports.edge, session_key, master_key.clone())
         };
+        let buckets = Arc::new(ClusterBuckets { outbound });
         let liveness = Arc::new(Liveness::new(Utc::now()));
         let app = App::new(store.clone(), catalogue.clone(), settings)?
             .with_live_reports(liveness.clone())
-            .with_push_bucket(Arc::new(ClusterBuckets))
-            .with_log_buckets(Arc::new(ClusterBuckets));
+            .with_push_bucket(buckets.clone())
+            .with_log_buckets(buckets);
         app.check_hosts().await.with_context(|| {
             format!(
                 "`airflow_url` ({}) needs {{cluster}} or {{tenant}} in its host",
@@ -177,6 +181,7 @@ fn desk(ground: &Ground, ticks: watch::Sender<u64>) -> Desk {
             .iter()
             .map(ToString::to_string)
             .collect(),
+        log_disk_bytes: ground.file.log_disk_bytes,
         base_url: Box::new(move |tenant, cluster| app.airflow_url(tenant, cluster)),
         ticks,
     }

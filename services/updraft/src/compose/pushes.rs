@@ -11,8 +11,11 @@ use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::{ClientOptions, ObjectStore, ObjectStoreExt as _, RetryConfig};
 use secrecy::ExposeSecret as _;
+use updraft_agent::dags::foreign_bucket;
+use updraft_api::agent::KeyPair;
 use updraft_app::{LogBuckets, PushBucket};
 use updraft_provider::StorageAccess;
+use updraft_sso::outbound::Outbound;
 
 /// One request, in a minute or not at all.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -20,7 +23,10 @@ const WITHIN: Duration = Duration::from_secs(60);
 const LOGS_WITHIN: Duration = Duration::from_secs(15);
 const PART: usize = 8 << 20;
 
-pub(crate) struct ClusterBuckets;
+/// Tenants' own are reached by the outbound policy.
+pub(crate) struct ClusterBuckets {
+    pub(crate) outbound: Outbound,
+}
 
 #[async_trait]
 impl PushBucket for ClusterBuckets {
@@ -48,6 +54,19 @@ impl LogBuckets for ClusterBuckets {
         let store = builder(access, LOGS_WITHIN).with_retry(retry).build();
         let store = store.map_err(|error| words(error.into()))?;
         Ok(Arc::new(store))
+    }
+
+    fn open_foreign(&self, access: &StorageAccess) -> Result<Arc<dyn ObjectStore>, String> {
+        let place = (
+            Some(access.endpoint.as_str()),
+            access.region.as_str(),
+            access.bucket.as_str(),
+        );
+        let keys = KeyPair {
+            access_key: access.access_key.clone(),
+            secret_key: access.secret_key.clone(),
+        };
+        foreign_bucket(place, Some(&keys), &self.outbound).map_err(|error| error.to_string())
     }
 }
 
@@ -93,7 +112,7 @@ fn builder(access: &StorageAccess, within: Duration) -> AmazonS3Builder {
     let options = ClientOptions::new().with_allow_http(true).with_timeout(within);
     AmazonS3Builder::new()
         .with_endpoint(&access.endpoint)
-        .with_region("us-east-1")
+        .with_region(&access.region)
         .with_bucket_name(&access.bucket)
         .with_access_key_id(&access.access_key)
         .with_secret_access_key(access.secret_key.expose_secret())

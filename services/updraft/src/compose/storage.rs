@@ -18,6 +18,8 @@ use updraft_model::ClusterId;
 use updraft_provider::{ClusterStorage, ProviderError, StorageAccess};
 use updraft_store::secrets::MasterKey;
 
+/// What the embedded storage is called; it has no other.
+const REGION: &str = "us-east-1";
 /// One object of the audit log, in a minute or not at all.
 const AUDIT_WITHIN: Duration = Duration::from_secs(60);
 
@@ -104,6 +106,7 @@ impl ClusterStorage for EmbeddedStorage {
         ask(&self.socket, &request).await.map_err(unavailable)?;
         Ok(StorageAccess {
             endpoint: self.endpoint.clone(),
+            region: REGION.to_owned(),
             bucket,
             access_key,
             secret_key,
@@ -147,7 +150,7 @@ impl EmbeddedAuditBucket {
             .with_timeout(AUDIT_WITHIN);
         let store = AmazonS3Builder::new()
             .with_endpoint(&self.endpoint)
-            .with_region("us-east-1")
+            .with_region(REGION)
             .with_bucket_name(Self::NAME)
             .with_access_key_id(access_key)
             .with_secret_access_key(secret_key.expose_secret())

@@ -83,6 +83,7 @@ async fn create(client: &Client, servers: &Servers) -> anyhow::Result<ClusterVie
         dag_sources: None,
         config: IndexMap::new(),
         environment: None,
+        logs: None,
         tags: IndexMap::new(),
         start: Some(true),
     };

@@ -161,6 +161,7 @@ async fn start(
         )]
         .into(),
         outbound_allow: args.outbound_allow.clone(),
+        log_disk_bytes: config::log_disk_bytes(),
         mail: mail(args)?,
         identity_refresh_seconds: args.identity_refresh.as_secs(),
     };

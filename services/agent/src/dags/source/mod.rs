@@ -29,6 +29,7 @@ use super::shelf::{Aside, Shelf};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 
+pub use store::foreign_bucket;
 pub(super) use store::own_store;
 
 /// Our own bucket, on our own network.

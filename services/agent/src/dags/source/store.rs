@@ -6,7 +6,8 @@ use std::time::Duration;
 use object_store::aws::AmazonS3Builder;
 use object_store::{ClientOptions, ObjectStore, RetryConfig};
 use secrecy::ExposeSecret as _;
-use updraft_api::agent::{DagDelivery, SourceFrom};
+use updraft_api::agent::{DagDelivery, KeyPair, SourceFrom};
+use updraft_outbound::Outbound;
 use url::Url;
 
 use super::Ground;
@@ -45,15 +46,28 @@ pub(super) fn foreign_store(from: &SourceFrom, ground: &Ground) -> Result<Arc<dy
     else {
         return Err(Error::Dags("that is no bucket".to_owned()));
     };
+    let place = (endpoint.as_deref(), region.as_str(), bucket.as_str());
+    foreign_bucket(place, credential.as_ref(), &ground.outbound)
+}
+
+/// The same by endpoint, region and name.
+///
+/// # Errors
+/// When the endpoint makes no sense, or is not to be asked.
+pub fn foreign_bucket(
+    (endpoint, region, bucket): (Option<&str>, &str, &str),
+    credential: Option<&KeyPair>,
+    outbound: &Outbound,
+) -> Result<Arc<dyn ObjectStore>> {
     let endpoint = endpoint
-        .clone()
+        .map(str::to_owned)
         .unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
     let url = Url::parse(&endpoint).map_err(|_| Error::Dags("the endpoint is no address".to_owned()))?;
     let builder = AmazonS3Builder::new()
         .with_endpoint(&endpoint)
         .with_region(region)
         .with_bucket_name(bucket)
-        .with_http_connector(Judged::new(&ground.outbound, &url, REQUEST_WITHIN)?)
+        .with_http_connector(Judged::new(outbound, &url, REQUEST_WITHIN)?)
         .with_client_options(ClientOptions::new().with_allow_http(true))
         .with_retry(retry());
     let builder = match credential {

@@ -1,6 +1,7 @@
 use secrecy::SecretString;
 use updraft_api::agent::Assignment;
 use updraft_model::{ClusterId, ClusterSpec, CredentialConfig, Generation, NodeId, NodeRole, ServiceName};
+use updraft_app::LogPlace;
 use updraft_provider::StorageAccess;
 use updraft_runtimes::Catalogue;
 use updraft_store::credentials::OpenCredential;
@@ -54,12 +55,9 @@ fn rendered_of(
             jwt_secret: secret(),
             broker_password: secret(),
         },
-        storage: &StorageAccess {
-            endpoint: "http://127.0.0.1:1".into(),
-            bucket: "updraft-c1".into(),
-            access_key: "key".into(),
-            secret_key: secret(),
-        },
+        storage: &storage(),
+        logs: &LogPlace::own(storage()),
+        log_disk_bytes: 1 << 30,
         dags,
         airflow_keys: &[],
         base_url: "http://127.0.0.2:7701/airflow-webserver-1/".into(),
@@ -190,4 +188,14 @@ fn another_environment_restarts_all_but_the_broker() {
     assert_eq!(changed(NodeRole::Worker), [ServiceName::Worker]);
     let on_scheduler = changed(NodeRole::Scheduler);
     assert!(on_scheduler.contains(&ServiceName::Scheduler) && !on_scheduler.contains(&ServiceName::Broker));
+}
+
+fn storage() -> StorageAccess {
+    StorageAccess {
+        endpoint: "http://127.0.0.1:1".into(),
+        region: "us-east-1".into(),
+        bucket: "updraft-c1".into(),
+        access_key: "key".into(),
+        secret_key: "secret".into(),
+    }
 }

@@ -9,6 +9,7 @@ use updraft_model::FolderSource;
 
 use super::Changed;
 use super::environment::EnvironmentArgs;
+use super::logs::LogsArgs;
 use crate::cli::args::{Global, Waiting, parse_option, parse_tag};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::{resolve, wait};
@@ -42,6 +43,8 @@ pub(crate) struct UpdateArgs {
     #[command(flatten)]
     environment: EnvironmentArgs,
     #[command(flatten)]
+    logs: LogsArgs,
+    #[command(flatten)]
     waiting: Waiting,
 }
 
@@ -66,6 +69,7 @@ pub(super) async fn update(client: &Client, args: UpdateArgs, global: &Global) -
         dag_sources: (!args.dags.is_empty()).then_some(args.dags),
         config: replaces_config.then(|| args.config.into_iter().collect()),
         environment: args.environment.asked(&cluster.spec.environment)?,
+        logs: args.logs.asked(&cluster.spec.logs)?,
         tags: replaces_tags.then(|| args.tags.into_iter().collect()),
     };
     let accepted = client

@@ -4,9 +4,10 @@ use clap::Args;
 use indexmap::IndexMap;
 use updraft_api::rest::NewCluster;
 use updraft_client::{Client, IdempotencyKey};
-use updraft_model::{ClusterName, EnvironmentSpec, FolderSource};
+use updraft_model::{ClusterName, EnvironmentSpec, FolderSource, LogsSpec};
 
 use super::environment::EnvironmentArgs;
+use super::logs::LogsArgs;
 use crate::cli::args::{Global, Waiting, parse_option, parse_tag};
 use crate::cli::error::CliError;
 use crate::cli::wait;
@@ -36,6 +37,8 @@ pub(crate) struct CreateArgs {
     tags: Vec<(String, String)>,
     #[command(flatten)]
     environment: EnvironmentArgs,
+    #[command(flatten)]
+    logs: LogsArgs,
     /// Create it stopped
     #[arg(long)]
     no_start: bool,
@@ -52,6 +55,7 @@ pub(super) async fn create(client: &Client, args: CreateArgs, global: &Global) -
         dag_sources: (!args.dags.is_empty()).then_some(args.dags),
         config: args.config.into_iter().collect::<IndexMap<_, _>>(),
         environment: args.environment.asked(&EnvironmentSpec::default())?,
+        logs: args.logs.asked(&LogsSpec::default())?,
         tags: args.tags.into_iter().collect(),
         start: Some(!args.no_start),
     };

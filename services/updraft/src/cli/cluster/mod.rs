@@ -4,6 +4,7 @@ mod change;
 mod create;
 mod environment;
 mod events;
+mod logs;
 mod read;
 mod services;
 
