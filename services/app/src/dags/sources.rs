@@ -1,5 +1,7 @@
-//! A cluster's sources together. What may be said of one is the model's. Pure.
+//! A cluster's sources together, and what else lies where DAGs may come from. What may be said of one is the model's. Pure.
 
+pub(crate) use updraft_model::address::is_https;
+use updraft_model::address::{is_bucket, is_region, is_relative};
 use updraft_model::{DagFolder, DagSource, FolderSource, SourceFault};
 pub use updraft_model::{credential_fits, push_prefix};
 
@@ -45,6 +47,31 @@ pub(crate) fn checked(asked: Vec<FolderSource>) -> Result<Vec<FolderSource>, App
     each.collect()
 }
 
+/// What is wrong with the address of one object in a bucket of the tenant's own: the field, and what to do.
+pub(crate) fn object_fault(
+    bucket: &str,
+    key: &str,
+    region: &str,
+    endpoint: Option<&str>,
+) -> Option<(&'static str, &'static str)> {
+    if !is_bucket(bucket) {
+        return Some(("bucket", "use a bucket's name: 3 to 63 of a-z, 0-9, `.` and `-`"));
+    }
+    if !is_relative(key) {
+        return Some((
+            "key",
+            "use an object's key like `nodes/bootstrap.sh`, without a slash in front",
+        ));
+    }
+    if !is_region(region) {
+        return Some(("region", "use a region's name like `eu-west-1`"));
+    }
+    let why = "use an `https://` address without user, password or fragment";
+    endpoint
+        .is_some_and(|address| !is_https(address))
+        .then_some(("endpoint", why))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -65,6 +92,21 @@ mod tests {
             }
             other => panic!("not refused: {other:?}"),
         }
+    }
+
+    #[test]
+    fn an_authority_is_for_servers_that_show_certificates() {
+        let pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+        let with = |source: Value| asked(json!([{"source": source, "ca_certificate": pem}]));
+        for source in [
+            json!({"kind": "push"}),
+            json!({"kind": "git", "url": "git@git.corp:dags", "credential": "key"}),
+        ] {
+            assert_eq!(refused_field(with(source)), "dag_sources[0].ca_certificate");
+        }
+        let kept = with(json!({"kind": "git", "url": "https://git.corp/dags"})).unwrap();
+        let kept = kept[0].ca_certificate.as_ref().map(|one| one.as_str());
+        assert_eq!(kept, Some("MIIB"));
     }
 
     #[test]
