@@ -65,9 +65,11 @@ class Control:
     changed: threading.Condition = field(default_factory=threading.Condition)
     reports: list[dict[str, Any]] = field(default_factory=list)
     server: ThreadingHTTPServer = field(init=False)
+    client: Any = field(init=False)
 
     def __post_init__(self) -> None:
         control = self
+        self.client = self.store.client()
 
         class Answers(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -130,10 +132,9 @@ class Control:
                 archive.addfile(entry, io.BytesIO(content))
         name = sha256(packed.getvalue()).hexdigest()
         now = datetime.datetime.now(datetime.UTC).isoformat()
-        client = self.store.client()
         put = {f"{name}.tar.gz": packed.getvalue(), "current": json.dumps({"sha256": name, "pushed_at": now}).encode()}
         for key, body in put.items():
-            client.put_object(Bucket=storage.BUCKET, Key=f"{PREFIX}pushes/{key}", Body=body)
+            self.client.put_object(Bucket=storage.BUCKET, Key=f"{PREFIX}pushes/{key}", Body=body)
         with self.changed:
             self.version += 1
             self.changed.notify_all()

@@ -59,6 +59,8 @@ struct Watched {
     wishes: watch::Receiver<Wishes>,
     trouble: Trouble,
     pause: Duration,
+    /// What had been asked for when the last look began.
+    sync: i64,
 }
 
 /// A look that has ended.
@@ -90,6 +92,7 @@ pub(super) async fn run(
             wishes: wishes.clone(),
             trouble: Trouble::default(),
             pause: Duration::ZERO,
+            sync: -1,
         };
         let part = resolver.part(watched.source.folder());
         looks.spawn(watched.look(shelf.clone(), part));
@@ -116,11 +119,12 @@ impl Watched {
         if !self.pause.is_zero() {
             tokio::select! {
                 () = sleep(self.pause) => {}
-                () = asked(&mut self.wishes) => {}
+                () = asked(&mut self.wishes, self.sync) => {}
                 () = self.source.woken() => {}
             }
         }
         let sync = self.wishes.borrow_and_update().sync;
+        self.sync = sync;
         let look = AssertUnwindSafe(self.source.look(&shelf, last.as_deref())).catch_unwind();
         // A defect in reading one source must not end the others, nor itself for good.
         let look = look.await.unwrap_or_else(|_| {
@@ -136,9 +140,8 @@ impl Watched {
     }
 }
 
-/// Until somebody asks for a look.
-async fn asked(wishes: &mut watch::Receiver<Wishes>) {
-    let before = wishes.borrow().sync;
+/// Until somebody has asked for a look since the last one began.
+async fn asked(wishes: &mut watch::Receiver<Wishes>, before: i64) {
     if wishes.wait_for(|wishes| wishes.sync != before).await.is_err() {
         std::future::pending::<()>().await;
     }

@@ -1,11 +1,15 @@
 //! One source, the same version on every node.
 
+use std::time::{Duration, Instant};
+
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 use updraft_agent::dags::DagEvent;
 
 use super::{Disk, Source, files};
+use crate::foreign::foreign;
 use crate::support::eventually;
+use crate::support::storage::{self, Storage, Way};
 
 #[tokio::test]
 async fn every_node_has_the_same_version_of_the_source() {
@@ -144,6 +148,32 @@ async fn a_pinned_version_is_live_until_it_no_longer_is_pinned() {
     late.serves(&[("a.py", "old")]).await;
     disk.wishes.send_modify(|wishes| wishes.pinned = None);
     disk.serves(&[("a.py", "newer")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_that_was_asked_for_during_another_is_not_forgotten() {
+    let Some(storage) = Storage::moto().await else {
+        return;
+    };
+    let road = storage.road().await;
+    let source = Source::on(&storage, &road);
+    source.put("dags/a.py", "one").await;
+    let mut disk = Disk::new();
+    let mut delivery = source.delivery();
+    // Nobody would look again soon.
+    delivery.sources = foreign(&road.endpoint, storage::KEY.1).sources;
+    delivery.outbound_allow = vec![road.endpoint.trim_start_matches("http://").to_owned()];
+    disk.run(&source, delivery);
+    disk.serves(&[("a.py", "one")]).await;
+    road.make(Way::Slow(Duration::from_millis(100)));
+    let look = |number| disk.wishes.send_modify(|wishes| wishes.sync = number);
+    look(1);
+    // So that the first one has begun.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    look(2);
+    let began = Instant::now();
+    disk.event(|event| *event == DagEvent::Synced(2)).await;
+    assert!(began.elapsed() < Duration::from_secs(8), "it waited for its turn");
 }
 
 #[tokio::test]
