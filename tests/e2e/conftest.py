@@ -34,6 +34,7 @@ ORDER = [
     "test_kill",
     "test_control_away",
     "test_resume",
+    "test_tunnels",
     "test_shared_host",
 ]
 

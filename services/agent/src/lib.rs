@@ -16,6 +16,7 @@ pub mod process;
 pub mod relay;
 mod run;
 pub mod supervise;
+mod tunnels;
 mod usage;
 
 pub use error::{Error, Result};

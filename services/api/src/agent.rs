@@ -14,6 +14,7 @@ use updraft_model::{AgentPhase, ClusterId, Generation, NodeId, NodeRole, Service
 pub use crate::dag_delivery::*;
 pub use crate::environment_build::*;
 pub use crate::log_delivery::*;
+use crate::tunnel::TunnelAssignment;
 
 /// What an agent is started with: a file (mode 0600) named on its command line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -83,6 +84,9 @@ pub struct Assignment {
     #[serde(default)]
     pub logs: Option<LogDelivery>,
     pub relays: Vec<RelayAssignment>,
+    /// Edges reach this node through what its agent dials.
+    #[serde(default)]
+    pub tunnel: Option<TunnelAssignment>,
 }
 
 /// The pre-imported parent that the services of one cluster's nodes on this machine are forked from. The same for all of

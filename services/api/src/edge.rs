@@ -1,15 +1,17 @@
 //! What edges and control say to each other, over the internal listener under `/edge/v1`.
 //!
-//! `GET /edge/v1/snapshot?after=<version>` is a long poll (25 s) for the whole [`Snapshot`], which the edge keeps on
+//! `GET /edge/v1/snapshot?after=<version>&edge=<id>` is a long poll (25 s) for the whole [`Snapshot`], which the edge keeps on
 //! disk (0600) and works from while control is gone. `POST /edge/v1/handover` redeems a hand-over code, `POST
 //! /edge/v1/token-uses` tells which API tokens were used, `POST /edge/v1/refusals` what was refused
-//! ([`crate::edge_refusals`]). All carry `Authorization: Bearer <edge token>`.
+//! ([`crate::edge_refusals`]), `POST /edge/v1/tunnel-certificate` asks for a [`crate::tunnel::TunnelCertificate`]. All carry `Authorization: Bearer <edge token>`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 use updraft_authz::{Policy, PublicKey, SigningKey};
-use updraft_model::{ClusterId, ClusterName, Failure, TenantId, TokenId};
+use updraft_model::{ClusterId, ClusterName, Failure, NodeId, TenantId, TokenId};
+
+use crate::tunnel::TunnelGuest;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -34,23 +36,29 @@ pub struct Route {
     /// Names the static assets.
     pub runtime: String,
     pub state: RouteState,
+    /// Whose tunnels are admitted. There before the cluster is up, so that the tunnels are too.
+    #[serde(default)]
+    pub tunnel: Option<TunnelGuest>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum RouteState {
-    /// `upstream` (`127.65.0.3:8080`) comes from the provider, never from a report.
-    Up {
-        upstream: String,
-    },
-    Starting {
-        waiting_for: Option<String>,
-    },
+    Up { upstream: Upstream },
+    Starting { waiting_for: Option<String> },
     Stopped,
     Stopping,
-    Failed {
-        reason: Failure,
-    },
+    Failed { reason: Failure },
+}
+
+/// How a cluster's Airflow is reached. Never from a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Upstream {
+    /// `127.65.0.3:8080`, as the provider gave it.
+    Direct(SocketAddr),
+    /// Through the tunnels of this node.
+    Tunnel { node: NodeId },
 }
 
 /// Redeems a hand-over code: single use, 60 s, bound to browser and host.
@@ -94,4 +102,12 @@ pub struct TokenUse {
     pub token: TokenId,
     /// Unix seconds of the last one.
     pub at: i64,
+}
+
+// === impl Upstream ===
+
+impl From<SocketAddr> for Upstream {
+    fn from(address: SocketAddr) -> Self {
+        Self::Direct(address)
+    }
 }

@@ -19,5 +19,6 @@ pub mod rest;
 pub mod sign_in;
 pub mod tenants;
 pub mod tokens;
+pub mod tunnel;
 
 pub use problem::Problem;

@@ -12,6 +12,7 @@ pub mod reconciler;
 mod rest;
 mod routes;
 mod scim;
+pub mod tunnels;
 
 pub use rest::{RestConfig, RestState};
 pub use routes::{openapi_document, router as rest_router};

@@ -5,6 +5,8 @@
 //! `bench_edge edge <port> <upstream> <workers> [<assets> <jwks>]`: an edge with one cluster, authorization on, and a
 //! stand-in for control. Prints the session cookie to use; writes the keys that an Airflow needs to `<jwks>`, and for
 //! each line it reads prints a token with which to ask that Airflow straight.
+//! `bench_edge edge-through-tunnel <port> <tunnel port> <workers> <file>`: the same, its cluster being behind tunnels;
+//! writes to `<file>` what the agent has to know. `bench_edge agent <file> <upstream>`: that agent's tunnels.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on may panic")]
 
 use std::convert::Infallible;
@@ -16,15 +18,19 @@ use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
-use updraft_api::edge::{Route, RouteState, Snapshot};
+use updraft_api::edge::{Route, RouteState, Snapshot, Upstream};
+use updraft_api::tunnel::{TUNNEL_SERVER_NAME, TunnelAssignment, TunnelCertificate, TunnelGuest};
 use updraft_authz::{
-    ClusterPolicy, Policy, PublicKey, SessionClaims, SigningKey, mint_airflow_token, mint_session_token,
+    ClusterPolicy, Policy, PublicKey, SessionClaims, SigningKey, TokenHash, mint_airflow_token,
+    mint_session_token,
 };
 use updraft_edge::EdgeConfig;
-use updraft_model::{ClusterId, ClusterRole, SessionId, TenantId, TenantRole, UserId};
+use updraft_model::{ClusterId, ClusterRole, NodeId, SessionId, TenantId, TenantRole, UserId};
+use updraft_tunnel::{FarEnd, FarSettings, Pace, TokenDigest};
 use uuid::Uuid;
 
 /// As the `updraft` binary does.
@@ -33,6 +39,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const TENANT: TenantId = TenantId(Uuid::from_u128(1));
 const PERSON: UserId = UserId(Uuid::from_u128(2));
+const NODE: NodeId = NodeId(Uuid::from_u128(4));
+
+/// Where the edge's one cluster is.
+enum Behind<'a> {
+    Address(&'a str),
+    Tunnels { port: u16, agent_file: &'a str },
+}
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
@@ -45,12 +58,21 @@ async fn main() {
         ),
         ["upstream", port, bytes] => upstream(port, bytes.parse().unwrap()).await,
         ["edge", port, upstream, workers] => {
-            edge(port.parse().unwrap(), upstream, workers.parse().unwrap(), None).await;
+            let behind = Behind::Address(upstream);
+            edge(port.parse().unwrap(), behind, workers.parse().unwrap(), None).await;
         }
+        ["edge-through-tunnel", port, tunnel_port, workers, agent_file] => {
+            let behind = Behind::Tunnels {
+                port: tunnel_port.parse().unwrap(),
+                agent_file,
+            };
+            edge(port.parse().unwrap(), behind, workers.parse().unwrap(), None).await;
+        }
+        ["agent", file, upstream] => agent(file, upstream).await,
         ["edge", port, upstream, workers, assets, jwks] => {
             edge(
                 port.parse().unwrap(),
-                upstream,
+                Behind::Address(upstream),
                 workers.parse().unwrap(),
                 Some((assets, jwks)),
             )
@@ -84,16 +106,76 @@ async fn respond(mut stream: TcpStream, answer: Bytes) {
     }
 }
 
-async fn edge(port: u16, upstream: &str, workers: usize, airflow: Option<(&str, &str)>) {
+/// Tunnels as an agent keeps them, until killed.
+async fn agent(file: &str, upstream: &str) {
+    let assignment: TunnelAssignment = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let settings = FarSettings {
+        node: NODE,
+        address: assignment.address,
+        server_name: assignment.server_name,
+        ca_pem: assignment.ca_pem,
+        token: assignment.token,
+        edges: assignment.edges,
+        target: upstream.parse().unwrap(),
+    };
+    let _far = FarEnd::start(settings, Pace::default());
+    std::future::pending::<()>().await;
+}
+
+/// The edge's certificate, and what the agent has to know.
+fn tunnel(port: u16) -> (TunnelCertificate, TunnelAssignment) {
+    let authority_key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    let ca_pem = params.self_signed(&authority_key).unwrap().pem();
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(vec![TUNNEL_SERVER_NAME.to_owned()]).unwrap();
+    let cert = leaf.signed_by(&key, &Issuer::new(params, authority_key)).unwrap();
+    let certificate = TunnelCertificate {
+        cert_pem: cert.pem(),
+        key_pem: key.serialize_pem().into(),
+        renew_after_s: 86400,
+    };
+    let assignment = TunnelAssignment {
+        address: format!("127.0.0.1:{port}"),
+        server_name: TUNNEL_SERVER_NAME.to_owned(),
+        ca_pem,
+        token: Uuid::new_v4().to_string().into(),
+        edges: [].into(),
+        port: 0,
+    };
+    (certificate, assignment)
+}
+
+async fn edge(port: u16, behind: Behind<'_>, workers: usize, airflow: Option<(&str, &str)>) {
     let session_key = SigningKey::from_seed("session", &rand::random()).unwrap();
     let host = format!("127.0.0.1:{port}");
-    let snapshot = snapshot(&host, upstream, &session_key);
+    let (upstream, dialled) = match behind {
+        Behind::Address(address) => (Upstream::Direct(address.parse().unwrap()), None),
+        Behind::Tunnels { port, agent_file } => (
+            Upstream::Tunnel { node: NODE },
+            Some((tunnel(port), port, agent_file)),
+        ),
+    };
+    let mut snapshot = snapshot(&host, upstream, &session_key);
+    let mut certificate = Bytes::new();
+    let mut tunnel_listen = None;
+    if let Some(((shown, assignment), port, agent_file)) = dialled {
+        snapshot.routes[0].tunnel = Some(TunnelGuest {
+            node: NODE,
+            token_sha256: TokenHash(TokenDigest::of(&assignment.token).0),
+        });
+        certificate = serde_json::to_vec(&shown).unwrap().into();
+        tunnel_listen = Some(([127, 0, 0, 1], port).into());
+        std::fs::write(agent_file, serde_json::to_vec(&assignment).unwrap()).unwrap();
+    }
     let airflow_key = snapshot.airflow_key.clone();
     let control = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let control_url = format!("http://{}", control.local_addr().unwrap());
     tokio::spawn(serve_control(
         control,
         serde_json::to_vec(&snapshot).unwrap().into(),
+        certificate,
     ));
 
     let dir = tempfile::tempdir().unwrap();
@@ -106,6 +188,7 @@ async fn edge(port: u16, upstream: &str, workers: usize, airflow: Option<(&str, 
     );
     config.listen_port = port;
     config.workers = workers;
+    config.tunnel_listen = tunnel_listen;
     let claims = claims(&host);
     if let Some((assets, jwks)) = airflow {
         config.asset_dir = assets.into();
@@ -131,7 +214,7 @@ async fn edge(port: u16, upstream: &str, workers: usize, airflow: Option<(&str, 
     updraft_edge::run(config, CancellationToken::new()).await.unwrap();
 }
 
-fn snapshot(host: &str, upstream: &str, session_key: &SigningKey) -> Snapshot {
+fn snapshot(host: &str, upstream: Upstream, session_key: &SigningKey) -> Snapshot {
     Snapshot {
         version: 1,
         routes: vec![Route {
@@ -140,9 +223,8 @@ fn snapshot(host: &str, upstream: &str, session_key: &SigningKey) -> Snapshot {
             name: "bench".parse().unwrap(),
             host: host.into(),
             runtime: "bench".into(),
-            state: RouteState::Up {
-                upstream: upstream.into(),
-            },
+            state: RouteState::Up { upstream },
+            tunnel: None,
         }],
         policy: Policy {
             clusters: [(
@@ -178,19 +260,28 @@ fn claims(host: &str) -> SessionClaims {
     }
 }
 
-/// The snapshot once, then silence.
-async fn serve_control(listener: TcpListener, snapshot: Bytes) {
+/// The snapshot once, then silence; a certificate for whoever asks.
+async fn serve_control(listener: TcpListener, snapshot: Bytes, certificate: Bytes) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        let snapshot = snapshot.clone();
+        let (snapshot, certificate) = (snapshot.clone(), certificate.clone());
         tokio::spawn(async move {
             let service = service_fn(|request: Request<Incoming>| {
-                let snapshot = snapshot.clone();
+                let (snapshot, certificate) = (snapshot.clone(), certificate.clone());
                 async move {
-                    if request.uri().query() != Some("after=0") {
-                        tokio::time::sleep(Duration::from_secs(25)).await;
-                    }
-                    Ok::<_, Infallible>(Response::new(Full::new(snapshot)))
+                    let first = request
+                        .uri()
+                        .query()
+                        .is_some_and(|query| query.starts_with("after=0&"));
+                    let answer = match request.uri().path() {
+                        "/edge/v1/tunnel-certificate" => certificate,
+                        _ if first => snapshot,
+                        _ => {
+                            tokio::time::sleep(Duration::from_secs(25)).await;
+                            snapshot
+                        }
+                    };
+                    Ok::<_, Infallible>(Response::new(Full::new(answer)))
                 }
             });
             let _ = hyper::server::conn::http1::Builder::new()

@@ -5,7 +5,7 @@
 
 use http::Method;
 use http::header::{self, HeaderMap};
-use updraft_api::edge::{Route, RouteState};
+use updraft_api::edge::{Route, RouteState, Upstream};
 use updraft_authz::Visitor;
 use updraft_model::{ClusterId, ClusterRole};
 
@@ -40,7 +40,7 @@ pub(crate) struct Request<'a> {
 pub(crate) enum Decision<'a> {
     Forward {
         route: &'a Route,
-        upstream: &'a str,
+        upstream: Upstream,
         role: ClusterRole,
     },
     /// The person may use it, but there is nothing to forward to.
@@ -88,7 +88,7 @@ pub(crate) fn decide<'a>(request: Request<'_>, caller: Option<Caller<'_>>, table
         Some(route) => match &route.state {
             RouteState::Up { upstream } => Decision::Forward {
                 route,
-                upstream,
+                upstream: *upstream,
                 role,
             },
             RouteState::Starting { .. }

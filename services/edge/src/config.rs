@@ -1,6 +1,6 @@
 //! What an edge process is told when it starts. All else comes in snapshots from control.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ pub struct EdgeConfig {
     pub listen_port: u16,
     /// Where hosts that are names are served; hosts that are addresses are bound as they are.
     pub listen_address: IpAddr,
+    /// Where agents dial their tunnels to; none: web nodes are reached directly.
+    pub tunnel_listen: Option<SocketAddr>,
     /// Holds one directory per runtime, as [`crate::assets::build`] makes them.
     pub asset_dir: PathBuf,
     /// How browsers reach this edge: decides origins and cookies. Never taken from a request.
@@ -65,6 +67,7 @@ impl EdgeConfig {
             state_dir,
             listen_port: 7701,
             listen_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            tunnel_listen: None,
             asset_dir,
             scheme: Scheme::Http,
             workers: 0,

@@ -12,6 +12,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use updraft_api::edge::{HandoverRedeemed, RedeemHandover, Snapshot, TokenUses};
 use updraft_api::edge_refusals::Refusals;
+use updraft_api::tunnel::TunnelCertificate;
+use updraft_model::EdgeId;
 use url::Url;
 
 use crate::error::ControlError;
@@ -19,6 +21,7 @@ use crate::error::ControlError;
 /// A long poll lasts 25 s.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(35);
 const REDEEM_TIMEOUT: Duration = Duration::from_secs(5);
+const CERTIFICATE_TIMEOUT: Duration = Duration::from_secs(5);
 const REPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) struct ControlClient {
@@ -42,8 +45,8 @@ impl ControlClient {
     }
 
     /// The snapshot as soon as it is another than `after`; `None` when nothing changed for the time of a long poll.
-    pub(crate) async fn snapshot(&self, after: i64) -> Result<Option<Snapshot>, ControlError> {
-        let path = format!("/edge/v1/snapshot?after={after}");
+    pub(crate) async fn snapshot(&self, after: i64, edge: EdgeId) -> Result<Option<Snapshot>, ControlError> {
+        let path = format!("/edge/v1/snapshot?after={after}&edge={edge}");
         let (status, body) = self
             .call(Method::GET, &path, Bytes::new(), SNAPSHOT_TIMEOUT)
             .await?;
@@ -62,6 +65,18 @@ impl ControlClient {
             .await?;
         match status {
             StatusCode::OK | StatusCode::CREATED => parse(&body),
+            other => Err(ControlError::Refused(other)),
+        }
+    }
+
+    /// What this edge shows to agents that dial it.
+    pub(crate) async fn tunnel_certificate(&self) -> Result<TunnelCertificate, ControlError> {
+        let path = "/edge/v1/tunnel-certificate";
+        let (status, body) = self
+            .call(Method::POST, path, Bytes::new(), CERTIFICATE_TIMEOUT)
+            .await?;
+        match status {
+            StatusCode::OK => parse(&body),
             other => Err(ControlError::Refused(other)),
         }
     }

@@ -42,11 +42,13 @@ pub(crate) fn is_own_host(host: &str, local: SocketAddr) -> bool {
 /// For the supervisor on this machine: 200 as soon as there is a route table to work from.
 pub(crate) fn health(worker: &Worker, table: &Table) -> Response<Body> {
     let state = &worker.state;
+    let (tunnels, through_tunnels) = state.tunnels.load();
     let mut response = reply::json(&serde_json::json!({
         "status": if table.version.is_some() { "ok" } else { "starting" },
         "snapshot_version": table.version,
         "control": if state.control_reachable() { "reachable" } else { "unreachable" },
         "requests": state.counts.total(),
+        "tunnels": { "open": tunnels, "connections": through_tunnels },
     }));
     if table.version.is_none() {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;

@@ -1,11 +1,9 @@
 //! Forwards one authorized request to one Airflow, streaming both ways.
 
-use std::net::SocketAddr;
-
 use http::{Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use updraft_api::edge::Route;
+use updraft_api::edge::{Route, Upstream};
 
 use crate::body::{Body, Permit};
 use crate::headers::{self, Said};
@@ -17,7 +15,7 @@ use crate::websocket;
 pub(crate) struct Passage<'a> {
     pub(crate) line: &'a Line,
     pub(crate) route: &'a Route,
-    pub(crate) upstream: SocketAddr,
+    pub(crate) upstream: Upstream,
     pub(crate) permit: Permit,
     pub(crate) said: Said,
 }

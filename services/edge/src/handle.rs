@@ -6,7 +6,7 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use updraft_api::edge::Route;
+use updraft_api::edge::{Route, Upstream};
 use updraft_model::{ClusterId, ClusterRole};
 
 use crate::assets;
@@ -239,13 +239,13 @@ fn decide<'r, 't>(
     Step::Answer(reply::notice(&notice, visit.headers, id.as_str()))
 }
 
-/// All that is needed to forward; `None` when the route's upstream is no address or the token cannot be signed.
+/// All that is needed to forward; `None` when the token cannot be signed.
 fn passage<'a>(
     line: &'a Line,
     table: &'a Table,
     request: &Request<Incoming>,
     found: Found,
-    (route, upstream, role): (&'a Route, &str, ClusterRole),
+    (route, upstream, role): (&'a Route, Upstream, ClusterRole),
     id: &RequestId,
     now: DateTime<Utc>,
 ) -> Option<Passage<'a>> {
@@ -254,7 +254,7 @@ fn passage<'a>(
     let authorization = found.session.authorization(key, route.cluster, role, now).ok()?;
     Some(Passage {
         line,
-        upstream: upstream.parse().ok()?,
+        upstream,
         route,
         permit: Permit {
             seen: table.change,
@@ -283,6 +283,7 @@ fn no_answer(error: &UpstreamError, route: &Route, accept: Option<HeaderValue>, 
         UpstreamError::AnswerTimeout => Notice::TimedOut { route },
         UpstreamError::Connect(_)
         | UpstreamError::ConnectTimeout
+        | UpstreamError::Tunnel(_)
         | UpstreamError::Broken(_)
         // Asked again, the request is answered by what is allowed now.
         | UpstreamError::Revoked

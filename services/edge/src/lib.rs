@@ -28,6 +28,7 @@ mod state;
 mod table;
 mod token;
 mod token_uses;
+mod tunnels;
 mod websocket;
 
 pub use config::{EdgeConfig, Limits, Scheme};

@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::future::{Future as _, poll_fn};
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -16,8 +15,11 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use updraft_api::edge::Upstream;
+use updraft_tunnel::{NearEnd, OpenError};
 
 use crate::alarm::Alarm;
 
@@ -27,17 +29,18 @@ const MAX_IDLE: Duration = Duration::from_secs(4);
 const SETTLE: Duration = Duration::from_millis(20);
 const MAX_IDLE_PER_UPSTREAM: usize = 256;
 
-type Idle = HashMap<SocketAddr, Vec<(SendRequest<Incoming>, Instant)>>;
+type Idle = HashMap<Upstream, Vec<(SendRequest<Incoming>, Instant)>>;
 
 pub(crate) struct Pool {
     connect_timeout: Duration,
+    tunnels: Arc<NearEnd>,
     idle: Arc<Mutex<Idle>>,
 }
 
 /// A connection in use.
 pub(crate) struct Lease {
     sender: SendRequest<Incoming>,
-    upstream: SocketAddr,
+    upstream: Upstream,
     home: Arc<Mutex<Idle>>,
 }
 
@@ -47,6 +50,8 @@ pub(crate) enum UpstreamError {
     Connect(#[source] std::io::Error),
     #[error("the upstream did not accept a connection in time")]
     ConnectTimeout,
+    #[error("no tunnel led to the upstream in time")]
+    Tunnel(#[source] OpenError),
     #[error("the exchange with the upstream broke off")]
     Broken(#[source] hyper::Error),
     #[error("the upstream did not answer in time")]
@@ -60,9 +65,10 @@ pub(crate) enum UpstreamError {
 // === impl Pool ===
 
 impl Pool {
-    pub(crate) fn new(connect_timeout: Duration) -> Self {
+    pub(crate) fn new(connect_timeout: Duration, tunnels: Arc<NearEnd>) -> Self {
         Self {
             connect_timeout,
+            tunnels,
             idle: Arc::default(),
         }
     }
@@ -70,7 +76,7 @@ impl Pool {
     /// Sends a request and waits for the response's head, until `limit` at most.
     pub(crate) async fn send(
         &self,
-        upstream: SocketAddr,
+        upstream: Upstream,
         request: Request<Incoming>,
         (alarm, limit): (&Alarm, Duration),
     ) -> Result<(Response<Incoming>, Lease), UpstreamError> {
@@ -88,7 +94,7 @@ impl Pool {
     /// A kept connection that turns out to be closed before anything was sent on it is replaced by another.
     async fn exchange(
         &self,
-        upstream: SocketAddr,
+        upstream: Upstream,
         mut request: Request<Incoming>,
     ) -> Result<(Response<Incoming>, Lease), UpstreamError> {
         loop {
@@ -107,7 +113,7 @@ impl Pool {
         }
     }
 
-    async fn take(&self, upstream: SocketAddr) -> Option<Lease> {
+    async fn take(&self, upstream: Upstream) -> Option<Lease> {
         loop {
             let mut sender = self.pop(upstream)?;
             // Its response is over, but its request may not be: an upload that was answered early.
@@ -125,7 +131,7 @@ impl Pool {
         }
     }
 
-    fn pop(&self, upstream: SocketAddr) -> Option<SendRequest<Incoming>> {
+    fn pop(&self, upstream: Upstream) -> Option<SendRequest<Incoming>> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = idle.get_mut(&upstream)?;
         while let Some((sender, since)) = kept.pop() {
@@ -141,26 +147,42 @@ impl Pool {
         None
     }
 
-    async fn connect(&self, upstream: SocketAddr) -> Result<Lease, UpstreamError> {
-        let stream = timeout(self.connect_timeout, TcpStream::connect(upstream))
-            .await
-            .map_err(|_| UpstreamError::ConnectTimeout)?
-            .map_err(UpstreamError::Connect)?;
-        let _ = stream.set_nodelay(true);
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(UpstreamError::Broken)?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(%error, "an upstream connection ended early");
+    async fn connect(&self, upstream: Upstream) -> Result<Lease, UpstreamError> {
+        let sender = match upstream {
+            Upstream::Direct(address) => {
+                let stream = timeout(self.connect_timeout, TcpStream::connect(address))
+                    .await
+                    .map_err(|_| UpstreamError::ConnectTimeout)?
+                    .map_err(UpstreamError::Connect)?;
+                let _ = stream.set_nodelay(true);
+                begin(stream).await?
             }
-        });
+            Upstream::Tunnel { node } => {
+                let opened = self.tunnels.open(node, self.connect_timeout).await;
+                begin(opened.map_err(UpstreamError::Tunnel)?).await?
+            }
+        };
         Ok(Lease {
             sender,
             upstream,
             home: Arc::clone(&self.idle),
         })
     }
+}
+
+/// HTTP/1.1 over whatever leads to the upstream.
+async fn begin(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+) -> Result<SendRequest<Incoming>, UpstreamError> {
+    let (sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(UpstreamError::Broken)?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.with_upgrades().await {
+            tracing::debug!(%error, "an upstream connection ended early");
+        }
+    });
+    Ok(sender)
 }
 
 // === impl Lease ===

@@ -17,6 +17,7 @@ use crate::serve::Workers;
 use crate::snapshot::{SnapshotFile, follow};
 use crate::state::State;
 use crate::token_uses;
+use crate::tunnels;
 
 /// Serves until `shutdown` is cancelled and open requests are done, or [`crate::Limits::drain`] has passed.
 ///
@@ -40,6 +41,7 @@ pub async fn run(config: EdgeConfig, shutdown: CancellationToken) -> Result<(), 
     let stopped = workers.take_stopped();
     let mut listeners = Listeners::new(Arc::new(workers), shutdown.clone());
     listeners.open(health).await?;
+    let dialled = tunnels::bind(state.config.tunnel_listen).await?;
 
     let always = [health];
     tokio::join!(
@@ -47,11 +49,13 @@ pub async fn run(config: EdgeConfig, shutdown: CancellationToken) -> Result<(), 
         listeners.follow(&state, &always),
         token_uses::report(&state, &shutdown),
         refusals::report(&state, &shutdown),
+        tunnels::admit(&state, dialled, &shutdown),
     );
     tracing::info!("stopping: open requests are finished first");
     for stopped in stopped {
         let _ = stopped.await;
     }
+    state.tunnels.close();
     Ok(())
 }
 

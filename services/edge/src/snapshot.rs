@@ -56,7 +56,7 @@ pub(crate) async fn follow(state: &State, file: &SnapshotFile, shutdown: &Cancel
     let mut pause = RETRY_MIN;
     while !shutdown.is_cancelled() {
         let answer = tokio::select! {
-            answer = state.control.snapshot(after) => answer,
+            answer = state.control.snapshot(after, state.tunnels.id()) => answer,
             () = shutdown.cancelled() => return,
         };
         match answer {

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use updraft_api::edge::Snapshot;
 use updraft_authz::Visitor;
 use updraft_model::{ClusterId, ClusterRole};
+use updraft_tunnel::{NearEnd, Pace};
 
 use crate::alarm::Clock;
 use crate::assets::Assets;
@@ -20,6 +21,7 @@ use crate::refusals;
 use crate::table::Table;
 use crate::token::Sessions;
 use crate::token_uses::Pending;
+use crate::tunnels;
 
 pub(crate) struct State {
     pub(crate) config: EdgeConfig,
@@ -28,6 +30,7 @@ pub(crate) struct State {
     pub(crate) counts: Counts,
     pub(crate) token_uses: Pending,
     pub(crate) refusals: refusals::Pending,
+    pub(crate) tunnels: Arc<NearEnd>,
     table: ArcSwap<Table>,
     change_count: AtomicU64,
     changes: watch::Sender<()>,
@@ -60,6 +63,7 @@ impl State {
             counts: Counts::default(),
             token_uses: Pending::default(),
             refusals: refusals::Pending::default(),
+            tunnels: Arc::new(NearEnd::new(Pace::default())),
             table: ArcSwap::default(),
             change_count: AtomicU64::new(0),
             changes: watch::Sender::new(()),
@@ -73,6 +77,7 @@ impl State {
 
     pub(crate) fn adopt(&self, snapshot: Snapshot) {
         let change = self.change_count() + 1;
+        self.tunnels.await_nodes(tunnels::guests(&snapshot));
         self.table.store(Arc::new(Table::new(snapshot, change)));
         self.change_count.store(change, Ordering::Release);
         self.changes.send_replace(());
@@ -119,7 +124,7 @@ impl State {
 
 impl Worker {
     pub(crate) fn new(state: Arc<State>) -> Self {
-        let pool = Pool::new(state.config.limits.connect);
+        let pool = Pool::new(state.config.limits.connect, Arc::clone(&state.tunnels));
         Self {
             state,
             clock: Clock::new(),

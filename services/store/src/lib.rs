@@ -18,6 +18,7 @@ pub mod dag_wishes;
 pub mod device_authorizations;
 pub mod domains;
 pub mod edge_refusals;
+pub mod edges;
 pub mod environment_changes;
 pub mod event_log;
 pub mod events;

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use updraft_authz::ClusterFacts;
-use updraft_model::{ClusterId, ClusterName, ClusterRole, Phase, SessionId, TenantId, UserId};
+use updraft_model::{ClusterId, ClusterName, ClusterRole, NodeId, Phase, SessionId, TenantId, UserId};
 
 use crate::StoreError;
 use crate::error::word;
@@ -19,6 +19,8 @@ pub struct RoutedCluster {
     pub phase: Phase,
     /// Addresses of its live web nodes, as the provider gave them.
     pub web_addresses: Vec<String>,
+    /// The same nodes, in the same order.
+    pub web_nodes: Vec<NodeId>,
     /// Whether the agent of one of them says that all its services are healthy.
     pub web_running: bool,
 }
@@ -31,6 +33,8 @@ pub async fn clusters(connection: &mut PgConnection) -> Result<Vec<RoutedCluster
                   coalesce(c.spec -> 'tags', '{}') as "tags!: Json<IndexMap<String, String>>",
                   coalesce(array_agg(n.address order by n.ordinal) filter (where n.address is not null), '{}')
                       as "web_addresses!",
+                  coalesce(array_agg(n.id order by n.ordinal) filter (where n.address is not null), '{}')
+                      as "web_nodes!",
                   coalesce(bool_or(n.report ->> 'phase' = 'running'), false) as "web_running!"
            from clusters c
            left join nodes n on n.cluster_id = c.id and n.role = 'web' and n.state = 'launched' and n.power = 'run'
@@ -57,6 +61,7 @@ pub async fn clusters(connection: &mut PgConnection) -> Result<Vec<RoutedCluster
                     what: "cluster phase",
                 })?,
                 web_addresses: row.web_addresses,
+                web_nodes: row.web_nodes.into_iter().map(NodeId).collect(),
                 web_running: row.web_running,
             })
         })

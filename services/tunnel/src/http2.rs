@@ -9,7 +9,7 @@ use bytes::Bytes;
 use h2::{client, server};
 
 /// Connections through one tunnel at a time.
-pub(crate) const STREAMS: u32 = 512;
+pub(crate) const STREAMS: u32 = 1024;
 /// At 40 ms a round trip: 6 MB/s for each connection.
 pub(crate) const WINDOW: u32 = 256 << 10;
 const TUNNEL_WINDOW: u32 = STREAMS * WINDOW;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,8 @@ pub(crate) struct Ports {
     pub(crate) metadata_postgres: u16,
     /// The first of eight.
     pub(crate) s3: u16,
+    /// Agents dial tunnels to the edge here.
+    pub(crate) tunnels: u16,
 }
 
 /// `updraft control --config`.
@@ -62,6 +65,10 @@ pub(crate) struct ControlFile {
     pub(crate) mail: Option<MailFile>,
     /// How often identity providers are asked again about people who are signed in.
     pub(crate) identity_refresh_seconds: u64,
+    /// Where agents of web nodes dial tunnels to: the edges, or a TCP balancer before them. Without it edges connect to
+    /// web nodes.
+    #[serde(default)]
+    pub(crate) tunnel_address: Option<String>,
 }
 
 pub(crate) fn log_disk_bytes() -> u64 {
@@ -98,13 +105,16 @@ pub(crate) struct EdgeFile {
     pub(crate) console_url: String,
     pub(crate) edge_token_file: PathBuf,
     pub(crate) port: u16,
+    /// Where tunnels are accepted.
+    #[serde(default)]
+    pub(crate) tunnel_listen: Option<SocketAddr>,
 }
 
 // === impl Ports ===
 
 impl Ports {
     /// How many ports there are.
-    pub(crate) const COUNT: u16 = 13;
+    pub(crate) const COUNT: u16 = 14;
 
     #[must_use]
     pub(crate) fn from_base(base: u16) -> Self {
@@ -115,6 +125,7 @@ impl Ports {
             control_postgres: base + 3,
             metadata_postgres: base + 4,
             s3: base + 5,
+            tunnels: base + 13,
         }
     }
 
@@ -126,6 +137,11 @@ impl Ports {
     #[must_use]
     pub(crate) fn internal_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.internal)
+    }
+
+    #[must_use]
+    pub(crate) fn tunnel_address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.tunnels).into()
     }
 
     #[must_use]

@@ -26,13 +26,16 @@ use crate::place::Place;
 use crate::plan::{HOLD, Observed, Plan, Readiness, plan};
 use crate::relay::Relays;
 use crate::supervise::{Membership, Parent, Slot};
+use crate::tunnels::Tunnels;
 use crate::usage::{Meter, Usage};
 
 pub(super) struct Node {
     pub(super) id: NodeId,
     pub(super) layout: Layout,
+    pub(super) address: IpAddr,
     pub(super) shared: Arc<Place>,
     pub(super) relays: Relays,
+    pub(super) tunnels: Tunnels,
     pub(super) control: ControlClient,
     pub(super) tell: mpsc::UnboundedSender<Happening>,
     pub(super) health: health::Client,
@@ -114,8 +117,10 @@ impl Node {
         Ok(Self {
             id,
             layout,
+            address,
             shared: Arc::new(shared),
             relays,
+            tunnels: Tunnels::default(),
             control,
             tell,
             health: health::Client::new().map_err(Error::ControlUnreachable)?,

@@ -178,6 +178,7 @@ impl Node {
             return;
         };
         self.relays.apply(&assignment);
+        self.tunnels.apply(&assignment, self.address);
         self.deliver_dags(&assignment);
         self.forget_dag_sources();
         self.logs.deliver_to(assignment.logs.clone());

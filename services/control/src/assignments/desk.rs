@@ -17,7 +17,7 @@ use updraft_runtimes::Catalogue;
 use updraft_store::assignments::{self, AssignmentRows};
 use updraft_store::environment_changes::Stage;
 use updraft_store::secrets::{self, MasterKey, SecretError};
-use updraft_store::{PgConnection, Store, StoreError, credentials, node_identity};
+use updraft_store::{PgConnection, Store, StoreError, credentials, edges, node_identity};
 
 use super::environments::{Environments, key_digest};
 use super::{
@@ -25,6 +25,7 @@ use super::{
 };
 use crate::agents::ClusterCa;
 use crate::reconciler::{Assignments, AssignmentsError, secret};
+use crate::tunnels::Tunnels;
 
 /// Where assignments come from.
 pub struct Desk {
@@ -39,6 +40,8 @@ pub struct Desk {
     /// What logs may take on a node's disk.
     pub log_disk_bytes: u64,
     pub base_url: Box<dyn Fn(TenantId, ClusterId) -> String + Send + Sync>,
+    /// None: edges reach web nodes directly.
+    pub tunnels: Option<Arc<Tunnels>>,
     /// Ticks when some assignment may have changed.
     pub ticks: watch::Sender<u64>,
 }
@@ -83,6 +86,10 @@ impl Desk {
         let Some(mut assignment) = self.rendered(cluster, node, &rows, &sealed)? else {
             return Ok(None);
         };
+        if let Some(tunnels) = self.tunnels.as_ref().filter(|_| rows.role == NodeRole::Web) {
+            let live = edges::list_live(&mut transaction).await?;
+            assignment.tunnel = Some(tunnels.assignment(node, live));
+        }
         let digest = serde_json::to_vec(&assignment)
             .map(Sha256::digest)
             .map_err(DeskError::Encode)?;

@@ -78,6 +78,7 @@ pub fn render(runtime: &Runtime, inputs: &AssignmentInputs<'_>) -> Result<Assign
         dags: super::dags::delivery(inputs),
         logs: Some(super::logs::delivery(inputs)),
         relays,
+        tunnel: None,
     })
 }
 

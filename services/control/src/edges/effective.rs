@@ -98,6 +98,7 @@ mod tests {
             runtime: "airflow-3.3.2".into(),
             phase: Phase::Running,
             web_addresses: vec![],
+            web_nodes: vec![],
             web_running: false,
         }
     }

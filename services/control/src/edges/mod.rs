@@ -6,6 +6,7 @@ mod refusals;
 mod snapshot;
 mod table;
 mod token_uses;
+mod tunnel_certificate;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use updraft_app::App;
 pub use table::{SnapshotSettings, keep_current};
 
 use crate::internal::bearer;
+use crate::tunnels::Tunnels;
 
 /// What the endpoints share.
 pub struct EdgesState {
@@ -31,6 +33,8 @@ pub struct EdgesState {
     /// The installation's edges prove themselves by it.
     pub edge_token: SecretString,
     pub snapshot: watch::Receiver<Option<Arc<Snapshot>>>,
+    /// None: edges reach web nodes directly.
+    pub tunnels: Option<Arc<Tunnels>>,
 }
 
 pub fn router(state: EdgesState) -> Router {
@@ -40,6 +44,7 @@ pub fn router(state: EdgesState) -> Router {
         .route("/edge/v1/handover", post(handover::redeem))
         .route("/edge/v1/token-uses", post(token_uses::note))
         .route("/edge/v1/refusals", post(refusals::note))
+        .route("/edge/v1/tunnel-certificate", post(tunnel_certificate::issue))
         .layer(middleware::from_fn_with_state(state.clone(), require_edge))
         .with_state(state)
 }

@@ -1,5 +1,6 @@
 //! Keeps the snapshot for edges current: read anew whenever the database announces a change, and each 10 s.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use updraft_api::edge::{Route, RouteState, Snapshot};
+use updraft_api::edge::{Route, RouteState, Snapshot, Upstream};
 use updraft_app::SessionKeys;
 use updraft_authz::{Policy, SigningKey, TokenHash, TokenPolicy};
 use updraft_model::{ClusterId, Phase, TenantId};
@@ -17,6 +18,7 @@ use updraft_store::routes::{self, RoutedCluster};
 use updraft_store::{Channel, Store, StoreError, access_rules, person_facts};
 
 use super::effective;
+use crate::tunnels::Tunnels;
 
 const AT_LEAST_EACH: Duration = Duration::from_secs(10);
 const AFTER_AN_ERROR: Duration = Duration::from_secs(1);
@@ -32,6 +34,8 @@ pub struct SnapshotSettings {
     pub console_url: String,
     /// The authority at which people reach a cluster.
     pub host_of: Box<dyn Fn(TenantId, ClusterId) -> String + Send + Sync>,
+    /// None: edges reach web nodes directly.
+    pub tunnels: Option<Arc<Tunnels>>,
 }
 
 /// Runs until shut down; a database that is away only delays news.
@@ -97,7 +101,7 @@ async fn read(store: &Store, settings: &SnapshotSettings) -> Result<Snapshot, St
     };
     let routes = clusters
         .into_iter()
-        .map(|cluster| route(cluster, &settings.host_of))
+        .map(|cluster| route(cluster, settings))
         .collect();
     Ok(numbered(Snapshot {
         version: 0,
@@ -127,25 +131,32 @@ fn token_policy(token: PushedToken) -> (TokenHash, TokenPolicy) {
     (TokenHash(token_hash), policy)
 }
 
-fn route(cluster: RoutedCluster, host_of: &dyn Fn(TenantId, ClusterId) -> String) -> Route {
-    let host = host_of(cluster.tenant, cluster.facts.id);
+fn route(cluster: RoutedCluster, settings: &SnapshotSettings) -> Route {
+    let tunnels = settings.tunnels.as_deref();
+    let web_node = cluster.web_nodes.first();
     Route {
         cluster: cluster.facts.id,
         tenant: cluster.tenant,
-        state: route_state(&cluster),
+        host: (settings.host_of)(cluster.tenant, cluster.facts.id),
+        state: route_state(&cluster, tunnels.is_some()),
+        tunnel: tunnels.zip(web_node).map(|(tunnels, node)| tunnels.guest(*node)),
         name: cluster.name,
-        host,
         runtime: cluster.runtime,
     }
 }
 
-fn route_state(cluster: &RoutedCluster) -> RouteState {
-    let up = || {
-        cluster
-            .web_addresses
-            .first()
-            .map(|address| format!("{address}:{AIRFLOW_PORT}"))
-    };
+/// How its first web node is reached.
+fn upstream(cluster: &RoutedCluster, through_tunnels: bool) -> Option<Upstream> {
+    if through_tunnels {
+        let node = cluster.web_nodes.first()?;
+        return Some(Upstream::Tunnel { node: *node });
+    }
+    let address = cluster.web_addresses.first()?.parse::<IpAddr>().ok()?;
+    Some(Upstream::Direct((address, AIRFLOW_PORT).into()))
+}
+
+fn route_state(cluster: &RoutedCluster, through_tunnels: bool) -> RouteState {
+    let up = || upstream(cluster, through_tunnels);
     let replaced = || RouteState::Starting {
         waiting_for: Some("its web node to be replaced".to_owned()),
     };

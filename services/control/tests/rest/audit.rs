@@ -533,6 +533,7 @@ async fn a_hand_over_to_an_airflow_is_recorded_with_where_the_browser_is() {
         app: world.app.clone(),
         edge_token: "edge".to_owned().into(),
         snapshot: tokio::sync::watch::channel(None).1,
+        tunnels: None,
     });
     let redeem = async || {
         let from = json!({"address": "192.0.2.9", "user_agent": "a browser", "request_id": "r1"});

@@ -29,6 +29,7 @@ impl Edge {
             airflow_key: key,
             console_url: "http://localhost:7700".into(),
             host_of: Box::new(|_, cluster| format!("127.0.0.{cluster}:7701")),
+            tunnels: None,
         };
         let (sender, snapshots) = watch::channel(None);
         let shutdown = CancellationToken::new();

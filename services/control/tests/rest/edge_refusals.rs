@@ -32,6 +32,7 @@ impl House {
             app: world.app.clone(),
             edge_token: "edge".to_owned().into(),
             snapshot: tokio::sync::watch::channel(None).1,
+            tunnels: None,
         });
         Self {
             world,

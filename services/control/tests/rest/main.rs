@@ -74,3 +74,5 @@ mod smtp_sink;
 mod support;
 #[cfg(test)]
 mod tenants;
+#[cfg(test)]
+mod tunnels;

@@ -30,7 +30,12 @@ fn report(node: NodeId, cpu: f32) -> Value {
     })
 }
 
-async fn launched(world: &World, cluster: ClusterId, role: NodeRole, report: Option<&Value>) -> NodeId {
+pub(crate) async fn launched(
+    world: &World,
+    cluster: ClusterId,
+    role: NodeRole,
+    report: Option<&Value>,
+) -> NodeId {
     let id = report
         .and_then(|report| report["node"].as_str())
         .map_or_else(|| NodeId(Uuid::now_v7()), |id| id.parse().unwrap());

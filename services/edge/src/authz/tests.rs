@@ -20,6 +20,7 @@ fn table(state: RouteState, grant: Option<ClusterRole>) -> Table {
                 host: HOST.into(),
                 runtime: "airflow-3.3.2".into(),
                 state,
+                tunnel: None,
             }],
             policy: Policy {
                 clusters: [(
@@ -41,10 +42,12 @@ fn table(state: RouteState, grant: Option<ClusterRole>) -> Table {
     )
 }
 
+fn upstream() -> Upstream {
+    Upstream::Direct(([127, 64, 0, 1], 8080).into())
+}
+
 fn up() -> RouteState {
-    RouteState::Up {
-        upstream: "127.64.0.1:8080".into(),
-    }
+    RouteState::Up { upstream: upstream() }
 }
 
 fn claims() -> SessionClaims {

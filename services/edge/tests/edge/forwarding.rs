@@ -72,7 +72,7 @@ async fn a_replaced_web_node_is_used_from_the_next_request_on() {
     let world = World::start().await;
     let session = world.session(ALICE, 1);
     world.get(1, "/").signed_in(&session).send().await;
-    let replacement = world.upstreams[1].address.to_string();
+    let replacement = world.upstreams[1].address.into();
     world
         .publish_state(
             1,
@@ -90,7 +90,7 @@ async fn a_replaced_web_node_is_used_from_the_next_request_on() {
 #[tokio::test]
 async fn a_new_clusters_host_is_served_and_a_removed_ones_is_closed() {
     let world = World::start().await;
-    let upstream = world.upstreams[0].address.to_string();
+    let upstream = world.upstreams[0].address.into();
     let port = world.port();
     world
         .publish(|s| {

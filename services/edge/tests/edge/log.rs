@@ -1,4 +1,5 @@
 use std::io::Write;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use http::StatusCode;
@@ -42,7 +43,7 @@ async fn each_request_leaves_a_line_and_no_secret() {
         .with("cookie", &format!("updraft_binding={binding}"))
         .send()
         .await;
-    let nowhere = "127.0.0.1:1".to_owned();
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 1)).into();
     world
         .publish_state(1, updraft_api::edge::RouteState::Up { upstream: nowhere })
         .await;

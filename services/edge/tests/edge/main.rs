@@ -17,4 +17,5 @@ mod refusals;
 mod sign_in;
 mod stability;
 mod streaming;
+mod tunnels;
 mod websockets;

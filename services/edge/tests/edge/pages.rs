@@ -88,7 +88,7 @@ async fn an_api_server_that_is_gone_has_a_page_of_its_own() {
         .publish_state(
             1,
             RouteState::Up {
-                upstream: nowhere.to_string(),
+                upstream: nowhere.into(),
             },
         )
         .await;

@@ -6,7 +6,7 @@ use updraft_model::ClusterId;
 
 use crate::harness::{ALICE, BOB, Call, World};
 
-fn handshake(world: &World, token: &str) -> Call {
+pub(crate) fn handshake(world: &World, token: &str) -> Call {
     world
         .get(1, "/ws")
         .with("connection", "keep-alive, Upgrade")
@@ -17,13 +17,13 @@ fn handshake(world: &World, token: &str) -> Call {
         .signed_in(token)
 }
 
-async fn open(call: Call) -> TokioIo<Upgraded> {
+pub(crate) async fn open(call: Call) -> TokioIo<Upgraded> {
     let response = call.stream().await;
     assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
     TokioIo::new(hyper::upgrade::on(response).await.unwrap())
 }
 
-async fn echo(socket: &mut TokioIo<Upgraded>, text: &str) {
+pub(crate) async fn echo(socket: &mut TokioIo<Upgraded>, text: &str) {
     socket.write_all(text.as_bytes()).await.unwrap();
     let mut back = vec![0; text.len()];
     socket.read_exact(&mut back).await.unwrap();

@@ -115,6 +115,7 @@ async fn carry(near: &NearEnd, stream: TlsStream<TcpStream>, hello: &Hello) {
             Err(error) => error.to_string(),
         },
         () = pulse::listen(pings, reads, near.pace) => "its node fell silent".to_owned(),
+        () = near.closed.cancelled() => "this edge stops".to_owned(),
         () = tunnel.retired() => {
             retire(near, hello.node, &tunnel, connection).await;
             "its node is no longer the one".to_owned()

@@ -36,6 +36,7 @@ pub struct NearEnd {
     guests: Mutex<Guests>,
     /// Ticks when a tunnel was admitted.
     arrivals: watch::Sender<()>,
+    closed: CancellationToken,
 }
 
 #[derive(Debug, Default)]
@@ -63,6 +64,7 @@ impl NearEnd {
             pace,
             guests: Mutex::default(),
             arrivals: watch::Sender::new(()),
+            closed: CancellationToken::new(),
         }
     }
 
@@ -97,8 +99,11 @@ impl NearEnd {
         while let Some(tunnel) = self.await_tunnel(node, &mut arrivals, deadline).await {
             match timeout_at(deadline, tunnel.open()).await {
                 Ok(Ok(stream)) => return Ok(stream),
-                // It broke in this moment, or has no numbers left for further streams.
-                Ok(Err(_)) => self.forget(node, &tunnel),
+                // It broke in this moment, or has no numbers left for further streams: its far end dials another.
+                Ok(Err(_)) => {
+                    tunnel.retire();
+                    self.forget(node, &tunnel);
+                }
                 Err(_) => return Err(OpenError::Full),
             }
         }
@@ -119,7 +124,12 @@ impl NearEnd {
         (all().count(), all().map(|tunnel| tunnel.streams()).sum())
     }
 
-    /// Admits tunnels until `shutdown`; those that are admitted go on. `identity` may be replaced at any time, and while
+    /// Ends every tunnel, so that agents look for another edge.
+    pub fn close(&self) {
+        self.closed.cancel();
+    }
+
+    /// Admits tunnels until `shutdown`; those that are admitted go on until [`NearEnd::close`]. `identity` may be replaced at any time, and while
     /// there is none nobody is admitted.
     pub async fn listen(
         self: Arc<Self>,

@@ -80,6 +80,9 @@ pub(crate) struct UpArgs {
     /// How often identity providers are asked again about people who are signed in, at most 15m
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_refresh)]
     pub(crate) identity_refresh: Duration,
+    /// Reach Airflow's web nodes through tunnels that they dial, as in a network that lets nothing in
+    #[arg(long)]
+    pub(crate) tunnels: bool,
     /// Do not create the cluster `demo` at the first start
     #[arg(long)]
     pub(crate) no_demo: bool,

@@ -18,6 +18,7 @@ use updraft_control::log_sweep::sweep_logs;
 use updraft_control::edges::{self, EdgesState, SnapshotSettings};
 use updraft_control::mail::{Post, Smtp};
 use updraft_control::reconciler::{Liveness, Parts, Reconciler, Settings};
+use updraft_control::tunnels::Tunnels;
 use updraft_provider::local::LocalProvider;
 use updraft_runtimes::Catalogue;
 use updraft_sso::outbound::{Outbound, OutboundPolicy};
@@ -46,6 +47,7 @@ struct Ground {
     airflow_key: SigningKey,
     liveness: Arc<Liveness>,
     provider: Arc<LocalProvider>,
+    tunnels: Option<Arc<Tunnels>>,
     shutdown: CancellationToken,
 }
 
@@ -68,6 +70,7 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
         app: ground.app.clone(),
         edge_token: config::read_secret(&ground.file.edge_token_file)?,
         snapshot,
+        tunnels: ground.tunnels.clone(),
     }));
     let public = super::public::router(&ground.app, &ground.file.console_url, ground.shutdown.clone())?;
 
@@ -145,6 +148,10 @@ impl Ground {
         let provider =
             Arc::new(nodes::isolated_provider(&file.data_dir, &ports, file.package_index.as_ref()).await?);
         app.turn_session_keys().await?;
+        let tunnels = match file.tunnel_address.clone() {
+            Some(address) => Some(Tunnels::open(store.clone(), &master_key, address).await?),
+            None => None,
+        };
         let shutdown = shutdown::on_signal()?;
         Ok(Self {
             file,
@@ -156,6 +163,7 @@ impl Ground {
             airflow_key,
             liveness,
             provider,
+            tunnels,
             shutdown,
         })
     }
@@ -183,6 +191,7 @@ fn desk(ground: &Ground, ticks: watch::Sender<u64>) -> Desk {
             .collect(),
         log_disk_bytes: ground.file.log_disk_bytes,
         base_url: Box::new(move |tenant, cluster| app.airflow_url(tenant, cluster)),
+        tunnels: ground.tunnels.clone(),
         ticks,
     }
 }
@@ -225,6 +234,7 @@ fn snapshot_settings(ground: &Ground) -> SnapshotSettings {
         host_of: Box::new(move |tenant, cluster| {
             app.config().airflow_host(tenant, cluster).unwrap_or_default()
         }),
+        tunnels: ground.tunnels.clone(),
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) async fn edge(path: &Path) -> anyhow::Result<()> {
         file.asset_dir,
     );
     settings.listen_port = file.port;
+    settings.tunnel_listen = file.tunnel_listen;
     updraft_edge::run(settings, shutdown::on_signal()?).await?;
     Ok(())
 }

@@ -135,6 +135,7 @@ async fn start(
         ),
         terminal.step("Control's database", seed::ensure(&own_database, layout)),
     )?;
+    let tunnels = args.tunnels.then(|| ground.ports.tunnel_address());
     let control = ControlFile {
         data_dir: layout.root().to_owned(),
         port_base: ground.ports.console,
@@ -164,6 +165,7 @@ async fn start(
         log_disk_bytes: config::log_disk_bytes(),
         mail: mail(args)?,
         identity_refresh_seconds: args.identity_refresh.as_secs(),
+        tunnel_address: tunnels.map(|address| address.to_string()),
     };
     let edge = EdgeFile {
         state_dir: layout.root().join("edge"),
@@ -172,6 +174,7 @@ async fn start(
         console_url: control.console_url.clone(),
         edge_token_file: control.edge_token_file.clone(),
         port: ground.ports.edge,
+        tunnel_listen: tunnels,
     };
     config::write(&processes::config_file(layout, "control"), &control)?;
     config::write(&processes::config_file(layout, "edge"), &edge)?;

@@ -298,6 +298,7 @@ impl TestNode {
             },
             logs: None,
             relays: Vec::new(),
+            tunnel: None,
         }
     }
 }

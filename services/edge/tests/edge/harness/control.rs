@@ -18,7 +18,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use updraft_api::edge::{HandoverRedeemed, RedeemHandover, Snapshot, TokenUses};
-use updraft_model::TokenId;
+use updraft_api::tunnel::TunnelCertificate;
+use updraft_model::{EdgeId, TokenId};
 
 pub(crate) const EDGE_TOKEN: &str = "edge-token-for-tests";
 
@@ -42,6 +43,7 @@ struct Shared {
     codes: Mutex<HashMap<String, Code>>,
     uses: Mutex<HashMap<TokenId, i64>>,
     refusals: Mutex<Vec<String>>,
+    tunnel_certificate: Mutex<Option<String>>,
 }
 
 // === impl FakeControl ===
@@ -54,6 +56,7 @@ impl FakeControl {
             codes: Mutex::default(),
             uses: Mutex::default(),
             refusals: Mutex::default(),
+            tunnel_certificate: Mutex::default(),
         });
         let address = listener.local_addr().unwrap();
         let running = CancellationToken::new();
@@ -98,6 +101,12 @@ impl FakeControl {
     /// All that the edge said it refused, report after report as they came.
     pub(crate) fn refusals(&self) -> Vec<String> {
         self.shared.refusals.lock().unwrap().clone()
+    }
+
+    /// What an edge is given that asks for a certificate.
+    pub(crate) fn certify(&self, certificate: &TunnelCertificate) {
+        let certificate = serde_json::to_string(certificate).unwrap();
+        *self.shared.tunnel_certificate.lock().unwrap() = Some(certificate);
     }
 
     pub(crate) fn add_code(&self, name: &str, code: Code) {
@@ -155,12 +164,24 @@ async fn answer(
             shared.refusals.lock().unwrap().push(told);
             status(StatusCode::NO_CONTENT)
         }
+        (&Method::POST, "/edge/v1/tunnel-certificate") => {
+            let certificate = shared.tunnel_certificate.lock().unwrap().clone();
+            certificate.map_or_else(
+                || status(StatusCode::NOT_FOUND),
+                |certificate| Response::new(Full::new(certificate.into())),
+            )
+        }
         _ => status(StatusCode::NOT_FOUND),
     })
 }
 
 async fn snapshot(shared: &Shared, query: &str) -> Response<Full<Bytes>> {
-    let after: i64 = query.strip_prefix("after=").unwrap().parse().unwrap();
+    let (after, edge) = query
+        .strip_prefix("after=")
+        .unwrap()
+        .split_once("&edge=")
+        .unwrap();
+    let (after, _): (i64, EdgeId) = (after.parse().unwrap(), edge.parse().unwrap());
     let mut changes = shared.snapshot.subscribe();
     let news = changes.wait_for(|s| s.version != after);
     match tokio::time::timeout(Duration::from_secs(25), news).await {

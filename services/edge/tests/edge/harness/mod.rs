@@ -2,10 +2,12 @@
 
 mod client;
 mod control;
+mod tunnel;
 mod upstream;
 mod world;
 
 pub(crate) use client::{Answer, Call, Connection};
 pub(crate) use control::Code;
+pub(crate) use tunnel::{Authority, WebNode};
 pub(crate) use upstream::Upstream;
 pub(crate) use world::{ALICE, BOB, CAROL, World, route, until};

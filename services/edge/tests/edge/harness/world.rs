@@ -48,6 +48,7 @@ pub(crate) fn route(cluster: i64, port: u16, state: RouteState) -> Route {
         host: format!("127.0.0.{cluster}:{port}"),
         runtime: "airflow-test".into(),
         state,
+        tunnel: None,
     }
 }
 
@@ -89,7 +90,7 @@ impl World {
                     id,
                     port,
                     RouteState::Up {
-                        upstream: up.address.to_string(),
+                        upstream: up.address.into(),
                     },
                 )
             })

@@ -1,0 +1,206 @@
+//! What control tells both ends of a tunnel: they find each other by it, and nobody else does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::Request;
+use chrono::Utc;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+use updraft_api::edge::{RouteState, Snapshot, Upstream};
+use updraft_api::tunnel::{TunnelAssignment, TunnelCertificate};
+use updraft_authz::SigningKey;
+use updraft_control::edges::{EdgesState, SnapshotSettings, keep_current, router};
+use updraft_control::tunnels::Tunnels;
+use updraft_model::{EdgeId, NodeId, NodeRole};
+use updraft_store::edges;
+use updraft_store::secrets::MasterKey;
+use updraft_tunnel::{EdgeIdentity, FarEnd, FarSettings, NearEnd, OpenError, Pace, TokenDigest};
+use uuid::Uuid;
+
+use crate::nodes::launched;
+use crate::support::World;
+
+const WAIT: Duration = Duration::from_secs(10);
+
+async fn tunnels(world: &World, address: &str) -> Arc<Tunnels> {
+    let (store, key) = (world.database.store().clone(), MasterKey::from_bytes([7; 32]));
+    Tunnels::open(store, &key, address.to_owned()).await.unwrap()
+}
+
+fn endpoints(world: &World, tunnels: Option<Arc<Tunnels>>) -> Router {
+    router(EdgesState {
+        app: world.app.clone(),
+        edge_token: "edge".to_owned().into(),
+        snapshot: watch::channel(None).1,
+        tunnels,
+    })
+}
+
+/// Status and body.
+async fn ask(edges: &Router, method: &str, path: &str, token: &str) -> (u16, Vec<u8>) {
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("/edge/v1/{path}"))
+        .header("authorization", format!("Bearer {token}"))
+        .body(Body::empty())
+        .unwrap();
+    let answer = edges.clone().oneshot(request).await.unwrap();
+    let status = answer.status().as_u16();
+    (
+        status,
+        to_bytes(answer.into_body(), 1 << 20).await.unwrap().to_vec(),
+    )
+}
+
+async fn edge_with(certificate: &TunnelCertificate) -> (Arc<NearEnd>, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let near = Arc::new(NearEnd::new(Pace::default()));
+    let identity = EdgeIdentity::new(&certificate.cert_pem, &certificate.key_pem).unwrap();
+    let identity = watch::Sender::new(Some(identity)).subscribe();
+    tokio::spawn(Arc::clone(&near).listen(listener, identity, CancellationToken::new()));
+    (near, address)
+}
+
+fn agent(node: NodeId, assignment: &TunnelAssignment, address: &str) -> FarEnd {
+    let settings = FarSettings {
+        node,
+        address: address.to_owned(),
+        server_name: assignment.server_name.clone(),
+        ca_pem: assignment.ca_pem.clone(),
+        token: assignment.token.clone(),
+        edges: assignment.edges.clone(),
+        target: ([127, 0, 0, 1], assignment.port).into(),
+    };
+    FarEnd::start(settings, Pace::default())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_and_an_edge_find_each_other_by_what_control_told_them() {
+    let world = World::new().await;
+    let (node, other) = (NodeId(Uuid::new_v4()), NodeId(Uuid::new_v4()));
+    let tunnels_here = tunnels(&world, "unused:1").await;
+    let edges = endpoints(&world, Some(tunnels_here.clone()));
+    let (status, certificate) = ask(&edges, "POST", "tunnel-certificate", "edge").await;
+    assert_eq!(status, 200);
+    let (near, address) = edge_with(&serde_json::from_slice(&certificate).unwrap()).await;
+    let guest = tunnels_here.guest(node);
+    near.await_nodes([(guest.node, TokenDigest(guest.token_sha256.0))]);
+
+    // Another control process of the same installation says the same.
+    let elsewhere = tunnels(&world, "unused:1").await;
+    let _agent = agent(node, &elsewhere.assignment(node, [].into()), &address);
+    assert!(near.open(node, WAIT).await.is_ok());
+
+    // Another node's token is another one, and another installation's authority is none.
+    near.await_nodes([(other, TokenDigest(guest.token_sha256.0))]);
+    let _agent = agent(other, &elsewhere.assignment(other, [].into()), &address);
+    let foreign = World::new().await;
+    let foreign = tunnels(&foreign, "unused:1").await;
+    let guest = foreign.guest(node);
+    near.await_nodes([(guest.node, TokenDigest(guest.token_sha256.0))]);
+    let _agent = agent(node, &foreign.assignment(node, [].into()), &address);
+    for refused in [other, node] {
+        let opened = near.open(refused, Duration::from_millis(500)).await;
+        assert_eq!(opened.err(), Some(OpenError::NoTunnel));
+    }
+}
+
+#[tokio::test]
+async fn certificates_are_for_edges_alone_and_only_where_there_are_tunnels() {
+    let world = World::new().await;
+    let with = endpoints(&world, Some(tunnels(&world, "edges:7443").await));
+    assert_eq!(ask(&with, "POST", "tunnel-certificate", "guessed").await.0, 401);
+    let without = endpoints(&world, None);
+    assert_eq!(ask(&without, "POST", "tunnel-certificate", "edge").await.0, 404);
+}
+
+#[tokio::test]
+async fn a_certificate_ends_a_month_from_now_and_is_renewed_long_before() {
+    let world = World::new().await;
+    let certificate = tunnels(&world, "edges:7443")
+        .await
+        .certificate(Utc::now())
+        .unwrap();
+    let pem = x509_parser::pem::parse_x509_pem(certificate.cert_pem.as_bytes())
+        .unwrap()
+        .1;
+    let ends = pem.parse_x509().unwrap().validity().not_after.timestamp() - Utc::now().timestamp();
+    assert!((29 * 86_400..=30 * 86_400).contains(&ends), "{ends}");
+    assert!(i64::try_from(certificate.renew_after_s).unwrap() <= ends / 2);
+}
+
+#[tokio::test]
+async fn an_edge_that_asks_for_its_snapshot_is_known_to_live_until_it_is_silent() {
+    let world = World::new().await;
+    let edges = endpoints(&world, Some(tunnels(&world, "edges:7443").await));
+    let (one, two) = (EdgeId(Uuid::new_v4()), EdgeId(Uuid::new_v4()));
+    for edge in [one, two] {
+        // There is no snapshot, so it would wait: that it asked is what counts.
+        let path = format!("snapshot?after=0&edge={edge}");
+        let _ = tokio::time::timeout(Duration::from_millis(500), ask(&edges, "GET", &path, "edge")).await;
+    }
+    let mut tx = world.tx().await;
+    assert_eq!(edges::list_live(&mut tx).await.unwrap(), [one, two].into());
+    sqlx::query("update edges set seen_at = now() - interval '2 minutes' where id = $1")
+        .bind(one.0)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    assert_eq!(edges::list_live(&mut tx).await.unwrap(), [two].into());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn edges_are_told_whose_tunnels_to_admit_before_the_cluster_is_up() {
+    let world = World::new().await;
+    let owner = world.owner(world.tenant("acme").await).await;
+    let cluster = world.cluster(&owner, "demo").await;
+    let web = launched(&world, cluster, NodeRole::Web, None).await;
+    launched(&world, cluster, NodeRole::Scheduler, None).await;
+    let tunnels = tunnels(&world, "edges:7443").await;
+    let mut snapshots = following(&world, tunnels.clone());
+    let told = snapshots.wait_for(|snapshot| {
+        snapshot
+            .as_ref()
+            .is_some_and(|told| told.routes[0].tunnel.is_some())
+    });
+    let told = tokio::time::timeout(WAIT, told)
+        .await
+        .unwrap()
+        .unwrap()
+        .clone()
+        .unwrap();
+    assert_eq!(told.routes[0].tunnel, Some(tunnels.guest(web)));
+    assert!(!matches!(told.routes[0].state, RouteState::Up { .. }));
+
+    sqlx::query("update clusters set phase = '{\"state\": \"running\"}'")
+        .execute(&mut *world.database.store().connection().await.unwrap())
+        .await
+        .unwrap();
+    let up = RouteState::Up {
+        upstream: Upstream::Tunnel { node: web },
+    };
+    let told =
+        snapshots.wait_for(|snapshot| snapshot.as_ref().is_some_and(|told| told.routes[0].state == up));
+    assert!(tokio::time::timeout(WAIT, told).await.unwrap().is_ok());
+}
+
+fn following(world: &World, tunnels: Arc<Tunnels>) -> watch::Receiver<Option<Arc<Snapshot>>> {
+    let key = SigningKey::from_seed("test", &[7; 32]).unwrap();
+    let settings = SnapshotSettings {
+        session_keys: updraft_app::SessionKeys::fixed(key.clone()),
+        airflow_key: key,
+        console_url: "http://localhost:7700".into(),
+        host_of: Box::new(|_, cluster| format!("127.0.0.{cluster}:7701")),
+        tunnels: Some(tunnels),
+    };
+    let (sender, snapshots) = watch::channel(None);
+    let store = world.database.store().clone();
+    tokio::spawn(keep_current(store, settings, sender, CancellationToken::new()));
+    snapshots
+}
