@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use updraft_api::rest::{ClusterView, NewCluster};
 use updraft_client::{Client, IdempotencyKey};
 use updraft_embedded::Progress as _;
-use updraft_model::{Phase, Power};
+use updraft_model::{DagSource, Phase, Power};
 
 use super::ground::Ground;
 use super::seed::Seeded;
@@ -35,7 +35,8 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 pub(crate) struct Demo {
     pub(crate) airflow_url: String,
     pub(crate) dag_location: String,
-    pub(crate) how_to_add: String,
+    /// None when the DAGs come from elsewhere than the cluster's own bucket.
+    pub(crate) how_to_add: Option<String>,
 }
 
 /// Makes the cluster at the first start, and waits until it runs whenever it is wanted to.
@@ -68,7 +69,9 @@ pub(crate) async fn ensure(
             .await?;
     }
     Ok(Some(Demo {
-        how_to_add: how_to_add(ground, servers, &cluster)?,
+        how_to_add: has_own_bucket(&cluster)
+            .then(|| how_to_add(ground, servers, &cluster))
+            .transpose()?,
         airflow_url: cluster.airflow_url,
         dag_location: cluster.dag_location,
     }))
@@ -202,6 +205,11 @@ async fn await_first_run(console: &str, seeded: &Seeded, cluster: &ClusterView) 
             _ => sleep(BETWEEN_LOOKS).await,
         }
     }
+}
+
+fn has_own_bucket(cluster: &ClusterView) -> bool {
+    let sources = cluster.spec.dag_sources.as_slice();
+    matches!(sources, [one] if one.folder.is_top() && matches!(one.source, DagSource::ClusterBucket { .. }))
 }
 
 /// A file for `curl -K`, so that the key is on no command line.

@@ -28,8 +28,13 @@ pub(crate) fn print(ports: &Ports, seeded: &Seeded, demo: Option<&Demo>, termina
     }
     if let Some(demo) = demo {
         lines.push(String::new());
-        lines.push(format!("  Add a DAG: put a file into {}", demo.dag_location));
-        lines.push(format!("             {}", demo.how_to_add));
+        match &demo.how_to_add {
+            Some(command) => {
+                lines.push(format!("  Add a DAG: put a file into {}", demo.dag_location));
+                lines.push(format!("             {command}"));
+            }
+            None => lines.push(format!("  DAGs come from {}", demo.dag_location)),
+        }
     }
     if !nix::unistd::geteuid().is_root() {
         lines.push(String::new());
