@@ -81,7 +81,8 @@ impl Asked {
             Some(Refusal::SignedOut(_)) => self.has_session,
             Some(Refusal::Refused(..)) => matches!(status.as_u16(), 403 | 404 | 429),
             Some(Refusal::NoPage) => return None,
-            Some(Refusal::Foreign | Refusal::Malformed(_) | Refusal::Unrenderable) | None => false,
+            Some(Refusal::Foreign | Refusal::TooLarge | Refusal::Malformed(_) | Refusal::Unrenderable)
+            | None => false,
         };
         (self.changes || attempted || telling).then_some(())?;
         Some(Line {

@@ -2,6 +2,7 @@
 
 use axum::Form;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
@@ -51,6 +52,9 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
         let form = Form::<T>::from_request(request, state).await;
         form.map(|Form(value)| Self(value))
-            .map_err(|why| Refusal::Malformed(why.body_text()))
+            .map_err(|why| match why.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => Refusal::TooLarge,
+                _ => Refusal::Malformed(why.body_text()),
+            })
     }
 }

@@ -29,6 +29,8 @@ pub(crate) enum Refusal {
     Foreign,
     /// No such page.
     NoPage,
+    /// A form larger than any of ours.
+    TooLarge,
     /// A form we did not write.
     Malformed(String),
     /// The use case refused; when it is worth another try.
@@ -51,6 +53,7 @@ impl Refusal {
             Self::SignedOut(_) => StatusCode::SEE_OTHER,
             Self::Foreign => StatusCode::FORBIDDEN,
             Self::NoPage => StatusCode::NOT_FOUND,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Malformed(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Refused(problem, _) => {
                 StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
@@ -65,6 +68,7 @@ impl Refusal {
             Self::SignedOut(_) => "not-signed-in",
             Self::Foreign => "cross-site",
             Self::NoPage => "not-found",
+            Self::TooLarge => "too-large",
             Self::Malformed(_) => "malformed-form",
             Self::Refused(problem, _) => audit::word(problem),
             Self::Unrenderable => "internal",
@@ -82,6 +86,10 @@ impl Refusal {
             Self::NoPage => Complaint::new(
                 "There is no such page.",
                 "Check the address, or begin at your clusters.",
+            ),
+            Self::TooLarge => Complaint::new(
+                "What was sent is larger than any form of the console, so it was not read.",
+                "Go back, make it shorter and send it again.",
             ),
             Self::Malformed(why) => Complaint::new(
                 format!("The form could not be read: {why}."),
@@ -196,13 +204,15 @@ impl From<askama::Error> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        if let Self::SignedOut(back) = &self {
-            let query = url::form_urlencoded::Serializer::new(String::new())
-                .append_pair("return_to", back.as_str())
-                .finish();
-            return Redirect::to(&format!("/sign-in?{query}")).into_response();
-        }
-        let mut response = self.status().into_response();
+        let mut response = match &self {
+            Self::SignedOut(back) => {
+                let query = url::form_urlencoded::Serializer::new(String::new())
+                    .append_pair("return_to", back.as_str())
+                    .finish();
+                Redirect::to(&format!("/sign-in?{query}")).into_response()
+            }
+            _ => self.status().into_response(),
+        };
         response.extensions_mut().insert(self);
         response
     }
@@ -221,8 +231,10 @@ pub(crate) async fn explain(shell: Shell, mut request: Request, next: Next) -> R
     let asking = Asking::default();
     request.extensions_mut().insert(asking.clone());
     let response = next.run(request).await;
-    let Some(failure) = response.extensions().get::<Refusal>() else {
-        return response;
+    let failure = match response.extensions().get::<Refusal>() {
+        // Goes to the sign-in page, and is no page itself.
+        None | Some(Refusal::SignedOut(_)) => return response,
+        Some(failure) => failure,
     };
     let mut page = failure.page(&shell, asking.0.get());
     if let Some(id) = response.headers().get(&REQUEST_ID) {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Redirect;
 use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
-use tower_http::limit::RequestBodyLimitLayer;
 use updraft_app::App;
 
 use crate::pages::{
@@ -21,6 +21,8 @@ use crate::{assets, audit, csrf, live, pages, refusal, shell};
 
 /// No form of ours is larger.
 const LARGEST_FORM: usize = 256 * 1024;
+/// What providers post: a response as large as any that is read, in base64 and escaped, with room to say that it is larger.
+const LARGEST_PROOF: usize = 1024 * 1024;
 
 /// The console. `Host` has been checked against the allow-list by whoever serves it.
 pub fn router(app: App, config: ConsoleConfig) -> Router {
@@ -36,13 +38,13 @@ pub fn router(app: App, config: ConsoleConfig) -> Router {
         .fallback(refusal::no_page)
         .method_not_allowed_fallback(refusal::no_page)
         .layer(from_fn_with_state(console.clone(), csrf::refuse_foreign))
-        .merge(from_providers())
+        .layer(DefaultBodyLimit::max(LARGEST_FORM))
+        .merge(from_providers().layer(DefaultBodyLimit::max(LARGEST_PROOF)))
         .layer(from_fn_with_state(console.clone(), audit::audited))
         .layer(from_fn(refusal::explain))
         .layer(CompressionLayer::new())
-        .merge(live_streams())
+        .merge(live_streams().layer(from_fn_with_state(console.clone(), audit::audited)))
         .layer(from_fn(shell::protect))
-        .layer(RequestBodyLimitLayer::new(LARGEST_FORM))
         .route("/assets/{hash}/{name}", get(assets::serve))
         .with_state(console)
 }

@@ -5,4 +5,5 @@
 )]
 
 pub mod oidc;
+pub mod outbound;
 pub mod saml;

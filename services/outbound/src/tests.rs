@@ -14,6 +14,7 @@ use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
+use updraft_hostile::outbound::{redirects, rows};
 use url::Url;
 
 use super::Outbound;
@@ -102,55 +103,14 @@ async fn an_opened_destination_answers() {
 
 #[tokio::test]
 async fn no_way_of_writing_it_leads_inside() {
-    let outbound = Outbound::with_resolver(policy(&[]), names(&[&["127.0.0.1"]]));
-    for host in [
-        "127.0.0.1",
-        "127.1",
-        "2130706433",
-        "0x7f000001",
-        "0x7f.1",
-        "0177.0.0.1",
-        "017700000001",
-        "127.0.0.1.",
-        "１２７.0.0.1",
-        "0",
-        "[::1]",
-        "[::]",
-        "[::ffff:127.0.0.1]",
-        "[::ffff:7f00:1]",
-        "[::127.0.0.1]",
-        "[0:0:0:0:0:0:0:1]",
-        "[64:ff9b::7f00:1]",
-        "[2002:7f00:1::]",
-        "[fe80::1]",
-        "[fd00:ec2::254]",
-        "169.254.169.254",
-        "0xa9fea9fe",
-        "2852039166",
-        "10.0.0.1",
-        "100.64.0.1",
-        "localhost",
-        "LOCALHOST",
-        "localhost.",
-        "a.localhost",
-        "localtest.example",
-        "metadata.google.internal",
-    ] {
-        let answer = get(&outbound, &format!("https://{host}/")).await;
-        assert_eq!(answer.unwrap_err(), OutboundError::Forbidden, "{host}");
-    }
-}
-
-#[tokio::test]
-async fn a_name_with_one_forbidden_address_is_forbidden() {
-    for addresses in [
-        &["1.1.1.1", "10.0.0.1"][..],
-        &["fd00::1", "1.1.1.1"],
-        &["1.1.1.1", "169.254.169.254"],
-    ] {
-        let outbound = Outbound::with_resolver(policy(&[]), names(&[addresses]));
-        let answer = get(&outbound, "https://idp.example.com/").await;
-        assert_eq!(answer.unwrap_err(), OutboundError::Forbidden, "{addresses:?}");
+    for row in rows() {
+        let outbound = Outbound::with_resolver(policy(&[]), names(&[row.leads]));
+        let Ok(url) = Url::parse(row.url) else {
+            panic!("{}: {}", row.name, row.url);
+        };
+        let refused = outbound.fetch(OutboundRequest::get(url)).await.unwrap_err();
+        let never = [OutboundError::Forbidden, OutboundError::Url, OutboundError::Port];
+        assert!(never.contains(&refused), "{}: {refused:?}", row.name);
     }
 }
 
@@ -194,25 +154,18 @@ async fn what_was_judged_is_connected_to() {
 
 #[tokio::test]
 async fn redirects_are_judged_like_the_first_address() {
-    for (to, refused) in [
-        ("https://10.0.0.1/", OutboundError::Forbidden),
-        (
-            "https://169.254.169.254/latest/meta-data/",
-            OutboundError::Forbidden,
-        ),
-        ("http://127.0.0.1:1/", OutboundError::Url),
-        ("https://127.0.0.1/", OutboundError::Forbidden),
-        ("file:///etc/passwd", OutboundError::Url),
-        ("https://user@1.1.1.1/", OutboundError::Url),
-        ("https://1.1.1.1:22/", OutboundError::Port),
-        ("//169.254.169.254:80/", OutboundError::Url),
-        ("/again", OutboundError::Redirect),
-    ] {
-        let port = server(redirect(to), false).await;
-        let outbound = Outbound::new(policy(&[&format!("127.0.0.1:{port}")]));
+    for row in redirects() {
+        let port = server(redirect(row.url), false).await;
+        let outbound = Outbound::with_resolver(policy(&[&format!("127.0.0.1:{port}")]), names(&[row.leads]));
         let answer = get(&outbound, &format!("http://127.0.0.1:{port}/")).await;
-        assert_eq!(answer.unwrap_err(), refused, "{to}");
+        let never = [OutboundError::Forbidden, OutboundError::Url, OutboundError::Port];
+        let refused = answer.unwrap_err();
+        assert!(never.contains(&refused), "{}: {refused:?}", row.name);
     }
+    let port = server(redirect("/again"), false).await;
+    let outbound = Outbound::new(policy(&[&format!("127.0.0.1:{port}")]));
+    let endless = get(&outbound, &format!("http://127.0.0.1:{port}/")).await;
+    assert_eq!(endless.unwrap_err(), OutboundError::Redirect);
 }
 
 #[tokio::test]

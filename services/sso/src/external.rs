@@ -50,6 +50,8 @@ pub struct Check {
     pub outcome: CheckOutcome,
     /// What was found and, unless it is good, what to do.
     pub text: String,
+    /// The code of what was refused, where something was.
+    pub why: Option<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,11 +91,21 @@ impl Check {
         Self::new(name, CheckOutcome::Bad, text)
     }
 
-    fn new(name: &'static str, outcome: CheckOutcome, text: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn refused(name: &'static str, refusal: Refusal) -> Self {
+        Self {
+            why: Some(refusal.code),
+            ..Self::bad(name, refusal.text)
+        }
+    }
+
+    #[must_use]
+    pub fn new(name: &'static str, outcome: CheckOutcome, text: impl Into<String>) -> Self {
         Self {
             name,
             outcome,
             text: text.into(),
+            why: None,
         }
     }
 }

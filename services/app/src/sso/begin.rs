@@ -59,8 +59,11 @@ impl App {
             let mut connection = self.store().connection().await?;
             identity_providers::find_anywhere(&mut connection, wish.provider).await?
         };
-        let record = record.filter(|record| record.enabled).ok_or_else(disabled)?;
+        let record = record.ok_or_else(disabled)?;
         recognise_provider(record.tenant, record.id, &record.name);
+        if !record.enabled {
+            return Err(disabled().into());
+        }
         self.begin_attempt(record, wish, false).await
     }
 

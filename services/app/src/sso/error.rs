@@ -84,7 +84,7 @@ impl SsoError {
     }
 }
 
-/// The identity provider's fault, or that of the way to it: nobody was refused.
+/// The identity provider's fault, or that of the way to it. Whatever it does, we did not fail: it is never answered with a 5xx.
 fn gave_no_answer(code: &str) -> bool {
     matches!(
         code,
@@ -123,7 +123,7 @@ impl From<&SsoError> for Problem {
         let code = error.code();
         match error {
             E::Refused { refusal, .. } if gave_no_answer(code) => problem(
-                503,
+                424,
                 code,
                 sentence(&refusal.text),
                 "Try again in a minute; if it stays, tell whoever runs your organisation's identity provider.",

@@ -148,10 +148,11 @@ impl App {
     pub(super) async fn enabled(&self, provider: ProviderId) -> Result<Ready, AppError> {
         let mut connection = self.store().connection().await?;
         let record = identity_providers::find_anywhere(&mut connection, provider).await?;
-        let record = record
-            .filter(|record| record.enabled)
-            .ok_or_else(begin::disabled)?;
+        let record = record.ok_or_else(begin::disabled)?;
         recognise_provider(record.tenant, record.id, &record.name);
+        if !record.enabled {
+            return Err(begin::disabled().into());
+        }
         self.ready(&mut connection, record).await
     }
 

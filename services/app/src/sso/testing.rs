@@ -35,10 +35,15 @@ impl App {
             self.ready(&mut connection, record).await?
         };
         let checks = self.check_with(&ready.record, &ready.speaks, self.now()).await?;
+        let why: Vec<_> = checks.iter().filter_map(|check| check.why).collect();
         let test = self.test_of(ready.record.version, checks, false);
         let mut tx = self.store().begin().await?;
         keep_test(&mut tx, &ready.record, &test).await?;
-        let change = Change::made(json!({"passed": test.passed, "version": test.version}));
+        let mut found = json!({"passed": test.passed, "version": test.version});
+        if !why.is_empty() {
+            found["why"] = json!(why);
+        }
+        let change = Change::made(found);
         attempt
             .on(target(&ready.record))
             .done(&mut tx, actor, change)
@@ -158,27 +163,30 @@ impl App {
 
 /// Who came, and what rules could go by.
 fn said(identity: &Result<VouchedIdentity, Refusal>) -> Vec<Check> {
-    let check = |name, outcome, text| Check { name, outcome, text };
     let vouched = match identity {
         Ok(vouched) => vouched,
-        Err(refusal) => return vec![check("sign_in", CheckOutcome::Bad, refusal.text.clone())],
+        Err(refusal) => return vec![Check::refused("sign_in", refusal.clone())],
     };
     let who = vouched.email.as_deref().or(vouched.user_name.as_deref());
     let who = who.unwrap_or(&vouched.subject);
     let signed_in = format!("The provider vouched for {who} (subject {}).", vouched.subject);
     let groups = match vouched.groups.len() {
-        0 => check(
+        0 => Check::warning(
             "groups",
-            CheckOutcome::Warning,
-            "No groups came: rules on groups will find nobody. Name the claim, or give the client the scope for it.".to_owned(),
+            "No groups came: rules on groups will find nobody. Name the claim, or give the client the scope for it.",
         ),
         count => {
-            let named: Vec<_> = vouched.groups.iter().take(NAMED_GROUPS).map(String::as_str).collect();
+            let named: Vec<_> = vouched
+                .groups
+                .iter()
+                .take(NAMED_GROUPS)
+                .map(String::as_str)
+                .collect();
             let text = format!("{count} groups: {}.", named.join(", "));
-            check("groups", CheckOutcome::Good, text)
+            Check::good("groups", text)
         }
     };
-    vec![check("sign_in", CheckOutcome::Good, signed_in), groups]
+    vec![Check::good("sign_in", signed_in), groups]
 }
 
 fn shown(check: Check) -> ProviderCheck {

@@ -267,14 +267,15 @@ pub(crate) fn trouble(shell: &Shell, error: AppError) -> Answer {
     let query = back_query(&back);
     let refusal = Refusal::Refused(Box::new(problem), error.retry_after());
     let status = refusal.status();
+    let theirs = status == StatusCode::FAILED_DEPENDENCY;
     let page = SignInTroublePage {
         frame: shell.frame(None),
         heading: match status {
             StatusCode::TOO_MANY_REQUESTS => "Too many people sign in just now",
-            _ if status.is_server_error() => "Your identity provider does not answer",
+            _ if theirs => "Your identity provider does not answer",
             _ => "You are not signed in",
         },
-        theirs: status.is_server_error(),
+        theirs,
         again: retry.map(|retry| format!("/sign-in/through/{}?{query}", retry.provider)),
         otherwise: format!("/sign-in?password=yes&{query}"),
         complaint: refusal.complaint(),

@@ -372,7 +372,7 @@ async fn a_provider_that_is_away_is_told_in_words_with_a_way_on() {
     let way_back = browser.sent(&house, &idp, provider, "/clusters/7").await;
     idp.is_down(true);
     let away = browser.get(&house, &way_back).await;
-    assert_eq!(away.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(away.status, StatusCode::FAILED_DEPENDENCY);
     assert_accessible(&away.html);
     let again = format!("/sign-in/through/{provider}?return_to=%2Fclusters%2F7");
     let reference = away.request_id.clone().unwrap();

@@ -74,6 +74,19 @@ impl Provider {
         change(&mut self.conduct.lock().unwrap());
     }
 
+    /// The same provider, by a name of its own instead of its address.
+    #[must_use]
+    pub fn called(mut self, name: &str) -> Self {
+        let named = self.url.replace("127.0.0.1", name);
+        self.behaves(|conduct| {
+            let document = conduct.document.to_string().replace(&conduct.url, &named);
+            conduct.document = serde_json::from_str(&document).unwrap();
+            conduct.url.clone_from(&named);
+        });
+        self.url = named;
+        self
+    }
+
     pub fn config(&self) -> OidcConfig {
         OidcConfig {
             issuer: self.url.clone(),

@@ -56,7 +56,7 @@ impl Genuine {
         };
         let said = anew.rewritten(&said);
         match kind {
-            "signed_response" | "signed_assertion" => signed_again(&said),
+            "signed_response" | "signed_assertion" | "encrypted_triple_des" => signed_again(&said),
             _ => said,
         }
     }

@@ -13,7 +13,7 @@ mod text;
 mod wrapping;
 
 pub use genuine::{Anew, Genuine, encode};
-pub use logout::{LogoutRow, logout_rows};
+pub use logout::{LogoutRow, logout_rows, request_id};
 pub use recorded::{
     ACS, IDP, RECORDED, REQUEST, Recorded, SECOND, SLO, SP, attackers_certificate, attackers_key, recorded,
     signed_again, signed_by_attacker, signed_with, sp_certificate,

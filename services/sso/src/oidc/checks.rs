@@ -57,7 +57,7 @@ pub(super) async fn run(
 async fn in_time(name: &'static str, asked: impl Future<Output = Check>) -> Check {
     timeout(LONGEST, asked)
         .await
-        .unwrap_or_else(|_| Check::bad(name, super::refusals::slow().text))
+        .unwrap_or_else(|_| Check::refused(name, super::refusals::slow()))
 }
 
 fn discovery_failed(refusal: &Refusal) -> Check {
@@ -67,7 +67,7 @@ fn discovery_failed(refusal: &Refusal) -> Check {
         "oidc.tls" => "certificate",
         _ => "discovery",
     };
-    Check::bad(name, refusal.text.clone())
+    Check::refused(name, refusal.clone())
 }
 
 fn encryption(config: &OidcConfig) -> Check {
@@ -86,7 +86,7 @@ fn encryption(config: &OidcConfig) -> Check {
 fn issuer(config: &OidcConfig, document: &Document) -> Check {
     let google_for_all = config.preset == OidcPreset::Google && config.hosted_domains.is_empty();
     match document.check(config) {
-        Err(refusal) => Check::bad("issuer", refusal.text),
+        Err(refusal) => Check::refused("issuer", refusal),
         Ok(()) if google_for_all => Check::bad(
             "issuer",
             "Google vouches for everyone with a Google account: name your own domains in hosted_domains",
@@ -121,7 +121,7 @@ fn clock(answer: &OutboundResponse, now: DateTime<Utc>) -> Check {
 
 async fn keys(directory: &Directory, document: &Document) -> Check {
     match directory.fetch_keys(&document.jwks_uri).await {
-        Err(refusal) => Check::bad("keys", refusal.text),
+        Err(refusal) => Check::refused("keys", refusal),
         Ok(keys) if keys.len() == 0 => Check::bad(
             "keys",
             "the provider publishes no key that Updraft can use: RSA with 2048 bits or more, P-256, P-384 or Ed25519",
@@ -195,7 +195,7 @@ async fn client(
             "client",
             "whether the client id and secret are right shows at the first sign-in",
         ),
-        Err(refusal) => Check::bad("client", refusal.text),
+        Err(refusal) => Check::refused("client", refusal),
     }
 }
 

@@ -4,7 +4,7 @@ use updraft_model::OidcConfig;
 
 use super::client::Explained;
 use super::identity::Vouched;
-use crate::{Check, CheckOutcome, Refusal, VouchedIdentity};
+use crate::{Check, Refusal, VouchedIdentity};
 
 pub(super) fn explain(
     config: &OidcConfig,
@@ -23,7 +23,7 @@ pub(super) fn explain(
             identity: Ok(identity),
         },
         Err(refusal) => Explained {
-            checks: vec![Check::bad("sign_in", refusal.text.clone())],
+            checks: vec![Check::refused("sign_in", refusal.clone())],
             identity: Err(refusal),
         },
     }
@@ -114,9 +114,5 @@ fn claims(vouched: &Vouched) -> Check {
         ),
         None => format!("ID token: {id_token}"),
     };
-    Check {
-        name: "claims",
-        outcome: CheckOutcome::Good,
-        text,
-    }
+    Check::good("claims", text)
 }

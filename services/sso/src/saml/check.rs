@@ -141,9 +141,5 @@ fn bad(name: &'static str, text: &str) -> Check {
 }
 
 fn check(name: &'static str, outcome: CheckOutcome, text: &str) -> Check {
-    Check {
-        name,
-        outcome,
-        text: text.to_owned(),
-    }
+    Check::new(name, outcome, text)
 }
