@@ -130,7 +130,7 @@ def test_a_tasks_lines_are_seen_while_it_runs_and_packed_when_it_has_ended(
 def test_a_running_tasks_line_appears_live_in_the_console(
     journey: Callable[..., None], neighbour: dict[str, Any], talking: Airflow
 ) -> None:
-    run = talking.trigger("talks", {"lines": 80})
+    run = talking.trigger("talks", {"lines": 120})
     wait_for("the first lines", lambda: in_airflow(talking, run), 60)
     journey("logs.test.mjs", cluster={"id": neighbour["id"]}, run=run)
 
