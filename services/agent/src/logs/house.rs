@@ -31,10 +31,10 @@ impl Shipper {
         self.pack_ended(QUIET).await;
         self.relieve();
         self.prune();
-        if let Err(error) = self.journal.tidy(
-            self.layout.place(),
-            self.streams.values().map(|stream| &stream.standing),
-        ) {
+        // An agent that has just begun knows files that it has not looked at yet.
+        let met = self.streams.values().map(|stream| &stream.standing);
+        let standings = met.chain(self.known.values());
+        if let Err(error) = self.journal.tidy(self.layout.place(), standings) {
             tracing::warn!(
                 error = error.chain(),
                 "Where logs stand could not be written anew"

@@ -108,16 +108,16 @@ impl Journal {
         Ok(())
     }
 
-    /// Keeps it short.
+    /// Keeps it short. What `standings` lacks is forgotten.
     ///
     /// # Errors
     /// When the disk refuses; then it stays as it is.
     pub(crate) fn tidy<'a>(
         &mut self,
         place: &Place,
-        standings: impl ExactSizeIterator<Item = &'a Standing>,
+        standings: impl Iterator<Item = &'a Standing> + Clone,
     ) -> Result<()> {
-        if self.lines > standings.len() * 2 + SLACK {
+        if self.lines > standings.clone().count() * 2 + SLACK {
             *self = Self::write_anew(place, standings)?;
         }
         Ok(())

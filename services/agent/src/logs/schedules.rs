@@ -23,8 +23,9 @@ use tokio::sync::mpsc;
 use updraft_api::log_layout::LogKey;
 
 use super::bucket::LogBucket;
-use super::look::walk;
+use super::look::{Identity, walk};
 use super::shipper::Shipper;
+use super::stream::Standing;
 use crate::{Layout, Place};
 
 const PREFIX: &str = "logs/";
@@ -404,6 +405,22 @@ async fn without_packing_even_a_plain_concatenation_has_each_line_once() {
     world.ship(&[]).await;
     let plain = read_all(&world.store, false).await;
     assert_eq!(plain.into_values().next().unwrap(), world.files[0].content);
+}
+
+#[tokio::test]
+async fn an_agent_that_keeps_house_before_it_looks_forgets_no_file() {
+    let mut world = World::new();
+    let many = 2_100;
+    for inode in 0..many {
+        let source = "tasks/dag_id=d/run_id=r/task_id=t/attempt=1.log".parse().unwrap();
+        let standing = Standing::new(&source, "web-0", Identity { inode, born: 1 }, chrono::Utc::now());
+        world.shipper.journal.note(&standing).unwrap();
+    }
+    for _ in 0..2 {
+        world.shipper = shipper(&world.layout, &world.store);
+        assert_eq!(world.shipper.known.len() as u64, many);
+        world.shipper.keep_house().await;
+    }
 }
 
 #[tokio::test]
