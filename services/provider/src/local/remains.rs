@@ -94,7 +94,7 @@ async fn see_off(layout: LocalLayout, agent: Vec<OsString>, node: NodeId) -> Nod
         }
         Ok(false) => tracing::debug!(node.id = %node, "logs of a node that is gone wait for their bucket"),
         Err(error) => {
-            tracing::warn!(node.id = %node, %error, "logs of a node that is gone cannot be shipped")
+            tracing::warn!(node.id = %node, %error, "logs of a node that is gone cannot be shipped");
         }
     }
     let over = enough || matches!(shipped, Ok(true));
