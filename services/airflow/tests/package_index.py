@@ -9,21 +9,35 @@ import tarfile
 import threading
 import zipfile
 from functools import partial
+from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import ssl
     from pathlib import Path
 
 
 class Index:
     """Serves `<directory>/simple/<name>/` on the loopback."""
 
-    def __init__(self, directory: Path, address: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        address: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        login: str | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """With a `login`, `user:password`, nobody reads without it."""
         self.directory = directory
+        self.scheme = "https" if tls else "http"
         (directory / "simple").mkdir(parents=True, exist_ok=True)
-        handler = partial(_Quiet, directory=str(directory))
+        handler = partial(_Quiet, directory=str(directory), login=login)
         self._server = ThreadingHTTPServer((address, port), handler)
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
@@ -33,7 +47,7 @@ class Index:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/simple"
+        return f"{self.scheme}://127.0.0.1:{self.port}/simple"
 
     def close(self) -> None:
         self._server.shutdown()
@@ -82,6 +96,24 @@ class Index:
 
 
 class _Quiet(SimpleHTTPRequestHandler):
+    def __init__(self, *arguments: Any, login: str | None, **options: Any) -> None:
+        self.pass_ = f"Basic {base64.b64encode(login.encode()).decode()}" if login else None
+        super().__init__(*arguments, **options)
+
+    def do_GET(self) -> None:
+        if self._may_read():
+            super().do_GET()
+
+    def do_HEAD(self) -> None:
+        if self._may_read():
+            super().do_HEAD()
+
+    def _may_read(self) -> bool:
+        if self.pass_ in (None, self.headers.get("Authorization")):
+            return True
+        self.send_error(HTTPStatus.UNAUTHORIZED)
+        return False
+
     def log_message(self, *_: object) -> None:
         pass
 

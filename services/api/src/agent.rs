@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
-use updraft_model::{AgentPhase, ClusterId, Generation, NodeId, NodeRole, ServiceName, ServiceStatus, Step};
+use updraft_model::{
+    AgentPhase, ClusterId, Generation, NodeId, NodeRole, RequirementsFile, ServiceName, ServiceStatus, Step,
+};
 
 pub use crate::dag_delivery::*;
 pub use crate::environment_build::*;
@@ -72,6 +74,9 @@ pub struct Assignment {
     /// An environment to be made beside all that runs. On one node of a cluster only.
     #[serde(default)]
     pub build: Option<BuildAssignment>,
+    /// Of each DAG version that is live, what this file asks for is reported. On one node of a cluster only.
+    #[serde(default)]
+    pub requirements_file: Option<RequirementsFile>,
     pub parent: ParentAssignment,
     /// In start order.
     pub services: Vec<ServiceAssignment>,

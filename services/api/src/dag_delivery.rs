@@ -6,6 +6,7 @@
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use updraft_model::RequirementsFile;
 use utoipa::ToSchema;
 
 use crate::agent::expose;
@@ -132,7 +133,23 @@ pub struct DagReport {
     /// what it found is in `published` or `sources` by then.
     #[serde(default)]
     pub synced: Option<i64>,
+    /// From the resolver: what the live version asks for in the file that the assignment names.
+    #[serde(default)]
+    pub requirements: Option<RequirementsReport>,
 }
+
+/// What a version's requirements file says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequirementsReport {
+    pub file: RequirementsFile,
+    /// A `requirements.txt` as it is; of a `pyproject.toml`, one requirement a line. At most [`LONGEST_REQUIREMENTS`].
+    pub text: String,
+    /// Why there is nothing to be read; at most 500 characters.
+    pub trouble: Option<String>,
+}
+
+/// In characters.
+pub const LONGEST_REQUIREMENTS: usize = 65_536;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishedVersion {

@@ -8,6 +8,7 @@ use updraft_model::{CredentialConfig, CredentialName, DagFolder, DagHookId, DagS
 use utoipa::ToSchema;
 
 use crate::agent::{ImportError, SourceRevision};
+use crate::rest::EnvironmentView;
 
 // --- credentials ---
 
@@ -67,6 +68,9 @@ pub struct DagState {
     pub sync: i64,
     /// Up to which of them the sources were looked at; none: nothing was heard of that yet.
     pub synced: Option<i64>,
+    /// Where the cluster takes its packages from the DAGs: while nodes do not have what the live version asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentView>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

@@ -2,10 +2,13 @@
 //! [`crate::agent`]).
 
 use chrono::{DateTime, Utc};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use crate::agent::expose;
+
 /// An environment to be built on this node unless it is there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BuildAssignment {
     /// Of all that goes in; the last part of `directory`.
     pub digest: String,
@@ -25,7 +28,24 @@ pub struct BuildAssignment {
     pub uv: String,
     /// None: the public one.
     pub index_url: Option<String>,
+    /// The tenant's own, asked first, at an address that the node judges.
+    #[serde(default)]
+    pub own_index: Option<IndexDelivery>,
     pub limits: BuildLimits,
+}
+
+/// A package index of the tenant's own.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IndexDelivery {
+    pub url: String,
+    pub login: Option<IndexLogin>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IndexLogin {
+    pub username: String,
+    #[serde(serialize_with = "expose")]
+    pub password: SecretString,
 }
 
 /// All that a build may take, its children included.

@@ -72,7 +72,7 @@ impl App {
             cluster,
             kind: written.kind,
             generation: record.generation,
-            requested_by: actor.user,
+            requested_by: Some(actor.user),
         };
         operations::open(&mut tx, &operation).await?;
         let message = format!("{} {}", actor.email, written.message);

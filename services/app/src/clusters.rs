@@ -9,7 +9,7 @@ use updraft_store::{StoreError, tenants};
 
 use crate::audit::{self, attempt};
 use crate::changes::Written;
-use crate::dags::check_named;
+use crate::dags::{check_index, check_named};
 use crate::page::page;
 use crate::rights::Sight;
 use crate::{App, AppError, PageRequest, access, environment, log_place, quota, spec, view};
@@ -69,6 +69,7 @@ impl App {
         quota::check(allowed, used, Usage { clusters: 1, nodes })?;
         check_named(&mut tx, actor.tenant, &spec.dag_sources).await?;
         log_place::check_named(&mut tx, actor.tenant, &spec.logs).await?;
+        check_index(&mut tx, actor.tenant, &spec.environment).await?;
         let taken = |error: StoreError| match error.is_conflict_on("clusters_name") {
             true => AppError::ClusterNameTaken {
                 name: name.to_string(),
@@ -132,11 +133,14 @@ impl App {
         if spec.logs != change.cluster.spec.logs {
             log_place::check_named(&mut change.tx, actor.tenant, &spec.logs).await?;
         }
+        if spec.environment != change.cluster.spec.environment {
+            check_index(&mut change.tx, actor.tenant, &spec.environment).await?;
+        }
         if change.cluster.power == Power::Running {
             change.check_nodes(actor, spec.node_counts().total()).await?;
         }
         let current_spec = (&change.cluster.spec, current);
-        environment::change(&mut change.tx, actor, id, current_spec, &spec).await?;
+        environment::change(&mut change.tx, actor.tenant, id, current_spec, &spec).await?;
         clusters::set_spec(&mut change.tx, actor.tenant, id, current, &spec).await?;
         let changed = audit::Change::between(json!(change.cluster.spec), json!(spec));
         let written = Written {

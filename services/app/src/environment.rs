@@ -1,15 +1,26 @@
 //! What a tenant may ask of an environment, and what a changed wish means for the one that a cluster has.
 
+mod found;
+
+use std::path::Path;
+
 use updraft_authz::Actor;
-use updraft_model::{ClusterId, ClusterSpec, EnvironmentSpec, Generation};
+use updraft_model::address::is_https;
+use updraft_model::{
+    ClusterId, ClusterSpec, EnvironmentSpec, Generation, PackageIndex, RequirementsFile, TenantId,
+};
 use updraft_store::environment_changes::{self, EnvironmentChange, Stage};
-use updraft_store::{StoreError, Tx};
+use updraft_store::{PgConnection, StoreError, Tx};
 
 use crate::AppError;
+
+pub(crate) use found::is_found;
+pub use found::{Following, take_found};
 
 const MAX_CHARACTERS: usize = 65_536;
 const MAX_LINES: usize = 500;
 const MAX_LINE: usize = 500;
+const MAX_EXTRAS: usize = 20;
 const FIELD: &str = "environment.requirements";
 
 /// Refuses what is out of bounds; whether it can be solved turns out on a node.
@@ -26,7 +37,52 @@ pub(crate) fn check(environment: &EnvironmentSpec) -> Result<(), AppError> {
         let why = fault(line)?;
         Some(AppError::invalid(FIELD, format!("line {number}: {why}")))
     });
-    wrong.map_or(Ok(()), Err)
+    wrong.map_or(Ok(()), Err)?;
+    environment.package_index.as_ref().map_or(Ok(()), check_index)?;
+    environment.from_dags.as_ref().map_or(Ok(()), check_file)
+}
+
+fn check_index(index: &PackageIndex) -> Result<(), AppError> {
+    if is_https(&index.url) {
+        return Ok(());
+    }
+    let why = "use an `https://` address without user and password: make them a credential with \
+               `updraft credential create package-index`, and name it";
+    Err(AppError::invalid("environment.package_index.url", why))
+}
+
+fn check_file(file: &RequirementsFile) -> Result<(), AppError> {
+    let path = &file.path;
+    let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.chars().any(char::is_control);
+    if path.chars().count() > MAX_LINE || path.contains('\\') || !path.split('/').all(plain) {
+        let why = "name a file within the DAGs, for example `requirements.txt` or `team_a/pyproject.toml`";
+        return Err(AppError::invalid("environment.from_dags.path", why));
+    }
+    let is_project = Path::new(path).extension().is_some_and(|end| end == "toml");
+    if !is_project && !file.extras.is_empty() {
+        let why = "only a `pyproject.toml` has extras: name one, or leave them out";
+        return Err(AppError::invalid("environment.from_dags.extras", why));
+    }
+    let is_name = |extra: &String| {
+        (1..=60).contains(&extra.len())
+            && extra
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+    };
+    if file.extras.len() > MAX_EXTRAS || !file.extras.iter().all(is_name) {
+        let why = format!("name at most {MAX_EXTRAS} extras, each 1 to 60 of a-z, A-Z, 0-9 and `._-`");
+        return Err(AppError::invalid("environment.from_dags.extras", why));
+    }
+    Ok(())
+}
+
+/// What was asked for, with what is known already of the file it names: nobody but Updraft says what is in there.
+pub(crate) fn asked(asked: EnvironmentSpec, current: Option<&EnvironmentSpec>) -> EnvironmentSpec {
+    let same = current.filter(|current| current.from_dags.is_some() && current.from_dags == asked.from_dags);
+    EnvironmentSpec {
+        found: same.and_then(|current| current.found.clone()),
+        ..asked
+    }
 }
 
 /// What is wrong with one requirement.
@@ -85,21 +141,28 @@ fn decide<'a>(
 
 /// Writes what a changed spec means for the environment. In the transaction that writes the spec, before it.
 pub(crate) async fn change(
-    tx: &mut Tx,
-    actor: &Actor,
+    tx: &mut PgConnection,
+    tenant: TenantId,
     cluster: ClusterId,
     current: (&ClusterSpec, Generation),
     wanted: &ClusterSpec,
 ) -> Result<(), StoreError> {
-    let change = environment_changes::find(tx, actor.tenant, cluster).await?;
+    let change = environment_changes::find(tx, tenant, cluster).await?;
     match (decide(current.0, wanted, change.as_ref()), &change) {
         (Decision::Keep, _) | (Decision::Settle, None) => Ok(()),
         (Decision::Begin { before }, _) => {
-            environment_changes::begin(tx, actor.tenant, cluster, current.1.next(), before).await
+            let attempt = current.1.next();
+            environment_changes::begin(tx, tenant, cluster, attempt, before).await?;
+            match found::failure(&wanted.environment) {
+                Some(failure) => {
+                    let (stage, failure) = (Stage::Abandoned, Some(&failure));
+                    environment_changes::move_to(tx, tenant, cluster, attempt, stage, failure).await
+                }
+                None => Ok(()),
+            }
         }
         (Decision::Settle, Some(change)) => {
-            let (tenant, attempt) = (actor.tenant, change.attempt);
-            environment_changes::move_to(tx, tenant, cluster, attempt, Stage::Settled, None).await
+            environment_changes::move_to(tx, tenant, cluster, change.attempt, Stage::Settled, None).await
         }
     }
 }

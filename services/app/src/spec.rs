@@ -24,7 +24,7 @@ pub(crate) fn new_spec(new: NewCluster, runtimes: &Catalogue) -> Result<ClusterS
             .dag_sources
             .map_or_else(|| Ok(sources::default_sources()), sources::checked)?,
         config: new.config,
-        environment: new.environment.unwrap_or_default(),
+        environment: environment::asked(new.environment.unwrap_or_default(), None),
         logs: new.logs.unwrap_or_default(),
         tags: new.tags,
     };
@@ -46,7 +46,10 @@ pub(crate) fn updated_spec(
             .dag_sources
             .map_or_else(|| Ok(spec.dag_sources.clone()), sources::checked)?,
         config: update.config.unwrap_or_else(|| spec.config.clone()),
-        environment: update.environment.unwrap_or_else(|| spec.environment.clone()),
+        environment: update.environment.map_or_else(
+            || spec.environment.clone(),
+            |asked| environment::asked(asked, Some(&spec.environment)),
+        ),
         logs: update.logs.unwrap_or_else(|| spec.logs.clone()),
         tags: update.tags.unwrap_or_else(|| spec.tags.clone()),
     };

@@ -47,7 +47,7 @@ pub(crate) fn cluster(
 }
 
 /// None: nodes have what is wanted.
-fn environment(change: EnvironmentChange) -> Option<EnvironmentView> {
+pub(crate) fn environment(change: EnvironmentChange) -> Option<EnvironmentView> {
     let state = match change.stage {
         Stage::Settled => return None,
         Stage::Building => EnvironmentState::Building,

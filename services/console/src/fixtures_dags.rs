@@ -73,6 +73,7 @@ pub(crate) fn dags() -> (DagState, Vec<DagVersionView>) {
         nodes: 3,
         sync: 4,
         synced: Some(4),
+        environment: None,
     };
     (state, versions)
 }

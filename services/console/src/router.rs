@@ -179,12 +179,12 @@ fn one_cluster() -> Router<Console> {
         )
         .route("/clusters/{id}/nodes", get(nodes::show))
         .merge(dags_of_a_cluster())
-        .route("/clusters/{id}/services/{service}/{verb}", post(nodes::change))
-        .route(
-            "/clusters/{id}/configuration",
         .route("/clusters/{id}/logs", get(logs::show))
         .route("/clusters/{id}/logs/older", get(logs::older))
         .route("/clusters/{id}/logs/text", get(logs::text))
+        .route("/clusters/{id}/services/{service}/{verb}", post(nodes::change))
+        .route(
+            "/clusters/{id}/configuration",
             get(configuration::show).post(change_configuration::change),
         )
         .route("/clusters/{id}/size", post(change_configuration::resize))
@@ -210,6 +210,6 @@ fn dags_of_a_cluster() -> Router<Console> {
 fn live_streams() -> Router<Console> {
     Router::new()
         .route("/live/clusters", get(live::clusters))
+        .route("/live/clusters/{id}/logs", get(logs::stream))
         .route("/live/clusters/{id}/{tab}", get(live::cluster))
 }
-        .route("/live/clusters/{id}/logs", get(logs::stream))

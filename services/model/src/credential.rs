@@ -41,6 +41,14 @@ pub enum CredentialConfig {
     },
     /// For S3. The secret is the secret access key.
     S3Keys { access_key: String },
+    /// For a package index. The secret is the password or token.
+    PackageIndex {
+        /// `pypi.example.com`; the secret is sent to no other host.
+        host: String,
+        /// `__token__` where the index takes tokens.
+        #[serde(default = "token_user")]
+        username: String,
+    },
 }
 
 /// Kinds of credentials.
@@ -50,6 +58,7 @@ pub enum CredentialKind {
     GitToken,
     SshKey,
     S3Keys,
+    PackageIndex,
 }
 
 // === impl CredentialConfig ===
@@ -61,12 +70,17 @@ impl CredentialConfig {
             Self::GitToken { .. } => CredentialKind::GitToken,
             Self::SshKey { .. } => CredentialKind::SshKey,
             Self::S3Keys { .. } => CredentialKind::S3Keys,
+            Self::PackageIndex { .. } => CredentialKind::PackageIndex,
         }
     }
 }
 
 fn git_user() -> String {
     "x-access-token".to_owned()
+}
+
+fn token_user() -> String {
+    "__token__".to_owned()
 }
 
 // === impl CredentialKind ===
@@ -78,6 +92,7 @@ impl CredentialKind {
             Self::GitToken => "git_token",
             Self::SshKey => "ssh_key",
             Self::S3Keys => "s3_keys",
+            Self::PackageIndex => "package_index",
         }
     }
 }

@@ -27,7 +27,9 @@ pub use checked_source::{SourceFault, credential_fits, push_prefix};
 pub use cluster::{ClusterRole, ClusterSpec, NodeCounts, Power, TenantRole};
 pub use credential::{CredentialConfig, CredentialKind, CredentialName, InvalidCredentialName};
 pub use dag_source::{DagFolder, DagSource, FolderSource, InvalidFolder};
-pub use environment::{EnvironmentKey, EnvironmentSpec};
+pub use environment::{
+    EnvironmentKey, EnvironmentSpec, FoundRequirements, PackageIndex, RequirementsFile, requirement_lines,
+};
 pub use id::{
     AuditId, ClusterId, DagHookId, EdgeId, EventId, Generation, GroupId, NodeId, OperationId, ProviderId,
     RuleId, SessionId, TenantId, TokenId, UserId,

@@ -17,7 +17,8 @@ pub struct NewOperation {
     pub cluster: ClusterId,
     pub kind: OperationKind,
     pub generation: Generation,
-    pub requested_by: UserId,
+    /// None: Updraft itself.
+    pub requested_by: Option<UserId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +70,7 @@ pub async fn open(connection: &mut PgConnection, operation: &NewOperation) -> Re
         operation.cluster.0,
         text("operation kind", &operation.kind)?,
         operation.generation.0,
-        operation.requested_by.0,
+        operation.requested_by.map(|user| user.0),
     )
     .execute(connection)
     .await?;

@@ -151,7 +151,7 @@ mod tests {
                 cluster: id,
                 kind,
                 generation: updraft_model::Generation(1),
-                requested_by: ada,
+                requested_by: Some(ada),
             };
             operations::open(&mut tx, &operation).await.unwrap();
             opened.push(operation.id);

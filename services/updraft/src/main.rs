@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         }
     };
     match cli.command {
-        Command::Remote(command) => runtime.block_on(cli::remote::run(command, &cli.global)),
+        Command::Remote(command) => runtime.block_on(cli::remote::run(*command, &cli.global)),
         Command::Local(command) => {
             telemetry::start(&command);
             report(runtime.block_on(local(command)))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .airflow import Airflow
+from .authority import Authority
 from .rest import Rest
 from .storage import Storage
 from .waiting import wait_for
@@ -78,6 +79,16 @@ class Installation:
         return self.port_base + 15
 
     @property
+    def own_index_port(self) -> int:
+        """Where a tenant's own package index listens, when it does."""
+        return self.port_base + 14
+
+    @property
+    def authority(self) -> Authority:
+        """Whom the installation trusts besides those whom the system does."""
+        return Authority.at(self.data_dir.with_name(f"{self.data_dir.name}.authority"))
+
+    @property
     def saml_port(self) -> int:
         """Only browsers go there."""
         return self.port_base + 19
@@ -94,11 +105,15 @@ class Installation:
         command += ["--port-base", str(self.port_base), "--yes", *arguments]
         command += ["--outbound-allow", f"127.0.0.1:{self.idp_port}", "--identity-refresh", "5s"]
         command += ["--outbound-allow", f"127.0.0.1:{self.git_port}"]
+        command += ["--outbound-allow", f"127.0.0.1:{self.own_index_port}"]
         command += ["--smtp-url", f"smtp://127.0.0.1:{self.smtp_port}", "--mail-from", "Updraft <updraft@example.com>"]
         command += ["--package-index", f"http://127.0.0.1:{self.index_port}/simple"]
         begun = time.monotonic()
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+            trusting = {**os.environ, "SSL_CERT_FILE": str(self.authority.bundle)}
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=trusting
+            )
         wait_for("`updraft up` is ready", self._is_ready, seconds)
         self.last_start = time.monotonic() - begun
         self._remember()

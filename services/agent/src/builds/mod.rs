@@ -5,6 +5,7 @@
 //! killed half-way leaves a directory that nobody uses. Nothing is decided here but whether it is there.
 
 mod enclosure;
+mod index;
 mod progress;
 mod seal;
 mod staging;
@@ -12,11 +13,13 @@ mod watch;
 mod work;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use updraft_api::agent::{BuildAssignment, BuildOutcome, BuildReport};
+use updraft_outbound::Outbound;
 
 use crate::place::Owner;
 use staging::Staging;
@@ -46,6 +49,10 @@ pub(crate) struct Surroundings {
     /// The DAG version that is live here.
     pub(crate) dags: Option<PathBuf>,
     pub(crate) owner: Option<Owner>,
+    /// The node's own address.
+    pub(crate) address: IpAddr,
+    /// The way to an index of the tenant's own.
+    pub(crate) outbound: Outbound,
     /// In the environment of each process of the build.
     pub(crate) mark: String,
 }

@@ -26,6 +26,8 @@ pub(super) struct Staging {
     /// Within it.
     name: String,
     keep: Vec<String>,
+    /// The door to the tenant's own index.
+    pub(super) own_index: Option<String>,
 }
 
 // === impl Staging ===
@@ -39,6 +41,7 @@ impl Staging {
             home: directory.parent().unwrap_or(directory).to_owned(),
             name: format!("{PREFIX}{}-{node}", wanted.digest),
             keep: wanted.keep.iter().chain([&wanted.digest]).cloned().collect(),
+            own_index: None,
         }
     }
 
@@ -62,6 +65,7 @@ impl Staging {
             "staging": self.path(), "base": wanted.base_dir, "before": wanted.before_dir,
             "dags": self.surroundings.dags, "requirements": wanted.requirements,
             "allow_source_builds": wanted.allow_source_builds, "uv": wanted.uv, "index_url": wanted.index_url,
+            "own_index": self.own_index,
             "limits": self.limits(wanted.limits),
         });
         let name = format!("{}/{REQUEST}", self.name);

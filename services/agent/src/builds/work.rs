@@ -9,9 +9,10 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader, L
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
-use updraft_api::agent::{BuildAssignment, BuildRefusal, BuildReport};
+use updraft_api::agent::{BuildAssignment, BuildRefusal, BuildReport, BuildStage};
 
 use super::enclosure::enclosed;
+use super::index::IndexDoor;
 use super::progress::{Verdict, conclude, last, take};
 use super::staging::Staging;
 use super::watch::Watch;
@@ -61,10 +62,15 @@ impl Work {
     }
 
     async fn build(&mut self) -> Result<Verdict> {
+        let mut door = match self.door().await {
+            Ok(door) => door,
+            Err(error) => return Ok(Verdict::Refused(BuildRefusal::Index, error.chain())),
+        };
+        self.staging.own_index = door.as_ref().map(|door| door.url.clone());
         self.off_thread(|staging, wanted| staging.prepare(wanted)).await?;
         let mut child = self.start()?;
         let processes = self.processes(&child)?;
-        let verdict = self.attend(&mut child, &processes).await;
+        let verdict = self.attend(&mut child, &processes, &mut door).await;
         // Before anything is taken over: nothing of the build may go on.
         drop(processes);
         if verdict == Verdict::Ready {
@@ -73,6 +79,16 @@ impl Work {
         }
         self.off_thread(|staging, _| staging.remove()).await?;
         Ok(verdict)
+    }
+
+    async fn door(&self) -> Result<Option<IndexDoor>> {
+        let around = &self.staging.surroundings;
+        match &self.wanted.own_index {
+            Some(index) => IndexDoor::open(around.address, &around.outbound, index)
+                .await
+                .map(Some),
+            None => Ok(None),
+        }
     }
 
     fn start(&self) -> Result<Child> {
@@ -111,7 +127,12 @@ impl Work {
     }
 
     /// Listens and watches until it has ended or has taken too much.
-    async fn attend(&mut self, child: &mut Child, processes: &Processes) -> Verdict {
+    async fn attend(
+        &mut self,
+        child: &mut Child,
+        processes: &Processes,
+        door: &mut Option<IndexDoor>,
+    ) -> Verdict {
         let complaint = tokio::spawn(tail(child.stderr.take()));
         let mut lines = child
             .stdout
@@ -137,7 +158,12 @@ impl Work {
                 }
                 line = next(&mut lines) => match line {
                     Some(line) => {
-                        verdict = take(&mut self.report, &line, Utc::now()).or(verdict);
+                        let told = take(&mut self.report, &line, Utc::now());
+                        verdict = told.map(|told| blamed(told, door.as_ref())).or(verdict);
+                        if self.report.stages.iter().any(|begun| begun.stage == BuildStage::Check) {
+                            // What was installed is imported now, and has no business there.
+                            *door = None;
+                        }
                         self.say();
                     }
                     None => lines = None,
@@ -184,6 +210,21 @@ impl Drop for Processes {
         if killed > 0 {
             tracing::info!(processes = killed, "What was left of a build was killed");
         }
+    }
+}
+
+/// A solver that could not ask says all sorts of things.
+fn blamed(told: Verdict, door: Option<&IndexDoor>) -> Verdict {
+    match (told, door) {
+        (Verdict::Refused(cause, words), Some(door)) => {
+            let cause = if door.was_trouble() {
+                BuildRefusal::Index
+            } else {
+                cause
+            };
+            Verdict::Refused(cause, door.explained(&words))
+        }
+        (told, _) => told,
     }
 }
 

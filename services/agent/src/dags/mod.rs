@@ -11,6 +11,7 @@ mod digest;
 mod follow;
 mod part;
 mod receipts;
+pub(crate) mod requirements;
 mod resolve;
 mod shelf;
 mod source;
@@ -29,6 +30,7 @@ pub use digest::{Digest, Manifest};
 pub use shelf::Shelf;
 pub use source::foreign_bucket;
 pub use source::{Ground, Source};
+pub(crate) use source::{Judged, outbound};
 
 /// Something that happened to the node's DAGs.
 #[derive(Clone, Debug, PartialEq, Eq)]

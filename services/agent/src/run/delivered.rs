@@ -5,7 +5,7 @@ use updraft_api::agent::{PublishedVersion, SourceState};
 use updraft_api::rest::Severity;
 
 use super::node::Node;
-use crate::dags::{DagEvent, Digest};
+use crate::dags::{DagEvent, Digest, requirements};
 
 impl Node {
     pub(super) fn dags(&mut self, event: DagEvent) {
@@ -29,6 +29,7 @@ impl Node {
     }
 
     fn dags_live(&mut self, digest: &Digest) {
+        self.read_requirements(digest);
         let digest = digest.to_string();
         self.since.dags_live.get_or_insert_with(Utc::now);
         if self.dag_version.as_ref() == Some(&digest) {
@@ -39,6 +40,33 @@ impl Node {
         self.event(None, "dag_version_live", Severity::Info, &message);
         self.dag_version = Some(digest);
         self.dag_report.live_since = Some(Utc::now());
+    }
+
+    fn read_requirements(&mut self, version: &Digest) {
+        let file = self
+            .assignment
+            .as_ref()
+            .and_then(|assignment| assignment.requirements_file.as_ref());
+        let read = file.map(|file| requirements::read(&self.layout, version, file));
+        if let Some(Some(report)) = read {
+            self.dag_report.requirements = Some(report);
+        }
+    }
+
+    /// Another file may be meant than when the version went live.
+    pub(super) fn reread_requirements(&mut self) {
+        let assigned = self
+            .assignment
+            .as_ref()
+            .and_then(|assignment| assignment.requirements_file.as_ref());
+        let read = self.dag_report.requirements.as_ref().map(|report| &report.file);
+        if assigned == read {
+            return;
+        }
+        self.dag_report.requirements = None;
+        if let Some(version) = self.dag_version.as_ref().and_then(|digest| digest.parse().ok()) {
+            self.read_requirements(&version);
+        }
     }
 
     fn dags_published(&mut self, version: &PublishedVersion) {

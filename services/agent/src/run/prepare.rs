@@ -13,6 +13,7 @@ use updraft_api::rest::Severity;
 use super::happening::Happening;
 use super::node::{Node, ParentState};
 use crate::builds::Surroundings;
+use crate::dags::outbound;
 use crate::error::Result;
 use crate::supervise::{Membership, Parent, ParentName, Slot, bring_parent_up, write_files};
 
@@ -65,6 +66,8 @@ impl Node {
                 .as_ref()
                 .map(|digest| self.layout.path(&format!("dags/versions/{digest}"))),
             owner: self.layout.place().owner(),
+            address: self.address,
+            outbound: outbound(&assignment.dags),
             mark: format!("{}/environment", self.id),
         };
         let tell = self.tell.clone();
@@ -181,6 +184,7 @@ impl Node {
         self.tunnels.apply(&assignment, self.address);
         self.deliver_dags(&assignment);
         self.forget_dag_sources();
+        self.reread_requirements();
         self.logs.deliver_to(assignment.logs.clone());
         match write_files(self.layout.place(), &assignment.directories, &assignment.files) {
             Ok(()) => self.readiness.files = true,

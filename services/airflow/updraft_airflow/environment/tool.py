@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 def uv(request: Request, *arguments: str) -> subprocess.CompletedProcess[str]:
     scratch = request.staging / "scratch"
     (scratch / "tmp").mkdir(parents=True, exist_ok=True)
-    index = ["--default-index", request.index_url] if request.index_url else []
+    # Not on the command line, which everybody can read.
+    indexes = {"UV_DEFAULT_INDEX": request.index_url, "UV_INDEX": request.own_index}
     wheels = [] if request.allow_source_builds else ["--only-binary", ":all:"]
     environment = {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -28,10 +29,11 @@ def uv(request: Request, *arguments: str) -> subprocess.CompletedProcess[str]:
         "UV_CONCURRENT_INSTALLS": "2",
         "UV_HTTP_TIMEOUT": "30",
         "NO_COLOR": "1",
+        **{name: url for name, url in indexes.items() if url},
         **{name: os.environ[name] for name in ("UPDRAFT_SERVICE",) if name in os.environ},
     }
     return subprocess.run(  # noqa: S603
-        [str(request.uv), "pip", *arguments, *index, *wheels],
+        [str(request.uv), "pip", *arguments, *wheels],
         env=environment,
         cwd=scratch,
         stdin=subprocess.DEVNULL,

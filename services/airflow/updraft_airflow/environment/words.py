@@ -46,6 +46,8 @@ class Request:
     allow_source_builds: bool
     uv: Path
     index_url: str | None
+    own_index: str | None
+    """Asked first. It is the agent's door on this node; what it shows beyond is nobody's business here."""
     limits: Limits
 
     @classmethod
@@ -60,6 +62,7 @@ class Request:
             allow_source_builds=told["allow_source_builds"],
             uv=Path(told["uv"]),
             index_url=told["index_url"],
+            own_index=told.get("own_index"),
             limits=Limits(**told["limits"]),
         )
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use updraft_api::dags::{CredentialView, NewCredential, ReplaceCredential};
 use updraft_api::rest::Page;
 use updraft_authz::{Actor, TenantAction};
-use updraft_model::{CredentialConfig, CredentialName, FolderSource, TenantId};
+use updraft_model::{CredentialConfig, CredentialName, EnvironmentSpec, FolderSource, TenantId};
 use updraft_store::credentials::{self, CredentialRecord};
 use updraft_store::secrets::SecretError;
 use updraft_store::{PgConnection, StoreError, tenants};
@@ -160,6 +160,27 @@ pub(crate) async fn check_named(
     Ok(())
 }
 
+/// The same for an environment's package index.
+pub(crate) async fn check_index(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    environment: &EnvironmentSpec,
+) -> Result<(), AppError> {
+    let named = environment
+        .package_index
+        .as_ref()
+        .and_then(|index| Some((index, index.credential.as_ref()?)));
+    let Some((index, name)) = named else { return Ok(()) };
+    let refuse = |why: String| AppError::invalid("environment.package_index.credential", why);
+    let record = credentials::find(connection, tenant, name).await?;
+    let record = record.ok_or_else(|| {
+        refuse(format!(
+            "there is no credential `{name}`: an owner makes it with `updraft credential create`"
+        ))
+    })?;
+    index.fits(&record.config).map_err(|why| refuse(why.to_owned()))
+}
+
 async fn found(
     connection: &mut PgConnection,
     tenant: TenantId,
@@ -193,7 +214,9 @@ fn checked(
             // OpenSSH wants the line to end.
             (format!("{}\n", secret.trim()), public)
         }
-        CredentialConfig::GitToken { .. } | CredentialConfig::S3Keys { .. } => (one_line(&secret)?, None),
+        CredentialConfig::GitToken { .. }
+        | CredentialConfig::S3Keys { .. }
+        | CredentialConfig::PackageIndex { .. } => (one_line(&secret)?, None),
     };
     if secret.len() > LONGEST_SECRET {
         return Err(AppError::invalid("secret", "no secret is longer than 16 KiB"));
@@ -224,6 +247,10 @@ fn checked_config(config: CredentialConfig) -> Result<CredentialConfig, AppError
         },
         CredentialConfig::SshKey { known_hosts } => CredentialConfig::SshKey {
             known_hosts: pinned(&known_hosts)?,
+        },
+        CredentialConfig::PackageIndex { host, username } => CredentialConfig::PackageIndex {
+            host: plain_host(&host)?,
+            username: user(username)?,
         },
         CredentialConfig::S3Keys { access_key } => {
             let fine =

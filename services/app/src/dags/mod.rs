@@ -12,7 +12,7 @@ mod ssh_key;
 mod state;
 mod wishes;
 
-pub(crate) use credentials::check_named;
+pub(crate) use credentials::{check_index, check_named};
 pub use hooks::HookProof;
 pub(crate) use hooks::quota as hook_quota;
 pub(crate) use push::{NoBucket, Pushes};

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use updraft_api::agent::Report;
 use updraft_api::dags::{DagParsed, DagSourceView, DagState, DagVersionView};
-use updraft_api::rest::Page;
+use updraft_api::rest::{EnvironmentState, EnvironmentView, Page};
 use updraft_authz::{Actor, ClusterAction};
-use updraft_model::{ClusterId, FolderSource, NodeRole};
+use updraft_model::{ClusterId, FolderSource, NodeRole, Power};
+use updraft_store::clusters::ClusterRecord;
 use updraft_store::dag_versions::{self, VersionRecord};
 use updraft_store::{dag_wishes, node_list};
 
+use crate::environment::is_found;
 use crate::{App, AppError, access, view};
 
 impl App {
@@ -47,6 +49,7 @@ impl App {
         };
         let on_live = reports.iter().filter(|(_, report)| has_it(report)).count();
         Ok(DagState {
+            environment: packages(&cluster, resolver.as_deref()),
             sources: sources(cluster.spec.dag_sources, resolver.as_deref()),
             live: live.map(version),
             nodes_on_live: count(on_live),
@@ -75,6 +78,22 @@ impl App {
             next: None,
         })
     }
+}
+
+/// What the live version asks for is under way also before it became the spec's.
+fn packages(cluster: &ClusterRecord, resolver: Option<&Report>) -> Option<EnvironmentView> {
+    let environment = &cluster.spec.environment;
+    let file = environment.from_dags.as_ref()?;
+    let said = resolver.and_then(|report| report.dags.requirements.as_ref());
+    let is_known = said.is_some_and(|said| said.file == *file && is_found(said, environment));
+    if is_known || cluster.power != Power::Running {
+        return cluster.environment.clone().and_then(view::environment);
+    }
+    Some(EnvironmentView {
+        state: EnvironmentState::Building,
+        live: environment.clone(),
+        failure: None,
+    })
 }
 
 fn sources(asked: Vec<FolderSource>, resolver: Option<&Report>) -> Vec<DagSourceView> {

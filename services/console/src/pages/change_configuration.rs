@@ -3,7 +3,8 @@
 use axum::extract::State;
 use serde::Deserialize;
 use updraft_api::rest::UpdateCluster;
-use updraft_model::{ClusterId, EnvironmentSpec, Generation};
+use updraft_app::AppError;
+use updraft_model::{ClusterId, CredentialName, EnvironmentSpec, Generation, PackageIndex, RequirementsFile};
 
 use super::cluster::back_to;
 use super::configuration::{View, draw};
@@ -49,6 +50,14 @@ pub(crate) struct Repack {
     generation: Generation,
     #[serde(default)]
     requirements: String,
+    #[serde(default)]
+    from_dags: String,
+    #[serde(default)]
+    extras: String,
+    #[serde(default)]
+    package_index: String,
+    #[serde(default)]
+    index_credential: String,
     #[serde(default)]
     allow_source_builds: Option<String>,
 }
@@ -115,20 +124,50 @@ pub(crate) async fn repack(
     Sent(repack): Sent<Repack>,
 ) -> Answer {
     let current = console.app.show_cluster(&visit.actor, id).await?.spec.environment;
+    let view = View {
+        requirements: Some(repack.requirements.clone()),
+        ..View::default()
+    };
+    let package_index = match index(&repack.package_index, &repack.index_credential) {
+        Ok(index) => index,
+        Err(error) => return draw(&console, &visit, id, view, Some(error.into())).await,
+    };
     let update = UpdateCluster {
         environment: Some(EnvironmentSpec {
             // Browsers end lines as mail does.
             requirements: repack.requirements.replace("\r\n", "\n"),
             allow_source_builds: repack.allow_source_builds.is_some(),
+            from_dags: file(&repack.from_dags, &repack.extras),
+            package_index,
             ..current
         }),
         ..UpdateCluster::default()
     };
-    let view = View {
-        requirements: Some(repack.requirements),
-        ..View::default()
-    };
     apply(&console, &visit, id, repack.generation, update, view).await
+}
+
+fn file(path: &str, extras: &str) -> Option<RequirementsFile> {
+    let path = path.trim();
+    (!path.is_empty()).then(|| RequirementsFile {
+        path: path.to_owned(),
+        extras: extras.split_whitespace().map(str::to_owned).collect(),
+    })
+}
+
+fn index(url: &str, credential: &str) -> Result<Option<PackageIndex>, AppError> {
+    let (url, credential) = (url.trim(), credential.trim());
+    if url.is_empty() {
+        return Ok(None);
+    }
+    let named = (!credential.is_empty()).then(|| credential.parse::<CredentialName>());
+    let credential = named.transpose().map_err(|error| AppError::Invalid {
+        field: "environment.package_index.credential".to_owned(),
+        why: error.to_string(),
+    })?;
+    Ok(Some(PackageIndex {
+        url: url.to_owned(),
+        credential,
+    }))
 }
 
 async fn apply(

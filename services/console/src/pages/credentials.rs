@@ -55,9 +55,10 @@ impl Row {
             CredentialKind::GitToken => "git token",
             CredentialKind::SshKey => "SSH key",
             CredentialKind::S3Keys => "S3 keys",
+            CredentialKind::PackageIndex => "package index",
         };
         let of = match credential.config {
-            CredentialConfig::GitToken { host, .. } => host,
+            CredentialConfig::GitToken { host, .. } | CredentialConfig::PackageIndex { host, .. } => host,
             CredentialConfig::SshKey { known_hosts } => {
                 let host = known_hosts.split_whitespace().next().unwrap_or_default();
                 host.chars().take(60).collect()
@@ -165,6 +166,10 @@ impl Make {
                 known_hosts: self.known_hosts,
             },
             CredentialKind::S3Keys => CredentialConfig::S3Keys { access_key: self.of },
+            CredentialKind::PackageIndex => CredentialConfig::PackageIndex {
+                host: self.of,
+                username: given(self.username).unwrap_or_else(|| "__token__".to_owned()),
+            },
         };
         NewCredential {
             name,

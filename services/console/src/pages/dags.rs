@@ -13,6 +13,7 @@ use updraft_api::rest::{ClusterView, UpdateCluster};
 use updraft_model::{ClusterId, ClusterRole, DagFolder, DagHookId, FolderSource, Generation};
 
 use super::cluster::{Head, Tab, back_to};
+use super::packages;
 use crate::error::Complaint;
 use crate::extract::{At, Sent};
 use crate::frame::{Frame, Here};
@@ -45,6 +46,8 @@ pub(crate) struct Dags {
     may_change: bool,
     sources: Vec<Source>,
     receipt: Option<String>,
+    /// Where the version asks for packages that nodes do not have.
+    packages: Option<String>,
     current: Option<String>,
     pinned: Option<String>,
     errors: Vec<ImportError>,
@@ -103,6 +106,7 @@ impl Dags {
                 })
                 .collect(),
             receipt: live.map(|live| live.receipt(state.nodes_on_live, state.nodes)),
+            packages: state.environment.as_ref().map(packages::of_dags),
             current: state.current.as_deref().map(short),
             pinned: state.pinned.as_deref().map(short),
             errors: parsed

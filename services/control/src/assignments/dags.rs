@@ -1,8 +1,10 @@
 //! What a node is told of its cluster's DAGs. Pure.
 
-use updraft_api::agent::{DagDelivery, GitCredential, KeyPair, SourceDelivery, SourceFrom};
+use updraft_api::agent::{
+    DagDelivery, GitCredential, IndexDelivery, IndexLogin, KeyPair, SourceDelivery, SourceFrom,
+};
 use updraft_app::{credential_fits, push_prefix};
-use updraft_model::{CredentialConfig, CredentialName, DagSource, FolderSource, NodeRole};
+use updraft_model::{CredentialConfig, CredentialName, DagSource, FolderSource, NodeRole, PackageIndex};
 use updraft_store::credentials::OpenCredential;
 
 use super::{AssignmentInputs, DagInputs};
@@ -88,7 +90,9 @@ fn key_pair(credential: &OpenCredential) -> Option<KeyPair> {
             access_key: access_key.clone(),
             secret_key: credential.secret.clone(),
         }),
-        CredentialConfig::GitToken { .. } | CredentialConfig::SshKey { .. } => None,
+        CredentialConfig::GitToken { .. }
+        | CredentialConfig::SshKey { .. }
+        | CredentialConfig::PackageIndex { .. } => None,
     }
 }
 
@@ -102,6 +106,24 @@ fn git_credential(credential: &OpenCredential) -> Option<GitCredential> {
             private_key: credential.secret.clone(),
             known_hosts: known_hosts.clone(),
         }),
-        CredentialConfig::S3Keys { .. } => None,
+        CredentialConfig::S3Keys { .. } | CredentialConfig::PackageIndex { .. } => None,
+    }
+}
+
+/// A tenant's package index, with what it is shown there.
+pub(super) fn index_delivery(index: &PackageIndex, opened: Option<OpenCredential>) -> IndexDelivery {
+    let fitting = opened.filter(|one| index.fits(&one.config).is_ok());
+    let login = fitting.and_then(|opened| match opened.config {
+        CredentialConfig::PackageIndex { username, .. } => Some(IndexLogin {
+            username,
+            password: opened.secret,
+        }),
+        CredentialConfig::GitToken { .. }
+        | CredentialConfig::SshKey { .. }
+        | CredentialConfig::S3Keys { .. } => None,
+    });
+    IndexDelivery {
+        url: index.url.clone(),
+        login,
     }
 }

@@ -8,10 +8,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use tokio::sync::watch;
-use updraft_api::agent::{Assignment, BuildAssignment};
+use updraft_api::agent::{Assignment, BuildAssignment, IndexDelivery};
 use updraft_app::LogPlace;
 use updraft_authz::PublicKey;
-use updraft_model::{ClusterId, Generation, NodeId, NodeRole, ServiceName, TenantId};
+use updraft_model::{ClusterId, ClusterSpec, Generation, NodeId, NodeRole, ServiceName, TenantId};
 use updraft_provider::StorageAccess;
 use updraft_runtimes::Catalogue;
 use updraft_store::assignments::{self, AssignmentRows};
@@ -66,6 +66,8 @@ struct Sealed {
     storage: StorageAccess,
     logs: LogPlace,
     dags: DagInputs,
+    /// Of the environment that is built.
+    own_index: Option<IndexDelivery>,
 }
 
 // === impl Desk ===
@@ -131,7 +133,16 @@ impl Desk {
             role: rows.role,
             ordinal: rows.ordinal,
             run: rows.run,
-            build: build(&environments, rows),
+            build: build(&environments, rows).map(|build| BuildAssignment {
+                own_index: sealed.own_index.clone(),
+                ..build
+            }),
+            requirements_file: rows
+                .spec
+                .environment
+                .from_dags
+                .clone()
+                .filter(|_| dags::resolves(rows.role)),
             place: NodePlace {
                 address,
                 node_dir: self.places.node_dir(node),
@@ -203,7 +214,22 @@ impl Desk {
             storage,
             logs,
             dags: self.dags(connection, rows).await?,
+            own_index: self.own_index(connection, rows).await?,
         }))
+    }
+
+    async fn own_index(
+        &self,
+        connection: &mut PgConnection,
+        rows: &AssignmentRows,
+    ) -> Result<Option<IndexDelivery>, DeskError> {
+        let index = to_build(rows).and_then(|spec| spec.environment.package_index.as_ref());
+        let Some(index) = index else { return Ok(None) };
+        let opened = match &index.credential {
+            Some(name) => credentials::open(connection, &self.master_key, rows.tenant, name).await?,
+            None => None,
+        };
+        Ok(Some(dags::index_delivery(index, opened)))
     }
 
     /// Credentials go to the one node that resolves, and to no other.
@@ -233,19 +259,22 @@ impl Desk {
 
 /// The scheduler's node builds what is wanted next; when nothing is, what the cluster has, should it be gone.
 fn build(environments: &Environments, rows: &AssignmentRows) -> Option<BuildAssignment> {
-    if rows.role != NodeRole::Scheduler {
-        return None;
-    }
+    let wanted = to_build(rows)?;
     let no_change = (&rows.spec, Generation::FIRST);
     let (before, attempt) = rows
         .change
         .as_ref()
         .map_or(no_change, |change| (&change.before, change.attempt));
-    let wanted = match rows.change.as_ref().map(|change| change.stage) {
-        Some(Stage::Abandoned) => before,
-        Some(Stage::Building | Stage::Workers | Stage::All | Stage::Settled) | None => &rows.spec,
-    };
     environments.build(&wanted.environment, &before.environment, attempt)
+}
+
+/// Whose environment this node builds, if it builds one.
+fn to_build(rows: &AssignmentRows) -> Option<&ClusterSpec> {
+    let wanted = match &rows.change {
+        Some(change) if change.stage == Stage::Abandoned => &change.before,
+        Some(_) | None => &rows.spec,
+    };
+    (rows.role == NodeRole::Scheduler).then_some(wanted)
 }
 
 #[async_trait]

@@ -42,10 +42,11 @@ impl Environments {
             base_dir: self.base_dir.clone(),
             before_dir: self.directory(before),
             keep: before.key().map(|key| self.digest(&key)).into_iter().collect(),
-            requirements: wanted.requirements.clone(),
+            requirements: wanted.all_requirements(),
             allow_source_builds: wanted.allow_source_builds,
             uv: self.uv.clone(),
             index_url: self.index_url.clone(),
+            own_index: None,
             limits: BuildLimits {
                 time_s: wanted.build_time_limit_s,
                 memory_bytes: MEMORY_BYTES,
@@ -67,7 +68,11 @@ pub(super) fn key_digest(spec: &EnvironmentSpec) -> Option<String> {
 }
 
 fn text(key: &EnvironmentKey) -> String {
-    format!("{}\n{}", key.allow_source_builds, key.requirements.join("\n"))
+    let text = format!("{}\n{}", key.allow_source_builds, key.requirements.join("\n"));
+    match &key.index_url {
+        Some(index) => format!("{text}\nfrom {index}"),
+        None => text,
+    }
 }
 
 fn digest(parts: &[&str]) -> String {

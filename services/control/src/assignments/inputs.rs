@@ -6,7 +6,9 @@ use secrecy::SecretString;
 use updraft_api::agent::BuildAssignment;
 use updraft_app::LogPlace;
 use updraft_authz::PublicKey;
-use updraft_model::{ClusterId, ClusterSpec, CredentialName, Generation, NodeId, NodeRole, ServiceName};
+use updraft_model::{
+    ClusterId, ClusterSpec, CredentialName, Generation, NodeId, NodeRole, RequirementsFile, ServiceName,
+};
 use updraft_provider::StorageAccess;
 use updraft_store::credentials::OpenCredential;
 
@@ -24,6 +26,8 @@ pub struct AssignmentInputs<'a> {
     pub place: NodePlace,
     /// An environment to be built on this node.
     pub build: Option<BuildAssignment>,
+    /// What is asked for there is reported, also while nodes are given an older spec.
+    pub requirements_file: Option<RequirementsFile>,
     /// Nodes of this cluster that have an address, this one too.
     pub peers: &'a [Peer],
     pub secrets: &'a ClusterSecrets,

@@ -63,6 +63,7 @@ pub fn render(runtime: &Runtime, inputs: &AssignmentInputs<'_>) -> Result<Assign
         },
         environment_dir: inputs.place.environment_dir.clone(),
         build: inputs.build.clone(),
+        requirements_file: inputs.requirements_file.clone(),
         parent: parent_assignment(runtime, inputs)?,
         services: node
             .services

@@ -16,6 +16,7 @@ mod liveness;
 mod observe;
 mod record;
 mod reports;
+mod requirements;
 mod resources;
 mod run;
 mod sweep;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use chrono::Utc;
 use thiserror::Error;
 use updraft_api::agent::{
-    AgentEvent, BuildOutcome, BuildReport, BuildStageReport, DagReport, ImportError, ParsedVersion,
-    PublishedVersion, Report, SourceRevision, SourceState,
+    AgentEvent, BuildOutcome, BuildReport, BuildStageReport, DagReport, ImportError, LONGEST_REQUIREMENTS,
+    ParsedVersion, PublishedVersion, Report, RequirementsReport, SourceRevision, SourceState,
 };
 use updraft_api::rest::Severity;
 use updraft_model::{NodeId, ServiceStatus, Step};
@@ -178,12 +178,18 @@ fn bounded_dags(dags: DagReport) -> DagReport {
         folder: cut(&state.folder, TEXT),
         trouble: state.trouble.map(|text| cut(&text, TEXT)),
     });
+    let requirements = dags.requirements.map(|report| RequirementsReport {
+        text: cut(&report.text, LONGEST_REQUIREMENTS),
+        trouble: report.trouble.map(|text| cut(&text, TEXT)),
+        ..report
+    });
     DagReport {
         live_since: dags.live_since,
         published,
         parsed,
         sources: states.collect(),
         synced: dags.synced,
+        requirements: requirements.filter(|report| report.file.path.len() <= PATH),
     }
 }
 

@@ -102,6 +102,9 @@ impl Reconciler {
             let Some(view) = self.observe(lease.cluster, now).await? else {
                 return Ok(now);
             };
+            if self.follow_requirements(lease, &view).await? {
+                continue;
+            }
             let plan = plan(&view.desired, &view.observed, now);
             self.record(lease, &view, &plan).await?;
             if plan.actions.is_empty() {

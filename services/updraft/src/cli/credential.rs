@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use updraft_api::dags::{CredentialView, NewCredential, ReplaceCredential};
 use updraft_client::Client;
-use updraft_model::{CredentialConfig, CredentialName};
+use updraft_model::{CredentialConfig, CredentialKind, CredentialName};
 
 use super::args::{Format, Global};
 use super::error::{CliError, Exit};
@@ -77,6 +77,20 @@ pub(crate) enum Kind {
         #[command(flatten)]
         secret: SecretArgs,
     },
+    /// A password or token for a package index
+    #[command(after_help = help::CREDENTIAL_CREATE)]
+    PackageIndex {
+        /// To name it by
+        name: CredentialName,
+        /// The secret is sent to this host and no other, for example pypi.example.com
+        #[arg(long)]
+        host: String,
+        /// Where the index takes no tokens: the account's
+        #[arg(long, default_value = "__token__")]
+        username: String,
+        #[command(flatten)]
+        secret: SecretArgs,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -115,10 +129,16 @@ fn told(kept: &CredentialView, did: &str, global: &Global) -> Result<(), CliErro
     if global.output == Format::Json {
         return output::json(kept);
     }
-    eprintln!(
-        "{did} `{}`: name it in a source with `#credential={}`.",
-        kept.name, kept.name
-    );
+    match kept.config.kind() {
+        CredentialKind::PackageIndex => eprintln!(
+            "{did} `{}`: name it with `updraft cluster update … --package-index-credential {}`.",
+            kept.name, kept.name
+        ),
+        CredentialKind::GitToken | CredentialKind::SshKey | CredentialKind::S3Keys => eprintln!(
+            "{did} `{}`: name it in a source with `#credential={}`.",
+            kept.name, kept.name
+        ),
+    }
     match &kept.public_key {
         None => Ok(()),
         Some(key) => {
@@ -147,7 +167,7 @@ async fn list(client: &Client, global: &Global) -> Result<(), CliError> {
 
 fn purpose(config: &CredentialConfig) -> String {
     match config {
-        CredentialConfig::GitToken { host, .. } => host.clone(),
+        CredentialConfig::GitToken { host, .. } | CredentialConfig::PackageIndex { host, .. } => host.clone(),
         CredentialConfig::SshKey { known_hosts } => {
             let hosts = known_hosts.split_whitespace().next().unwrap_or_default();
             hosts.chars().take(60).collect()
@@ -187,6 +207,16 @@ impl Kind {
             } => (
                 name,
                 CredentialConfig::S3Keys { access_key },
+                Some(secret.read()?),
+            ),
+            Self::PackageIndex {
+                name,
+                host,
+                username,
+                secret,
+            } => (
+                name,
+                CredentialConfig::PackageIndex { host, username },
                 Some(secret.read()?),
             ),
         })

@@ -355,6 +355,7 @@ Examples:
   updraft credential create git-token github --host github.com < token.txt
   ssh-keyscan github.com > hosts; updraft credential create ssh-key deploy --known-hosts hosts
   updraft credential create s3-keys aws --access-key AKIAIOSFODNN7EXAMPLE --secret-file key.txt
+  updraft credential create package-index pypi --host pypi.example.com < token.txt
 
 Without --private-key an SSH key is made: let its public half, which is printed, read the repository.";
 

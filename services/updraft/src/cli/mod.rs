@@ -53,7 +53,7 @@ pub(crate) enum Command {
     #[command(flatten)]
     Local(LocalCommand),
     #[command(flatten)]
-    Remote(RemoteCommand),
+    Remote(Box<RemoteCommand>),
 }
 
 /// Verbs that run parts of Updraft on this machine.

@@ -80,8 +80,16 @@ fn service(layout: &Layout, name: &str, ports: &[u16]) -> anyhow::Result<Service
 
 /// Only what they need of ours.
 fn environment() -> Vec<(OsString, OsString)> {
-    ["PATH", "HOME", "LANG", "RUST_LOG", "RUST_BACKTRACE"]
-        .iter()
+    [
+        "PATH",
+        "HOME",
+        "LANG",
+        "RUST_LOG",
+        "RUST_BACKTRACE",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+    ]
+    .iter()
         .filter_map(|key| std::env::var_os(key).map(|value| ((*key).into(), value)))
         .collect()
 }

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 
 /// Follows no redirect, uses no proxy, and knows no other host.
 #[derive(Clone, Debug)]
-pub(super) struct Judged {
+pub(crate) struct Judged {
     client: reqwest::Client,
 }
 
@@ -29,7 +29,7 @@ struct JudgedNames(Door);
 impl Judged {
     /// # Errors
     /// When the URL is not to be asked.
-    pub(super) fn new(outbound: &Outbound, url: &Url, within: Duration) -> Result<Self> {
+    pub(crate) fn new(outbound: &Outbound, url: &Url, within: Duration) -> Result<Self> {
         let refused = |error: updraft_outbound::OutboundError| Error::Dags(error.to_string());
         let door = outbound.web_door(url).map_err(refused)?;
         // Nobody looks an address up that is written as one.
@@ -48,7 +48,7 @@ impl Judged {
         Ok(Self { client })
     }
 
-    pub(super) fn client(&self) -> &reqwest::Client {
+    pub(crate) fn client(&self) -> &reqwest::Client {
         &self.client
     }
 

@@ -29,6 +29,7 @@ use super::shelf::{Aside, Shelf};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 
+pub(crate) use judged::Judged;
 pub use store::foreign_bucket;
 pub(super) use store::own_store;
 
@@ -89,20 +90,13 @@ pub struct Ground {
 impl Ground {
     #[must_use]
     pub fn new(layout: Layout, address: IpAddr, delivery: &DagDelivery) -> Self {
-        let allow = delivery.outbound_allow.iter();
-        let policy = OutboundPolicy {
-            allow: allow.filter_map(|text| text.parse().ok()).collect(),
-            ..OutboundPolicy::default()
-        };
         Self {
             layout,
             address,
-            outbound: Outbound::new(policy),
+            outbound: outbound(delivery),
         }
     }
-}
 
-impl Ground {
     /// The same, to servers that this authority (base64 of its DER) vouches for; by none, that public ones do.
     fn trusting(&self, authority: Option<&str>) -> Result<Self> {
         let refused = |error: OutboundError| Error::Dags(error.to_string());
@@ -117,6 +111,15 @@ impl Ground {
             ..self.clone()
         })
     }
+}
+
+/// The way to what a tenant names, with what the installation opens.
+pub(crate) fn outbound(delivery: &DagDelivery) -> Outbound {
+    let allow = delivery.outbound_allow.iter();
+    Outbound::new(OutboundPolicy {
+        allow: allow.filter_map(|text| text.parse().ok()).collect(),
+        ..OutboundPolicy::default()
+    })
 }
 
 // === impl Source ===

@@ -280,6 +280,7 @@ impl TestNode {
             power: NodePower::Run,
             environment_dir: "/".to_owned(),
             build: None,
+            requirements_file: None,
             parent: ParentAssignment::default(),
             services,
             files: Vec::new(),

@@ -40,6 +40,7 @@ fn rendered_of(
         ordinal: 1,
         run: true,
         build: None,
+        requirements_file: None,
         place: NodePlace {
             address: "127.64.0.1".into(),
             node_dir: "/nodes/1".into(),

@@ -133,6 +133,10 @@ fn details(cluster: &ClusterView, now: DateTime<Utc>) -> String {
 fn packages(cluster: &ClusterView) -> Vec<String> {
     let asked = cluster.spec.environment.lines();
     let mut lines: Vec<_> = asked.map(|(_, line)| format!("Package    {line}")).collect();
+    if let Some(file) = &cluster.spec.environment.from_dags {
+        let found = cluster.spec.environment.found_lines();
+        lines.extend(found.map(|(_, line)| format!("Package    {line} (of `{}` in the DAGs)", file.path)));
+    }
     let Some(change) = &cluster.environment else {
         return lines;
     };

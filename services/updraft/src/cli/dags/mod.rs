@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use chrono::Utc;
 use clap::{Args, Subcommand};
 use updraft_api::dags::{DagState, RollBack, short};
-use updraft_api::rest::ClusterView;
+use updraft_api::rest::{ClusterView, EnvironmentState};
 use updraft_client::Client;
 use updraft_model::DagFolder;
 
@@ -195,7 +195,17 @@ fn said(state: &DagState) -> String {
         ),
         (None, None) => "No version is live yet.".to_owned(),
     };
-    live + &pinned
+    let packages = state.environment.as_ref().map(|change| {
+        let failure = change.failure.as_ref();
+        let why = failure.map_or_else(String::new, |failure| format!(": {}", failure.message));
+        let state = match change.state {
+            EnvironmentState::Building => "are being built",
+            EnvironmentState::RollingOut => "are being rolled out",
+            EnvironmentState::Refused => "were refused",
+        };
+        format!("\nPackages that it asks for {state}{why}")
+    });
+    live + &pinned + &packages.unwrap_or_default()
 }
 
 async fn versions(client: &Client, args: &On, global: &Global) -> Result<(), CliError> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use updraft_api::dags::{DagState, DagVersionView};
-use updraft_api::rest::ClusterView;
+use updraft_api::rest::{ClusterView, EnvironmentState};
 use updraft_client::Client;
 use updraft_model::Power;
 
@@ -83,8 +83,16 @@ async fn until_read(
 /// The sources were looked at, and either that went wrong or what came of it is everywhere and read.
 fn is_done(state: &DagState, sync: i64) -> bool {
     let looked = state.synced.is_some_and(|synced| synced >= sync);
-    looked
-        && (troubles(state).next().is_some() || state.live.as_ref().is_some_and(|live| is_read(state, live)))
+    let read = || state.live.as_ref().is_some_and(|live| is_read(state, live));
+    looked && (troubles(state).next().is_some() || (read() && !are_packages_under_way(state)))
+}
+
+/// Files that need new packages import when those are there.
+fn are_packages_under_way(state: &DagState) -> bool {
+    matches!(
+        state.environment.as_ref().map(|change| change.state),
+        Some(EnvironmentState::Building | EnvironmentState::RollingOut)
+    )
 }
 
 fn is_read(state: &DagState, live: &DagVersionView) -> bool {
@@ -126,6 +134,15 @@ fn verdict(state: &DagState) -> Result<(), CliError> {
                 .why(troubles.join("; ")),
         );
     }
+    if let Some(failure) = state
+        .environment
+        .as_ref()
+        .and_then(|change| change.failure.as_ref())
+    {
+        return Err(failed("the packages that these DAGs ask for were refused")
+            .why(failure.message.clone())
+            .next(failure.remedy.clone()));
+    }
     let errors = errors_of(state);
     if errors.is_empty() {
         return Ok(());
@@ -152,7 +169,8 @@ mod tests {
     use chrono::DateTime;
     use updraft_api::agent::ImportError;
     use updraft_api::dags::{DagParsed, DagSourceView};
-    use updraft_model::DagSource;
+    use updraft_api::rest::EnvironmentView;
+    use updraft_model::{DagSource, Failure};
 
     use super::*;
 
@@ -183,7 +201,31 @@ mod tests {
             nodes: 3,
             sync: 7,
             synced,
+            environment: None,
         }
+    }
+
+    #[test]
+    fn files_are_not_judged_before_the_packages_that_they_ask_for_are_there() {
+        let with = |state_of: EnvironmentState, failure: Option<Failure>| DagState {
+            environment: Some(EnvironmentView {
+                state: state_of,
+                live: Default::default(),
+                failure,
+            }),
+            ..state(Some(7), 3, Some(Vec::new()))
+        };
+        for under_way in [EnvironmentState::Building, EnvironmentState::RollingOut] {
+            assert!(!is_done(&with(under_way, None), 7));
+        }
+        let failure = Failure {
+            code: "environment_conflict".into(),
+            message: "they contradict each other".into(),
+            remedy: "loosen one".into(),
+        };
+        let refused = with(EnvironmentState::Refused, Some(failure));
+        assert!(is_done(&refused, 7));
+        assert!(verdict(&refused).is_err());
     }
 
     #[test]
