@@ -55,7 +55,7 @@ pub struct Source {
 enum Kind {
     Objects(objects::Objects),
     Push(push::Push),
-    Git(git::Git),
+    Git(Box<git::Git>),
     /// What it says makes no sense here.
     Refused(String),
 }
@@ -167,7 +167,7 @@ impl Source {
             }
             SourceFrom::Git { .. } => {
                 let git = git::Git::new(folder.clone(), &source.from, ground);
-                (git.map(Kind::Git), FOREIGN_PACE)
+                (git.map(|git| Kind::Git(Box::new(git))), FOREIGN_PACE)
             }
         };
         Self {

@@ -26,10 +26,6 @@ fn peak() -> u64 {
     kib.parse::<u64>().unwrap() * 1024
 }
 
-fn is_long() -> bool {
-    std::env::var_os("UPDRAFT_TEST_LONG").is_some()
-}
-
 /// Looks, and hears that it is too much.
 async fn refuses(mut disk: Disk, what: &str) {
     let (before, began) = (peak(), Instant::now());
@@ -62,12 +58,8 @@ async fn a_hundred_thousand_objects_are_refused() {
     refuses(disk, "in a bucket").await;
 }
 
-/// git takes its time: `tests/run --long`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_thousand_files_in_a_repository_are_refused() {
-    if !is_long() {
-        return;
-    }
     let repository = Repository::new();
     repository.write("a.py", "good");
     repository.push("good");
@@ -96,7 +88,7 @@ async fn a_hundred_thousand_pushed_files_are_refused() {
 /// Minutes: `tests/run --long`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gibibyte_is_served_on_every_node() {
-    if !is_long() {
+    if std::env::var_os("UPDRAFT_TEST_LONG").is_none() {
         return;
     }
     let Some(storage) = Storage::seaweed().await else {
