@@ -96,9 +96,11 @@ async fn a_gibibyte_is_served_on_every_node() {
     };
     let road = storage.road().await;
     let source = Source::on(&storage, &road);
+    let mut noise = vec![0; PIECE];
+    rand::fill(&mut noise[..]);
     for number in 0..PIECES {
-        let mut piece = vec![0; PIECE];
-        rand::fill(&mut piece[..]);
+        let mut piece = noise.clone();
+        piece[0] = u8::try_from(number).unwrap();
         let path = Path::from(format!("dags/{number}.bin"));
         source.store.put(&path, piece.into()).await.unwrap();
     }
