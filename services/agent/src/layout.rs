@@ -7,6 +7,7 @@
 //! | `logs/` | shared, sticky | `<service>.log`; services may add their own below it |
 //! | `work/` | service user | the services' working directory and home |
 //! | `exit/` | service user | exit statuses of forked services |
+//! | `bootstrap/` | agent, readable | what the node's script left, by its digest: the service user's |
 //! | `dags/` | agent, readable | `current`, `versions/`; `wanted/` and `notes/` belong to the service user |
 //! | `stop` | provider | asks for an orderly stop |
 
@@ -23,6 +24,9 @@ pub(crate) const ASSIGNMENT: &str = "agent/assignment.json";
 pub(crate) const EVENTS: &str = "agent/events.json";
 pub(crate) const LOCK: &str = "agent/lock";
 pub(crate) const STOP: &str = "stop";
+/// Digests of the scripts that this node has run.
+pub(crate) const SCRIPTS: &str = "agent/scripts.json";
+pub(crate) const BOOTSTRAP: &str = "bootstrap";
 
 /// A node's directory in order.
 #[derive(Clone, Debug)]
@@ -46,6 +50,7 @@ impl Layout {
             ("logs", 0o1770, Shared),
             ("work", 0o700, Service),
             ("exit", 0o700, Service),
+            (BOOTSTRAP, 0o750, Shared),
             ("dags", 0o750, Shared),
             ("dags/versions", 0o750, Shared),
             ("dags/incoming", 0o700, Agent),

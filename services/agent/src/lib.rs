@@ -15,6 +15,7 @@ pub mod plan;
 pub mod process;
 pub mod relay;
 mod run;
+mod scripts;
 pub mod supervise;
 mod tunnels;
 mod usage;

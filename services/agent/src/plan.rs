@@ -90,6 +90,8 @@ pub struct Readiness {
     pub files: bool,
     pub environment: bool,
     pub parent: bool,
+    /// The node's script was run, or there is none.
+    pub script: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,7 +173,9 @@ fn phase(
                 seen.attempts.is_troubled()
                     || states.get(&seen.assignment.name) == Some(&ServiceState::Unhealthy)
             });
-            if settled {
+            if waits_for_script(assignment, readiness) {
+                AgentPhase::Preparing
+            } else if settled {
                 AgentPhase::Running
             } else if troubled {
                 AgentPhase::Degraded
@@ -182,4 +186,10 @@ fn phase(
             }
         }
     }
+}
+
+/// Whether something here is still to be given what the script makes ready: the node is not what it is to be.
+fn waits_for_script(assignment: &Assignment, readiness: Readiness) -> bool {
+    let waits = |service: &ServiceAssignment| service.enabled && service.after_script;
+    !readiness.script && assignment.services.iter().any(waits)
 }

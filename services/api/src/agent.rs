@@ -13,6 +13,7 @@ use updraft_model::{
     AgentPhase, ClusterId, Generation, NodeId, NodeRole, RequirementsFile, ServiceName, ServiceStatus, Step,
 };
 
+pub use crate::bootstrap_script::*;
 pub use crate::dag_delivery::*;
 pub use crate::environment_build::*;
 pub use crate::log_delivery::*;
@@ -59,7 +60,7 @@ pub struct Registered {
 /// All that a node is to be. Kept on the node's disk (0600) so that it survives control's absence.
 ///
 /// Fixed places below `node_dir`, for those who render paths: `work/` (a service's working directory and home),
-/// `logs/` (`<service>.log`), `dags/` (`current`, `versions/`, `wanted/`).
+/// `logs/` (`<service>.log`), `bootstrap/<digest>/` (what a script leaves there), `dags/` (`current`, `versions/`, `wanted/`).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Assignment {
     /// Grows with every change; the long poll's `after`.
@@ -77,6 +78,12 @@ pub struct Assignment {
     /// Of each DAG version that is live, what this file asks for is reported. On one node of a cluster only.
     #[serde(default)]
     pub requirements_file: Option<RequirementsFile>,
+    /// What this node runs before the services that wait for it.
+    #[serde(default)]
+    pub script: Option<ScriptAssignment>,
+    /// A script to be tried beside all that runs. On one node of a cluster only.
+    #[serde(default)]
+    pub trial: Option<TrialAssignment>,
     pub parent: ParentAssignment,
     /// In start order.
     pub services: Vec<ServiceAssignment>,
@@ -119,8 +126,14 @@ pub struct ServiceAssignment {
     pub argv: Vec<String>,
     /// The whole environment of the process; may hold secrets.
     pub env: BTreeMap<String, String>,
+    /// Names within it whose values are the tenant's secrets, whatever they are called: never quoted.
+    #[serde(default)]
+    pub secrets: Vec<String>,
     /// Fork it from the pre-imported parent.
     pub prefork: bool,
+    /// It starts, and is stopped for a change, only when the node's script has been run.
+    #[serde(default)]
+    pub after_script: bool,
     /// Services of this node that must be healthy first.
     pub after: Vec<ServiceName>,
     pub health: HealthCheck,
@@ -231,6 +244,10 @@ pub struct Report {
     pub logs: LogReport,
     #[serde(default)]
     pub build: Option<BuildReport>,
+    #[serde(default)]
+    pub script: Option<ScriptReport>,
+    #[serde(default)]
+    pub trial: Option<TrialReport>,
     pub cpu_percent: Option<f32>,
     pub memory_bytes: Option<u64>,
     pub agent_version: String,

@@ -4,6 +4,7 @@
 pub mod access;
 pub mod agent;
 pub mod audit;
+mod bootstrap_script;
 mod dag_delivery;
 pub mod dags;
 pub mod device;
@@ -17,6 +18,7 @@ pub mod passwords;
 mod problem;
 pub mod rest;
 pub mod sign_in;
+pub mod task_secrets;
 pub mod tenants;
 pub mod tokens;
 pub mod tunnel;

@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use updraft_model::{
-    AgentPhase, ClusterId, ClusterName, ClusterRole, ClusterSpec, EnvironmentSpec, EventId, Failure,
-    FolderSource, Generation, LogsSpec, NodeId, NodeRole, OperationId, OperationKind, OperationState, Phase, Power,
-    ServiceName, ServiceStatus, Step, TenantId, TenantRole, UserId,
+    AgentPhase, BootstrapSpec, ClusterId, ClusterName, ClusterRole, ClusterSpec, EnvironmentSpec, EventId,
+    Failure, FolderSource, Generation, LogsSpec, NodeId, NodeRole, OperationId, OperationKind,
+    OperationState, Phase, Power, ServiceName, ServiceStatus, Step, TenantId, TenantRole, UserId,
 };
 use utoipa::ToSchema;
 
@@ -121,6 +121,12 @@ pub struct NewCluster {
     /// The cluster's own packages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<EnvironmentSpec>,
+    /// Environment variables of services and tasks; `AIRFLOW__SECTION__KEY` sets an option of Airflow.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub environment_variables: IndexMap<String, String>,
+    /// What each node runs before its services start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrap: Option<BootstrapSpec>,
     /// How long its logs are kept, and where. Default: 90 days, in the cluster's own bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logs: Option<LogsSpec>,
@@ -150,6 +156,13 @@ pub struct UpdateCluster {
     /// refused, nothing changes on any node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<EnvironmentSpec>,
+    /// Replaces all environment variables: services restart, workers once their tasks are done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment_variables: Option<IndexMap<String, String>>,
+    /// Replaces what nodes run before their services start, once it was tried beside what runs: until then, and when it
+    /// fails, nothing changes on any node. An object of S3 is read anew each time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrap: Option<BootstrapSpec>,
     /// Replaces how long logs are kept, and where. Another bucket restarts the service that shows task logs; what the one
     /// before holds stays there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -192,6 +205,8 @@ pub struct EnvironmentView {
     pub state: EnvironmentState,
     /// The last good one, which the cluster runs with.
     pub live: EnvironmentSpec,
+    /// The bootstrap script that its nodes run.
+    pub live_bootstrap: BootstrapSpec,
     /// Why the wanted one was refused, in the tool's own words.
     pub failure: Option<Failure>,
 }

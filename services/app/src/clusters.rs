@@ -12,7 +12,9 @@ use crate::changes::Written;
 use crate::dags::{check_index, check_named};
 use crate::page::page;
 use crate::rights::Sight;
-use crate::{App, AppError, PageRequest, access, environment, log_place, quota, spec, view};
+use crate::{
+    App, AppError, PageRequest, access, bootstrap, environment, log_place, quota, spec, task_secrets, view,
+};
 
 impl App {
     /// The clusters the actor has a role on, by id.
@@ -68,6 +70,7 @@ impl App {
         let used = clusters::usage(&mut tx, actor.tenant, None).await?;
         quota::check(allowed, used, Usage { clusters: 1, nodes })?;
         check_named(&mut tx, actor.tenant, &spec.dag_sources).await?;
+        bootstrap::check_named(&mut tx, actor.tenant, &spec.bootstrap).await?;
         log_place::check_named(&mut tx, actor.tenant, &spec.logs).await?;
         check_index(&mut tx, actor.tenant, &spec.environment).await?;
         let taken = |error: StoreError| match error.is_conflict_on("clusters_name") {
@@ -126,9 +129,12 @@ impl App {
         if current != if_match {
             return Err(AppError::GenerationMismatch { current });
         }
-        let spec = spec::updated_spec(&change.cluster.spec, update, self.runtimes())?;
+        let spec = spec::updated_spec((&change.cluster.spec, current), update, self.runtimes())?;
         if spec.dag_sources != change.cluster.spec.dag_sources {
             check_named(&mut change.tx, actor.tenant, &spec.dag_sources).await?;
+        }
+        if spec.bootstrap != change.cluster.spec.bootstrap {
+            bootstrap::check_named(&mut change.tx, actor.tenant, &spec.bootstrap).await?;
         }
         if spec.logs != change.cluster.spec.logs {
             log_place::check_named(&mut change.tx, actor.tenant, &spec.logs).await?;
@@ -136,6 +142,8 @@ impl App {
         if spec.environment != change.cluster.spec.environment {
             check_index(&mut change.tx, actor.tenant, &spec.environment).await?;
         }
+        let runtime = self.runtimes().get(&spec.runtime);
+        task_secrets::check_apart(&mut change.tx, actor, id, &spec, runtime).await?;
         if change.cluster.power == Power::Running {
             change.check_nodes(actor, spec.node_counts().total()).await?;
         }
@@ -152,11 +160,12 @@ impl App {
         self.accept(change.tx, actor, id, written).await
     }
 
-    /// Options of Airflow whose values are secrets.
+    /// Options of Airflow whose values are secrets, and the bootstrap script's text: it may hold some.
     fn secret_options(&self, spec: &ClusterSpec) -> Vec<String> {
         let runtime = self.runtimes().get(&spec.runtime).into_iter();
         let options = runtime.flat_map(|runtime| runtime.options());
         let secret = options.filter(|option| option.sensitive);
-        secret.map(|option| option.key.clone()).collect()
+        let secret = secret.map(|option| option.key.clone());
+        secret.chain(["text".to_owned()]).collect()
     }
 }

@@ -7,7 +7,8 @@ use std::path::Path;
 use updraft_authz::Actor;
 use updraft_model::address::is_https;
 use updraft_model::{
-    ClusterId, ClusterSpec, EnvironmentSpec, Generation, PackageIndex, RequirementsFile, TenantId,
+    BootstrapSpec, ClusterId, ClusterSpec, EnvironmentSpec, Generation, PackageIndex, RequirementsFile,
+    TenantId,
 };
 use updraft_store::environment_changes::{self, EnvironmentChange, Stage};
 use updraft_store::{PgConnection, StoreError, Tx};
@@ -129,11 +130,11 @@ fn decide<'a>(
 ) -> Decision<'a> {
     let under_way = change.filter(|change| change.stage != Stage::Settled);
     let before = under_way.map_or(current, |change| &change.before);
-    let key = wanted.environment.key();
-    let is_same_wish = key == current.environment.key();
+    let key = wanted.tried_first();
+    let is_same_wish = key == current.tried_first();
     match under_way.map(|change| change.stage) {
         None if is_same_wish => Decision::Keep,
-        Some(_) if key == before.environment.key() => Decision::Settle,
+        Some(_) if key == before.tried_first() => Decision::Settle,
         Some(Stage::Building | Stage::Workers | Stage::All) if is_same_wish => Decision::Keep,
         Some(_) | None => Decision::Begin { before },
     }
@@ -174,11 +175,12 @@ pub(crate) async fn begin(
     cluster: ClusterId,
     spec: &ClusterSpec,
 ) -> Result<(), StoreError> {
-    if spec.environment.key().is_none() {
+    if spec.tried_first() == (None, None) {
         return Ok(());
     }
     let before = ClusterSpec {
         environment: EnvironmentSpec::default(),
+        bootstrap: BootstrapSpec::default(),
         ..spec.clone()
     };
     environment_changes::begin(tx, actor.tenant, cluster, Generation::FIRST, &before).await

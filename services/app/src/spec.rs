@@ -2,11 +2,11 @@
 
 use indexmap::IndexMap;
 use updraft_api::rest::{NewCluster, UpdateCluster};
-use updraft_model::ClusterSpec;
+use updraft_model::{ClusterSpec, Generation};
 use updraft_runtimes::{Catalogue, Runtime};
 
 use crate::dags::sources;
-use crate::{AppError, environment, log_place};
+use crate::{AppError, bootstrap, environment, log_place, variables};
 
 const MAX_WORKERS: u32 = 20;
 const MAX_CONCURRENCY: u32 = 64;
@@ -25,6 +25,8 @@ pub(crate) fn new_spec(new: NewCluster, runtimes: &Catalogue) -> Result<ClusterS
             .map_or_else(|| Ok(sources::default_sources()), sources::checked)?,
         config: new.config,
         environment: environment::asked(new.environment.unwrap_or_default(), None),
+        environment_variables: new.environment_variables,
+        bootstrap: new.bootstrap.unwrap_or_default().asked_at(Generation::FIRST),
         logs: new.logs.unwrap_or_default(),
         tags: new.tags,
     };
@@ -34,7 +36,7 @@ pub(crate) fn new_spec(new: NewCluster, runtimes: &Catalogue) -> Result<ClusterS
 
 /// The spec after an update; what is absent stays.
 pub(crate) fn updated_spec(
-    spec: &ClusterSpec,
+    (spec, generation): (&ClusterSpec, Generation),
     update: UpdateCluster,
     runtimes: &Catalogue,
 ) -> Result<ClusterSpec, AppError> {
@@ -49,6 +51,13 @@ pub(crate) fn updated_spec(
         environment: update.environment.map_or_else(
             || spec.environment.clone(),
             |asked| environment::asked(asked, Some(&spec.environment)),
+        ),
+        environment_variables: update
+            .environment_variables
+            .unwrap_or_else(|| spec.environment_variables.clone()),
+        bootstrap: update.bootstrap.map_or_else(
+            || spec.bootstrap.clone(),
+            |asked| asked.asked_at(generation.next()),
         ),
         logs: update.logs.unwrap_or_else(|| spec.logs.clone()),
         tags: update.tags.unwrap_or_else(|| spec.tags.clone()),
@@ -75,6 +84,8 @@ fn check(spec: &ClusterSpec, runtime: &Runtime) -> Result<(), AppError> {
         return Err(AppError::invalid("worker_concurrency", why));
     }
     environment::check(&spec.environment)?;
+    bootstrap::check(&spec.bootstrap)?;
+    variables::check(spec, runtime)?;
     log_place::check(&spec.logs)?;
     check_tags(&spec.tags)?;
     check_config(&spec.config, runtime)
@@ -127,6 +138,7 @@ fn check_config(config: &IndexMap<String, String>, runtime: &Runtime) -> Result<
 mod tests {
     use indexmap::IndexMap;
     use updraft_api::rest::{NewCluster, UpdateCluster};
+    use updraft_model::Generation;
     use updraft_runtimes::Catalogue;
 
     use super::{new_spec, updated_spec};
@@ -220,7 +232,7 @@ mod tests {
         let runtimes = Catalogue::embedded().unwrap();
         let spec = new_spec(tags(&[("env", "prod"), ("größe", "")]), &runtimes).unwrap();
         assert_eq!(spec.tags["env"], "prod");
-        let kept = updated_spec(&spec, UpdateCluster::default(), &runtimes).unwrap();
+        let kept = updated_spec((&spec, Generation::FIRST), UpdateCluster::default(), &runtimes).unwrap();
         assert_eq!(kept.tags, spec.tags);
     }
 
@@ -242,7 +254,7 @@ mod tests {
             workers: Some(3),
             ..UpdateCluster::default()
         };
-        let updated = updated_spec(&spec, update, &runtimes).unwrap();
+        let updated = updated_spec((&spec, Generation::FIRST), update, &runtimes).unwrap();
         assert_eq!((updated.workers, updated.worker_concurrency), (3, 2));
         assert_eq!(updated.config, spec.config);
         assert_eq!(updated.dag_sources, spec.dag_sources);
@@ -254,7 +266,7 @@ mod tests {
         let spec = new_spec(asked(|_| {}), &runtimes).unwrap();
         let update: UpdateCluster =
             serde_json::from_str(r#"{"dag_sources":[{"folder":"a","source":{"kind":"push"}}]}"#).unwrap();
-        let updated = updated_spec(&spec, update, &runtimes).unwrap();
+        let updated = updated_spec((&spec, Generation::FIRST), update, &runtimes).unwrap();
         assert_eq!(updated.dag_sources.len(), 1);
         assert_eq!(updated.dag_sources[0].folder.as_str(), "a");
     }

@@ -57,6 +57,7 @@ pub(crate) fn environment(change: EnvironmentChange) -> Option<EnvironmentView> 
     Some(EnvironmentView {
         state,
         live: change.before.environment,
+        live_bootstrap: change.before.bootstrap,
         failure: change.failure,
     })
 }

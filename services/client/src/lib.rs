@@ -16,6 +16,7 @@ mod server;
 mod sessions;
 mod sign_in;
 mod sse;
+mod task_secrets;
 mod tenants;
 mod tokens;
 

@@ -10,10 +10,10 @@ use updraft_api::rest::{
 use updraft_api::tokens::SessionView;
 use updraft_authz::{Outcome, Tag, Target, Who};
 use updraft_model::{
-    AgentPhase, AuditActorKind, AuditId, AuditOutcome, ClusterId, ClusterName, ClusterRole, ClusterSpec,
-    DagFolder, DagSource, EnvironmentSpec, EventId, Failure, FolderSource, Generation, LogsSpec, NodeId, NodeRole,
-    OperationId, OperationKind, OperationState, Phase, Power, RuleId, ServiceName, ServiceState,
-    ServiceStatus, SessionId, Step, StepState, TenantRole, UserId,
+    AgentPhase, AuditActorKind, AuditId, AuditOutcome, BootstrapSpec, ClusterId, ClusterName, ClusterRole,
+    ClusterSpec, DagFolder, DagSource, EnvironmentSpec, EventId, Failure, FolderSource, Generation, LogsSpec,
+    NodeId, NodeRole, OperationId, OperationKind, OperationState, Phase, Power, RuleId, ServiceName,
+    ServiceState, ServiceStatus, SessionId, Step, StepState, TenantRole, UserId,
 };
 
 use crate::frame::{Frame, Here, Theme, Viewer};
@@ -113,6 +113,8 @@ pub(crate) fn cluster(id: i64, name: &str) -> ClusterView {
             }],
             config,
             environment: EnvironmentSpec::default(),
+            environment_variables: IndexMap::from([("REGION".to_owned(), "eu-west-1".to_owned())]),
+            bootstrap: BootstrapSpec::default(),
             logs: LogsSpec::default(),
             tags: IndexMap::from([("env".to_owned(), "prod".to_owned())]),
         },

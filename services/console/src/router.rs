@@ -14,7 +14,8 @@ use crate::pages::{
     access, access_rules, account, account_help, activity, change_configuration, choices, cluster, clusters,
     configuration, credentials, dags, delete_cluster, device, forgot_password, handover, logs, new_cluster,
     new_provider, nodes, operation, overview, people, person_sign_in, provider, second_factor, sessions,
-    set_password, sign_in, sign_in_code, sign_out, sso, switch_tenant, tenants, through_provider, tokens,
+    set_password, settings, sign_in, sign_in_code, sign_out, sso, switch_tenant, tenants, through_provider,
+    tokens,
 };
 use crate::state::{Console, ConsoleConfig};
 use crate::{assets, audit, csrf, live, pages, refusal, shell};
@@ -190,6 +191,9 @@ fn one_cluster() -> Router<Console> {
         .route("/clusters/{id}/size", post(change_configuration::resize))
         .route("/clusters/{id}/environment", post(change_configuration::repack))
         .route("/clusters/{id}/tags", post(change_configuration::retag))
+        .route("/clusters/{id}/variables", post(settings::vary))
+        .route("/clusters/{id}/secrets", post(settings::conceal))
+        .route("/clusters/{id}/bootstrap", post(settings::reboot))
         .route("/clusters/{id}/access", get(access::show).post(access::give))
         .route("/clusters/{id}/access/remove", post(access::take))
         .route("/clusters/{id}/activity", get(activity::show))

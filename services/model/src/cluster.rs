@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{EnvironmentSpec, FolderSource, LogsSpec, NodeRole};
+use crate::{BootstrapKey, BootstrapSpec, EnvironmentKey, EnvironmentSpec, FolderSource, LogsSpec, NodeRole};
 
 /// What the tenant asked of a cluster; each change is a new [`crate::Generation`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -26,6 +26,13 @@ pub struct ClusterSpec {
     /// The cluster's own packages.
     #[serde(default)]
     pub environment: EnvironmentSpec,
+    /// Environment variables of services and tasks. Values are shown to whoever may see the cluster: what is secret is kept
+    /// by `PATCH /clusters/{id}/secrets`.
+    #[serde(default)]
+    pub environment_variables: IndexMap<String, String>,
+    /// What each node runs before its services start.
+    #[serde(default)]
+    pub bootstrap: BootstrapSpec,
     /// How long its logs are kept, and where.
     #[serde(default)]
     pub logs: LogsSpec,
@@ -74,6 +81,12 @@ pub struct NodeCounts {
 // === impl ClusterSpec ===
 
 impl ClusterSpec {
+    /// What is tried before any node is given it: packages and bootstrap script.
+    #[must_use]
+    pub fn tried_first(&self) -> (Option<EnvironmentKey>, Option<BootstrapKey>) {
+        (self.environment.key(), self.bootstrap.key())
+    }
+
     #[must_use]
     pub fn node_counts(&self) -> NodeCounts {
         NodeCounts {

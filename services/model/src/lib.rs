@@ -4,6 +4,7 @@
 
 pub mod address;
 mod audit;
+mod bootstrap;
 mod ca_certificate;
 mod checked_source;
 mod cluster;
@@ -22,6 +23,7 @@ mod typed_source;
 mod wishes;
 
 pub use audit::{AuditActorKind, AuditOutcome};
+pub use bootstrap::{BootstrapKey, BootstrapScript, BootstrapSpec};
 pub use ca_certificate::{CaCertificate, InvalidCertificate};
 pub use checked_source::{SourceFault, credential_fits, push_prefix};
 pub use cluster::{ClusterRole, ClusterSpec, NodeCounts, Power, TenantRole};

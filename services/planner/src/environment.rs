@@ -1,6 +1,6 @@
-//! When a cluster's nodes are given another environment.
+//! When a cluster's nodes are given another environment or another bootstrap script.
 //!
-//! It is built and checked first, and nothing that runs changes meanwhile. Then workers are given it, which drain as for
+//! Packages are built and checked, a script is tried first, and nothing that runs changes meanwhile. Then workers are given it, which drain as for
 //! a restart; when they work with it all other nodes are; and when one cannot start with it, everything goes back to
 //! what it had. A cluster without nodes builds nothing: its next start does.
 
@@ -9,7 +9,7 @@ use updraft_model::{Failure, NodeRole, Power};
 
 use crate::action::Action;
 use crate::desired::{Desired, EnvironmentChange, EnvironmentStage};
-use crate::failure::service_failure;
+use crate::failure::node_failure;
 use crate::limits;
 use crate::nodes::places;
 use crate::observed::{BuildOutcome, Observed};
@@ -102,7 +102,7 @@ fn failure_on(observed: &Observed, has_it: impl Fn(NodeRole) -> bool) -> Option<
         .nodes
         .iter()
         .filter(|node| has_it(node.role) && node.is_settled());
-    nodes.find_map(service_failure)
+    nodes.find_map(node_failure)
 }
 
 /// A start after the change was begun gives it time anew.
@@ -146,7 +146,7 @@ fn rolled_back(failure: &Failure) -> Failure {
             "{} The cluster goes back to its last good environment.",
             ended(&failure.message)
         ),
-        remedy: "Look at that service's log, correct the requirements, and ask for the change again."
+        remedy: "Look at that service's log, or bootstrap's; correct what was changed, and ask for it again."
             .to_owned(),
     }
 }

@@ -15,7 +15,7 @@ pub(crate) fn hopeless(desired: &Desired, observed: &Observed, now: DateTime<Utc
         .or_else(|| resource(&observed.storage, storage_unavailable))
         .or_else(|| of_nodes().find_map(launch_failure))
         .or_else(|| never_reported(desired, observed))
-        .or_else(|| of_nodes().find_map(service_failure))
+        .or_else(|| of_nodes().find_map(node_failure))
         .or_else(|| start_timed_out(desired, now))
 }
 
@@ -123,8 +123,20 @@ fn never_reported(desired: &Desired, observed: &Observed) -> Option<Failure> {
     })
 }
 
+/// What keeps a node from its work: its script, or a service.
+pub(crate) fn node_failure(node: &Node) -> Option<Failure> {
+    let report = node.report.as_ref().filter(|_| node.is_settled());
+    let of_script = report.and_then(|report| report.script_failure.as_ref());
+    of_script
+        .map(|failure| Failure {
+            message: format!("On {}: {}", node.label(), failure.message),
+            ..failure.clone()
+        })
+        .or_else(|| service_failure(node))
+}
+
 /// A service without which a cluster does not work, and which cannot start.
-pub(crate) fn service_failure(node: &Node) -> Option<Failure> {
+fn service_failure(node: &Node) -> Option<Failure> {
     cannot_start(node).find(|service| !is_optional(service.name)).map(|service| Failure {
         code: "service_cannot_start".to_owned(),
         message: format!("{} cannot start on {}{}", service.name, node.label(), because(service)),

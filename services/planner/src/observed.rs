@@ -37,9 +37,11 @@ pub enum Resource {
     },
 }
 
-/// An environment in the making.
+/// What is tried before any node is given it, in the making.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Build {
+    /// What it consists of, in order.
+    pub planned: Vec<BuildStageKind>,
     /// Those that were begun, in order.
     pub stages: Vec<BuildStage>,
     pub outcome: BuildOutcome,
@@ -58,6 +60,8 @@ pub enum BuildStageKind {
     Solve,
     Install,
     Check,
+    /// The bootstrap script is tried.
+    Script,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,6 +155,8 @@ pub struct Report {
     pub assignment_version: Option<i64>,
     pub generation: Option<Generation>,
     pub services: Vec<ServiceStatus>,
+    /// Why services do not start with the node's script.
+    pub script_failure: Option<Failure>,
     pub steps: Vec<Step>,
 }
 
@@ -182,6 +188,12 @@ pub struct Orphan {
     pub provider_id: String,
     /// Whether there is (or was) a record of it.
     pub recorded: bool,
+}
+
+// === impl BuildStageKind ===
+
+impl BuildStageKind {
+    pub const OF_PACKAGES: [Self; 3] = [Self::Solve, Self::Install, Self::Check];
 }
 
 // === impl Node ===

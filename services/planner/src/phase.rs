@@ -150,6 +150,9 @@ fn lacking(node: &Node, place: &str) -> Option<String> {
                 !is_optional(s.name) && !matches!(s.state, ServiceState::Healthy | ServiceState::Stopped)
             });
             match (report.phase, unhealthy) {
+                (AgentPhase::Preparing, _) if report.script_failure.is_some() => {
+                    format!("the bootstrap script on {place}, which fails")
+                }
                 (AgentPhase::Preparing, _) => format!("{place} to prepare its environment"),
                 (_, Some(service)) => format!("{} on {place}{}", service.name, because(service)),
                 (_, None) => format!("{place} to take up its assignment"),

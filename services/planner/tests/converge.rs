@@ -19,7 +19,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => Just(Happening::Stop),
         1 => Just(Happening::Restart),
         2 => (0..4_u32).prop_map(Happening::Scale),
-        3 => prop_oneof![Just(Quality::Good), Just(Quality::Refused), Just(Quality::Broken)]
+        3 => prop_oneof![Just(Quality::Good), Just(Quality::Refused), Just(Quality::Broken), Just(Quality::Unprepared)]
             .prop_map(Happening::ChangeEnvironment),
         1 => Just(Happening::Delete),
         3 => any::<prop::sample::Index>().prop_map(|i| Happening::LoseNode(i.index(64))),
@@ -95,6 +95,14 @@ fn a_refused_environment_fails_its_operation_and_the_cluster_runs_on() {
         panic!("it succeeded");
     };
     assert_eq!(failure.code, "environment_refused");
+}
+
+#[test]
+fn a_script_that_fails_on_workers_although_its_trial_did_not_is_rolled_back() {
+    let Outcome::Failed(failure) = after_environment(Quality::Unprepared) else {
+        panic!("it must not succeed");
+    };
+    assert_eq!(failure.code, "environment_rolled_back");
 }
 
 #[test]

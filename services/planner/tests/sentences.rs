@@ -93,6 +93,7 @@ fn report(phase: AgentPhase) -> Report {
         assignment_version: Some(3),
         generation: None,
         services: Vec::new(),
+        script_failure: None,
         steps: Vec::new(),
     }
 }

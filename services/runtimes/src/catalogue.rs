@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::data::RuntimeData;
 use crate::options::{ConfigError, ConfigOption, OptionList, nearest};
+use crate::render::variable;
 
 static RUNTIMES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../infra/runtimes");
 static PYTHON_PACKAGE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../airflow/updraft_airflow");
@@ -149,6 +150,32 @@ impl Runtime {
 
     pub fn options(&self) -> impl Iterator<Item = &ConfigOption> {
         self.options.values()
+    }
+
+    /// The option that `AIRFLOW__SECTION__KEY` sets, exactly so written.
+    #[must_use]
+    pub fn option_of_variable(&self, name: &str) -> Option<&ConfigOption> {
+        let is_it = |key: &&String| {
+            key.split_once('.')
+                .is_some_and(|(section, key)| variable(section, key) == name)
+        };
+        self.options
+            .keys()
+            .find(is_it)
+            .and_then(|key| self.options.get(key))
+    }
+
+    /// Whether services get this variable from the runtime, or must not have it at all.
+    #[must_use]
+    pub fn sets_variable(&self, name: &str) -> bool {
+        let of_services = self.data.services.iter().flat_map(|service| service.env.keys());
+        let all = self
+            .data
+            .env
+            .keys()
+            .chain(self.data.prefork.env.keys())
+            .chain(of_services);
+        all.chain(&self.data.runtime.clear_env).any(|set| set == name)
     }
 
     /// Checks a tenant's configuration, `section.key` → value.

@@ -30,6 +30,8 @@ pub(crate) struct Head {
     pub(crate) airflow_version: String,
     pub(crate) lock: String,
     pub(crate) migrate: Vec<String>,
+    #[serde(default)]
+    pub(crate) clear_env: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

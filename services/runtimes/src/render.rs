@@ -29,6 +29,8 @@ pub struct RenderedService {
     pub name: ServiceName,
     pub argv: Vec<String>,
     pub env: BTreeMap<String, String>,
+    /// Whether it is one of Airflow's own.
+    pub airflow: bool,
     pub prefork: bool,
     pub after: Vec<ServiceName>,
     pub ports: Vec<u16>,
@@ -142,6 +144,7 @@ impl Runtime {
         let rendered = RenderedService {
             digest: digest(&argv, &env, &files),
             name: service.name,
+            airflow: service.airflow,
             prefork: service.prefork,
             after: service.after.clone(),
             ports: service.ports.clone(),
@@ -259,7 +262,7 @@ impl Health {
     }
 }
 
-fn variable(section: &str, key: &str) -> String {
+pub(crate) fn variable(section: &str, key: &str) -> String {
     format!("AIRFLOW__{}__{}", section.to_uppercase(), key.to_uppercase())
 }
 

@@ -254,6 +254,26 @@ pub async fn set_spec(
     one_row("generation of this cluster", done.rows_affected())
 }
 
+/// A new generation of the same spec: something else that nodes are made of changed.
+///
+/// # Errors
+/// [`StoreError::Missing`] when there is no such cluster.
+pub async fn begin_generation(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    cluster: ClusterId,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "update clusters set generation = generation + 1, updated_at = now(), wake_at = now()
+         where tenant_id = $1 and id = $2 and deleted_at is null",
+        tenant.0,
+        cluster.0,
+    )
+    .execute(connection)
+    .await?;
+    one_row("cluster", done.rows_affected())
+}
+
 /// Asks for a power as a new generation; `restart` also asks for a restart of all that runs.
 ///
 /// # Errors

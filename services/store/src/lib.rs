@@ -53,6 +53,7 @@ pub mod service_accounts;
 pub mod sessions;
 pub mod sign_in_attempts;
 pub mod standings;
+pub mod task_secrets;
 pub mod template;
 pub mod tenancy;
 pub mod tenants;

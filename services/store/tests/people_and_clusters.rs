@@ -6,8 +6,9 @@ mod tests {
 
     use chrono::Utc;
     use updraft_model::{
-        ClusterId, ClusterRole, ClusterSpec, DagFolder, DagSource, EnvironmentSpec, FolderSource,
-        LogsSpec, OperationId, OperationKind, OperationState, Power, SessionId, TenantId, TenantRole, UserId,
+        BootstrapSpec, ClusterId, ClusterRole, ClusterSpec, DagFolder, DagSource, EnvironmentSpec,
+        FolderSource, LogsSpec, OperationId, OperationKind, OperationState, Power, SessionId, TenantId,
+        TenantRole, UserId,
     };
     use updraft_store::idempotency_keys::{self, Claim};
     use updraft_store::operations::{self, NewOperation};
@@ -54,6 +55,8 @@ mod tests {
                 ca_certificate: None,
             }],
             environment: EnvironmentSpec::default(),
+            environment_variables: [("REGION".to_owned(), "eu".to_owned())].into_iter().collect(),
+            bootstrap: BootstrapSpec::default(),
             config: [("core.parallelism".to_owned(), "4".to_owned())]
                 .into_iter()
                 .collect(),

@@ -16,7 +16,7 @@ use crate::supervise::detached;
 const UNSHARE: &str = "/usr/bin/unshare";
 
 /// The command, enclosed where this machine can.
-pub(super) fn enclosed(
+pub(crate) fn enclosed(
     program: &str,
     arguments: &[String],
     env: &BTreeMap<String, String>,

@@ -22,7 +22,11 @@ use updraft_api::agent::{BuildAssignment, BuildOutcome, BuildReport};
 use updraft_outbound::Outbound;
 
 use crate::place::Owner;
+pub(crate) use enclosure::enclosed;
 use staging::Staging;
+pub(crate) use staging::threads_of;
+pub(crate) use watch::Watch;
+pub(crate) use work::Processes;
 use work::Work;
 
 /// The build that is asked for, if one is.

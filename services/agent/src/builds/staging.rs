@@ -122,7 +122,8 @@ impl Staging {
     }
 }
 
-fn threads_of(uid: u32) -> u32 {
+/// All that this user runs on the machine, as the kernel counts it.
+pub(crate) fn threads_of(uid: u32) -> u32 {
     let processes = Stat::read_all()
         .into_iter()
         .filter_map(|stat| ProcessId::of(stat.pid));

@@ -13,7 +13,7 @@ const MIB: u64 = 1024 * 1024;
 
 /// Looks at one build's processes and files.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     root: ProcessId,
     mark: String,
     uid: u32,
@@ -24,7 +24,7 @@ pub(super) struct Watch {
 // === impl Watch ===
 
 impl Watch {
-    pub(super) fn new(root: ProcessId, mark: String, uid: u32, limits: BuildLimits) -> Self {
+    pub(crate) fn new(root: ProcessId, mark: String, uid: u32, limits: BuildLimits) -> Self {
         Self {
             root,
             mark,
@@ -35,7 +35,7 @@ impl Watch {
     }
 
     /// What is exceeded, if anything is, in words.
-    pub(super) fn look(&mut self, directory: &Path) -> Option<(BuildRefusal, String)> {
+    pub(crate) fn look(&mut self, directory: &Path) -> Option<(BuildRefusal, String)> {
         self.looks += 1;
         let processes = Tree::read().belonging(self.root, &self.mark, self.uid);
         let count = u32::try_from(processes.len()).unwrap_or(u32::MAX);
@@ -61,7 +61,7 @@ impl Watch {
     }
 
     /// The same for the disk alone: also once when the build has ended.
-    pub(super) fn look_at_disk(&self, directory: &Path) -> Option<(BuildRefusal, String)> {
+    pub(crate) fn look_at_disk(&self, directory: &Path) -> Option<(BuildRefusal, String)> {
         let most = self.limits.disk_bytes / MIB;
         (on_disk(directory) > self.limits.disk_bytes).then(|| {
             (

@@ -34,10 +34,10 @@ pub(super) struct Work {
 }
 
 /// Kills all of a build, also when it is given up half-way.
-struct Processes {
-    root: ProcessId,
-    mark: String,
-    uid: u32,
+pub(crate) struct Processes {
+    pub(crate) root: ProcessId,
+    pub(crate) mark: String,
+    pub(crate) uid: u32,
 }
 
 // === impl Work ===

@@ -94,8 +94,10 @@ impl Situation<'_> {
         {
             return Decision::until(ServiceState::BackingOff, not_before);
         }
-        let ready =
-            self.readiness.files && self.readiness.environment && (self.readiness.parent || !service.prefork);
+        let ready = self.readiness.files
+            && self.readiness.environment
+            && (self.readiness.parent || !service.prefork)
+            && self.is_after_script(service);
         if ready
             && service
                 .after
@@ -138,7 +140,8 @@ impl Situation<'_> {
                 None => stop(Because::Unwanted),
             };
         }
-        if changed {
+        // With a script that is still to be run, what runs goes on.
+        if changed && self.is_after_script(service) {
             return stop(Because::Changed);
         }
         let overdue = |since: Instant, limit: Duration| self.now >= since + limit;
@@ -159,6 +162,10 @@ impl Situation<'_> {
             }
             Health::Unknown { since } => Decision::until(ServiceState::Healthy, since + UNKNOWN_IS_UNHEALTHY),
         }
+    }
+
+    fn is_after_script(&self, service: &ServiceAssignment) -> bool {
+        self.readiness.script || !service.after_script
     }
 
     /// Whether a late start is the service's own fault. One whose health is told by another node is given its time

@@ -10,6 +10,7 @@ const READY: Readiness = Readiness {
     files: true,
     environment: true,
     parent: true,
+    script: true,
 };
 
 fn service(name: ServiceName, after: &[ServiceName]) -> ServiceAssignment {
@@ -17,7 +18,9 @@ fn service(name: ServiceName, after: &[ServiceName]) -> ServiceAssignment {
         name,
         argv: vec!["run".to_owned()],
         env: BTreeMap::new(),
+        secrets: Vec::new(),
         prefork: name != ServiceName::Broker,
+        after_script: false,
         after: after.to_vec(),
         health: HealthCheck::HttpStatus {
             url: "http://127.64.0.1:1/".to_owned(),

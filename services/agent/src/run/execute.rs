@@ -230,12 +230,12 @@ impl Node {
             return false;
         };
         slot.record.restarts += 1;
-        let env = &slot.assignment.env;
         let tail = redacted_tail(
             self.layout.place(),
             &layout::log(name),
             slot.record.log_offset,
-            env,
+            &slot.assignment.env,
+            &slot.assignment.secrets,
         );
         let told = if tail.is_empty() {
             how.to_owned()

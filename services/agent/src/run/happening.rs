@@ -1,6 +1,6 @@
 //! What the event loop is told.
 
-use updraft_api::agent::{Assignment, BuildReport};
+use updraft_api::agent::{Assignment, BuildReport, ScriptReport, TrialReport};
 use updraft_model::ServiceName;
 
 use crate::dags::DagEvent;
@@ -29,6 +29,10 @@ pub(super) enum Happening {
     LogsSent,
     /// What became so far of the environment that is being built here.
     Built(BuildReport),
+    /// What became of the node's script.
+    Script(ScriptReport),
+    /// What became so far of the script that is tried here.
+    Trial(TrialReport),
     /// Control has all events up to this one.
     Reported(u64),
     Measured(Usage),

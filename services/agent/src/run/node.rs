@@ -25,6 +25,7 @@ use crate::layout::{self, Layout};
 use crate::place::Place;
 use crate::plan::{HOLD, Observed, Plan, Readiness, plan};
 use crate::relay::Relays;
+use crate::scripts::Scripts;
 use crate::supervise::{Membership, Parent, Slot};
 use crate::tunnels::Tunnels;
 use crate::usage::{Meter, Usage};
@@ -47,6 +48,7 @@ pub(super) struct Node {
     pub(super) parent_attempt: u64,
     pub(super) membership: Option<Membership>,
     pub(super) builds: Builds,
+    pub(super) scripts: Scripts,
     pub(super) outbox: Outbox,
     pub(super) delivery: watch::Sender<Option<DagDelivery>>,
     pub(super) dag_version: Option<String>,
@@ -85,6 +87,8 @@ pub(super) struct Since {
     pub(super) prepared: Option<DateTime<Utc>>,
     pub(super) parent_started: Option<DateTime<Utc>>,
     pub(super) parent_ready: Option<DateTime<Utc>>,
+    pub(super) script: Option<DateTime<Utc>>,
+    pub(super) script_done: Option<DateTime<Utc>>,
     pub(super) dags_live: Option<DateTime<Utc>>,
     pub(super) stopping: Option<DateTime<Utc>>,
 }
@@ -131,6 +135,7 @@ impl Node {
             parent_attempt: 0,
             membership: None,
             builds: Builds::default(),
+            scripts: Scripts::default(),
             outbox,
             delivery,
             dag_version,
@@ -199,6 +204,8 @@ impl Node {
             Happening::Logs(event) => self.logs(event),
             Happening::LogsSent => self.logs.finished(),
             Happening::Built(report) => self.builds.note(report),
+            Happening::Script(report) => self.script_ended(report),
+            Happening::Trial(report) => self.scripts.note_trial(report),
             Happening::Reported(sequence) => self.outbox.confirm(sequence),
             Happening::Measured(usage) => self.usage = usage,
         }

@@ -1,18 +1,20 @@
 //! What must be there before services start: the pre-imported parent, which takes longest and goes first; files; the
 //! environment; relays and DAGs.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
 use tokio::sync::oneshot;
-use updraft_api::agent::{Assignment, NodePower};
+use updraft_api::agent::{Assignment, NodePower, ScriptOutcome, ScriptReport};
 use updraft_api::rest::Severity;
 
 use super::happening::Happening;
 use super::node::{Node, ParentState};
 use crate::builds::Surroundings;
+use crate::scripts::Ground;
 use crate::dags::outbound;
 use crate::error::Result;
 use crate::supervise::{Membership, Parent, ParentName, Slot, bring_parent_up, write_files};
@@ -38,6 +40,7 @@ impl Node {
         self.ensure_parent_if_needed();
         self.apply_rest();
         self.ensure_build();
+        self.ensure_scripts();
         if !self.readiness.environment {
             let tell = self.tell.clone();
             tokio::spawn(async move {
@@ -75,6 +78,61 @@ impl Node {
             let _ = tell.send(Happening::Built(report));
         };
         self.builds.want(wanted, surroundings, tell);
+    }
+
+    /// The node's own script, and one that is to be tried beside all that runs.
+    fn ensure_scripts(&mut self) {
+        let Some(assignment) = &self.assignment else {
+            return;
+        };
+        let runs = self.power() == NodePower::Run;
+        let before = self.scripts.digest();
+        let ground = |of: &str| Ground {
+            layout: self.layout.clone(),
+            delivery: assignment.dags.clone(),
+            env: script_env(assignment),
+            mark: format!("{}/{of}", self.id),
+        };
+        let (tell, tell_trial) = (self.tell.clone(), self.tell.clone());
+        let script = assignment.script.as_ref().filter(|_| runs);
+        self.scripts.want(script, || ground("bootstrap"), move |report| {
+            let _ = tell.send(Happening::Script(report));
+        });
+        let trial = assignment.trial.as_ref().filter(|_| runs);
+        self.scripts
+            .want_trial(trial, || ground("bootstrap-trial"), move |report| {
+                let _ = tell_trial.send(Happening::Trial(report));
+            });
+        if before != self.scripts.digest() {
+            self.since.script = script.map(|_| Utc::now());
+            self.since.script_done = None;
+        }
+        self.script_is_done();
+    }
+
+    /// What became of the node's own script; services that wait for it start, or are changed, once it is done.
+    pub(super) fn script_ended(&mut self, report: ScriptReport) {
+        let message = match &report.outcome {
+            ScriptOutcome::Failed { message, .. } => Some(message.clone()),
+            ScriptOutcome::Running | ScriptOutcome::Done => None,
+        };
+        if self.scripts.note(report)
+            && let Some(message) = message
+        {
+            let message: String = format!("The bootstrap script failed, so no service starts with it. {message}")
+                .chars()
+                .take(500)
+                .collect();
+            self.event(None, "bootstrap_failed", Severity::Error, &message);
+        }
+        self.script_is_done();
+    }
+
+    fn script_is_done(&mut self) {
+        self.readiness.script = self.scripts.is_done();
+        if self.readiness.script && self.since.script.is_some() {
+            self.since.script_done.get_or_insert_with(Utc::now);
+        }
     }
 
     /// As long as this node has forked services, or may have, others don't end the parent; adopted ones count too.
@@ -209,4 +267,18 @@ impl Node {
             !same
         });
     }
+}
+
+/// What a script knows of its node.
+fn script_env(assignment: &Assignment) -> BTreeMap<String, String> {
+    let path = format!("/usr/local/bin:/usr/bin:/bin:{}/bin", assignment.environment_dir);
+    [
+        ("PATH", path),
+        ("LANG", "C.UTF-8".to_owned()),
+        ("TZ", "UTC".to_owned()),
+        ("UPDRAFT_CLUSTER_ID", assignment.cluster.to_string()),
+        ("UPDRAFT_NODE_ROLE", assignment.role.to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
 }

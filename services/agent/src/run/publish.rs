@@ -1,7 +1,7 @@
 //! The report: what the node is, as control and people see it.
 
 use chrono::{DateTime, Utc};
-use updraft_api::agent::{NodePower, Report};
+use updraft_api::agent::{NodePower, Report, ScriptOutcome};
 use updraft_model::{AgentPhase, ServiceName, ServiceState, ServiceStatus, Step, StepState};
 
 use super::node::{Node, ParentState};
@@ -31,6 +31,8 @@ impl Node {
             dags: self.dag_report.clone(),
             logs: self.logs.report(),
             build: self.builds.report().cloned(),
+            script: self.scripts.report().cloned(),
+            trial: self.scripts.trial_report().cloned(),
             cpu_percent: self.usage.cpu_percent,
             memory_bytes: self.usage.memory_bytes,
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -72,6 +74,7 @@ impl Node {
     fn preparation(&self) -> Vec<Step> {
         let since = &self.since;
         let mut steps = vec![self.step("prepare", "Prepare the node", since.assigned, since.prepared)];
+        steps.extend(self.script_step());
         if !matches!(self.parent, ParentState::Absent) {
             let mut step = self.step(
                 "airflow",
@@ -87,6 +90,22 @@ impl Node {
         }
         steps.push(self.step("dags", "Fetch DAGs", since.assigned, since.dags_live));
         steps
+    }
+
+    fn script_step(&self) -> Option<Step> {
+        let report = self.scripts.report()?;
+        let since = &self.since;
+        let mut step = self.step(
+            "bootstrap",
+            "Run the bootstrap script",
+            since.script,
+            since.script_done,
+        );
+        if let ScriptOutcome::Failed { message, .. } = &report.outcome {
+            step.state = StepState::Failed;
+            step.detail = Some(message.chars().take(500).collect());
+        }
+        Some(step)
     }
 
     fn step(&self, id: &str, title: &str, from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>) -> Step {

@@ -13,14 +13,20 @@ const TAIL_BYTES: u64 = 8 << 10;
 /// An event's message is at most 500 characters; some are the sentence around the tail.
 const TAIL_CHARS: usize = 380;
 
-/// The last lines after `offset`, without the values of the service's secrets, at most 380 characters.
+/// The last lines after `offset`, without the values of the service's secrets, `named` or not, at most 380 characters.
 #[must_use]
-pub fn redacted_tail(place: &Place, log: &str, offset: u64, env: &BTreeMap<String, String>) -> String {
+pub fn redacted_tail(
+    place: &Place,
+    log: &str,
+    offset: u64,
+    env: &BTreeMap<String, String>,
+    named: &[String],
+) -> String {
     let text = place
         .open_file(log, OFlags::RDONLY)
         .and_then(|file| read_tail(file, offset).map_err(Error::file("read", place.path().join(log))));
     match text {
-        Ok(text) => last_lines(&redact(&text, env)),
+        Ok(text) => last_lines(&redact(&text, env, named)),
         Err(error) => {
             tracing::debug!(%error, "A log could not be quoted");
             String::new()
@@ -65,10 +71,11 @@ fn last_lines(text: &str) -> String {
     kept.join("\n")
 }
 
-fn redact(text: &str, env: &BTreeMap<String, String>) -> String {
+fn redact(text: &str, env: &BTreeMap<String, String>, named: &[String]) -> String {
+    let is_secret = |key: &String| holds_secret(key) || named.contains(key);
     let mut secrets: Vec<&str> = env
         .iter()
-        .filter(|(key, value)| value.len() >= 6 && holds_secret(key))
+        .filter(|(key, value)| value.len() >= 6 && is_secret(key))
         .flat_map(|(_, value)| std::iter::once(value.as_str()).chain(parts_of(value)))
         .collect();
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
@@ -93,7 +100,7 @@ fn holds_secret(key: &str) -> bool {
     WORDS.iter().any(|word| key.contains(word))
 }
 
-/// The password inside a URL, and the strings inside JSON.
+/// The password inside a URL, the strings inside JSON, and the lines of what has several.
 fn parts_of(value: &str) -> Vec<&str> {
     let password = value
         .split_once("://")
@@ -105,8 +112,10 @@ fn parts_of(value: &str) -> Vec<&str> {
         .skip(1)
         .step_by(2)
         .filter(|part| part.len() >= 16);
+    let lines = value.lines().map(str::trim).filter(|_| value.contains('\n'));
     password
         .into_iter()
+        .chain(lines)
         .filter(|part| part.len() >= 6)
         .chain(quoted)
         .collect()
@@ -138,8 +147,26 @@ mod tests {
             "redis://:hunter22@b:6379/0".to_owned(),
         )]);
         assert_eq!(
-            redacted_tail(&place, "a.log", 8, &env),
+            redacted_tail(&place, "a.log", 8, &env, &[]),
             "cannot reach ***\nlogin with *** failed"
+        );
+    }
+
+    #[test]
+    fn a_tenants_secret_is_not_quoted_whatever_its_name_is() {
+        let (_dir, place) = place();
+        let mut log = place.append("a.log", 0o640, Ownership::Shared).unwrap();
+        log.write_all(b"begin\nsecond-line\nhunter22 of REGION eu-west-1\n")
+            .unwrap();
+        let env = BTreeMap::from([
+            ("LICENCE".to_owned(), "hunter22".to_owned()),
+            ("PEM".to_owned(), "first-line\nsecond-line\n".to_owned()),
+            ("REGION".to_owned(), "eu-west-1".to_owned()),
+        ]);
+        let named = ["LICENCE".to_owned(), "PEM".to_owned()];
+        assert_eq!(
+            redacted_tail(&place, "a.log", 0, &env, &named),
+            "begin\n***\n*** of REGION eu-west-1"
         );
     }
 }

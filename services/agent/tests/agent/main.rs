@@ -16,6 +16,7 @@ mod private;
 mod relay;
 mod remains;
 mod retention;
+mod scripts;
 mod supervision;
 mod support;
 mod swaps;

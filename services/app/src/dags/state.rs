@@ -92,6 +92,7 @@ fn packages(cluster: &ClusterRecord, resolver: Option<&Report>) -> Option<Enviro
     Some(EnvironmentView {
         state: EnvironmentState::Building,
         live: environment.clone(),
+        live_bootstrap: cluster.spec.bootstrap.clone(),
         failure: None,
     })
 }

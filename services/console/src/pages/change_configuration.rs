@@ -170,7 +170,7 @@ fn index(url: &str, credential: &str) -> Result<Option<PackageIndex>, AppError> 
     }))
 }
 
-async fn apply(
+pub(super) async fn apply(
     console: &Console,
     visit: &Visit,
     id: ClusterId,

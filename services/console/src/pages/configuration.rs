@@ -10,6 +10,7 @@ use updraft_model::{ClusterId, ClusterRole, Power};
 
 use super::cluster::{Head, Tab};
 use super::packages::Packages;
+use super::settings::Settings;
 use super::tags;
 use crate::error::Complaint;
 use crate::extract::{Asked, At};
@@ -33,6 +34,7 @@ pub(crate) struct ConfigurationPage {
     worker_concurrency: u32,
     tags: String,
     packages: Packages,
+    settings: Settings,
     counts: Counts,
     sections: Vec<Section>,
     hidden: usize,
@@ -56,6 +58,13 @@ pub(crate) struct View {
     /// Requirements that were refused, likewise.
     #[serde(skip)]
     pub(crate) requirements: Option<String>,
+    /// Variables, a script and its object, likewise.
+    #[serde(skip)]
+    pub(crate) variables: Option<String>,
+    #[serde(skip)]
+    pub(crate) script: Option<String>,
+    #[serde(skip)]
+    pub(crate) object: Option<String>,
     pub(crate) all: Option<u8>,
 }
 
@@ -122,6 +131,7 @@ impl ConfigurationPage {
                 .clone()
                 .unwrap_or_else(|| tags::write(&cluster.spec.tags)),
             packages: Packages::of(cluster, view.requirements.clone()),
+            settings: Settings::of(cluster, &view),
             counts: Counts {
                 all: options.len(),
                 yours: yours.len(),
@@ -279,13 +289,17 @@ pub(crate) async fn draw(
     let cluster = console.app.show_cluster(&visit.actor, id).await?;
     let options = console.app.config_options(&visit.actor, &cluster.spec.runtime)?;
     let complaint = failure.as_ref().map(Refusal::complaint);
-    let page = ConfigurationPage::new(
+    let mut page = ConfigurationPage::new(
         visit.frame().on(Here::Clusters),
         &cluster,
         &options,
         view,
         complaint,
     );
+    if page.may_change {
+        let kept = console.app.list_task_secrets(&visit.actor, id).await?;
+        page.settings.secrets = kept.items;
+    }
     let status = failure.map_or(axum::http::StatusCode::OK, |failure| failure.status());
     Ok((status, Html(page.render()?)).into_response())
 }

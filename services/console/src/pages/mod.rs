@@ -35,6 +35,7 @@ pub(crate) mod provider_form;
 pub(crate) mod second_factor;
 pub(crate) mod sessions;
 pub(crate) mod set_password;
+pub(crate) mod settings;
 pub(crate) mod sign_in;
 pub(crate) mod sign_in_code;
 pub(crate) mod sign_out;

@@ -72,6 +72,8 @@ impl NewClusterForm {
             dag_sources: Some(sources).filter(|sources| !sources.is_empty()),
             config: IndexMap::new(),
             environment: None,
+            environment_variables: IndexMap::new(),
+            bootstrap: None,
             logs: None,
             tags: tags::read(&self.tags),
             start: Some(self.start.is_some()),

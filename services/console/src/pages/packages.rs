@@ -27,10 +27,11 @@ impl Packages {
         let wanted = &cluster.spec.environment;
         let file = wanted.from_dags.as_ref();
         let index = wanted.package_index.as_ref();
-        let failure = cluster
+        let change = cluster
             .environment
             .as_ref()
-            .and_then(|change| change.failure.as_ref());
+            .filter(|change| change.live.key() != wanted.key());
+        let failure = change.and_then(|change| change.failure.as_ref());
         Self {
             file: file.map(|file| file.path.clone()).unwrap_or_default(),
             extras: file.map(|file| file.extras.join(" ")).unwrap_or_default(),
@@ -44,7 +45,7 @@ impl Packages {
                 .collect(),
             requirements: attempt.unwrap_or_else(|| wanted.requirements.clone()),
             allow_source_builds: wanted.allow_source_builds,
-            note: cluster.environment.as_ref().map(note),
+            note: change.map(note),
             reason: failure.map(|failure| format!("{}\n\n{}", failure.message, failure.remedy)),
         }
     }

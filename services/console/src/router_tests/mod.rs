@@ -143,6 +143,8 @@ impl House {
             dag_sources: None,
             config: indexmap::IndexMap::new(),
             environment: None,
+            environment_variables: indexmap::IndexMap::new(),
+            bootstrap: None,
             logs: None,
             tags: indexmap::IndexMap::new(),
             start: Some(false),

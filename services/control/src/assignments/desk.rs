@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use tokio::sync::watch;
-use updraft_api::agent::{Assignment, BuildAssignment, IndexDelivery};
+use updraft_api::agent::{Assignment, BuildAssignment, IndexDelivery, TrialAssignment};
 use updraft_app::LogPlace;
 use updraft_authz::PublicKey;
 use updraft_model::{ClusterId, ClusterSpec, Generation, NodeId, NodeRole, ServiceName, TenantId};
@@ -17,11 +17,11 @@ use updraft_runtimes::Catalogue;
 use updraft_store::assignments::{self, AssignmentRows};
 use updraft_store::environment_changes::Stage;
 use updraft_store::secrets::{self, MasterKey, SecretError};
-use updraft_store::{PgConnection, Store, StoreError, credentials, edges, node_identity};
+use updraft_store::{PgConnection, Store, StoreError, credentials, edges, node_identity, task_secrets};
 
 use super::environments::{Environments, key_digest};
 use super::{
-    AssignmentInputs, ClusterSecrets, DagInputs, NodePlace, Peer, Places, RenderError, dags, render,
+    AssignmentInputs, ClusterSecrets, DagInputs, NodePlace, Peer, Places, RenderError, dags, render, scripts,
 };
 use crate::agents::ClusterCa;
 use crate::reconciler::{Assignments, AssignmentsError, secret};
@@ -68,6 +68,7 @@ struct Sealed {
     dags: DagInputs,
     /// Of the environment that is built.
     own_index: Option<IndexDelivery>,
+    trial: Option<TrialAssignment>,
 }
 
 // === impl Desk ===
@@ -137,6 +138,7 @@ impl Desk {
                 own_index: sealed.own_index.clone(),
                 ..build
             }),
+            trial: sealed.trial.clone(),
             requirements_file: rows
                 .spec
                 .environment
@@ -210,11 +212,13 @@ impl Desk {
                 fernet_key,
                 jwt_secret,
                 broker_password,
+                tasks: task_secrets::open(connection, &self.master_key, rows.tenant, cluster).await?,
             },
             storage,
             logs,
             dags: self.dags(connection, rows).await?,
             own_index: self.own_index(connection, rows).await?,
+            trial: self.trial(connection, rows).await?,
         }))
     }
 
@@ -230,6 +234,22 @@ impl Desk {
             None => None,
         };
         Ok(Some(dags::index_delivery(index, opened)))
+    }
+
+    /// The credential of a script goes to the one node that tries it, and to no other.
+    async fn trial(
+        &self,
+        connection: &mut PgConnection,
+        rows: &AssignmentRows,
+    ) -> Result<Option<TrialAssignment>, DeskError> {
+        let Some((spec, attempt)) = scripts::to_try(rows) else {
+            return Ok(None);
+        };
+        let credential = match spec.bootstrap.credential() {
+            Some(name) => credentials::open(connection, &self.master_key, rows.tenant, name).await?,
+            None => None,
+        };
+        Ok(scripts::trial(spec, attempt, credential))
     }
 
     /// Credentials go to the one node that resolves, and to no other.

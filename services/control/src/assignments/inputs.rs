@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use secrecy::SecretString;
-use updraft_api::agent::BuildAssignment;
+use updraft_api::agent::{BuildAssignment, TrialAssignment};
 use updraft_app::LogPlace;
 use updraft_authz::PublicKey;
 use updraft_model::{
@@ -11,6 +11,7 @@ use updraft_model::{
 };
 use updraft_provider::StorageAccess;
 use updraft_store::credentials::OpenCredential;
+use updraft_store::task_secrets::OpenTaskSecret;
 
 /// Parameters of [`super::render`].
 pub struct AssignmentInputs<'a> {
@@ -26,6 +27,8 @@ pub struct AssignmentInputs<'a> {
     pub place: NodePlace,
     /// An environment to be built on this node.
     pub build: Option<BuildAssignment>,
+    /// A script to be tried on this node.
+    pub trial: Option<TrialAssignment>,
     /// What is asked for there is reported, also while nodes are given an older spec.
     pub requirements_file: Option<RequirementsFile>,
     /// Nodes of this cluster that have an address, this one too.
@@ -85,4 +88,6 @@ pub struct ClusterSecrets {
     pub fernet_key: SecretString,
     pub jwt_secret: SecretString,
     pub broker_password: SecretString,
+    /// What its tasks know and nobody is shown.
+    pub tasks: Vec<OpenTaskSecret>,
 }

@@ -10,6 +10,8 @@ mod inputs;
 mod logs;
 mod places;
 mod render;
+mod scripts;
+mod variables;
 
 pub use desk::{Desk, DeskError};
 pub use inputs::{AssignmentInputs, ClusterSecrets, DagInputs, NodePlace, Peer};

@@ -1,16 +1,17 @@
 //! Pure: inputs → assignment.
 
+use indexmap::IndexMap;
 use secrecy::ExposeSecret as _;
 use thiserror::Error;
 use updraft_api::agent::{
     Assignment, FileAssignment, HealthCheck, NodePower, ParentAssignment, RELAY_PORT, RelayAssignment,
-    ServiceAssignment, StopPolicy,
+    ScriptAssignment, ServiceAssignment, StopPolicy,
 };
 use updraft_authz::PublicKey;
 use updraft_model::NodeRole;
 use updraft_runtimes::{Health, MissingVariable, Relay, RenderedFile, RenderedService, Runtime, Variables};
 
-use super::AssignmentInputs;
+use super::{AssignmentInputs, scripts, variables as own};
 
 /// Where things lie below the node's directory.
 const WORK: &str = "work";
@@ -35,7 +36,8 @@ pub enum RenderError {
 /// # Errors
 /// When the runtime's data does not fit what is rendered here.
 pub fn render(runtime: &Runtime, inputs: &AssignmentInputs<'_>) -> Result<Assignment, RenderError> {
-    let node = runtime.render(inputs.role, &variables(inputs), &inputs.spec.config)?;
+    let overrides = own::overrides(runtime, inputs.spec);
+    let node = runtime.render(inputs.role, &variables(inputs), &overrides)?;
     let relays = node
         .relays
         .iter()
@@ -50,6 +52,7 @@ pub fn render(runtime: &Runtime, inputs: &AssignmentInputs<'_>) -> Result<Assign
         })
         .collect();
     files.extend(own_files(inputs));
+    let script = scripts::assigned(inputs.spec);
     Ok(Assignment {
         version: 0,
         cluster: inputs.cluster,
@@ -63,12 +66,14 @@ pub fn render(runtime: &Runtime, inputs: &AssignmentInputs<'_>) -> Result<Assign
         },
         environment_dir: inputs.place.environment_dir.clone(),
         build: inputs.build.clone(),
+        script: script.clone(),
+        trial: inputs.trial.clone(),
         requirements_file: inputs.requirements_file.clone(),
-        parent: parent_assignment(runtime, inputs)?,
+        parent: parent_assignment(runtime, inputs, &overrides)?,
         services: node
             .services
             .into_iter()
-            .map(|service| service_assignment(service, inputs))
+            .map(|service| service_assignment(service, inputs, script.as_ref()))
             .collect(),
         files,
         directories: node
@@ -113,6 +118,7 @@ fn variables(inputs: &AssignmentInputs<'_>) -> Variables {
 fn parent_assignment(
     runtime: &Runtime,
     inputs: &AssignmentInputs<'_>,
+    overrides: &IndexMap<String, String>,
 ) -> Result<ParentAssignment, RenderError> {
     let shared = &inputs.place.shared_dir;
     let home = format!("{shared}/{PARENT}");
@@ -120,7 +126,7 @@ fn parent_assignment(
     let variables = own
         .iter()
         .fold(variables(inputs), |all, name| all.with(name, &home));
-    let parent = runtime.parent(&variables.with("address", "127.0.0.1"), &inputs.spec.config)?;
+    let parent = runtime.parent(&variables.with("address", "127.0.0.1"), overrides)?;
     let file = |file: RenderedFile| FileAssignment {
         path: relative(&file.path, shared),
         content: file.content,
@@ -136,7 +142,11 @@ fn parent_assignment(
     })
 }
 
-fn service_assignment(service: RenderedService, inputs: &AssignmentInputs<'_>) -> ServiceAssignment {
+fn service_assignment(
+    service: RenderedService,
+    inputs: &AssignmentInputs<'_>,
+    script: Option<&ScriptAssignment>,
+) -> ServiceAssignment {
     let mut argv = service.argv;
     let digest = service_digest(&service.digest, &argv, inputs);
     if let Some(program) = argv.first_mut() {
@@ -145,11 +155,14 @@ fn service_assignment(service: RenderedService, inputs: &AssignmentInputs<'_>) -
             name => format!("{}/bin/{name}", inputs.place.environment_dir),
         };
     }
-    ServiceAssignment {
+    let airflow = service.airflow;
+    let mut assigned = ServiceAssignment {
         name: service.name,
         argv,
         env: service.env,
+        secrets: Vec::new(),
         prefork: service.prefork,
+        after_script: false,
         after: service.after,
         interval_s: service.health.interval_seconds(),
         health: health_check(service.health),
@@ -163,7 +176,12 @@ fn service_assignment(service: RenderedService, inputs: &AssignmentInputs<'_>) -
         restart_nonce: (inputs.restart_nonce)(service.name),
         enabled: (inputs.enabled)(service.name),
         digest,
+    };
+    if airflow {
+        own::add(&mut assigned, inputs);
+        scripts::add(&mut assigned, script, &inputs.place.node_dir);
     }
+    assigned
 }
 
 /// Another environment restarts what runs in it, and the broker is no part of it.

@@ -1,7 +1,9 @@
 //! The change of a cluster's environment: from its row and its builder's report to the planner's words, and back.
 
-use updraft_api::agent::{BuildOutcome, BuildRefusal, BuildReport, BuildStage, BuildStageReport};
-use updraft_model::Failure;
+use updraft_api::agent::{
+    BuildOutcome, BuildRefusal, BuildReport, BuildStage, BuildStageReport, Report, TrialReport,
+};
+use updraft_model::{ClusterSpec, Failure};
 use updraft_planner::{self as planner, EnvironmentChange, EnvironmentStage};
 use updraft_store::StoreError;
 use updraft_store::environment_changes::{self, EnvironmentChange as Record, Stage};
@@ -11,7 +13,7 @@ use updraft_store::leases::Lease;
 use super::execute::{Progress, commit};
 use super::observe::View;
 use super::record::{cluster_event, failure_sentence};
-use super::{ReconcileError, Reconciler};
+use super::{ReconcileError, Reconciler, bootstrap};
 
 pub(super) fn change(record: Option<&Record>) -> EnvironmentChange {
     let Some(record) = record else {
@@ -30,19 +32,72 @@ pub(super) fn change(record: Option<&Record>) -> EnvironmentChange {
     }
 }
 
-/// What the builder says, if it speaks of this change.
-pub(super) fn build(record: Option<&Record>, report: Option<&BuildReport>) -> Option<planner::Build> {
-    let report = report.filter(|report| record.is_some_and(|record| record.attempt.0 == report.attempt))?;
+/// What the node says that builds and tries.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    build: Option<BuildReport>,
+    trial: Option<TrialReport>,
+}
+
+/// What is built and tried for this change, and how far that is. What the node says of another is not looked at.
+pub(super) fn build(record: &Record, wanted: &ClusterSpec, said: Said) -> Option<planner::Build> {
+    if record.stage != Stage::Building {
+        return None;
+    }
+    let (packages, script) = wanted.tried_first();
+    let (packages_before, script_before) = record.before.tried_first();
+    let build = said.build.filter(|report| report.attempt == record.attempt.0);
+    let trial = said.trial.filter(|report| report.attempt == record.attempt.0);
+    let (mut planned, mut stages, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
+    if packages.is_some() {
+        outcomes.push(build.as_ref().map(built));
+    }
+    if packages.is_some() && packages != packages_before {
+        planned.extend(planner::BuildStageKind::OF_PACKAGES);
+        stages.extend(build.iter().flat_map(|report| &report.stages).map(stage));
+    }
+    if script.is_some() && script != script_before {
+        planned.push(planner::BuildStageKind::Script);
+        outcomes.push(trial.as_ref().map(bootstrap::outcome));
+        stages.extend(trial.as_ref().map(bootstrap::stage));
+    }
     Some(planner::Build {
-        stages: report.stages.iter().map(stage).collect(),
-        outcome: match &report.outcome {
-            BuildOutcome::Running => planner::BuildOutcome::Running,
-            BuildOutcome::Ready => planner::BuildOutcome::Ready,
-            BuildOutcome::Refused { cause, message } => {
-                planner::BuildOutcome::Refused(refusal(*cause, message))
-            }
-        },
+        planned,
+        stages,
+        outcome: joined(outcomes),
     })
+}
+
+/// One refusal is enough; without anything to be made, all is ready.
+fn joined(outcomes: Vec<Option<planner::BuildOutcome>>) -> planner::BuildOutcome {
+    let mut all = planner::BuildOutcome::Ready;
+    for outcome in outcomes {
+        match outcome {
+            Some(refused @ planner::BuildOutcome::Refused(_)) => return refused,
+            Some(planner::BuildOutcome::Ready) => {}
+            Some(planner::BuildOutcome::Running) | None => all = planner::BuildOutcome::Running,
+        }
+    }
+    all
+}
+
+fn built(report: &BuildReport) -> planner::BuildOutcome {
+    match &report.outcome {
+        BuildOutcome::Running => planner::BuildOutcome::Running,
+        BuildOutcome::Ready => planner::BuildOutcome::Ready,
+        BuildOutcome::Refused { cause, message } => planner::BuildOutcome::Refused(refusal(*cause, message)),
+    }
+}
+
+// === impl Said ===
+
+impl Said {
+    pub(super) fn of(report: &Report) -> Self {
+        Self {
+            build: report.build.clone(),
+            trial: report.trial.clone(),
+        }
+    }
 }
 
 fn stage(report: &BuildStageReport) -> planner::BuildStage {
@@ -174,7 +229,7 @@ fn news(to: &EnvironmentStage) -> (&'static str, EventSeverity, String) {
         EnvironmentStage::Workers => (
             "environment_built",
             EventSeverity::Info,
-            "The environment is built and checked; workers change over.".to_owned(),
+            "What is new was tried on its own and works; workers change over.".to_owned(),
         ),
         EnvironmentStage::All => (
             "environment_on_workers",

@@ -87,6 +87,8 @@ fn is_same(one: &Report, other: &Report) -> bool {
         && one.dag_version == other.dag_version
         && one.dags == other.dags
         && one.build == other.build
+        && one.script == other.script
+        && one.trial == other.trial
         && other.events.is_empty()
 }
 
@@ -110,6 +112,8 @@ mod tests {
             dags: DagReport::default(),
             logs: updraft_api::agent::LogReport::default(),
             build: None,
+            script: None,
+            trial: None,
             cpu_percent: Some(cpu),
             memory_bytes: None,
             agent_version: String::new(),

@@ -7,6 +7,7 @@
 //! A driver may die between any two statements: records precede effects, effects are idempotent, and the next driver
 //! begins by looking. A driver that outlived its lease writes nothing (`leases::hold`).
 
+mod bootstrap;
 mod dag_receipts;
 mod environment;
 mod error;

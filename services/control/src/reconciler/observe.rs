@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::timeout;
-use updraft_model::{ClusterId, NodeId, NodeRole, OperationId};
+use updraft_model::{ClusterId, ClusterSpec, NodeId, NodeRole, OperationId};
 use updraft_planner::{
     self as planner, Desired, LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed, Operation,
     Orphan, PlaceHistory, ProviderView, Report, Resource,
@@ -16,7 +16,8 @@ use updraft_store::nodes::{self, LaunchFailureRecord, LostNode, NodeRecord, Reco
 use updraft_store::resources::{self, ResourceKind, ResourceRecord};
 use updraft_store::{Store, operation_steps};
 
-use super::{Parts, ReconcileError, Reconciler, environment};
+use super::environment::Said;
+use super::{Parts, ReconcileError, Reconciler, bootstrap, environment};
 
 /// How long a loss counts against its place.
 const LOSSES_COUNT_FOR: TimeDelta = TimeDelta::minutes(30);
@@ -96,7 +97,7 @@ impl Reconciler {
         let counted = change
             .as_ref()
             .map_or(&cluster.spec, |change| change.counted(&cluster.spec));
-        let build = self.build(change.as_ref(), &records.nodes);
+        let build = self.build(change.as_ref(), &cluster.spec, &records.nodes);
         let operation = records.operation.as_ref().map(|operation| operation.id);
         let desired = Desired {
             power: cluster.power,
@@ -134,16 +135,21 @@ impl Reconciler {
         }
     }
 
-    /// What the scheduler's node says of the environment that it builds.
-    fn build(&self, change: Option<&EnvironmentChange>, records: &[NodeRecord]) -> Option<planner::Build> {
+    /// What the scheduler's node says of what it builds and tries.
+    fn build(
+        &self,
+        change: Option<&EnvironmentChange>,
+        wanted: &ClusterSpec,
+        records: &[NodeRecord],
+    ) -> Option<planner::Build> {
         let builder = records.iter().find(|record| record.role == NodeRole::Scheduler)?;
         let heard = self.parts.liveness.latest(builder.id);
-        let kept = || builder.report.as_ref()?.get("build").cloned();
-        let report = match heard {
-            Some((_, report)) => report.build.clone(),
-            None => serde_json::from_value(kept()?).ok(),
+        let kept = || serde_json::from_value(builder.report.clone()?).ok();
+        let said = match heard {
+            Some((_, report)) => Said::of(&report),
+            None => kept().as_ref().map(Said::of).unwrap_or_default(),
         };
-        environment::build(change, report.as_ref())
+        environment::build(change?, wanted, said)
     }
 
     /// What the provider lists beyond the live records' nodes.
@@ -299,6 +305,7 @@ impl Parts {
             assignment_version: report.assignment_version,
             generation: report.generation,
             services: report.services,
+            script_failure: report.script.as_ref().and_then(bootstrap::failure),
             steps: report.steps,
         }))
     }

@@ -10,7 +10,8 @@ use chrono::Utc;
 use thiserror::Error;
 use updraft_api::agent::{
     AgentEvent, BuildOutcome, BuildReport, BuildStageReport, DagReport, ImportError, LONGEST_REQUIREMENTS,
-    ParsedVersion, PublishedVersion, Report, RequirementsReport, SourceRevision, SourceState,
+    ParsedVersion, PublishedVersion, Report, RequirementsReport, ScriptOutcome, ScriptReport, SourceRevision,
+    SourceState, TrialReport,
 };
 use updraft_api::rest::Severity;
 use updraft_model::{NodeId, ServiceStatus, Step};
@@ -147,6 +148,15 @@ fn bounded(node: NodeId, report: Report) -> Report {
         dag_version: report.dag_version.map(|text| cut(&text, 2 * WORD)),
         dags: bounded_dags(report.dags),
         build: report.build.map(bounded_build),
+        script: report.script.map(|script| ScriptReport {
+            digest: cut(&script.digest, WORD),
+            outcome: bounded_outcome(script.outcome),
+        }),
+        trial: report.trial.map(|trial| TrialReport {
+            digest: cut(&trial.digest, WORD),
+            outcome: bounded_outcome(trial.outcome),
+            ..trial
+        }),
         agent_version: cut(&report.agent_version, WORD),
         ..report
     }
@@ -232,6 +242,16 @@ fn bounded_build(build: BuildReport) -> BuildReport {
         stages: stages.collect(),
         outcome,
         ..build
+    }
+}
+
+fn bounded_outcome(outcome: ScriptOutcome) -> ScriptOutcome {
+    match outcome {
+        ScriptOutcome::Failed { cause, message } => ScriptOutcome::Failed {
+            cause,
+            message: cut(&message, TRACEBACK),
+        },
+        outcome @ (ScriptOutcome::Running | ScriptOutcome::Done) => outcome,
     }
 }
 

@@ -9,6 +9,7 @@ use updraft_store::StoreError;
 use updraft_store::leases::Lease;
 use updraft_store::resources::{self, ResourceKind};
 use updraft_store::secrets::{self, random_fernet_key, random_token};
+use updraft_store::task_secrets;
 
 use super::execute::{Progress, commit};
 use super::observe::View;
@@ -130,6 +131,7 @@ impl Reconciler {
     ) -> Result<Progress, ReconcileError> {
         let mut tx = self.fenced(lease).await?;
         secrets::remove_all(&mut tx, view.cluster.id).await?;
+        task_secrets::remove_all(&mut tx, view.cluster.tenant, view.cluster.id).await?;
         resources::forget(&mut tx, view.cluster.id, ResourceKind::Secrets).await?;
         commit(tx).await?;
         Ok(Progress::Made)

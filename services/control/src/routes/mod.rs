@@ -8,6 +8,7 @@ mod call_dag_hook;
 mod change_password;
 mod change_person;
 mod change_service;
+mod change_task_secrets;
 mod check_domain;
 mod config_options;
 mod confirm_second_factor;
@@ -55,6 +56,7 @@ mod list_people;
 mod list_service_accounts;
 mod list_services;
 mod list_sessions;
+mod list_task_secrets;
 mod list_tenants;
 mod list_tokens;
 mod openapi;
@@ -245,6 +247,10 @@ fn signed_in_operations() -> OpenApiRouter<RestState> {
         .routes(routes!(list_nodes::list_nodes))
         .routes(routes!(list_services::list_services))
         .routes(routes!(change_service::change_service))
+        .routes(routes!(
+            list_task_secrets::list_task_secrets,
+            change_task_secrets::change_task_secrets
+        ))
         .routes(routes!(list_operations::list_operations))
         .routes(routes!(show_operation::show_operation))
         .routes(routes!(list_events::list_events))

@@ -453,6 +453,8 @@ fn said(node: NodeId, version: i64, phase: AgentPhase) -> Report {
         dag_version: None,
         dags: updraft_api::agent::DagReport::default(),
         build: None,
+        script: None,
+        trial: None,
         logs: updraft_api::agent::LogReport::default(),
         cpu_percent: None,
         memory_bytes: None,

@@ -103,8 +103,14 @@ fn rule(operation: &str) -> Option<Rule> {
         "show_me" | "list_clusters" | "list_config_options" => Rule::SignedIn(everyone(200)),
         "show_cluster" | "list_nodes" | "list_services" | "list_operations" | "show_operation"
         | "list_events" | "watch_events" => Rule::SignedIn(viewers(200)),
-        "update_cluster" | "delete_cluster" | "start_cluster" | "stop_cluster" | "restart_cluster"
-        | "change_service" => Rule::SignedIn(admins(202)),
+        "update_cluster"
+        | "delete_cluster"
+        | "start_cluster"
+        | "stop_cluster"
+        | "restart_cluster"
+        | "change_service"
+        | "change_task_secrets" => Rule::SignedIn(admins(202)),
+        "list_task_secrets" => Rule::SignedIn(admins(200)),
         "list_grants" | "put_grant" | "list_cluster_people" => Rule::SignedIn(admins(200)),
         // About oneself: what it says of others is for admins alone.
         "explain_access" => Rule::SignedIn(viewers(200)),
@@ -616,6 +622,7 @@ fn body(operation: &str, row: &Row, caller: Caller) -> Option<Value> {
         "create_service_account" => json!({"name": format!("s{}", &fresh[..20])}),
         "create_cluster" => json!({"name": format!("c{}", &fresh[..20])}),
         "update_cluster" => json!({"workers": 2}),
+        "change_task_secrets" => json!({"set": {"A": fresh}}),
         "put_grant" => json!({"role": "admin"}),
         "create_tenant" => {
             let owner = json!({"email": format!("{fresh}@example.com"), "name": "Owner", "password": crate::support::PASSWORD});

@@ -87,10 +87,13 @@ async fn furnish(world: &World, owner: &Someone, mark: &str) {
     let tenant = owner.tenant;
     for name in ["demo", mark] {
         let tags = json!({"env": name});
-        world
-            .post(owner, "/clusters", json!({"name": name, "tags": tags}))
-            .await
-            .must_be(202);
+        let variables = json!({"NAME": name});
+        let new = json!({"name": name, "tags": tags, "environment_variables": variables});
+        let made = world.post(owner, "/clusters", new).await.must_be(202);
+        let path = format!("/clusters/{}/secrets", made["cluster"]["id"]);
+        let secrets = json!({"set": {name: name}});
+        let asked = request("PATCH", &path).bearer(owner).json(&secrets);
+        world.send(asked).await.must_be(202);
         let group = json!({"who": {"group": name}, "role": "user", "target": "every_cluster"});
         world.post(owner, "/access-rules", group).await.must_be(201);
         world

@@ -65,6 +65,8 @@ mod session_keys;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]
+mod settings;
+#[cfg(test)]
 mod several_tenants;
 #[cfg(test)]
 mod sign_in;

@@ -54,30 +54,38 @@ fn after_build(operation: &Operation, workers: StepState, others: StepState) -> 
 }
 
 fn building(build: Option<&Build>) -> Vec<Draft> {
-    [
-        (BuildStageKind::Solve, "solve", "Solve the requirements"),
-        (BuildStageKind::Install, "install", "Install the packages"),
-        (BuildStageKind::Check, "check", "Check Airflow and the DAGs"),
-    ]
-    .into_iter()
-    .map(|(kind, id, title)| {
-        let stage = build.and_then(|build| build.stages.iter().find(|stage| stage.kind == kind));
-        let draft = Draft::new(&format!("{PREFIX}{id}"), title, StepState::Pending);
-        let Some(stage) = stage else { return draft };
-        let refused = build.is_some_and(|build| matches!(build.outcome, BuildOutcome::Refused(_)));
-        Draft {
-            state: match stage.finished_at {
-                Some(_) => StepState::Done,
-                None if refused => StepState::Failed,
-                None => StepState::Running,
-            },
-            started_at: Some(stage.started_at),
-            finished_at: stage.finished_at,
-            detail: stage.detail.clone(),
-            ..draft
-        }
-    })
-    .collect()
+    let planned = build.map(|build| build.planned.as_slice()).unwrap_or_default();
+    planned
+        .iter()
+        .copied()
+        .map(|kind| {
+            let (id, title) = words(kind);
+            let stage = build.and_then(|build| build.stages.iter().find(|stage| stage.kind == kind));
+            let draft = Draft::new(&format!("{PREFIX}{id}"), title, StepState::Pending);
+            let Some(stage) = stage else { return draft };
+            let refused = build.is_some_and(|build| matches!(build.outcome, BuildOutcome::Refused(_)));
+            Draft {
+                state: match stage.finished_at {
+                    Some(_) => StepState::Done,
+                    None if refused => StepState::Failed,
+                    None => StepState::Running,
+                },
+                started_at: Some(stage.started_at),
+                finished_at: stage.finished_at,
+                detail: stage.detail.clone(),
+                ..draft
+            }
+        })
+        .collect()
+}
+
+fn words(kind: BuildStageKind) -> (&'static str, &'static str) {
+    match kind {
+        BuildStageKind::Solve => ("solve", "Solve the requirements"),
+        BuildStageKind::Install => ("install", "Install the packages"),
+        BuildStageKind::Check => ("check", "Check Airflow and the DAGs"),
+        BuildStageKind::Script => ("script", "Try the bootstrap script"),
+    }
 }
 
 fn roll_out(workers: StepState, others: StepState) -> [Draft; 2] {

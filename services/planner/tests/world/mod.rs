@@ -53,6 +53,8 @@ pub(crate) enum Quality {
     Refused,
     /// It passes its build, and services do not start with it.
     Broken,
+    /// It passes its build, and its script fails on nodes.
+    Unprepared,
 }
 
 pub(crate) struct World {
@@ -240,7 +242,7 @@ impl World {
             EnvironmentChange::Workers { .. } => role == NodeRole::Worker,
             EnvironmentChange::Building | EnvironmentChange::Abandoned { .. } => false,
         };
-        given && self.wanted_environment == Quality::Broken
+        given && matches!(self.wanted_environment, Quality::Broken | Quality::Unprepared)
     }
 
     /// What the scheduler's agent says of the build.
@@ -249,9 +251,10 @@ impl World {
         let outcome = match (ticks, self.wanted_environment) {
             (0..3, _) => BuildOutcome::Running,
             (_, Quality::Refused) => BuildOutcome::Refused(refusal()),
-            (_, Quality::Good | Quality::Broken) => BuildOutcome::Ready,
+            (_, Quality::Good | Quality::Broken | Quality::Unprepared) => BuildOutcome::Ready,
         };
         Some(Build {
+            planned: Vec::new(),
             stages: Vec::new(),
             outcome,
         })
@@ -386,6 +389,7 @@ impl World {
             .filter(|role| broken(*role))
             .collect();
         let building = self.environment == EnvironmentChange::Building;
+        let unprepared = self.wanted_environment == Quality::Unprepared;
         let machines = self.provider.live();
         for row in self.rows.iter_mut().filter(|r| r.state == RowState::Launched) {
             let running = machines
@@ -411,6 +415,7 @@ impl World {
             let busy = agent.busy_until.is_some_and(|until| self.now < until);
             let phase = match (row.stop_asked_at.is_some(), busy) {
                 (false, true) => AgentPhase::Starting,
+                (false, false) if fails && unprepared => AgentPhase::Preparing,
                 (false, false) if fails => AgentPhase::Degraded,
                 (false, false) => AgentPhase::Running,
                 (true, true) => AgentPhase::Stopping,
@@ -421,7 +426,8 @@ impl World {
                 phase,
                 assignment_version: Some(agent.version),
                 generation: Some(self.generation),
-                services: fails.then(backing_off).into_iter().collect(),
+                services: (fails && !unprepared).then(backing_off).into_iter().collect(),
+                script_failure: (fails && unprepared && !busy).then(refusal),
                 steps: Vec::new(),
             });
         }

@@ -197,6 +197,8 @@ Examples:
   updraft cluster update reports --workers 3 --wait
   updraft cluster update reports --config core.parallelism=64 --config core.load_examples=False
   updraft cluster update reports --tag env=prod --tag team=data
+  updraft cluster update reports --env REGION=eu-west-1 --env AIRFLOW__CORE__PARALLELISM=64
+  updraft cluster update reports --bootstrap bootstrap.sh --bootstrap-time-limit 2m --wait
   updraft cluster update reports --requirements requirements.txt --wait
   updraft cluster update reports --no-config";
 
@@ -364,6 +366,21 @@ Examples:
   updraft credential replace git-token github --host github.com < new-token.txt
 
 Clusters that name it read with the new secret at once.";
+
+pub(super) const SECRETS: &str = "\
+Examples:
+  updraft secrets list reports
+  updraft secrets remove reports WAREHOUSE_TOKEN --wait
+
+A secret belongs to one cluster. Its value is encrypted, goes to that cluster's nodes alone, and is never shown again.";
+
+pub(super) const SECRETS_SET: &str = "\
+Examples:
+  updraft secrets set reports WAREHOUSE_TOKEN < token.txt
+  updraft secrets set reports AIRFLOW_CONN_WAREHOUSE --secret-file connection.json --wait
+  updraft secrets set reports --env-file secrets.env --wait
+
+Tasks read it as an environment variable. Services restart with it, workers once their tasks are done.";
 
 pub(super) const DAGS: &str = "\
 Examples:

@@ -21,6 +21,7 @@ mod person;
 mod progress;
 pub(crate) mod remote;
 mod resolve;
+mod secrets;
 mod service_account;
 mod session;
 mod sessions;

@@ -12,6 +12,7 @@ use super::credential::CredentialCommand;
 use super::dags::DagsCommand;
 use super::error::CliError;
 use super::person::PersonCommand;
+use super::secrets::SecretsCommand;
 use super::service_account::ServiceAccountCommand;
 use super::sessions::SessionCommand;
 use super::sso::SsoCommand;
@@ -39,6 +40,8 @@ pub(crate) enum RemoteCommand {
     Dags(DagsArgs),
     /// Keep what clusters prove themselves with elsewhere
     Credential(CredentialArgs),
+    /// Keep secrets of a cluster's tasks: variables, connections
+    Secrets(SecretsArgs),
     /// See who has access to clusters and why; make rules that give it
     Access(AccessArgs),
     /// See and switch tenants; operators make, change and delete them
@@ -76,6 +79,12 @@ pub(crate) struct DagsArgs {
 pub(crate) struct CredentialArgs {
     #[command(subcommand)]
     command: CredentialCommand,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SecretsArgs {
+    #[command(subcommand)]
+    command: SecretsCommand,
 }
 
 #[derive(Args, Debug)]
@@ -146,6 +155,7 @@ async fn carry_out(command: RemoteCommand, global: &Global) -> Result<(), CliErr
         RemoteCommand::Logs(args) => logs::logs(args, global).await,
         RemoteCommand::Dags(args) => args.command.run(global).await,
         RemoteCommand::Credential(args) => args.command.run(global).await,
+        RemoteCommand::Secrets(args) => args.command.run(global).await,
         RemoteCommand::Access(args) => args.command.run(global).await,
         RemoteCommand::Tenant(args) => args.command.run(global).await,
         RemoteCommand::Sso(args) => args.command.run(global).await,

@@ -86,6 +86,8 @@ async fn create(client: &Client, servers: &Servers) -> anyhow::Result<ClusterVie
         dag_sources: None,
         config: IndexMap::new(),
         environment: None,
+        environment_variables: IndexMap::new(),
+        bootstrap: None,
         logs: None,
         tags: IndexMap::new(),
         start: Some(true),

@@ -31,7 +31,7 @@ use crate::layout::Layout;
 
 pub(crate) use judged::Judged;
 pub use store::foreign_bucket;
-pub(super) use store::own_store;
+pub(crate) use store::own_store;
 
 /// Our own bucket, on our own network.
 const OWN_PACE: Duration = Duration::from_secs(2);

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 
 const REQUEST_WITHIN: Duration = Duration::from_secs(30);
 
-pub(in crate::dags) fn own_store(delivery: &DagDelivery) -> Result<Arc<dyn ObjectStore>> {
+pub(crate) fn own_store(delivery: &DagDelivery) -> Result<Arc<dyn ObjectStore>> {
     let options = ClientOptions::new()
         .with_allow_http(true)
         .with_timeout(REQUEST_WITHIN)

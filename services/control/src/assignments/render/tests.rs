@@ -1,7 +1,7 @@
 use secrecy::SecretString;
 use updraft_api::agent::Assignment;
-use updraft_model::{ClusterId, ClusterSpec, CredentialConfig, Generation, NodeId, NodeRole, ServiceName};
 use updraft_app::LogPlace;
+use updraft_model::{ClusterId, ClusterSpec, CredentialConfig, Generation, NodeId, NodeRole, ServiceName};
 use updraft_provider::StorageAccess;
 use updraft_runtimes::Catalogue;
 use updraft_store::credentials::OpenCredential;
@@ -40,6 +40,7 @@ fn rendered_of(
         ordinal: 1,
         run: true,
         build: None,
+        trial: None,
         requirements_file: None,
         place: NodePlace {
             address: "127.64.0.1".into(),
@@ -55,6 +56,7 @@ fn rendered_of(
             fernet_key: secret(),
             jwt_secret: secret(),
             broker_password: secret(),
+            tasks: Vec::new(),
         },
         storage: &storage(),
         logs: &LogPlace::own(storage()),

@@ -10,6 +10,7 @@ use updraft_model::FolderSource;
 use super::Changed;
 use super::environment::EnvironmentArgs;
 use super::logs::LogsArgs;
+use super::settings::SettingsArgs;
 use crate::cli::args::{Global, Waiting, parse_option, parse_tag};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::{resolve, wait};
@@ -43,6 +44,8 @@ pub(crate) struct UpdateArgs {
     #[command(flatten)]
     environment: EnvironmentArgs,
     #[command(flatten)]
+    settings: SettingsArgs,
+    #[command(flatten)]
     logs: LogsArgs,
     #[command(flatten)]
     waiting: Waiting,
@@ -69,6 +72,8 @@ pub(super) async fn update(client: &Client, args: UpdateArgs, global: &Global) -
         dag_sources: (!args.dags.is_empty()).then_some(args.dags),
         config: replaces_config.then(|| args.config.into_iter().collect()),
         environment: args.environment.asked(&cluster.spec.environment)?,
+        environment_variables: args.settings.variables(),
+        bootstrap: args.settings.bootstrap()?,
         logs: args.logs.asked(&cluster.spec.logs)?,
         tags: replaces_tags.then(|| args.tags.into_iter().collect()),
     };

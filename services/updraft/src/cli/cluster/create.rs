@@ -8,6 +8,7 @@ use updraft_model::{ClusterName, EnvironmentSpec, FolderSource, LogsSpec};
 
 use super::environment::EnvironmentArgs;
 use super::logs::LogsArgs;
+use super::settings::SettingsArgs;
 use crate::cli::args::{Global, Waiting, parse_option, parse_tag};
 use crate::cli::error::CliError;
 use crate::cli::wait;
@@ -38,6 +39,8 @@ pub(crate) struct CreateArgs {
     #[command(flatten)]
     environment: EnvironmentArgs,
     #[command(flatten)]
+    settings: SettingsArgs,
+    #[command(flatten)]
     logs: LogsArgs,
     /// Create it stopped
     #[arg(long)]
@@ -55,6 +58,8 @@ pub(super) async fn create(client: &Client, args: CreateArgs, global: &Global) -
         dag_sources: (!args.dags.is_empty()).then_some(args.dags),
         config: args.config.into_iter().collect::<IndexMap<_, _>>(),
         environment: args.environment.asked(&EnvironmentSpec::default())?,
+        environment_variables: args.settings.variables().unwrap_or_default(),
+        bootstrap: args.settings.bootstrap()?,
         logs: args.logs.asked(&LogsSpec::default())?,
         tags: args.tags.into_iter().collect(),
         start: Some(!args.no_start),

@@ -7,6 +7,7 @@ mod events;
 mod logs;
 mod read;
 mod services;
+mod settings;
 
 use clap::{Args, Subcommand};
 
@@ -27,7 +28,7 @@ pub(crate) enum ClusterCommand {
     /// Show one cluster
     #[command(after_help = help::SHOW)]
     Show(Named),
-    /// Change a cluster's size, packages, Airflow options or tags
+    /// Change a cluster's size, packages, bootstrap script, variables, Airflow options or tags
     #[command(after_help = help::UPDATE)]
     Update(change::UpdateArgs),
     /// Start a stopped cluster

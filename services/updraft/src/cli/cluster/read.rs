@@ -119,6 +119,10 @@ fn details(cluster: &ClusterView, now: DateTime<Utc>) -> String {
             .iter()
             .map(|(key, value)| format!("Option     {key} = {value}")),
     );
+    let variables = cluster.spec.environment_variables.iter();
+    lines.extend(variables.map(|(name, value)| format!("Variable   {name}={value}")));
+    let script = cluster.spec.bootstrap.script.iter();
+    lines.extend(script.map(|script| format!("Bootstrap  {script}")));
     lines.extend(
         cluster
             .spec
@@ -140,7 +144,9 @@ fn packages(cluster: &ClusterView) -> Vec<String> {
     let Some(change) = &cluster.environment else {
         return lines;
     };
-    lines.push(format!("Packages   {}", word(&change.state).replace('_', " ")));
+    let of_packages = change.live.key() != cluster.spec.environment.key();
+    let what = if of_packages { "Packages " } else { "Bootstrap" };
+    lines.push(format!("{what}  {}", word(&change.state).replace('_', " ")));
     if let Some(failure) = &change.failure {
         let reason = format!("{}\n{}", failure.message, failure.remedy);
         lines.extend(reason.lines().map(|line| format!("           {line}")));

@@ -211,6 +211,7 @@ mod tests {
             environment: Some(EnvironmentView {
                 state: state_of,
                 live: Default::default(),
+                live_bootstrap: Default::default(),
                 failure,
             }),
             ..state(Some(7), 3, Some(Vec::new()))
