@@ -70,6 +70,7 @@ async fn a_node_that_dies_whole_loses_its_tail_with_its_disk_and_nothing_without
         AgentProcess::kill(agent);
         losses.add(&shipping, &written, &growth, died).await;
 
+        shipping.settles().await;
         assert!(shipping.node.spawn_for_remains().exit().await.success());
         shipping.holds(&written).await;
         let listing = shipping.storage.listing().await;

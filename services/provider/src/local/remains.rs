@@ -24,6 +24,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// Gigabytes may wait.
 const ONE_TRY: Duration = Duration::from_secs(600);
+/// A request that the dead agent had under way could be carried out after ours, and put less under the same key.
+const SETTLED: Duration = Duration::from_secs(5);
 const KEPT_FOR: Duration = Duration::from_secs(86_400);
 
 /// When a node's logs are tried again, and how long is waited after that.
@@ -45,9 +47,10 @@ impl LocalProvider {
             let remains = self.layout.remains();
             pauses.retain(|node, _| remains.contains(node));
             for node in remains {
-                let waits = pauses
+                let paused = pauses
                     .get(&node)
                     .is_some_and(|pause| Instant::now() < pause.until);
+                let waits = paused || !is_older_than(&self.layout.remains_dir(node), SETTLED);
                 if !waits && busy.len() < AT_ONCE && busy.insert(node) {
                     tries.spawn(see_off(self.layout.clone(), self.settings.agent.clone(), node));
                 }

@@ -122,6 +122,17 @@ impl Shipping {
         self.node.path("logs")
     }
 
+    /// Until nothing that a killed agent had under way is carried out any more.
+    pub(crate) async fn settles(&self) {
+        let (mut before, mut same) = (Vec::new(), 0);
+        while same < 10 {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let listing = self.storage.listing().await;
+            same = if listing == before { same + 1 } else { 0 };
+            before = listing;
+        }
+    }
+
     /// Until what is in the store is exactly what was written.
     pub(crate) async fn holds(&self, written: &Written) {
         let begun = Instant::now();
