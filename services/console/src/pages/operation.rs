@@ -52,13 +52,13 @@ impl OperationPage {
 /// What was written while it ran, and a little after.
 fn logs_of(operation: &OperationView) -> String {
     let time = |at: DateTime<Utc>| at.format("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let mut query = Serializer::new(format!("/clusters/{}/logs?", operation.cluster));
+    let mut query = Serializer::new(String::new());
     query.append_pair("service", "services");
     query.append_pair("since", &time(operation.created_at));
     if let Some(end) = operation.finished_at {
         query.append_pair("until", &time(end + TimeDelta::seconds(10)));
     }
-    query.finish()
+    format!("/clusters/{}/logs?{}", operation.cluster, query.finish())
 }
 
 // === handlers ===
