@@ -74,9 +74,7 @@ impl Bucket {
     }
 
     async fn page(&self, query: LogQuery) -> LogPage {
-        page(&*self.store, &Scope::new(query).unwrap())
-            .await
-            .unwrap()
+        page(&*self.store, &Scope::new(query).unwrap()).await.unwrap()
     }
 
     async fn texts(&self, query: LogQuery) -> Vec<String> {

@@ -28,8 +28,8 @@ use crate::layout::Layout;
 pub use bucket::Bucket;
 pub use digest::{Digest, Manifest};
 pub use shelf::Shelf;
-pub use source::{Ground, Source};
 pub use source::foreign_bucket;
+pub use source::{Ground, Source};
 pub(crate) use source::{Judged, outbound, own_store};
 
 /// Something that happened to the node's DAGs.

@@ -14,9 +14,9 @@ use updraft_api::rest::Severity;
 use super::happening::Happening;
 use super::node::{Node, ParentState};
 use crate::builds::Surroundings;
-use crate::scripts::Ground;
 use crate::dags::outbound;
 use crate::error::Result;
+use crate::scripts::Ground;
 use crate::supervise::{Membership, Parent, ParentName, Slot, bring_parent_up, write_files};
 
 const LOOK_FOR_ENVIRONMENT: Duration = Duration::from_millis(50);
@@ -95,14 +95,21 @@ impl Node {
         };
         let (tell, tell_trial) = (self.tell.clone(), self.tell.clone());
         let script = assignment.script.as_ref().filter(|_| runs);
-        self.scripts.want(script, || ground("bootstrap"), move |report| {
-            let _ = tell.send(Happening::Script(report));
-        });
+        self.scripts.want(
+            script,
+            || ground("bootstrap"),
+            move |report| {
+                let _ = tell.send(Happening::Script(report));
+            },
+        );
         let trial = assignment.trial.as_ref().filter(|_| runs);
-        self.scripts
-            .want_trial(trial, || ground("bootstrap-trial"), move |report| {
+        self.scripts.want_trial(
+            trial,
+            || ground("bootstrap-trial"),
+            move |report| {
                 let _ = tell_trial.send(Happening::Trial(report));
-            });
+            },
+        );
         if before != self.scripts.digest() {
             self.since.script = script.map(|_| Utc::now());
             self.since.script_done = None;
@@ -119,10 +126,11 @@ impl Node {
         if self.scripts.note(report)
             && let Some(message) = message
         {
-            let message: String = format!("The bootstrap script failed, so no service starts with it. {message}")
-                .chars()
-                .take(500)
-                .collect();
+            let message: String =
+                format!("The bootstrap script failed, so no service starts with it. {message}")
+                    .chars()
+                    .take(500)
+                    .collect();
             self.event(None, "bootstrap_failed", Severity::Error, &message);
         }
         self.script_is_done();

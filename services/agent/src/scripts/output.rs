@@ -60,7 +60,7 @@ impl Output {
         let mut room = KEPT_CHARACTERS;
         let fits = self.last.iter().rev().take_while(|line| {
             let length = line.chars().count() + 1;
-            room = room.checked_sub(length).unwrap_or_default();
+            room = room.saturating_sub(length);
             room > 0
         });
         let mut lines: Vec<&str> = fits.map(String::as_str).collect();
@@ -76,7 +76,8 @@ impl Output {
         }
         self.write(line);
         let plain: String = line.chars().filter(|c| !c.is_control() || *c == '\t').collect();
-        self.last.push_back(plain.chars().take(KEPT_CHARACTERS / 2).collect());
+        self.last
+            .push_back(plain.chars().take(KEPT_CHARACTERS / 2).collect());
         if self.last.len() > KEPT {
             self.last.pop_front();
         }
@@ -120,8 +121,15 @@ mod tests {
         assert_eq!(output.tail(), "one\ntwo\nthree");
         let log = std::fs::read_to_string(dir.path().join("logs/bootstrap.log")).unwrap();
         let lines: Vec<_> = log.lines().map(|line| line.split_once(' ').unwrap()).collect();
-        assert!(lines.iter().all(|(at, _)| at.parse::<chrono::DateTime<chrono::Utc>>().is_ok()));
-        assert_eq!(lines.iter().map(|(_, line)| *line).collect::<Vec<_>>(), ["one", "two", "three"]);
+        assert!(
+            lines
+                .iter()
+                .all(|(at, _)| at.parse::<chrono::DateTime<chrono::Utc>>().is_ok())
+        );
+        assert_eq!(
+            lines.iter().map(|(_, line)| *line).collect::<Vec<_>>(),
+            ["one", "two", "three"]
+        );
     }
 
     #[test]
@@ -133,7 +141,9 @@ mod tests {
         }
         assert!(output.tail().chars().count() <= 1_500);
         assert!(output.last.len() <= KEPT);
-        let length = std::fs::metadata(dir.path().join("logs/bootstrap.log")).unwrap().len();
+        let length = std::fs::metadata(dir.path().join("logs/bootstrap.log"))
+            .unwrap()
+            .len();
         assert!(length < 9 << 20, "{length}");
     }
 }

@@ -94,5 +94,6 @@ fn note_done(ground: &Ground, digest: &str) -> Result<()> {
         .layout
         .place()
         .write(SCRIPTS, &bytes, 0o600, Ownership::Agent)?;
-    gone.iter().try_for_each(|digest| remove(ground, &directory(digest)))
+    gone.iter()
+        .try_for_each(|digest| remove(ground, &directory(digest)))
 }

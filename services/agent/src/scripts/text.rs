@@ -42,7 +42,11 @@ pub(super) async fn keep(text: &str, from: &ScriptFrom, delivery: &DagDelivery) 
 }
 
 async fn foreign(object: &ScriptObject, delivery: &DagDelivery) -> Result<String, Failed> {
-    let place = (object.endpoint.as_deref(), object.region.as_str(), object.bucket.as_str());
+    let place = (
+        object.endpoint.as_deref(),
+        object.region.as_str(),
+        object.bucket.as_str(),
+    );
     let store = foreign_bucket(place, object.credential.as_ref(), &outbound(delivery));
     read(&store.map_err(unreadable)?, &object.key).await
 }
@@ -52,7 +56,9 @@ async fn read(store: &Arc<dyn ObjectStore>, key: &str) -> Result<String, Failed>
     let asked = |error| unreadable(Error::store("read the script")(error));
     let answer = store.get(&Path::from(key)).await.map_err(asked)?;
     if answer.meta.size > MOST {
-        return Err(refused("The object is larger than 1 MiB: fetch from within a script what is larger."));
+        return Err(refused(
+            "The object is larger than 1 MiB: fetch from within a script what is larger.",
+        ));
     }
     let bytes = answer.bytes().await.map_err(asked)?;
     let text = String::from_utf8(bytes.to_vec()).map_err(|_| refused("The object is no text in UTF-8."))?;

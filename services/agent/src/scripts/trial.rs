@@ -65,7 +65,9 @@ async fn as_role(
         ("UPDRAFT_BOOTSTRAP_TRIAL".to_owned(), "1".to_owned()),
     ]);
     let mut output = Output::open(&ground.layout)?;
-    output.note(&format!("The bootstrap script is tried as {role}: nothing of it stays."));
+    output.note(&format!(
+        "The bootstrap script is tried as {role}: nothing of it stays."
+    ));
     let run = Run {
         ground: &ground,
         text,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use object_store::path::Path;
 use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
 use updraft_agent::logs::LogBucket;
 use updraft_logs::remove_old;
 use updraft_model::AgentPhase;

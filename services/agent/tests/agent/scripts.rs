@@ -19,7 +19,9 @@ const LIMITS: BuildLimits = BuildLimits {
 fn script(digest: &str, text: &str) -> ScriptAssignment {
     ScriptAssignment {
         digest: digest.to_owned(),
-        from: ScriptFrom::Inline { text: text.to_owned() },
+        from: ScriptFrom::Inline {
+            text: text.to_owned(),
+        },
         env: BTreeMap::from([
             ("REGION".to_owned(), "eu-west-1".to_owned()),
             // What a node says of itself is not the cluster's to say.
@@ -115,7 +117,10 @@ async fn with_a_script_that_fails_nothing_starts_and_nothing_that_runs_is_touche
         .await;
     let (cause, message) = failure(&report).unwrap();
     assert_eq!(cause, ScriptFailure::Exit);
-    assert_eq!(message, "It ended with exit code 3. Its last lines:\none\ntwo\nthree");
+    assert_eq!(
+        message,
+        "It ended with exit code 3. Its last lines:\none\ntwo\nthree"
+    );
     assert_eq!(report.phase, AgentPhase::Preparing);
     assert_eq!(api_server(&report), (ServiceState::Waiting, None));
     assert!(control.event("bootstrap_failed").await.message.contains("three"));
@@ -185,12 +190,36 @@ async fn bad_trials_are_refused_with_their_reason_while_services_run() {
     let _agent = node.spawn_agent();
     let pid = api_server(&control.phase(AgentPhase::Running).await).1;
     let cases = [
-        ("case $UPDRAFT_NODE_ROLE in worker) echo no; exit 9;; esac", ScriptFailure::Exit, "Tried as worker"),
-        ("echo hanging; sleep 1000 & sleep 1000", ScriptFailure::Time, "hanging"),
-        ("trap '' TERM INT; while :; do :; done", ScriptFailure::Time, "within 2 s"),
-        ("dd if=/dev/zero of=one bs=1M count=20; dd if=/dev/zero of=two bs=1M count=20", ScriptFailure::Disk, "MiB of disk"),
-        ("x=$(head -c 200M /dev/zero | tr '\\0' x); sleep 9", ScriptFailure::Memory, "MiB of memory"),
-        ("for i in $(seq 60); do sleep 1000 & done; wait", ScriptFailure::Processes, "processes"),
+        (
+            "case $UPDRAFT_NODE_ROLE in worker) echo no; exit 9;; esac",
+            ScriptFailure::Exit,
+            "Tried as worker",
+        ),
+        (
+            "echo hanging; sleep 1000 & sleep 1000",
+            ScriptFailure::Time,
+            "hanging",
+        ),
+        (
+            "trap '' TERM INT; while :; do :; done",
+            ScriptFailure::Time,
+            "within 2 s",
+        ),
+        (
+            "dd if=/dev/zero of=one bs=1M count=20; dd if=/dev/zero of=two bs=1M count=20",
+            ScriptFailure::Disk,
+            "MiB of disk",
+        ),
+        (
+            "x=$(head -c 200M /dev/zero | tr '\\0' x); sleep 9",
+            ScriptFailure::Memory,
+            "MiB of memory",
+        ),
+        (
+            "for i in $(seq 60); do sleep 1000 & done; wait",
+            ScriptFailure::Processes,
+            "processes",
+        ),
         ("kill -9 $$", ScriptFailure::Exit, "signal 9"),
         ("#!/no/such/interpreter\n", ScriptFailure::Exit, "exit code"),
     ];

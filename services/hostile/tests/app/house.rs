@@ -235,6 +235,7 @@ impl Process {
             app: app.clone(),
             edge_token: EDGE_TOKEN.into(),
             snapshot,
+            tunnels: None,
         });
         Self {
             public: rest.merge(console),
@@ -303,7 +304,7 @@ impl Answer {
         set.filter_map(|line| line.to_str().ok()?.split(';').next()?.split_once('='))
             .filter(|(own, value)| *own == name && !value.is_empty())
             .map(|(_, value)| value)
-            .last()
+            .next_back()
     }
 }
 

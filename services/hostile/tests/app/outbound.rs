@@ -36,7 +36,7 @@ async fn no_way_of_writing_it_leads_inside() {
             names.lead(host, row.leads);
         }
     }
-    let house = House::with_names(&[good.url.clone()], names).await;
+    let house = House::with_names(std::slice::from_ref(&good.url), names).await;
     let played = |row: Row| {
         let config = OidcConfig {
             issuer: row.url.to_owned(),
@@ -77,7 +77,7 @@ async fn a_name_that_changes_its_mind_gains_nothing() {
         let (names, provider) = (Arc::new(Names::default()), Provider::start("").await);
         let provider = provider.called("idp.corp.internal");
         names.lead("idp.corp.internal", &["127.0.0.1"]);
-        let house = House::with_names(&[provider.url.clone()], names.clone()).await;
+        let house = House::with_names(std::slice::from_ref(&provider.url), names.clone()).await;
         let owner = house.owner().await;
         let id = connected(&house, &owner, provider.config()).await;
         let begun = Browser::of(&house.first, house.somewhere()).begins(id).await;

@@ -24,7 +24,7 @@ async fn is_signed_in(house: &House, token: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_else_is_signed_ends_no_session() {
     let provider = Provider::start("").await;
-    let house = House::open_to(&[provider.url.clone()]).await;
+    let house = House::open_to(std::slice::from_ref(&provider.url)).await;
     let owner = house.owner().await;
     let id = connected(&house, &owner, provider.config()).await;
     let mut ada = Browser::of(&house.first, house.somewhere());

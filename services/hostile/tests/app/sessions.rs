@@ -318,13 +318,13 @@ pub(crate) fn too_far() -> Vec<TooFar> {
             },
         ),
         far("a form of another site", "console.form", "cross-site", |s| {
-            Box::pin(async move { s.from_origin("https://evil.example").await })
+            Box::pin(async move { s.as_from("https://evil.example").await })
         }),
         far("a form of an Airflow's host", "console.form", "cross-site", |s| {
-            Box::pin(async move { s.from_origin("http://127.0.0.1:7701").await })
+            Box::pin(async move { s.as_from("http://127.0.0.1:7701").await })
         }),
         far("a form of nowhere", "console.form", "cross-site", |s| {
-            Box::pin(async move { s.from_origin("null").await })
+            Box::pin(async move { s.as_from("null").await })
         }),
         far(
             "a change by another site's script",
@@ -477,7 +477,7 @@ impl Scene<'_> {
         }
     }
 
-    async fn from_origin(&self, origin: &str) -> Tried {
+    async fn as_from(&self, origin: &str) -> Tried {
         let switch = |origin: &str| {
             request("POST", "/theme")
                 .cookie(&self.ada.token)

@@ -173,10 +173,7 @@ async fn follow(
     let tail = args
         .tail
         .or_else(|| args.since.is_none().then_some(FOLLOWED_LINES));
-    let query = LogQuery {
-        tail,
-        ..query(&args)
-    };
+    let query = LogQuery { tail, ..query(&args) };
     let mut lines = std::pin::pin!(client.follow_logs(cluster, &query));
     while let Some(line) = lines.next().await {
         printer.print(&line?)?;

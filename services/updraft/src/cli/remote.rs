@@ -32,7 +32,7 @@ pub(crate) enum RemoteCommand {
     #[command(after_help = help::STATUS)]
     Status,
     /// Create, see and change clusters
-    Cluster(ClusterArgs),
+    Cluster(Box<ClusterArgs>),
     /// Read and follow what services and tasks write
     #[command(after_help = help::LOGS)]
     Logs(logs::LogsArgs),

@@ -92,7 +92,13 @@ async fn changed(
     global: &Global,
 ) -> Result<(), CliError> {
     let id = resolve::cluster(client, cluster).await?.id;
-    wait::conclude(client, client.change_task_secrets(id, change).await?, waiting, global).await
+    wait::conclude(
+        client,
+        client.change_task_secrets(id, change).await?,
+        waiting,
+        global,
+    )
+    .await
 }
 
 async fn list(client: &Client, cluster: &str, global: &Global) -> Result<(), CliError> {
@@ -147,8 +153,10 @@ fn pairs(text: &str) -> Result<BTreeMap<String, String>, CliError> {
         .map(|(index, line)| match line.split_once('=') {
             Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
             // The line itself may be a secret.
-            _ => Err(CliError::new(Exit::Usage, format!("line {} is no secret", index + 1))
-                .next("write each on a line of its own: NAME=value")),
+            _ => Err(
+                CliError::new(Exit::Usage, format!("line {} is no secret", index + 1))
+                    .next("write each on a line of its own: NAME=value"),
+            ),
         })
         .collect()
 }

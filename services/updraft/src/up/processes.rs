@@ -90,6 +90,6 @@ fn environment() -> Vec<(OsString, OsString)> {
         "SSL_CERT_DIR",
     ]
     .iter()
-        .filter_map(|key| std::env::var_os(key).map(|value| ((*key).into(), value)))
-        .collect()
+    .filter_map(|key| std::env::var_os(key).map(|value| ((*key).into(), value)))
+    .collect()
 }

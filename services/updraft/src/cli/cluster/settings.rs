@@ -139,7 +139,10 @@ mod tests {
         else {
             panic!("it is an object");
         };
-        assert_eq!((bucket.as_str(), key.as_str(), region.as_str()), ("ours", "nodes/boot.sh", "eu-west-1"));
+        assert_eq!(
+            (bucket.as_str(), key.as_str(), region.as_str()),
+            ("ours", "nodes/boot.sh", "eu-west-1")
+        );
         assert_eq!(credential.unwrap().as_str(), "aws");
         assert!(script("s3://ours/boot.sh").is_err(), "its region is missing");
         let dir = tempfile::tempdir().unwrap();
