@@ -49,7 +49,7 @@ impl App {
         asked: ChangeTaskSecrets,
     ) -> Result<Accepted, AppError> {
         let mut change = self
-            .begin_change(actor, id, ClusterAction::Change, attempt("cluster.secrets"))
+            .begin_change(actor, id, ClusterAction::Change, attempt("task_secrets.change"))
             .await?;
         change.check_not_deleting()?;
         let there = task_secrets::list(&mut change.tx, actor.tenant, id).await?;

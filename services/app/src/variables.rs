@@ -192,7 +192,7 @@ mod tests {
         match check(&spec, catalogue.newest().unwrap()) {
             Ok(()) => Ok(()),
             Err(AppError::Invalid { field, why }) => {
-                assert_eq!(field, format!("environment_variables.{name}"));
+                assert_eq!(field, format!("environment_variables.{}", super::shown(name)));
                 Err(why)
             }
             Err(other) => panic!("{other}"),

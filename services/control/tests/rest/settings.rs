@@ -62,7 +62,7 @@ async fn secrets_are_set_listed_and_removed_and_their_values_never_shown() {
         .must_be(202);
     for path in [
         "/audit",
-        "/events",
+        &format!("/clusters/{cluster}/events"),
         &format!("/clusters/{cluster}"),
         &format!("/clusters/{cluster}/operations"),
     ] {
@@ -72,7 +72,7 @@ async fn secrets_are_set_listed_and_removed_and_their_values_never_shown() {
     }
     let audit = world.get(&owner, "/audit").await.text;
     assert!(
-        audit.contains("cluster.secrets") && audit.contains("WAREHOUSE"),
+        audit.contains("task_secrets.change") && audit.contains("WAREHOUSE"),
         "{audit}"
     );
 }
