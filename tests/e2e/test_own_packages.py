@@ -76,7 +76,11 @@ def test_dags_bring_their_packages_along_from_an_index_that_demands_a_login(
         assert seen["environment"]["live"]["found"]["requirements"] == "only_here==1.0\n"
     finally:
         change(rest, neighbour, had)
-    told = [path for path in installation.data_dir.rglob("*.log") if LOGIN.partition(":")[2] in path.read_text(errors="replace")]
+    told = [
+        path
+        for path in installation.data_dir.rglob("*.log")
+        if LOGIN.partition(":")[2] in path.read_text(errors="replace")
+    ]
     assert told == [], "the secret is in no log"
 
 
