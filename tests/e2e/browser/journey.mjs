@@ -44,12 +44,17 @@ export async function look(page, name) {
   const size = page.viewportSize();
   for (const colorScheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme });
-    await page.screenshot({ path: `${directory}/${name}-${colorScheme}.png` });
+    await shot(page, `${directory}/${name}-${colorScheme}.png`);
   }
   await page.setViewportSize({ width: 375, height: 740 });
-  await page.screenshot({ path: `${directory}/${name}-phone.png` });
+  await shot(page, `${directory}/${name}-phone.png`, { fullPage: true });
   await page.setViewportSize(size);
   await page.emulateMedia({ colorScheme: null });
+}
+
+/** Colours that are just changing are shown as they will be. */
+function shot(page, path, how = {}) {
+  return page.screenshot({ path, animations: "disabled", ...how });
 }
 
 /** Past the page that asks for the address alone. */
