@@ -16,7 +16,7 @@ const FLOORS: &[&[&str]] = &[
     &["control", "console", "edge", "agent", "embedded", "provider-ec2"],
     &["app", "sso", "client"],
     &["store", "provider", "planner", "runtimes", "logs"],
-    &["authz", "api", "outbound", "tunnel"],
+    &["authz", "api", "aws", "outbound", "tunnel"],
     &["model"],
 ];
 
