@@ -1,0 +1,273 @@
+"""A node's first minutes: the user data itself, run beside a store, a metadata service and a control of the test's own.
+
+The agent is the real one. Only systemd is played, since it does not run where tests run.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import io
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import tarfile
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from harness.surroundings import Surroundings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REPOSITORY = Path(__file__).parents[2]
+BOOT = REPOSITORY / "infra" / "boot"
+AGENT = Path(os.environ.get("UPDRAFT_BIN", REPOSITORY / "target/debug/updraft")).with_name("updraft-agent")
+TOKEN = "a-token-that-is-good-once"
+LARGEST = 16 * 1024
+# As long as they get: a signature with a session's token in it.
+SIGNED = "?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Security-Token=" + "a%2F" * 400
+
+SYSTEMCTL = """#!/bin/sh
+echo "$*" >>"$PLAYED/systemctl.calls"
+alive() { [ -s "$PLAYED/agent.pid" ] && kill -0 "$(cat "$PLAYED/agent.pid")" 2>/dev/null; }
+start() {
+    alive && return
+    rm -f "$PLAYED/agent.ended"
+    setsid "$PLAYED/bin/run-agent" 3>&- </dev/null >>"$PLAYED/agent.out" 2>&1 &
+    until [ -s "$PLAYED/agent.pid" ]; do sleep 0.01; done
+}
+stop() {
+    alive && kill "$(cat "$PLAYED/agent.pid")"
+    while alive; do sleep 0.01; done
+    rm -f "$PLAYED/agent.pid"
+}
+case "$1" in
+    is-active) if [ -s "$PLAYED/agent.ended" ]; then echo failed; exit 3; else echo active; fi ;;
+    start) start ;;
+    restart) stop; start ;;
+esac
+"""
+RUN_AGENT = """#!/bin/sh
+"$UPDRAFT_BOOT_ROOT/opt/updraft/agent/updraft-agent" --bootstrap "$UPDRAFT_BOOT_ROOT/var/lib/updraft/bootstrap.json" &
+echo $! >"$PLAYED/agent.pid"
+wait $!
+echo $? >"$PLAYED/agent.ended"
+"""
+
+
+class Node:
+    """A root directory of its own, with its store and control around it."""
+
+    def __init__(self, directory: Path, around: Surroundings) -> None:
+        self.directory, self.around = directory, around
+        self.root = directory / "root"
+        self.id = str(uuid.uuid4())
+        self.archives: list[str] = []
+        tools = directory / "bin"
+        tools.mkdir(parents=True)
+        self.tool("systemctl", SYSTEMCTL)
+        self.tool("run-agent", RUN_AGENT)
+        self.tool("journalctl", '#!/bin/sh\ntail -n 20 "$PLAYED/agent.out"\n')
+        around.tokens.add(TOKEN)
+        self.offer(
+            "agent",
+            "updraft-agent",
+            f'#!/bin/sh\nexec "{AGENT}" "$@"\n'.encode(),
+            BOOT / "updraft-agent.service",
+            BOOT / "shield-metadata.sh",
+        )
+
+    def tool(self, name: str, text: str) -> None:
+        path = self.directory / "bin" / name
+        path.write_text(text)
+        path.chmod(0o755)
+
+    def offer(self, directory: str, name: str, content: bytes, *files: Path) -> None:
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), 0o777
+            archive.addfile(entry, io.BytesIO(content))
+            for file in files:
+                archive.add(file, file.name)
+        key = f"/{directory}.tar.gz"
+        self.around.objects[key] = packed.getvalue()
+        digest = hashlib.sha256(packed.getvalue()).hexdigest()
+        self.archives.append(f"{digest} {directory} {self.around.url}{key}{SIGNED}")
+
+    def user_data(self, **other: str) -> str:
+        text = (BOOT / "user-data.sh").read_text()
+        values = {
+            "NODE": self.id,
+            "CONTROL_URL": self.around.url,
+            "TOKEN": TOKEN,
+            "BOOT_LOG_URL": f"{self.around.url}/boot.log{SIGNED}",
+            "ARCHIVES": "\n".join(self.archives),
+            **other,
+        }
+        head, marker, body = text.partition("set -eu\n")
+        for name, value in values.items():
+            body = body.replace("{{" + name + "}}", value)
+        assert "{{" not in body
+        return head + marker + body
+
+    def boot(self, patience: int = 20, **other: str) -> subprocess.CompletedProcess[str]:
+        script = self.directory / "user-data"
+        script.write_text(self.user_data(**other))
+        environment = {
+            "UPDRAFT_BOOT_ROOT": str(self.root),
+            "UPDRAFT_BOOT_METADATA": self.around.url,
+            "UPDRAFT_BOOT_USER": getpass.getuser(),
+            "UPDRAFT_BOOT_PATIENCE": str(patience),
+            "UPDRAFT_BOOT_PATH": f"{self.directory / 'bin'}:/usr/sbin:/usr/bin:/sbin:/bin",
+            "PLAYED": str(self.directory),
+        }
+        return subprocess.run(["sh", script], env=environment, capture_output=True, text=True, timeout=60)
+
+    def calls(self, verb: str) -> int:
+        calls = self.directory / "systemctl.calls"
+        return sum(line.split()[0] == verb for line in calls.read_text().splitlines()) if calls.exists() else 0
+
+    def bootstrap(self) -> dict[str, str]:
+        told: dict[str, str] = json.loads((self.root / "var/lib/updraft/bootstrap.json").read_text())
+        return told
+
+    def end(self) -> None:
+        pid = self.directory / "agent.pid"
+        if pid.exists() and not (self.directory / "agent.ended").exists():
+            os.kill(int(pid.read_text()), signal.SIGTERM)
+
+
+@pytest.fixture
+def around() -> Iterator[Surroundings]:
+    with Surroundings() as around:
+        yield around
+
+
+@pytest.fixture
+def node(tmp_path: Path, around: Surroundings) -> Iterator[Node]:
+    node = Node(tmp_path, around)
+    yield node
+    node.end()
+
+
+def test_node_boots_once_and_its_token_is_gone(node: Node) -> None:
+    node.offer("runtimes/airflow", "bin/python", b"an interpreter")
+    first = node.boot()
+    assert first.returncode == 0, first.stdout
+    opt, var = node.root / "opt/updraft", node.root / "var/lib/updraft"
+    assert (opt / "runtimes/airflow/bin/python").read_bytes() == b"an interpreter"
+    assert not stat.S_IMODE((opt / "runtimes/airflow/bin/python").stat().st_mode) & 0o022, "only root may change it"
+    assert stat.S_IMODE((var / "bootstrap.json").stat().st_mode) == 0o600
+    assert node.bootstrap()["address"] == "127.0.0.1"
+    assert TOKEN not in "".join(file.read_text() for file in node.root.rglob("*") if file.is_file())
+    assert "booted" in node.around.shipped["/boot.log"]
+    assert "Security-Token" not in node.around.shipped["/boot.log"]
+
+    fetched, pid = node.around.asked(".tar.gz"), (node.directory / "agent.pid").read_text()
+    second = node.boot()
+    assert second.returncode == 0, second.stdout
+    assert node.around.asked(".tar.gz") == fetched, "what is there is not fetched again"
+    assert node.around.asked("register") == 1
+    assert (node.directory / "agent.pid").read_text() == pid, "the agent goes on"
+    assert node.calls("restart") == 1
+
+
+def test_another_digest_boots_nothing_and_says_so(node: Node) -> None:
+    node.around.objects["/agent.tar.gz"] += b"!"
+    done = node.boot()
+    assert done.returncode != 0
+    assert "FAILED: agent is not what control named: sha256" in node.around.shipped["/boot.log"]
+    assert not (node.root / "opt/updraft/agent").exists()
+    assert node.calls("start") + node.calls("restart") == 0
+
+
+def test_a_refused_object_is_named_without_its_address(node: Node) -> None:
+    node.around.objects.clear()
+    done = node.boot()
+    assert "agent can't be fetched: HTTP 403 AccessDenied" in done.stdout
+    assert "X-Amz" not in done.stdout + node.around.shipped["/boot.log"]
+
+
+def test_a_store_that_is_away_is_tried_for_a_while(node: Node) -> None:
+    digest = node.archives[0].split()[0]
+    done = node.boot(patience=1, ARCHIVES=f"{digest} agent http://127.0.0.1:1/agent.tar.gz")
+    assert done.returncode != 0
+    assert "agent can't be fetched: [Errno 111] Connection refused, tried for 1 s" in done.stdout
+    assert "FAILED" in node.around.shipped["/boot.log"]
+
+
+def test_a_token_that_is_no_longer_good_fails_at_once(node: Node) -> None:
+    done = node.boot(TOKEN="too-old")
+    assert done.returncode != 0
+    shipped = node.around.shipped["/boot.log"]
+    assert "control did not take this node (the agent is failed)" in shipped
+    assert "control answered 401" in shipped, "the agent's own words"
+    assert "too-old" not in shipped
+
+
+def test_an_image_has_everything_but_a_node(node: Node) -> None:
+    done = node.boot(NODE="", TOKEN="", BOOT_LOG_URL="")
+    assert done.returncode == 0, done.stdout
+    assert (node.root / "etc/systemd/system/updraft-agent.service").exists()
+    assert node.calls("start") + node.calls("restart") + node.calls("enable") == 0
+    fetched = node.around.asked(".tar.gz")
+    assert node.boot().returncode == 0
+    assert node.around.asked(".tar.gz") == fetched, "a node of this image fetches nothing"
+
+
+def test_rendered_it_fits_into_user_data(node: Node) -> None:
+    node.offer("runtimes/airflow", "x", b"")
+    node.offer("tools", "x", b"")
+    assert len(node.user_data().encode()) <= LARGEST
+
+
+@pytest.mark.root_only
+def test_services_reach_no_metadata(tmp_path: Path) -> None:
+    """In a network of its own, whose gateway has the metadata service's address."""
+    network = """
+        ip link set lo up
+        unshare --net sleep 60 & gateway=$!
+        trap 'kill $gateway' EXIT
+        until [ "$(readlink /proc/$gateway/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.02; done
+        ip link add dev inside type veth peer name outside
+        ip link set dev outside netns $gateway
+        ip addr add 169.254.1.1/16 dev inside
+        ip link set dev inside up
+        nsenter -t $gateway -n sh -c 'ip addr add 169.254.169.254/16 dev outside; ip link set dev outside up'
+        nsenter -t $gateway -n python3 -m http.server --directory "$1" --bind 169.254.169.254 80 >/dev/null 2>&1 &
+        until python3 "$2" 0; do sleep 0.02; done
+        python3 "$2" 65534 && echo "services reach it"
+        sh "$3" nobody && sh "$3" nobody && ip rule | grep prohibit | wc -l
+        python3 "$2" 0 && echo "root reaches it"
+        python3 "$2" 65534 || echo "services do not"
+    """
+    ask = tmp_path / "ask.py"
+    ask.write_text(
+        "import os, socket, sys\n"
+        "os.setgroups([]); os.setuid(int(sys.argv[1]))\n"
+        "to = socket.socket(); to.settimeout(1)\n"
+        "try: to.connect(('169.254.169.254', 80))\n"
+        "except OSError: sys.exit(1)\n"
+    )
+    arguments = [str(tmp_path), str(ask), str(BOOT / "shield-metadata.sh")]
+    command = ["unshare", "--net", "sh", "-c", network, "sh", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines() == ["services reach it", "1", "root reaches it", "services do not"], done.stderr
+
+
+def test_the_unit_is_understood(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("no systemd-analyze on this machine")
+    text = (BOOT / "updraft-agent.service").read_text()
+    unit = tmp_path / "updraft-agent.service"
+    unit.write_text(text.replace("/opt/updraft/agent/updraft-agent ", "/bin/true "))
+    done = subprocess.run([analyze, "verify", "--man=no", unit], capture_output=True, text=True, timeout=60)
+    assert done.stderr == "", "a setting that systemd does not know is left out without a word"
