@@ -220,3 +220,21 @@ def test_only_the_service_that_shows_logs_is_told_where_they_are() -> None:
     runtime = harness.Runtime()
     told = [service["name"] for service in runtime.toml["service"] if "logs" in service["secrets"]]
     assert told == ["api-server"]
+
+
+def test_a_secret_is_masked_wherever_it_stands_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    pem = "-----BEGIN-----\nfirst-line\nsecond-line\n"
+    monkeypatch.setenv("UPDRAFT_SECRETS", "WORD,PEM,AIRFLOW_CONN_DB,PIN,GONE")
+    for name, value in {"WORD": 'a"b%20c', "PEM": pem, "AIRFLOW_CONN_DB": "x://u:p%40ssw@h/d", "PIN": "1234"}.items():
+        monkeypatch.setenv(name, value)
+    [masked] = ShippedTaskLogs(LogBucket()).processors
+    event: dict[str, Any] = {
+        "event": 'it is a"b%20c, 1234', "level": "info",
+        "error_detail": [{"exc_value": "no second-line for p@ssw", "frames": ({"name": "x://u:p%40ssw@h/d"},)}],
+    }  # fmt: skip
+    assert masked(None, "info", event) == {
+        "event": "it is ***, 1234", "level": "info",
+        "error_detail": [{"exc_value": "no *** for ***", "frames": [{"name": "***"}]}],
+    }  # fmt: skip
+    monkeypatch.delenv("UPDRAFT_SECRETS")
+    assert ShippedTaskLogs(LogBucket()).processors == ()

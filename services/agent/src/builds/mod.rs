@@ -22,7 +22,7 @@ use updraft_api::agent::{BuildAssignment, BuildOutcome, BuildReport};
 use updraft_outbound::Outbound;
 
 use crate::place::Owner;
-pub(crate) use enclosure::enclosed;
+pub(crate) use enclosure::{View, enclosed, private_places};
 use staging::Staging;
 pub(crate) use staging::threads_of;
 pub(crate) use watch::Watch;
@@ -52,6 +52,8 @@ pub(crate) struct Surroundings {
     pub(crate) env: BTreeMap<String, String>,
     /// The DAG version that is live here.
     pub(crate) dags: Option<PathBuf>,
+    /// What the cluster's services have on this machine, and no build sees.
+    pub(crate) covered: Vec<PathBuf>,
     pub(crate) owner: Option<Owner>,
     /// The node's own address.
     pub(crate) address: IpAddr,

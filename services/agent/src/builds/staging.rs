@@ -60,7 +60,9 @@ impl Staging {
         self.end_earlier();
         self.tidy();
         self.remove()?;
-        place.directory(&self.name, 0o700, Ownership::Service)?;
+        for directory in [self.name.clone(), format!("{}/tmp", self.name)] {
+            place.directory(&directory, 0o700, Ownership::Service)?;
+        }
         let request = json!({
             "staging": self.path(), "base": wanted.base_dir, "before": wanted.before_dir,
             "dags": self.surroundings.dags, "requirements": wanted.requirements,

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use updraft_api::agent::{BuildAssignment, BuildRefusal, BuildReport, BuildStage};
 
-use super::enclosure::enclosed;
+use super::enclosure::{View, enclosed};
 use super::index::IndexDoor;
 use super::progress::{Verdict, conclude, last, take};
 use super::staging::Staging;
@@ -100,13 +100,13 @@ impl Work {
         let program = format!("{}/bin/python", self.wanted.base_dir);
         let request = self.staging.request().to_string_lossy().into_owned();
         let arguments = ["-I", "-m", "updraft_airflow.environment", "--request", &request].map(str::to_owned);
-        let command = enclosed(
-            &program,
-            &arguments,
-            &env,
-            &self.staging.path(),
-            surroundings.owner,
-        );
+        let view = View {
+            own: &self.staging.path(),
+            // All versions that are there: what the cluster's plugins are taken from may be another.
+            kept: surroundings.dags.as_deref().and_then(Path::parent),
+            covered: &surroundings.covered,
+        };
+        let command = enclosed(&program, &arguments, &env, &view, surroundings.owner);
         Command::from(command)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

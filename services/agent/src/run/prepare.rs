@@ -13,7 +13,7 @@ use updraft_api::rest::Severity;
 
 use super::happening::Happening;
 use super::node::{Node, ParentState};
-use crate::builds::Surroundings;
+use crate::builds::{Surroundings, private_places};
 use crate::dags::outbound;
 use crate::error::Result;
 use crate::scripts::Ground;
@@ -68,6 +68,7 @@ impl Node {
                 .dag_version
                 .as_ref()
                 .map(|digest| self.layout.path(&format!("dags/versions/{digest}"))),
+            covered: private_places(self.layout.place().path(), self.shared.path()),
             owner: self.layout.place().owner(),
             address: self.address,
             outbound: outbound(&assignment.dags),
@@ -91,6 +92,7 @@ impl Node {
             layout: self.layout.clone(),
             delivery: assignment.dags.clone(),
             env: script_env(assignment),
+            covered: private_places(self.layout.place().path(), self.shared.path()),
             mark: format!("{}/{of}", self.id),
         };
         let (tell, tell_trial) = (self.tell.clone(), self.tell.clone());

@@ -10,6 +10,7 @@ mod text;
 mod trial;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use tokio::task::AbortHandle;
 use updraft_api::agent::{
@@ -33,6 +34,8 @@ pub(crate) struct Ground {
     pub(crate) delivery: DagDelivery,
     /// What every script knows of its node.
     pub(crate) env: BTreeMap<String, String>,
+    /// What the cluster's services have on this machine, and no script sees.
+    pub(crate) covered: Vec<PathBuf>,
     /// In the environment of each process.
     pub(crate) mark: String,
 }

@@ -11,7 +11,7 @@ use updraft_api::agent::{BuildLimits, BuildRefusal, ScriptFailure};
 
 use super::output::Output;
 use super::{Failed, Ground};
-use crate::builds::{Processes, Watch, enclosed, threads_of};
+use crate::builds::{Processes, View, Watch, enclosed, threads_of};
 use crate::error::{Error, Result};
 use crate::place::Ownership;
 use crate::process::{MARK, ProcessId, kill_marked};
@@ -89,7 +89,12 @@ impl Run<'_> {
         }
         arguments.push(script);
         let owner = self.ground.layout.place().owner();
-        let command = enclosed("/bin/bash", &arguments, &self.environment(), &directory, owner);
+        let view = View {
+            own: &directory,
+            kept: None,
+            covered: &self.ground.covered,
+        };
+        let command = enclosed("/bin/bash", &arguments, &self.environment(), &view, owner);
         Command::from(command)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -10,6 +10,7 @@ mod dags;
 mod foreign;
 mod git;
 mod health;
+mod kept_scripts;
 mod logs;
 mod prefork;
 mod private;

@@ -240,3 +240,52 @@ async fn bad_trials_are_refused_with_their_reason_while_services_run() {
         assert_eq!(std::fs::read_dir(node.path("bootstrap")).unwrap().count(), 0);
     }
 }
+
+/// What it would take from the services' own places, or leave there for them to load.
+const PROWLER: &str = r#"
+cd ../..
+for secret in agent work/broker-password logs/scheduler.log ../shared/prefork.sock; do
+  if [ -e "$secret" ]; then echo "SEEN: $secret"; fi
+done
+for left in work/plugins/evil.py work/airflow.cfg exit/worker logs/left ../shared/left; do
+  if ( mkdir -p "$(dirname "$left")" && echo x > "$left" ) 2>/dev/null; then echo "LEFT: $left"; fi
+done
+echo x > /dev/shm/left-by-a-script; ls "$HOME/tmp"
+if [ "$(find . -type f | wc -l)" != 2 ]; then find . -type f; fi
+exit 7
+"#;
+
+#[tokio::test]
+async fn a_script_sees_nothing_of_the_services_places_and_leaves_nothing_there() {
+    let control = Control::start().await;
+    let node = TestNode::new(&control);
+    let mut assignment = node.assignment(vec![service(
+        ServiceName::ApiServer,
+        "mkdir -p plugins; echo secret > broker-password; exec sleep 1000",
+    )]);
+    control.assign(assignment.clone());
+    let _agent = node.spawn_agent();
+    control.phase(AgentPhase::Running).await;
+    std::fs::write(node.shared_dir.join("prefork.sock"), "").unwrap();
+
+    assignment.version += 1;
+    assignment.trial = Some(trial(1, PROWLER));
+    control.assign(assignment);
+    let report = control
+        .report_where("the end", |report| refusal(report, 1).is_some())
+        .await;
+    let (_, message) = refusal(&report, 1).unwrap();
+    assert_eq!(
+        message,
+        "Tried as scheduler: It ended with exit code 7. Its last lines:\nleft-by-a-script"
+    );
+    assert!(!std::path::Path::new("/dev/shm/left-by-a-script").exists());
+    for left in [
+        "work/plugins/evil.py",
+        "work/airflow.cfg",
+        "exit/worker",
+        "logs/left",
+    ] {
+        assert!(!node.path(left).exists(), "{left}");
+    }
+}

@@ -6,13 +6,14 @@ A log is read while it is written, while its objects are packed into one, and af
 from __future__ import annotations
 
 import json
+import os
 import re
 from typing import TYPE_CHECKING
 
+from updraft_airflow.logs import masks
 from updraft_airflow.logs.bucket import Gone, LogBucket, ShippedFile, Unreadable
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Generator, Iterator
 
     import structlog
@@ -30,10 +31,10 @@ _ESCAPED = re.compile(r"[%\x00-\x1f\x7f-\x9f]")
 class ShippedTaskLogs:
     """`RemoteLogIO` and `RemoteLogStreamIO` of Airflow's."""
 
-    processors: tuple[structlog.typing.Processor, ...] = ()
-
     def __init__(self, bucket: LogBucket | None = None) -> None:
         self._bucket = bucket or LogBucket()
+        # What writes a task's log has each line go through these.
+        self.processors: tuple[structlog.typing.Processor, ...] = masks.processors(os.environ)
 
     def upload(self, path: os.PathLike[str] | str, ti: RuntimeTaskInstanceProtocol | None = None) -> None:
         """Nothing: the node's agent ships what is written."""

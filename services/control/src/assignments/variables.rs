@@ -12,6 +12,9 @@ use updraft_runtimes::Runtime;
 
 use super::AssignmentInputs;
 
+/// As `updraft_airflow/logs/masks.py` reads it.
+const SECRETS: &str = "UPDRAFT_SECRETS";
+
 /// The options of Airflow that the tenant sets, in whichever way.
 pub(super) fn overrides(runtime: &Runtime, spec: &ClusterSpec) -> IndexMap<String, String> {
     let named = spec.environment_variables.iter().filter_map(|(name, value)| {
@@ -43,6 +46,10 @@ pub(super) fn add(service: &mut ServiceAssignment, inputs: &AssignmentInputs<'_>
             service.env.insert(secret.name.clone(), value);
             service.secrets.push(secret.name.clone());
         }
+    }
+    if !service.secrets.is_empty() {
+        // Whoever writes logs of tasks masks their values.
+        service.env.insert(SECRETS.to_owned(), service.secrets.join(","));
     }
     if !(variables.is_empty() && secrets.is_empty()) {
         service.digest = hex::encode(hash.finalize());
