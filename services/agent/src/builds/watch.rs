@@ -1,7 +1,8 @@
 //! What a build takes, all of its processes together, and when that is too much.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use updraft_api::agent::{BuildLimits, BuildRefusal};
 
@@ -19,6 +20,13 @@ pub(crate) struct Watch {
     uid: u32,
     limits: BuildLimits,
     looks: u32,
+}
+
+/// What processes keep in files that have no name: as long as one of them has it open, it is there.
+#[derive(Debug, Default)]
+struct Held {
+    memory: u64,
+    disk: u64,
 }
 
 // === impl Watch ===
@@ -46,8 +54,12 @@ impl Watch {
                 format!("It ran more than {most} processes at once."),
             ));
         }
+        if let Some(refused) = self.look_for_namespaces(&processes) {
+            return Some(refused);
+        }
+        let held = Held::by(&processes);
         let memory: u64 = processes.iter().map(|process| resident(*process)).sum();
-        if memory > self.limits.memory_bytes {
+        if memory + held.memory > self.limits.memory_bytes {
             let most = self.limits.memory_bytes / MIB;
             return Some((
                 BuildRefusal::Memory,
@@ -57,19 +69,71 @@ impl Watch {
         if !self.looks.is_multiple_of(DISK_EACH) {
             return None;
         }
-        self.look_at_disk(directory)
+        self.exceeds_disk(on_disk(directory) + held.disk)
     }
 
-    /// The same for the disk alone: also once when the build has ended.
+    /// The same for the disk alone, once when the build has ended.
     pub(crate) fn look_at_disk(&self, directory: &Path) -> Option<(BuildRefusal, String)> {
+        self.exceeds_disk(on_disk(directory))
+    }
+
+    fn exceeds_disk(&self, bytes: u64) -> Option<(BuildRefusal, String)> {
         let most = self.limits.disk_bytes / MIB;
-        (on_disk(directory) > self.limits.disk_bytes).then(|| {
+        (bytes > self.limits.disk_bytes).then(|| {
             (
                 BuildRefusal::Disk,
                 format!("It took more than {most} MiB of disk."),
             )
         })
     }
+
+    /// What lies in a file system that only a process's own namespace has is nobody's to count.
+    fn look_for_namespaces(&self, processes: &BTreeSet<ProcessId>) -> Option<(BuildRefusal, String)> {
+        let own = mounts(self.root)?;
+        let away = processes
+            .iter()
+            .any(|process| mounts(*process).is_some_and(|other| other != own));
+        away.then(|| {
+            let words =
+                "It made a mount namespace of its own, and file systems in memory there are not counted.";
+            (BuildRefusal::Memory, words.to_owned())
+        })
+    }
+}
+
+// === impl Held ===
+
+impl Held {
+    fn by(processes: &BTreeSet<ProcessId>) -> Self {
+        let mut seen = BTreeSet::new();
+        let mut held = Self::default();
+        for process in processes {
+            let open = std::fs::read_dir(format!("/proc/{}/fd", process.pid));
+            for entry in open.into_iter().flatten().flatten() {
+                let Ok(name) = std::fs::read_link(entry.path()) else {
+                    continue;
+                };
+                let Ok(file) = std::fs::metadata(entry.path()) else {
+                    continue;
+                };
+                if !file.is_file() || file.nlink() > 0 || !seen.insert((file.dev(), file.ino())) {
+                    continue;
+                }
+                let bytes = file.blocks() * 512;
+                let name = name.to_string_lossy();
+                if name.starts_with("/memfd:") || name.starts_with("/SYSV") {
+                    held.memory += bytes;
+                } else {
+                    held.disk += bytes;
+                }
+            }
+        }
+        held
+    }
+}
+
+fn mounts(process: ProcessId) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/{}/ns/mnt", process.pid)).ok()
 }
 
 fn resident(process: ProcessId) -> u64 {

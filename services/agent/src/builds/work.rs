@@ -168,7 +168,12 @@ impl Work {
                     }
                     None => lines = None,
                 },
-                _ = child.wait(), if lines.is_none() => break,
+                status = child.wait(), if lines.is_none() => {
+                    let well = status.is_ok_and(|status| status.success());
+                    // Ready is who says so and ends well: its children may have written the same.
+                    verdict = verdict.filter(|told| well || *told != Verdict::Ready);
+                    break;
+                }
             }
         }
         if let Some((cause, words)) = watch.look_at_disk(&self.staging.path()) {

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 
 use rustix::process::{Pid, PidfdFlags, Signal};
@@ -46,9 +45,10 @@ impl ProcessId {
     /// The user it runs as.
     #[must_use]
     pub fn uid(self) -> Option<u32> {
-        std::fs::metadata(format!("/proc/{}", self.pid))
-            .ok()
-            .map(|meta| meta.uid())
+        // Who owns its directory says nothing: a process can have that be root.
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
+        let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+        uids.split_ascii_whitespace().next()?.parse().ok()
     }
 
     /// Sends a signal to this process and to no other that may have taken its pid.

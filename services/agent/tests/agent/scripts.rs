@@ -40,6 +40,15 @@ fn trial(attempt: i64, text: &str) -> TrialAssignment {
     }
 }
 
+/// More in memory than it may have, in files that no process has mapped and nobody can name.
+const HOARD: &str = r#"exec python3 -c '
+import os, time
+held = [os.memfd_create(str(number)) for number in range(8)]
+for file in held:
+    for _ in range(24):
+        os.write(file, bytes(1 << 20))
+time.sleep(1000)'"#;
+
 /// A service that waits for the script, and says what the script left.
 fn waiting(digest: &str) -> updraft_api::agent::ServiceAssignment {
     let mut service = service(ServiceName::ApiServer, "echo began >> began; exec sleep 1000");
@@ -219,6 +228,17 @@ async fn bad_trials_are_refused_with_their_reason_while_services_run() {
             "for i in $(seq 60); do sleep 1000 & done; wait",
             ScriptFailure::Processes,
             "processes",
+        ),
+        (
+            "exec 3>one 4>two; rm one two; head -c 20M /dev/zero >&3; head -c 20M /dev/zero >&4; sleep 1000",
+            ScriptFailure::Disk,
+            "MiB of disk",
+        ),
+        (HOARD, ScriptFailure::Memory, "MiB of memory"),
+        (
+            "unshare --map-root-user --mount sleep 1000",
+            ScriptFailure::Memory,
+            "mount namespace",
         ),
         ("kill -9 $$", ScriptFailure::Exit, "signal 9"),
         ("#!/no/such/interpreter\n", ScriptFailure::Exit, "exit code"),
