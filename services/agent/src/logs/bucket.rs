@@ -1,17 +1,24 @@
 //! The place in the bucket where a node's logs go.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::TryStreamExt as _;
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
-use object_store::{ClientOptions, Error as StoreError, ObjectStore, ObjectStoreExt as _, RetryConfig};
+use object_store::{
+    ClientOptions, Error as StoreError, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, RetryConfig,
+    UpdateVersion,
+};
 use secrecy::ExposeSecret as _;
 use updraft_api::agent::{KeyPair, LogDelivery};
 use updraft_api::log_layout::{LogFile, LogKey, LogSource, folder};
 use updraft_outbound::{Outbound, OutboundPolicy};
 
+use super::put::There;
 use crate::dags::foreign_bucket;
 use crate::error::{Error, Result};
 
@@ -21,6 +28,16 @@ const REQUEST_WITHIN: Duration = Duration::from_secs(30);
 pub struct LogBucket {
     store: Arc<dyn ObjectStore>,
     prefix: String,
+    /// It said that it takes no conditions.
+    takes_all: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Put {
+    /// Its tag, if the store tells.
+    Done(Option<String>),
+    /// Something else is there than was thought.
+    Refused,
 }
 
 // === impl LogBucket ===
@@ -78,17 +95,57 @@ impl LogBucket {
         Self {
             store,
             prefix: prefix.to_owned(),
+            takes_all: Arc::default(),
         }
     }
 
-    pub(crate) async fn put(&self, key: &LogKey, gzip: Vec<u8>) -> Result<()> {
+    /// In place of what is thought to be there.
+    pub(crate) async fn put(&self, key: &LogKey, gzip: Vec<u8>, there: &There) -> Result<Put> {
         let location = location(&key.render(&self.prefix))?;
-        let put = self.store.put(&location, gzip.into()).await;
-        put.map(|_| ()).map_err(Error::store("take a log"))
+        let options = PutOptions::from(self.mode(there));
+        match self.store.put_opts(&location, gzip.clone().into(), options).await {
+            Ok(done) => Ok(Put::Done(done.e_tag)),
+            Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => Ok(Put::Refused),
+            Err(error) if takes_no_conditions(&error) => {
+                tracing::warn!("The log bucket takes no conditional requests: the last one counts");
+                self.takes_all.store(true, Ordering::Relaxed);
+                let put = self.store.put(&location, gzip.into()).await;
+                put.map(|_| Put::Done(None)).map_err(Error::store("take a log"))
+            }
+            Err(error) => Err(Error::store("take a log")(error)),
+        }
     }
 
-    /// Where a file's objects begin.
-    pub(crate) async fn starts(&self, source: &LogSource, file: &LogFile) -> Result<Vec<u64>> {
+    fn mode(&self, there: &There) -> PutMode {
+        match there {
+            _ if self.takes_all.load(Ordering::Relaxed) => PutMode::Overwrite,
+            There::Nothing => PutMode::Create,
+            There::Known { tag, .. } => PutMode::Update(UpdateVersion {
+                e_tag: Some(tag.clone()),
+                version: None,
+            }),
+            There::Something | There::Untold => PutMode::Overwrite,
+        }
+    }
+
+    /// An object with its tag, if there is one.
+    pub(crate) async fn get(&self, key: &LogKey) -> Result<Option<(Option<String>, Bytes)>> {
+        let failed = Error::store("give back a log");
+        let got = match self.store.get(&location(&key.render(&self.prefix))?).await {
+            Ok(got) => got,
+            Err(StoreError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let tag = got.meta.e_tag.clone();
+        Ok(Some((tag, got.bytes().await.map_err(failed)?)))
+    }
+
+    /// Where a file's objects begin, and what each is known by.
+    pub(crate) async fn objects(
+        &self,
+        source: &LogSource,
+        file: &LogFile,
+    ) -> Result<BTreeMap<u64, Option<String>>> {
         let below = location(&folder(&self.prefix, source, file))?;
         let listed: Vec<_> = self
             .store
@@ -96,12 +153,11 @@ impl LogBucket {
             .try_collect()
             .await
             .map_err(Error::store("list a log's objects"))?;
-        let keys = listed
-            .iter()
-            .filter_map(|object| LogKey::parse(&self.prefix, object.location.as_ref()).ok());
-        let mut starts: Vec<u64> = keys.map(|key| key.offset).collect();
-        starts.sort_unstable();
-        Ok(starts)
+        let keys = listed.into_iter().filter_map(|object| {
+            let key = LogKey::parse(&self.prefix, object.location.as_ref()).ok()?;
+            Some((key.offset, object.e_tag))
+        });
+        Ok(keys.collect())
     }
 
     pub(crate) async fn remove(&self, key: &LogKey) -> Result<()> {
@@ -109,6 +165,15 @@ impl LogBucket {
             Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
             Err(error) => Err(Error::store("remove a packed log")(error)),
         }
+    }
+}
+
+/// What S3 answers to a header that means nothing to it.
+fn takes_no_conditions(error: &StoreError) -> bool {
+    match error {
+        StoreError::NotImplemented { .. } => true,
+        StoreError::Generic { source, .. } => source.to_string().contains("501 Not Implemented"),
+        _ => false,
     }
 }
 

@@ -9,6 +9,7 @@ mod house;
 mod journal;
 mod look;
 mod pack;
+mod put;
 mod relief;
 mod room;
 pub mod segment;

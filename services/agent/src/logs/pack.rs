@@ -11,7 +11,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use updraft_api::log_layout::LogKey;
 
-use super::bucket::LogBucket;
+use super::bucket::{LogBucket, Put};
+use super::put::There;
 use super::send::{Turn, open_known, read};
 use super::stream::Standing;
 use crate::error::{Error, Result};
@@ -29,23 +30,42 @@ pub(crate) fn is_packed_already(standing: &Standing) -> bool {
     standing.gaps || (standing.segment == 0 && standing.sent < WORTH)
 }
 
-/// Returns whether objects became one.
-pub(crate) async fn pack(turn: Turn, layout: Layout, bucket: LogBucket) -> Result<bool> {
+/// What became of the objects.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Packed {
+    AsItWas,
+    /// The one there is was written anew.
+    Anew(There),
+    /// Many became fewer.
+    Merged,
+}
+
+pub(crate) async fn pack(turn: Turn, layout: Layout, bucket: LogBucket) -> Result<Packed> {
     let length = turn.standing.sent;
-    if turn.standing.segment == 0 {
-        return rewrite(&turn, &layout, &bucket, 0, length).await.map(|()| false);
+    if turn.standing.segment == 0 && turn.there.tag().is_some() {
+        let there = rewrite(&turn, &layout, &bucket, (0, length), &turn.there).await?;
+        return Ok(Packed::Anew(there));
     }
-    let starts = bucket.starts(&turn.source, &turn.standing.file).await?;
+    let objects = bucket.objects(&turn.source, &turn.standing.file).await?;
+    let known = |offset: u64| match objects.get(&offset) {
+        Some(tag) => There::put(tag.clone(), offset),
+        None => There::Nothing,
+    };
+    if turn.standing.segment == 0 {
+        let there = rewrite(&turn, &layout, &bucket, (0, length), &known(0)).await?;
+        return Ok(Packed::Anew(there));
+    }
+    let starts: Vec<u64> = objects.keys().copied().collect();
     for group in groups(&starts, length) {
         let (Some(first), [_, others @ ..]) = (group.starts.first(), group.starts.as_slice()) else {
             continue;
         };
-        rewrite(&turn, &layout, &bucket, *first, group.end).await?;
+        rewrite(&turn, &layout, &bucket, (*first, group.end), &known(*first)).await?;
         for offset in others {
             bucket.remove(&key(&turn, *offset)).await?;
         }
     }
-    Ok(true)
+    Ok(Packed::Merged)
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -74,7 +94,14 @@ fn groups(starts: &[u64], length: u64) -> Vec<Group> {
     groups
 }
 
-async fn rewrite(turn: &Turn, layout: &Layout, bucket: &LogBucket, from: u64, to: u64) -> Result<()> {
+/// In place of what was there a moment ago.
+async fn rewrite(
+    turn: &Turn,
+    layout: &Layout,
+    bucket: &LogBucket,
+    (from, to): (u64, u64),
+    there: &There,
+) -> Result<There> {
     let (layout, path, open) = (layout.clone(), turn.path.clone(), turn.file.clone());
     let identity = turn.standing.identity();
     let compressed = tokio::task::spawn_blocking(move || {
@@ -87,7 +114,10 @@ async fn rewrite(turn: &Turn, layout: &Layout, bucket: &LogBucket, from: u64, to
     let gzip = compressed
         .await
         .unwrap_or_else(|_| Err(Error::Logs("packing was broken off".to_owned())))?;
-    bucket.put(&key(turn, from), gzip).await
+    match bucket.put(&key(turn, from), gzip, there).await? {
+        Put::Done(tag) => Ok(There::put(tag, to)),
+        Put::Refused => Err(Error::Logs("an object changed while it was packed".to_owned())),
+    }
 }
 
 fn compress_range(file: &File, from: u64, to: u64) -> io::Result<Vec<u8>> {

@@ -36,12 +36,15 @@ enum Whim {
     Refuse,
     /// It is there, and the agent does not hear of it.
     LoseAnswer,
+    /// The agent does not hear of it, and it is carried out when others have been, perhaps an agent's life later.
+    Delay,
 }
 
 #[derive(Debug, Default)]
 struct Whimsical {
     inner: InMemory,
     whims: Mutex<Vec<Whim>>,
+    late: Mutex<Vec<(Path, PutPayload, PutOptions)>>,
 }
 
 #[derive(Clone, Debug)]
@@ -57,10 +60,13 @@ enum Step {
     /// Only the beginning of shipping: then the agent dies.
     Crash {
         older_journal: bool,
+        whims: Vec<Whim>,
     },
     Rename(usize),
     Empty(usize),
     Pack,
+    /// The bucket carries out what was late.
+    CatchUp,
 }
 
 /// Files that services write, and what they wrote.
@@ -73,8 +79,6 @@ struct World {
     /// All lives of all files that are over.
     past: Vec<Life>,
     renames: usize,
-    /// An agent died, and its successor has not shipped since.
-    crashed: bool,
 }
 
 struct Written {
@@ -97,8 +101,13 @@ impl ObjectStore for Whimsical {
             store: "whimsical",
             source: "not now".into(),
         };
-        if let Some(Whim::Refuse) = whim {
-            return Err(failure());
+        match whim {
+            Some(Whim::Refuse) => return Err(failure()),
+            Some(Whim::Delay) => {
+                self.late.lock().unwrap().push((at.clone(), payload, options));
+                return Err(failure());
+            }
+            Some(Whim::LoseAnswer) | None => {}
         }
         let put = self.inner.put_opts(at, payload, options).await?;
         if whim.is_some() { Err(failure()) } else { Ok(put) }
@@ -139,6 +148,18 @@ impl std::fmt::Display for Whimsical {
     }
 }
 
+// === impl Whimsical ===
+
+impl Whimsical {
+    /// Carries out what was late: on the conditions of its time.
+    async fn catch_up(&self) {
+        let late = std::mem::take(&mut *self.late.lock().unwrap());
+        for (at, payload, options) in late {
+            let _ = self.inner.put_opts(&at, payload, options).await;
+        }
+    }
+}
+
 // === impl World ===
 
 impl World {
@@ -155,7 +176,6 @@ impl World {
             files: Vec::new(),
             past: Vec::new(),
             renames: 0,
-            crashed: false,
         };
         for name in [
             "scheduler.log",
@@ -208,7 +228,8 @@ impl World {
     }
 
     /// The agent dies while it sends; its successor may find an older journal, as after a power cut.
-    async fn crash(&mut self, older_journal: bool) {
+    async fn crash(&mut self, older_journal: bool, whims: &[Whim]) {
+        *self.store.whims.lock().unwrap() = whims.to_vec();
         self.shipper.found(walk(self.layout.place()), Instant::now());
         self.shipper.begin_all();
         // What was put is put or not: the tasks end where they are.
@@ -227,7 +248,6 @@ impl World {
                 .unwrap();
         }
         self.shipper = shipper(&self.layout, &self.store);
-        self.crashed = true;
     }
 
     /// Another file takes the name; the old one is not written any more.
@@ -249,12 +269,8 @@ impl World {
         self.shipper.found(walk(self.layout.place()), Instant::now());
     }
 
-    /// As `copytruncate` does it. Not while the first of a file is under way from an agent that died: until that is known to be
-    /// there, an emptied file looks like one of which nothing was sent.
-    async fn empty(&mut self, file: usize) {
-        if std::mem::take(&mut self.crashed) {
-            self.ship(&[]).await;
-        }
+    /// As `copytruncate` does it.
+    fn empty(&mut self, file: usize) {
         let count = self.files.len();
         let written = &mut self.files[file % count];
         written.file.set_len(0).unwrap();
@@ -268,6 +284,7 @@ impl World {
 
     async fn check(mut self) -> Result<(), TestCaseError> {
         self.ship(&[]).await;
+        self.store.catch_up().await;
         let found = read_all(&self.store, true).await;
         let current = self.files.drain(..).map(|written| Life {
             content: written.content,
@@ -354,14 +371,16 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             length,
             half,
         });
-    let whim = prop_oneof![Just(Whim::Refuse), Just(Whim::LoseAnswer)];
+    let whim = prop_oneof![Just(Whim::Refuse), Just(Whim::LoseAnswer), Just(Whim::Delay)];
+    let whims = prop::collection::vec(whim, 0..4);
     let step = prop_oneof![
         6 => write,
-        4 => prop::collection::vec(whim, 0..4).prop_map(Step::Ship),
-        2 => any::<bool>().prop_map(|older_journal| Step::Crash { older_journal }),
+        4 => whims.clone().prop_map(Step::Ship),
+        2 => (any::<bool>(), whims).prop_map(|(older_journal, whims)| Step::Crash { older_journal, whims }),
         1 => (0..3_usize).prop_map(Step::Rename),
         1 => (0..3_usize).prop_map(Step::Empty),
         1 => Just(Step::Pack),
+        2 => Just(Step::CatchUp),
     ];
     prop::collection::vec(step, 1..25)
 }
@@ -382,9 +401,10 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                     half,
                 } => world.write(file, lines, length, half),
                 Step::Ship(whims) => world.ship(&whims).await,
-                Step::Crash { older_journal } => world.crash(older_journal).await,
+                Step::Crash { older_journal, whims } => world.crash(older_journal, &whims).await,
                 Step::Rename(file) => world.rename(file).await,
-                Step::Empty(file) => world.empty(file).await,
+                Step::Empty(file) => world.empty(file),
+                Step::CatchUp => world.store.catch_up().await,
                 Step::Pack => world.shipper.pack_all().await,
             }
         }
@@ -408,7 +428,7 @@ async fn without_packing_even_a_plain_concatenation_has_each_line_once() {
         world
             .ship(&[Whim::LoseAnswer, Whim::Refuse, Whim::LoseAnswer])
             .await;
-        world.crash(round % 3 == 0).await;
+        world.crash(round % 3 == 0, &[]).await;
     }
     world.ship(&[]).await;
     let plain = read_all(&world.store, false).await;

@@ -11,6 +11,7 @@ use updraft_api::log_layout::{LogKey, LogSource};
 
 use super::bucket::LogBucket;
 use super::look::{Identity, Seen};
+use super::put::{Placed, There, place};
 use super::segment::{Cut, LONGEST, cut};
 use super::stream::{ANCHOR, Standing, anchor};
 use crate::error::{Error, Result};
@@ -28,6 +29,7 @@ pub(crate) struct Turn {
     pub(crate) file: Option<Arc<File>>,
     /// What the open segment's object holds, if that is still known.
     pub(crate) open: Vec<u8>,
+    pub(crate) there: There,
     /// The beginning of a line may go too.
     pub(crate) unfinished: bool,
 }
@@ -57,6 +59,8 @@ pub(crate) struct Sent {
     pub(crate) cut: Cut,
     pub(crate) anchor: u64,
     pub(crate) gzip: Vec<u8>,
+    /// What its object is known by from now on.
+    pub(crate) there: There,
 }
 
 struct Piece {
@@ -80,10 +84,11 @@ impl Turn {
                 outcome: Outcome::Nothing,
             };
         };
-        let outcome = match prepared {
-            Ok(Cutting::Pieces(pieces)) => put_all(pieces, &bucket).await,
-            Ok(Cutting::Truncated) => Outcome::Truncated,
-            Err(error) => {
+        let outcome = match (prepared, &file) {
+            (Ok(Cutting::Pieces(pieces)), Some(file)) => put_all(pieces, &bucket, file).await,
+            (Ok(Cutting::Pieces(_)), None) => Outcome::Nothing,
+            (Ok(Cutting::Truncated), _) => Outcome::Truncated,
+            (Err(error), _) => {
                 tracing::debug!(error = error.chain(), "A log can't be read");
                 Outcome::Gone
             }
@@ -129,6 +134,7 @@ impl Turn {
                     cut,
                     anchor: anchor_at(file, cut.end)?,
                     gzip,
+                    there: std::mem::take(&mut self.there),
                 },
             });
             if !cut.closes {
@@ -149,18 +155,22 @@ impl Turn {
 }
 
 /// One after the other: a reader must never see a later one before an earlier.
-async fn put_all(pieces: Vec<Piece>, bucket: &LogBucket) -> Outcome {
+async fn put_all(pieces: Vec<Piece>, bucket: &LogBucket, file: &Arc<File>) -> Outcome {
     if pieces.is_empty() {
         return Outcome::Nothing;
     }
-    let mut sent = Vec::new();
-    for piece in pieces {
-        match bucket.put(&piece.key, piece.sent.gzip.clone()).await {
-            Ok(()) => sent.push(piece.sent),
-            Err(error) => return Outcome::Sent(sent, Some(error)),
+    let mut all = Vec::new();
+    for Piece { key, mut sent } in pieces {
+        let there = std::mem::take(&mut sent.there);
+        match place(bucket, &key, (&sent.gzip, sent.cut.end), there, file).await {
+            Ok(Placed::Done(there)) => all.push(Sent { there, ..sent }),
+            // What was sent before it is looked at again at the next turn.
+            Ok(Placed::Emptied) if all.is_empty() => return Outcome::Truncated,
+            Ok(Placed::Emptied) => break,
+            Err(error) => return Outcome::Sent(all, Some(error)),
         }
     }
-    Outcome::Sent(sent, None)
+    Outcome::Sent(all, None)
 }
 
 /// Opens the file, if it is still the one that is meant.

@@ -12,6 +12,7 @@ use updraft_api::agent::{LogDelivery, LogReport};
 use super::bucket::LogBucket;
 use super::journal::Journal;
 use super::look::{Identity, Seen, Walk, walk};
+use super::pack::Packed;
 use super::relief::Loss;
 use super::send::{Outcome, Turned};
 use super::stream::{Standing, Stream};
@@ -52,7 +53,7 @@ pub(crate) struct Shipper {
     pub(super) empty: Vec<(String, i64)>,
     pub(super) to_pack: VecDeque<Identity>,
     flights: JoinSet<(Identity, Turned)>,
-    packs: JoinSet<(Identity, Result<bool>)>,
+    packs: JoinSet<(Identity, Result<Packed>)>,
     finishing: Option<Finishing>,
 }
 
@@ -314,7 +315,7 @@ impl Shipper {
             Outcome::Sent(sent, error) => {
                 for sent in sent {
                     self.report.shipped_bytes += sent.cut.end - stream.standing.sent;
-                    stream.acknowledge(sent.cut, sent.anchor, sent.gzip);
+                    stream.acknowledge(sent);
                     self.trouble.worked();
                 }
                 if let Some(error) = error {
@@ -330,14 +331,15 @@ impl Shipper {
         }
     }
 
-    fn packed(&mut self, identity: Identity, packed: Result<bool>) {
+    fn packed(&mut self, identity: Identity, packed: Result<Packed>) {
         let Some(stream) = self.streams.get_mut(&identity) else {
             return;
         };
         stream.busy = false;
         match packed {
-            Ok(merged) => {
-                stream.packed(merged);
+            Ok(packed) => {
+                let merged = packed == Packed::Merged;
+                stream.packed(packed);
                 let standing = stream.standing.clone();
                 self.note(&standing);
                 if merged {
@@ -360,7 +362,7 @@ impl Shipper {
                 continue;
             };
             if pack::is_packed_already(&stream.standing) {
-                self.packed(identity, Ok(false));
+                self.packed(identity, Ok(Packed::AsItWas));
                 continue;
             }
             let (turn, layout, bucket) = (stream.turn(false), self.layout.clone(), bucket.clone());

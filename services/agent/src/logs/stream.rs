@@ -11,8 +11,10 @@ use sha2::{Digest as _, Sha256};
 use updraft_api::log_layout::{LogFile, LogSource};
 
 use super::look::Identity;
-use super::segment::{Cut, SEGMENT};
-use super::send::Turn;
+use super::pack::Packed;
+use super::put::There;
+use super::segment::SEGMENT;
+use super::send::{Sent, Turn};
 
 /// A line without an end is sent after this long.
 const UNFINISHED: Duration = Duration::from_secs(4);
@@ -56,6 +58,8 @@ pub(crate) struct Stream {
     marks: VecDeque<(u64, Instant)>,
     /// The segment's objects so far, compressed; empty when it must be made anew.
     pub(crate) open: Vec<u8>,
+    /// What is known of that segment's object.
+    there: There,
     /// Failures in a row, and when to try again.
     pub(crate) failures: u32,
     pub(crate) not_before: Option<Instant>,
@@ -109,6 +113,15 @@ impl Standing {
     }
 }
 
+/// Of the open segment's object, by an agent that has just begun.
+fn expected(standing: &Standing) -> There {
+    if standing.sent > standing.segment {
+        There::Something
+    } else {
+        There::Nothing
+    }
+}
+
 fn to_the_millisecond(time: DateTime<Utc>) -> DateTime<Utc> {
     time - TimeDelta::nanoseconds(i64::from(time.timestamp_subsec_nanos() % 1_000_000))
 }
@@ -134,10 +147,12 @@ pub(crate) fn anchor(bytes: &[u8]) -> u64 {
 
 impl Stream {
     pub(crate) fn new(source: LogSource, standing: Standing, path: String) -> Self {
+        let there = expected(&standing);
         Self {
             source,
             standing,
             path,
+            there,
             file: None,
             length: 0,
             taken: 0,
@@ -174,8 +189,13 @@ impl Stream {
     pub(crate) fn truncated(&mut self, now: DateTime<Utc>) {
         self.standing.truncated(now);
         self.marks.clear();
-        self.open = Vec::new();
+        self.begin_segment();
         self.length = 0;
+    }
+
+    fn begin_segment(&mut self) {
+        self.open = Vec::new();
+        self.there = There::Nothing;
     }
 
     pub(crate) fn waiting(&self) -> u64 {
@@ -226,6 +246,7 @@ impl Stream {
             path: self.path.clone(),
             file: self.file.clone(),
             open: self.open.clone(),
+            there: self.there.clone(),
             unfinished,
         }
     }
@@ -245,14 +266,15 @@ impl Stream {
     }
 
     /// The bucket has all up to there.
-    pub(crate) fn acknowledge(&mut self, cut: Cut, anchor: u64, open: Vec<u8>) {
-        self.standing.sent = cut.end;
-        self.standing.anchor = anchor;
+    pub(crate) fn acknowledge(&mut self, sent: Sent) {
+        self.standing.sent = sent.cut.end;
+        self.standing.anchor = sent.anchor;
         self.standing.packed = None;
-        self.open = open;
-        if cut.closes {
-            self.standing.segment = cut.end;
-            self.open = Vec::new();
+        if sent.cut.closes {
+            self.standing.segment = sent.cut.end;
+            self.begin_segment();
+        } else {
+            (self.open, self.there) = (sent.gzip, sent.there);
         }
         self.forget_marks();
         (self.failures, self.not_before) = (0, None);
@@ -264,16 +286,21 @@ impl Stream {
         self.standing.sent = to;
         self.standing.segment = to;
         self.standing.anchor = anchor;
-        self.open = Vec::new();
+        self.begin_segment();
         self.forget_marks();
     }
 
     /// Packed; what comes after it begins a segment of its own, unless one object holds it all.
-    pub(crate) fn packed(&mut self, merged: bool) {
+    pub(crate) fn packed(&mut self, packed: Packed) {
         self.standing.packed = Some(self.standing.sent);
         self.open = Vec::new();
-        if merged {
-            self.standing.segment = self.standing.sent;
+        match packed {
+            Packed::AsItWas => {}
+            Packed::Anew(there) => self.there = there,
+            Packed::Merged => {
+                self.standing.segment = self.standing.sent;
+                self.begin_segment();
+            }
         }
     }
 

@@ -91,6 +91,53 @@ async fn nothing_is_lost_or_doubled_in_moto_when_agents_are_killed_and_it_goes_a
     }
 }
 
+/// An agent dies with two requests under way, for an object that is there and for a new one; they are carried out when its successor
+/// has put more.
+async fn late_requests_are_refused(shipping: Shipping) {
+    let of_task = |name: &str| format!("tasks/dag_id=d/run_id=r/task_id={name}/attempt=1.log");
+    let (growing, new) = (&of_task("growing"), &of_task("new"));
+    let logs = shipping.logs();
+    let mut written: BTreeMap<_, Content> = BTreeMap::new();
+    let mut say = |name: &str, words: &str| {
+        append(&logs, name, words.as_bytes());
+        written.entry(name.to_owned()).or_default().add(words.as_bytes());
+        written.clone()
+    };
+    let agent = shipping.node.spawn_agent();
+    shipping.control.phase(AgentPhase::Running).await;
+    shipping.holds(&say(growing, "one\n")).await;
+    shipping.road.make(Way::Held);
+    say(growing, "two\n");
+    say(new, "first\n");
+    shipping.road.holds(2).await;
+    AgentProcess::kill(agent);
+
+    shipping.road.make(Way::Open);
+    say(growing, "three, and longer\n");
+    let all = say(new, "second\n");
+    let agent = shipping.node.spawn_agent();
+    shipping.holds(&all).await;
+    for answer in shipping.road.let_go().await {
+        assert!(answer.contains(" 412 "), "{answer}");
+    }
+    shipping.holds(&all).await;
+    drop(agent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_agents_late_requests_are_refused_by_seaweedfs() {
+    if let Some(shipping) = Shipping::to(Storage::seaweed().await).await {
+        late_requests_are_refused(shipping).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_agents_late_requests_are_refused_by_moto() {
+    if let Some(shipping) = Shipping::to(Storage::moto().await).await {
+        late_requests_are_refused(shipping).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn odd_files_arrive_as_they_are_through_a_slow_way() {
     let Some(shipping) = Shipping::to(Storage::seaweed().await).await else {

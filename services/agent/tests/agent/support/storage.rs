@@ -39,6 +39,8 @@ pub(crate) enum Way {
     Slow(Duration),
     /// Connections are refused, and those there are end at once.
     Away,
+    /// Requests stay where they are, also when their sender dies, until they are let go.
+    Held,
 }
 
 /// Bytes, as far as it takes to compare them: there may be gigabytes.
@@ -52,6 +54,15 @@ pub(crate) struct Content {
 pub(crate) struct Road {
     pub(crate) endpoint: String,
     way: watch::Sender<Way>,
+    held: watch::Sender<Held>,
+}
+
+/// Requests on a way.
+#[derive(Clone, Debug, Default)]
+struct Held {
+    whole: usize,
+    let_go: bool,
+    answers: Vec<String>,
 }
 
 // === impl Storage ===
@@ -252,16 +263,31 @@ impl Drop for Storage {
 impl Road {
     async fn to(store: SocketAddr) -> Self {
         let (way, ways) = watch::channel(Way::Open);
+        let held = watch::Sender::new(Held::default());
+        let holding = held.clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 if *ways.borrow() != Way::Away {
-                    tokio::spawn(carry(near, store, ways.clone()));
+                    tokio::spawn(carry(near, store, ways.clone(), holding.clone()));
                 }
             }
         });
-        Self { endpoint, way }
+        Self { endpoint, way, held }
+    }
+
+    /// Until so many requests are held, each with all of its bytes.
+    pub(crate) async fn holds(&self, requests: usize) {
+        let enough = |held: &Held| held.whole == requests;
+        let _ = self.held.subscribe().wait_for(enough).await.unwrap();
+    }
+
+    /// Has the store carry out what is held. Its answers, which nobody else hears: `HTTP/1.1 200 OK`.
+    pub(crate) async fn let_go(&self) -> Vec<String> {
+        self.held.send_modify(|held| held.let_go = true);
+        let all = |held: &Held| held.answers.len() == held.whole;
+        self.held.subscribe().wait_for(all).await.unwrap().answers.clone()
     }
 
     pub(crate) fn make(&self, way: Way) {
@@ -286,7 +312,12 @@ impl Road {
     }
 }
 
-async fn carry(mut near: TcpStream, store: SocketAddr, mut ways: watch::Receiver<Way>) {
+async fn carry(
+    mut near: TcpStream,
+    store: SocketAddr,
+    mut ways: watch::Receiver<Way>,
+    held: watch::Sender<Held>,
+) {
     let Ok(mut far) = TcpStream::connect(store).await else {
         return;
     };
@@ -295,13 +326,45 @@ async fn carry(mut near: TcpStream, store: SocketAddr, mut ways: watch::Receiver
         let way = *ways.borrow_and_update();
         let carried = tokio::select! {
             changed = ways.changed() => changed.is_ok() && *ways.borrow() != Way::Away,
-            read = near.read(&mut up) => pass(&up, read, &mut far, way).await,
+            read = near.read(&mut up) => match (way, read) {
+                (Way::Held, Ok(length)) => return hold(up[..length].to_vec(), near, far, held).await,
+                (way, read) => pass(&up, read, &mut far, way).await,
+            },
             read = far.read(&mut down) => pass(&down, read, &mut near, way).await,
         };
         if !carried || *ways.borrow() == Way::Away {
             return;
         }
     }
+}
+
+async fn hold(mut request: Vec<u8>, mut near: TcpStream, mut far: TcpStream, held: watch::Sender<Held>) {
+    let mut more = vec![0; 64 << 10];
+    while !is_whole(&request) {
+        match near.read(&mut more).await {
+            Ok(length @ 1..) => request.extend_from_slice(&more[..length]),
+            _ => return,
+        }
+    }
+    held.send_modify(|held| held.whole += 1);
+    held.subscribe().wait_for(|held| held.let_go).await.unwrap();
+    far.write_all(&request).await.unwrap();
+    let length = far.read(&mut more).await.unwrap();
+    let answer = String::from_utf8_lossy(&more[..length]).into_owned();
+    let first = answer.lines().next().unwrap_or_default().to_owned();
+    held.send_modify(|held| held.answers.push(first));
+}
+
+fn is_whole(request: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(request).to_lowercase();
+    let Some(head) = request.windows(4).position(|four| four == b"\r\n\r\n") else {
+        return false;
+    };
+    let length = text
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    let length = length.map_or(0, |length| length.trim().parse().unwrap());
+    request.len() >= head + 4 + length
 }
 
 async fn pass(data: &[u8], read: std::io::Result<usize>, to: &mut TcpStream, way: Way) -> bool {
