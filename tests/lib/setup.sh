@@ -25,6 +25,7 @@ start_setup() {
     local wanted=" $* "
     background tools set_up_tools
     [[ $wanted == *" unit "* || $wanted == *" lint "* || $wanted == *" python "* ]] && background parts set_up_parts
+    [[ $wanted == *" lint "* ]] && background terraform set_up_terraform
     [[ $wanted == *" python "* ]] && background airflow set_up_airflow
     [[ $wanted == *" e2e "* || $wanted == *" root "* ]] && background browser set_up_browser
     [[ $wanted == *" unit "* || $wanted == *" e2e "* ]] && background saml set_up_saml
@@ -88,6 +89,11 @@ sync() {
 set_up_tools() {
     with_installer
     sync python tests/requirements.lock
+}
+
+set_up_terraform() {
+    with_installer
+    sync terraform tests/terraform/requirements.lock
 }
 
 # Postgres and Valkey: the very packages that `updraft up` brings.

@@ -1,0 +1,93 @@
+# What a tenant gives away, read from the policies themselves.
+
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "111122223333" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+}
+
+variables {
+  installation        = "updraft"
+  updraft_role_arn    = "arn:aws:iam::123456789012:role/updraft-control"
+  external_id         = "an-id-of-this-tenant-alone"
+  regions             = ["eu-central-1"]
+  subnet_arns         = ["arn:aws:ec2:eu-central-1:111122223333:subnet/subnet-0a"]
+  security_group_arns = ["arn:aws:ec2:eu-central-1:111122223333:security-group/sg-0a"]
+  nodes = {
+    reports = { writes = ["acme-updraft/clusters/7/"], reads = ["acme-dags/reports/"] }
+  }
+}
+
+run "only_updraft_with_this_tenants_id" {
+  assert {
+    condition     = jsondecode(aws_iam_role.updraft.assume_role_policy).Statement[0].Condition.StringEquals["sts:ExternalId"] == var.external_id
+    error_message = "without the id another tenant could have the role used"
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role.updraft.assume_role_policy).Statement[0].Principal.AWS == var.updraft_role_arn
+    error_message = "one role may assume it, no account"
+  }
+}
+
+run "only_its_own_instances" {
+  assert {
+    condition = alltrue([for statement in jsondecode(aws_iam_role_policy.updraft.policy).Statement :
+      try(statement.Condition.StringEquals["aws:ResourceTag/updraft:installation"], "") == "updraft"
+    if contains(flatten([statement.Action]), "ec2:TerminateInstances")])
+    error_message = "what Updraft did not start, it cannot end"
+  }
+  assert {
+    condition = alltrue([for statement in jsondecode(aws_iam_role_policy.updraft.policy).Statement :
+      try(statement.Condition.StringEquals["ec2:CreateAction"], "") == "RunInstances"
+    if contains(flatten([statement.Action]), "ec2:CreateTags")])
+    error_message = "a tag put on another's instance would make it Updraft's"
+  }
+  assert {
+    condition = alltrue([for statement in jsondecode(aws_iam_role_policy.updraft.policy).Statement :
+      alltrue([for action in flatten([statement.Action]) : startswith(action, "ec2:Describe")])
+    if contains(flatten([statement.Resource]), "*")])
+    error_message = "of everything it may only see"
+  }
+}
+
+run "only_nodes_roles_are_passed" {
+  assert {
+    condition = one([for statement in jsondecode(aws_iam_role_policy.updraft.policy).Statement :
+    statement.Resource if contains(flatten([statement.Action]), "iam:PassRole")]) == [aws_iam_role.node["reports"].arn]
+    error_message = "an instance with another role would have that role's rights"
+  }
+}
+
+run "nodes_reach_their_prefixes" {
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.node["reports"].policy).Statement :
+      statement.Resource if contains(flatten([statement.Action]), "s3:PutObject")
+    ] == [["arn:aws:s3:::acme-updraft/clusters/7/*"]]
+    error_message = "they write below their own prefix only"
+  }
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.node["reports"].policy).Statement :
+      statement.Condition.StringLike["s3:prefix"] if contains(flatten([statement.Action]), "s3:ListBucket")
+    ] == ["clusters/7/*", "reports/*"]
+    error_message = "nor do they see what others have"
+  }
+}
+
+run "no_wildcard_for_nodes" {
+  command = plan
+  variables {
+    nodes = { all = { writes = ["acme-updraft/clusters/*/"], reads = [] } }
+  }
+  expect_failures = [var.nodes]
+}
+
+run "no_whole_account" {
+  command = plan
+  variables {
+    updraft_role_arn = "arn:aws:iam::123456789012:root"
+  }
+  expect_failures = [var.updraft_role_arn]
+}

@@ -1,0 +1,96 @@
+variable "name" {
+  description = "Begins the names of what is made here. A second Updraft in this account needs another."
+  type        = string
+  default     = "updraft"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,18}[a-z0-9]$", var.name))
+    error_message = "name takes 3 to 20 of a-z, 0-9 and -, beginning with a letter: it becomes part of roles' names."
+  }
+}
+
+variable "installation" {
+  description = "Name of the Updraft that may act here: the value of the tag updraft:installation on all it makes."
+  type        = string
+}
+
+variable "updraft_role_arn" {
+  description = "Control's role, in Updraft's account: the output `control_role_arn` of modules/updraft."
+  type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[^*]+$", var.updraft_role_arn))
+    error_message = "updraft_role_arn is the whole ARN of one role: an account or a * would let others in."
+  }
+}
+
+variable "external_id" {
+  description = "Given by Updraft to this tenant and to no other: without it, another tenant who knows the role's name could have it used."
+  type        = string
+
+  validation {
+    condition     = length(var.external_id) >= 16
+    error_message = "external_id is the one that Updraft shows, of 16 characters or more."
+  }
+}
+
+variable "regions" {
+  description = "Where instances may be started."
+  type        = list(string)
+
+  validation {
+    condition     = length(var.regions) > 0 && alltrue([for region in var.regions : can(regex("^[a-z]+(-[a-z]+)+-[0-9]$", region))])
+    error_message = "regions names at least one region, as in eu-central-1."
+  }
+}
+
+variable "subnet_arns" {
+  description = "Subnets that nodes may be in."
+  type        = list(string)
+
+  validation {
+    condition     = length(var.subnet_arns) > 0 && alltrue([for arn in var.subnet_arns : can(regex(":subnet/subnet-[0-9a-f]+$", arn))])
+    error_message = "subnet_arns names at least one subnet by its whole ARN."
+  }
+}
+
+variable "security_group_arns" {
+  description = "Security groups that nodes may have."
+  type        = list(string)
+
+  validation {
+    condition     = length(var.security_group_arns) > 0 && alltrue([for arn in var.security_group_arns : can(regex(":security-group/sg-[0-9a-f]+$", arn))])
+    error_message = "security_group_arns names at least one security group by its whole ARN."
+  }
+}
+
+variable "instance_types" {
+  description = "What nodes may be, with * for any ending: others are refused by AWS, whatever Updraft asks for."
+  type        = list(string)
+  default     = ["t3.*", "m7i.*", "c7i.*", "r7i.*"]
+}
+
+variable "kms_key_arns" {
+  description = "Keys with which nodes' disks may be encrypted, if not AWS's own."
+  type        = list(string)
+  default     = []
+}
+
+variable "nodes" {
+  description = "A role and an instance profile for each entry, for the nodes of one cluster or of several that trust each other. `writes` and `reads` are `bucket/prefix/`: logs and DAG versions, and what is only fetched, such as DAGs and environments."
+  type = map(object({
+    writes = list(string)
+    reads  = list(string)
+  }))
+
+  validation {
+    condition     = alltrue(flatten([for entry in values(var.nodes) : [for place in concat(entry.writes, entry.reads) : can(regex("^[a-z0-9][a-z0-9.-]+/([^*?]+/)?$", place))]]))
+    error_message = "nodes: each place is a bucket and a prefix that ends with a /, without wildcards: \"bucket/clusters/7/\"."
+  }
+}
+
+variable "tags" {
+  description = "On everything."
+  type        = map(string)
+  default     = {}
+}

@@ -1,0 +1,134 @@
+# Control and edges. Neither keeps anything: a machine that is lost is replaced, and a release is rolled out by replacing
+# them, in the order that docs/runbook.md gives.
+
+locals {
+  servers = {
+    control = { type = local.size.control, count = 2, groups = ["console", "internal"] }
+    edge    = { type = local.size.edge, count = local.size.edges, groups = ["edge"] }
+  }
+
+  settings = {
+    control = {
+      data_dir                 = "/var/lib/updraft"
+      port_base                = local.ports.console
+      console_url              = "https://${var.domain}"
+      airflow_url              = "https://c{cluster}.${var.airflow_domain}/airflow-webserver-{cluster}/"
+      master_key_file          = "/run/updraft/master-key"
+      edge_token_file          = "/run/updraft/edge-token"
+      identity_refresh_seconds = 900
+      tunnel_address           = "tunnels.${var.domain}:${local.ports.tunnels}"
+    }
+    edge = {
+      state_dir       = "/var/lib/updraft/edge"
+      asset_dir       = "/var/lib/updraft/assets"
+      control_url     = "https://agents.${var.domain}"
+      console_url     = "https://${var.domain}"
+      edge_token_file = "/run/updraft/edge-token"
+      port            = local.ports.edge
+      tunnel_listen   = "0.0.0.0:${local.ports.tunnels}"
+    }
+  }
+}
+
+resource "aws_launch_template" "this" {
+  for_each               = local.servers
+  name                   = "${var.name}-${each.key}"
+  image_id               = local.image_id
+  instance_type          = each.value.type
+  vpc_security_group_ids = [aws_security_group.this[each.key].id]
+  update_default_version = true
+  tags                   = local.tags
+
+  user_data = base64encode(templatefile("${path.module}/server.sh.tftpl", {
+    face     = each.key
+    region   = local.region
+    bucket   = aws_s3_bucket.this["artifacts"].id
+    key      = var.release.key
+    sha256   = var.release.sha256
+    secrets  = { for name in local.readers[each.key] : name => aws_secretsmanager_secret.this[name].name }
+    settings = jsonencode(local.settings[each.key])
+  }))
+
+  iam_instance_profile {
+    arn = aws_iam_instance_profile.face[each.key].arn
+  }
+
+  metadata_options {
+    http_endpoint               = "enabled"
+    http_tokens                 = "required"
+    http_put_response_hop_limit = 1
+  }
+
+  monitoring {
+    enabled = true
+  }
+
+  block_device_mappings {
+    device_name = "/dev/xvda"
+
+    ebs {
+      volume_type           = "gp3"
+      volume_size           = 20
+      encrypted             = true
+      kms_key_id            = aws_kms_key.this.arn
+      delete_on_termination = true
+    }
+  }
+
+  dynamic "tag_specifications" {
+    for_each = ["instance", "volume"]
+
+    content {
+      resource_type = tag_specifications.value
+      tags          = merge(local.tags, { Name = "${var.name}-${each.key}" })
+    }
+  }
+}
+
+resource "aws_autoscaling_group" "this" {
+  for_each                  = local.servers
+  name                      = "${var.name}-${each.key}"
+  min_size                  = each.value.count
+  max_size                  = each.value.count * 3
+  vpc_zone_identifier       = local.private_ids
+  target_group_arns         = concat([for group in each.value.groups : aws_lb_target_group.front[group].arn], each.key == "edge" ? [aws_lb_target_group.passage.arn] : [])
+  health_check_type         = "ELB"
+  health_check_grace_period = 180
+  default_instance_warmup   = 120
+
+  launch_template {
+    id      = aws_launch_template.this[each.key].id
+    version = aws_launch_template.this[each.key].latest_version
+  }
+
+  # New before old: at no time is there one less.
+  instance_maintenance_policy {
+    min_healthy_percentage = 100
+    max_healthy_percentage = 150
+  }
+
+  dynamic "tag" {
+    for_each = merge(local.tags, { Name = "${var.name}-${each.key}" })
+
+    content {
+      key                 = tag.key
+      value               = tag.value
+      propagate_at_launch = false
+    }
+  }
+}
+
+resource "aws_autoscaling_policy" "this" {
+  for_each               = local.servers
+  name                   = "${var.name}-${each.key}-cpu"
+  autoscaling_group_name = aws_autoscaling_group.this[each.key].name
+  policy_type            = "TargetTrackingScaling"
+
+  target_tracking_configuration {
+    target_value = 50
+
+    predefined_metric_specification {
+      predefined_metric_type = "ASGAverageCPUUtilization"
+    }
+  }
+}

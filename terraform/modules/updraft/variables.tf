@@ -1,0 +1,157 @@
+variable "name" {
+  description = "Names everything that is made, and this installation in the tags of tenants' instances."
+  type        = string
+  default     = "updraft"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,18}[a-z0-9]$", var.name))
+    error_message = "name takes 3 to 20 of a-z, 0-9 and -, begins with a letter and ends with none of -: it becomes part of balancers' and buckets' names."
+  }
+}
+
+variable "domain" {
+  description = "Console and API are at this name, agents' control at `agents.`, tunnels at `tunnels.` below it: \"updraft.example.com\"."
+  type        = string
+}
+
+variable "airflow_domain" {
+  description = "Each cluster has a host of its own below this name: \"airflow.example.com\" gives c19289.airflow.example.com. Not below `domain`, so that no Airflow can set a cookie for the console."
+  type        = string
+
+  validation {
+    condition     = var.airflow_domain != var.domain && !endswith(var.airflow_domain, ".${var.domain}") && !endswith(var.domain, ".${var.airflow_domain}")
+    error_message = "airflow_domain and domain must not lie below each other: Airflow's pages belong to tenants, the console's do not."
+  }
+}
+
+variable "certificate_arn" {
+  description = "Of a certificate of ACM in this region for `domain`, `agents.<domain>` and `*.<airflow_domain>`."
+  type        = string
+}
+
+variable "zone_id" {
+  description = "Route 53 zone in which records are made for `domain`; null: the outputs say what to make elsewhere."
+  type        = string
+  default     = null
+}
+
+variable "airflow_zone_id" {
+  description = "The same for `airflow_domain`."
+  type        = string
+  default     = null
+}
+
+variable "network" {
+  description = "A VPC that is there already, with subnets in two or more zones; null: one is made."
+  type = object({
+    vpc_id             = string
+    public_subnet_ids  = list(string)
+    private_subnet_ids = list(string)
+    egress_cidrs       = list(string) # what the private subnets come from, seen from outside: its NAT gateways
+  })
+  default = null
+
+  validation {
+    condition     = var.network == null ? true : length(var.network.public_subnet_ids) >= 2 && length(var.network.private_subnet_ids) >= 2
+    error_message = "network needs two public and two private subnets at least, in different zones: balancers and databases ask for it."
+  }
+}
+
+variable "zones" {
+  description = "Two or three availability zones for the VPC that is made: [\"eu-central-1a\", \"eu-central-1b\"]. Named, since a zone that AWS adds must not move subnets."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = var.network != null || contains([2, 3], length(var.zones))
+    error_message = "zones names two or three availability zones, unless `network` brings subnets."
+  }
+}
+
+variable "cidr" {
+  description = "Of the VPC that is made: a /20 or larger."
+  type        = string
+  default     = "10.64.0.0/20"
+
+  validation {
+    condition     = can(cidrhost(var.cidr, 0)) && tonumber(split("/", var.cidr)[1]) <= 20
+    error_message = "cidr is an IPv4 range of /20 or larger, as in 10.64.0.0/20."
+  }
+}
+
+variable "nat_per_zone" {
+  description = "A NAT gateway in each zone instead of one for all: the loss of a zone then takes no outbound traffic of the others."
+  type        = bool
+  default     = true
+}
+
+variable "allowed_cidrs" {
+  description = "Who may reach the balancers. Agents come from tenants' networks, so narrow it only where you know these."
+  type        = list(string)
+  default     = ["0.0.0.0/0"]
+}
+
+variable "size" {
+  description = "`small`, `medium` or `large`: see terraform/README.md for what each is for and costs."
+  type        = string
+  default     = "small"
+
+  validation {
+    condition     = contains(["small", "medium", "large"], var.size)
+    error_message = "size is small, medium or large."
+  }
+}
+
+variable "image_id" {
+  description = "AMI of control and edges; null: the newest Debian 12 for x86-64 that AWS's parameter names at the time of `apply`."
+  type        = string
+  default     = null
+}
+
+variable "release" {
+  description = "The `updraft` binary that control and edges run: its key in the bucket of artifacts, and its SHA-256."
+  type = object({
+    key    = string
+    sha256 = string
+  })
+
+  validation {
+    condition     = can(regex("^[0-9a-f]{64}$", var.release.sha256))
+    error_message = "release.sha256 is 64 hexadecimal digits in lower case: sha256sum prints them."
+  }
+}
+
+variable "tenant_role_arns" {
+  description = "Roles in tenants' accounts that control may assume: the output `role_arn` of modules/tenant-account, for each tenant."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.tenant_role_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[^*]+$", arn))])
+    error_message = "tenant_role_arns are whole ARNs of roles, without a *."
+  }
+}
+
+variable "log_retention_days" {
+  description = "How long this installation's own logs (flow logs, databases) are kept."
+  type        = number
+  default     = 365
+}
+
+variable "protect" {
+  description = "Keeps databases, buckets and balancers from being deleted. False only where nothing is of value."
+  type        = bool
+  default     = true
+}
+
+variable "alarm_topic_arns" {
+  description = "SNS topics that alarms go to."
+  type        = list(string)
+  default     = []
+}
+
+variable "tags" {
+  description = "On everything."
+  type        = map(string)
+  default     = {}
+}
