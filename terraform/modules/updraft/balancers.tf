@@ -17,9 +17,9 @@ locals {
     edges   = { priority = 40, to = "internal", hosts = local.hosts.agents, paths = ["/edge/*"], from = local.edges_come_from }
   }
   targets = {
-    console  = { port = local.ports.console, health = "/api/v1/health" }
-    internal = { port = local.ports.internal, health = "/internal/health" }
-    edge     = { port = local.ports.edge, health = "/_updraft/health" }
+    console  = { port = local.ports.console, health = "/api/v1/health", asked = local.ports.console }
+    internal = { port = local.ports.internal, health = "/api/v1/health", asked = local.ports.console }
+    edge     = { port = local.ports.edge, health = "/_updraft/health", asked = local.ports.edge }
   }
 }
 
@@ -55,6 +55,7 @@ resource "aws_lb_target_group" "front" {
   tags                 = local.tags
 
   health_check {
+    port                = each.value.asked
     path                = each.value.health
     interval            = 5
     timeout             = 3

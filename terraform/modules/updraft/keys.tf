@@ -48,7 +48,8 @@ resource "aws_kms_alias" "this" {
   target_key_id = aws_kms_key.this.key_id
 }
 
-# Values come from the operator, not from here: what Terraform knows is in its state. docs/runbook.md says how.
+# Values come from the operator, as binary ones, not from here: what Terraform knows is in its state. docs/runbook.md says
+# how.
 locals {
   secrets = {
     "master-key"   = "Encrypts secrets in control's database. Without it a backup is worth nothing: keep a copy elsewhere"

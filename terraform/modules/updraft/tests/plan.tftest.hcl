@@ -73,7 +73,7 @@ run "edges_know_no_secret_of_control" {
     error_message = "an edge faces browsers: it acts for nobody"
   }
   assert {
-    condition     = alltrue([for name in ["master-key", "database-url", "metadata-url"] : !strcontains(base64decode(aws_launch_template.this["edge"].user_data), name)])
+    condition     = alltrue([for name in ["master-key", "database-url", "metadata-url"] : !strcontains(base64decode(aws_launch_template.this["edge"].user_data), "updraft/${name}")])
     error_message = "an edge asks for its token only"
   }
   assert {
