@@ -90,6 +90,12 @@ def test_a_push_ends_with_its_receipt_and_a_rollback_brings_the_old_one_back(
     assert neighbour_airflow.has_dag("pushed")
     first = rest.get(f"clusters/{pushing['id']}/dags")["current"]
 
+    # Airflow by itself records a changed DAG at most each 30 s.
+    renamed = push(DAG.format(word="two").replace("says", "answers"))
+    assert renamed.code == 0, renamed.err
+    tasks = neighbour_airflow.get("dags/pushed/tasks")["tasks"]
+    assert [task["task_id"] for task in tasks] == ["answers"], "what the receipt called parsed is what runs"
+
     broken = push("from airflow.sdk import dag\nimport nowhere_to_be_found\n")
     assert broken.code == 5, broken.out + broken.err
     assert "team_a/pushed.py:2" in broken.err and "nowhere_to_be_found" in broken.err, broken.err

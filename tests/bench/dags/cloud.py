@@ -35,6 +35,10 @@ class Cloud:
         return f"{self.url}/{ACCOUNT}/dag-events"
 
     @property
+    def authority(self) -> Path:
+        return self.directory / "ca.pem"
+
+    @property
     def authorities(self) -> Path:
         """The machine's and ours."""
         return self.directory / "authorities.pem"
@@ -47,8 +51,8 @@ class Cloud:
         for more in (authority, leaf):
             subprocess.run([*new, *more], cwd=self.directory, check=True, capture_output=True)
         known = SYSTEM.read_text() if SYSTEM.exists() else ""
-        self.authorities.write_text(known + (self.directory / "ca.pem").read_text())
-        self.context.load_verify_locations(self.directory / "ca.pem")
+        self.authorities.write_text(known + self.authority.read_text())
+        self.context.load_verify_locations(self.authority)
 
     def start(self) -> None:
         command = [str(self.moto), "-H", "127.0.0.1", "-p", str(self.port), "-s", "-c", "cert.pem", "-k", "key.pem"]
