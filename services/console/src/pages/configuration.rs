@@ -9,6 +9,7 @@ use updraft_api::rest::{ClusterView, ConfigOptionView};
 use updraft_model::{ClusterId, ClusterRole, Power};
 
 use super::cluster::{Head, Tab};
+use super::log_keeping::LogKeeping;
 use super::packages::Packages;
 use super::settings::Settings;
 use super::tags;
@@ -35,6 +36,7 @@ pub(crate) struct ConfigurationPage {
     tags: String,
     packages: Packages,
     settings: Settings,
+    logs: LogKeeping,
     counts: Counts,
     sections: Vec<Section>,
     hidden: usize,
@@ -65,6 +67,9 @@ pub(crate) struct View {
     pub(crate) script: Option<String>,
     #[serde(skip)]
     pub(crate) object: Option<String>,
+    /// How long logs are kept and where, likewise.
+    #[serde(skip)]
+    pub(crate) logs: Option<LogKeeping>,
     pub(crate) all: Option<u8>,
 }
 
@@ -132,6 +137,10 @@ impl ConfigurationPage {
                 .unwrap_or_else(|| tags::write(&cluster.spec.tags)),
             packages: Packages::of(cluster, view.requirements.clone()),
             settings: Settings::of(cluster, &view),
+            logs: view
+                .logs
+                .clone()
+                .unwrap_or_else(|| LogKeeping::of(&cluster.spec.logs)),
             counts: Counts {
                 all: options.len(),
                 yours: yours.len(),

@@ -20,6 +20,7 @@ pub(crate) mod facts;
 pub(crate) mod forgot_password;
 pub(crate) mod handover;
 pub(crate) mod health;
+pub(crate) mod log_keeping;
 pub(crate) mod logs;
 pub(crate) mod new_cluster;
 pub(crate) mod new_provider;

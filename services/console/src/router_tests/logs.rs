@@ -13,10 +13,11 @@ use futures::StreamExt as _;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
+use updraft_api::dags::NewCredential;
 use updraft_api::log_layout::{LogFile, LogKey};
 use updraft_api::rest::PutGrant;
 use updraft_app::LogBuckets;
-use updraft_model::{ClusterId, ClusterRole};
+use updraft_model::{ClusterId, ClusterRole, CredentialConfig};
 use updraft_provider::StorageAccess;
 use updraft_store::secrets;
 
@@ -201,4 +202,62 @@ async fn new_lines_are_streamed_until_the_right_to_them_ends() {
     );
     house.app.remove_grant(&ada, id, bo.user).await.unwrap();
     until("event: ended").await;
+}
+
+#[tokio::test]
+async fn how_long_logs_are_kept_and_where_is_changed_by_a_form_that_keeps_what_was_refused() {
+    let (house, _, id) = world().await;
+    let ada = house.actor("ada@example.com").await;
+    let keys = NewCredential {
+        name: "logs".parse().unwrap(),
+        config: CredentialConfig::S3Keys {
+            access_key: "AKIAACME".into(),
+        },
+        secret: Some("secret-of-acme".into()),
+    };
+    house.app.create_credential(&ada, keys).await.unwrap();
+    let token = house.token("ada@example.com").await;
+    let (page, form) = (
+        format!("/clusters/{id}/configuration"),
+        format!("/clusters/{id}/log-keeping"),
+    );
+    let typed = |days: &str, bucket: &str, credential: &str| {
+        format!(
+            "generation=1&retention_days={days}&bucket={bucket}&prefix=airflow/&region=eu-west-1&endpoint=&credential={credential}"
+        )
+    };
+    for (wrong, field) in [
+        (typed("a+week", "acme-logs", "logs"), "logs.retention_days"),
+        (typed("0", "acme-logs", "logs"), "logs.retention_days"),
+        (typed("30", "acme-logs", "nobodys"), "logs.bucket.credential"),
+        (typed("30", "acme-logs", "No+Name"), "logs.bucket.credential"),
+        (typed("30", "No_Bucket", "logs"), "logs.bucket.bucket"),
+        (typed("30", "", "logs"), "logs.bucket.bucket"),
+    ] {
+        let refused = house.post(Some(&token), &form, &wrong).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
+        assert_accessible(&refused.html);
+        let alert = refused.html.split("role=\"alert\"").nth(1).unwrap();
+        assert!(alert.contains(field), "{wrong}: {}", &alert[..500]);
+        assert!(refused.html.contains(r#"value="eu-west-1""#), "it is kept");
+    }
+    let bo = house.token("bo@example.com").await;
+    let own = typed("30", "acme-logs", "logs");
+    let refused = house.post(Some(&bo), &form, &own).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN, "{}", refused.html);
+
+    let taken = house.post(Some(&token), &form, &own).await;
+    assert_eq!(taken.status, StatusCode::SEE_OTHER, "{}", taken.html);
+    let shown = house.get(Some(&token), &page).await.html;
+    assert!(
+        shown.contains(r#"value="acme-logs""#) && shown.contains(r#"value="30""#),
+        "{shown}"
+    );
+    let stale = house.post(Some(&token), &form, &own).await;
+    assert_eq!(stale.status, StatusCode::PRECONDITION_FAILED);
+    let back = "generation=2&retention_days=90&bucket=&prefix=&region=&endpoint=&credential=";
+    let back = house.post(Some(&token), &form, back).await;
+    assert_eq!(back.status, StatusCode::SEE_OTHER, "{}", back.html);
+    let shown = house.get(Some(&token), &page).await.html;
+    assert!(!shown.contains(r#"value="acme-logs""#), "the cluster's own again");
 }
