@@ -13,6 +13,9 @@ use super::{Between, DagEvent, Told, Trouble, Wishes};
 use crate::error::Result;
 
 const POLL: Duration = Duration::from_secs(1);
+/// While a version is expected, for this long: somebody asked for a look at the sources.
+const SOON: Duration = Duration::from_millis(100);
+const EXPECTED: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(200);
 const WANTED_AGAIN: Duration = Duration::from_secs(5);
 
@@ -35,9 +38,14 @@ pub(super) async fn current(
     if let Some(digest) = shelf.current().filter(|digest| shelf.has(digest)) {
         let _ = events.send(DagEvent::Live(digest)).await;
     }
+    let mut expected_until = Instant::now();
     loop {
         let pinned = wishes.borrow_and_update().pinned.clone();
+        let before = known.digest.clone();
         let result = step(shelf, bucket, pinned, &mut known, events).await;
+        if known.digest != before {
+            expected_until = Instant::now();
+        }
         let event = match trouble.note(result) {
             Told::Failed(reason) => Some(DagEvent::Failed(reason)),
             Told::Recovered => Some(DagEvent::Recovered),
@@ -50,10 +58,15 @@ pub(super) async fn current(
             let before = std::mem::replace(live, shelf.current());
             *live != before
         });
+        let pause = if Instant::now() < expected_until {
+            SOON
+        } else {
+            POLL
+        };
         tokio::select! {
-            () = sleep(trouble.pause(POLL)) => {}
+            () = sleep(trouble.pause(pause)) => {}
             () = between.published.notified() => {}
-            Ok(()) = wishes.changed() => {}
+            Ok(()) = wishes.changed() => expected_until = Instant::now() + EXPECTED,
         }
     }
 }
