@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .bad_changes import of_packages
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
@@ -16,48 +18,16 @@ SOURCE = Path(__file__).parents[3] / "services" / "airflow" / "tests" / "package
 
 GREETINGS = {"1.0": "hello", "2.0": "servus"}
 
-ENDLESS = "import time\ntime.sleep(3600)"
-FULL_DISK = """
-for number in range(64):
-    with open(f"big-{number}", "wb") as file:
-        for _ in range(64):
-            file.write(b"x" * (1 << 20))
-"""
-FULL_MEMORY = "held = []\nwhile True:\n    held.append(bytearray(b'x') * (16 << 20))"
-# What setup code would do to the cluster it builds for: end its processes, read their secrets, hide, and multiply.
-HOSTILE = """
-import glob, os, signal
-for path in glob.glob("/proc/[0-9]*/environ"):
-    try:
-        if b"BROKER_URL" in open(path, "rb").read():
-            raise SystemExit("-".join(["SECRETS", "WERE", "READ"]))
-    except OSError:
-        pass
-if os.fork() == 0:
-    os.setsid()
-    os.environ.clear()
-    while True:
-        os.fork()
-for process in glob.glob("/proc/[0-9]*"):
-    number = int(process.rsplit("/", 1)[1])
-    if number not in (1, os.getpid(), os.getppid()):
-        try:
-            os.kill(number, signal.SIGKILL)
-        except OSError:
-            pass
-while True:
-    os.fork()
-"""
-
-
 # Fine while it is checked; no worker starts with it.
 LATE = "import os, sys; any(w in sys.orig_argv for w in ('celery', 'updraft_airflow.prefork')) and os._exit(3)\n"
 
 
-# Where a login would lie that setup code can see: in a process, or in a file of the build. Its own text has it backwards.
+# Where a login would lie that setup code can see: in a process, or in a file of the build. Its own text has it
+# backwards.
 NOSY = """
 import glob
-for path in [*glob.glob("/proc/[0-9]*/environ"), *glob.glob("/proc/[0-9]*/cmdline"), *glob.glob("../**/*", recursive=True)]:
+processes = [*glob.glob("/proc/[0-9]*/environ"), *glob.glob("/proc/[0-9]*/cmdline")]
+for path in [*processes, *glob.glob("../**/*", recursive=True)]:
     try:
         if {terces!r}[::-1] in open(path, "rb").read():
             raise SystemExit("-".join(["SECRETS", "WERE", "READ"]))
@@ -75,22 +45,13 @@ def serve_own(directory: Path, port: int, login: str, tls: ssl.SSLContext) -> An
     return index
 
 
-def serve(directory: Path, port: int) -> Any:
+def serve(directory: Path, port: int, *, inner: list[int] | None = None) -> Any:
+    """`inner`: ports of Updraft's own, which hostile packages try to reach."""
     index = _module().Index(directory, port=port)
     for version, word in GREETINGS.items():
         index.wheel("greeter", version, {"greeter.py": f"WORD = {word!r}\n"})
-    index.wheel("old_timer", "1.0", {"old_timer.py": ""}, requires=("pendulum<2",))
-    index.wheel("usurper", "1.0", {"airflow/__init__.py": "raise RuntimeError\n"})
-    index.wheel("trap", "1.0", {"trap.pth": "import sys; sys.modules['sqlite3'] = None\n"})
     index.wheel("late", "1.0", {"late.pth": LATE})
-    for name, setup in (
-        ("wheelless", "pass"),
-        ("endless", ENDLESS),
-        ("full_disk", FULL_DISK),
-        ("full_memory", FULL_MEMORY),
-        ("hostile", HOSTILE),
-    ):
-        index.source(name, "1.0", setup)
+    of_packages(inner or []).publish(index)
     return index
 
 

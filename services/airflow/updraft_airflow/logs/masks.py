@@ -1,7 +1,7 @@
 """Writes `***` where a task, or what DAGs do while they are parsed, prints a secret of the cluster's.
 
-Airflow masks what it hands out itself, connections and variables; it knows nothing of other variables of the environment,
-and forgets what a worker told it whenever a task begins.
+Airflow masks what it hands out itself, connections and variables; it knows nothing of other variables of the
+environment, and forgets what a worker told it whenever a task begins.
 """
 
 from __future__ import annotations
