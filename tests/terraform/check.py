@@ -5,6 +5,8 @@ Without terraform on the machine the first three are left out, and it says so.
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import shutil
 import subprocess
@@ -50,6 +52,30 @@ def terraform() -> bool:
                 and (not any(root.glob("tests/*.tftest.hcl")) or run("terraform", "test", "-no-color", at=root, **kept))
             )
             (root / ".terraform.lock.hcl").unlink(missing_ok=True)
+    return well and machines()
+
+
+def machines() -> bool:
+    """What control's and edges' machines run at their first start, as a shell reads it."""
+    known = {
+        "region": "r",
+        "bucket": "b",
+        "key": "k",
+        "sha256": "0",
+        "settings": "{}",
+        "secrets": {"edge-token": "u/edge-token"},
+    }
+    shellcheck = Path(sys.prefix).parent / "python" / "bin" / "shellcheck"
+    well = True
+    for face in ("control", "edge"):
+        template = TREE / "modules" / "updraft" / "server.sh.tftpl"
+        asked = f'base64encode(templatefile("{template}", {json.dumps({**known, "face": face})}))'
+        with tempfile.TemporaryDirectory() as scratch:
+            console = ["terraform", "console"]
+            told = subprocess.run(console, cwd=scratch, input=asked, capture_output=True, text=True, timeout=60)
+            script = Path(scratch, f"{face}.sh")
+            script.write_bytes(base64.b64decode(told.stdout.strip().strip('"')))
+            well &= run(shellcheck, script)
     return well
 
 
