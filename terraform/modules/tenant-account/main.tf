@@ -94,6 +94,15 @@ locals {
     Condition = { StringEquals = { "iam:PassedToService" = "ec2.amazonaws.com" } }
   }
 
+  # AWS's own role for spot instances, which the first of them in an account needs.
+  spot = {
+    Sid       = "FirstSpotInstance"
+    Effect    = "Allow"
+    Action    = "iam:CreateServiceLinkedRole"
+    Resource  = "arn:${local.partition}:iam::${local.account}:role/aws-service-role/spot.amazonaws.com/*"
+    Condition = { StringEquals = { "iam:AWSServiceName" = "spot.amazonaws.com" } }
+  }
+
   disks = {
     Sid       = "DisksWithTheTenantsKeys"
     Effect    = "Allow"
@@ -126,7 +135,7 @@ resource "aws_iam_role_policy" "updraft" {
 
   policy = jsonencode({
     Version   = "2012-10-17"
-    Statement = concat([local.look, local.image_parameter, local.end, local.pass], local.start, [for statement in [local.disks] : statement if length(var.kms_key_arns) > 0])
+    Statement = concat([local.look, local.image_parameter, local.end, local.pass, local.spot], local.start, [for statement in [local.disks] : statement if length(var.kms_key_arns) > 0])
   })
 }
 

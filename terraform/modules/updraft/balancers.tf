@@ -122,6 +122,7 @@ resource "aws_lb_listener_rule" "front" {
 }
 
 resource "aws_lb" "passage" {
+  # checkov:skip=CKV_AWS_91: a network balancer logs listeners of TLS only, and this one passes TLS on; edges log tunnels
   name                             = "${var.name}-passage"
   load_balancer_type               = "network"
   subnets                          = local.public_ids
@@ -129,14 +130,6 @@ resource "aws_lb" "passage" {
   enable_cross_zone_load_balancing = true
   enable_deletion_protection       = var.protect
   tags                             = local.tags
-
-  access_logs {
-    bucket  = aws_s3_bucket.this["access"].id
-    prefix  = "balancers/passage"
-    enabled = true
-  }
-
-  depends_on = [aws_s3_bucket_policy.this]
 }
 
 resource "aws_lb_target_group" "passage" {

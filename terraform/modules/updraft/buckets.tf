@@ -144,18 +144,9 @@ locals {
     {
       Sid       = "BalancersWriteTheirLogs"
       Effect    = "Allow"
-      Principal = { Service = ["logdelivery.elasticloadbalancing.amazonaws.com", "delivery.logs.amazonaws.com"] }
+      Principal = { Service = "logdelivery.elasticloadbalancing.amazonaws.com" }
       Action    = "s3:PutObject"
-      Resource  = "${aws_s3_bucket.this["access"].arn}/balancers/*"
-      Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
-    },
-    {
-      Sid       = "BalancersAskFirst"
-      Effect    = "Allow"
-      Principal = { Service = "delivery.logs.amazonaws.com" }
-      Action    = "s3:GetBucketAcl"
-      Resource  = aws_s3_bucket.this["access"].arn
-      Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
+      Resource  = "${aws_s3_bucket.this["access"].arn}/balancers/front/AWSLogs/${local.account}/*"
     },
     {
       Sid       = "BucketsWriteTheirLogs"

@@ -88,6 +88,7 @@ resource "aws_db_instance" "this" {
   auto_minor_version_upgrade            = true
   monitoring_interval                   = 60
   monitoring_role_arn                   = aws_iam_role.monitoring.arn
+  database_insights_mode                = "standard"
   performance_insights_enabled          = true
   performance_insights_kms_key_id       = aws_kms_key.this.arn
   performance_insights_retention_period = 7

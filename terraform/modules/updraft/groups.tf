@@ -22,6 +22,14 @@ locals {
     "passage looks after edge"  = { from = "passage", to = "edge", port = local.ports.edge }
     "control to databases"      = { from = "control", to = "database", port = local.ports.postgres }
   }
+
+  outward = {
+    "control to AWS and tenants' providers" = { from = "control", port = 443 }
+    "control to providers on 8443"          = { from = "control", port = 8443 }
+    "control to a mail server"              = { from = "control", port = 465 }
+    "control to a mail server by STARTTLS"  = { from = "control", port = 587 }
+    "edges to control and AWS"              = { from = "edge", port = 443 }
+  }
 }
 
 resource "aws_security_group" "this" {
@@ -70,14 +78,13 @@ resource "aws_vpc_security_group_ingress_rule" "arrow" {
   tags                         = local.tags
 }
 
-# AWS's interfaces, tenants' identity providers, and edges' way to control: all of it https.
-resource "aws_vpc_security_group_egress_rule" "https" {
-  for_each          = toset(["control", "edge"])
-  security_group_id = aws_security_group.this[each.key].id
-  description       = "https, and nothing else, to anywhere"
+resource "aws_vpc_security_group_egress_rule" "outward" {
+  for_each          = local.outward
+  security_group_id = aws_security_group.this[each.value.from].id
+  description       = each.key
   cidr_ipv4         = "0.0.0.0/0"
   ip_protocol       = "tcp"
-  from_port         = 443
-  to_port           = 443
+  from_port         = each.value.port
+  to_port           = each.value.port
   tags              = local.tags
 }

@@ -1,4 +1,4 @@
-# One key for all that rests: databases, buckets, disks, secrets, logs. It turns by itself each year.
+# One key for all that rests: databases, buckets, secrets, logs. It turns by itself each year.
 
 resource "aws_kms_key" "this" {
   description             = "Updraft ${var.name}: all data at rest"
@@ -23,21 +23,6 @@ resource "aws_kms_key" "this" {
         Action    = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
         Resource  = "*"
         Condition = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:/${var.name}/*" } }
-      },
-      {
-        Sid       = "DisksOfTheScalingGroups"
-        Effect    = "Allow"
-        Principal = { AWS = "arn:${local.partition}:iam::${local.account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling" }
-        Action    = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
-        Resource  = "*"
-      },
-      {
-        Sid       = "GrantForDisksOfTheScalingGroups"
-        Effect    = "Allow"
-        Principal = { AWS = "arn:${local.partition}:iam::${local.account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling" }
-        Action    = "kms:CreateGrant"
-        Resource  = "*"
-        Condition = { Bool = { "kms:GrantIsForAWSResource" = "true" } }
       },
     ]
   })

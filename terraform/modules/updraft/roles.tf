@@ -74,6 +74,12 @@ locals {
       Resource = "${aws_s3_bucket.this["artifacts"].arn}/releases/*"
     },
     {
+      Sid      = "AgentOfSessionManager"
+      Effect   = "Allow"
+      Action   = "s3:GetObject"
+      Resource = "arn:${local.partition}:s3:::amazon-ssm-${local.region}/*"
+    },
+    {
       Sid       = "KeyOfItsRelease"
       Effect    = "Allow"
       Action    = "kms:Decrypt"

@@ -69,8 +69,7 @@ resource "aws_launch_template" "this" {
     ebs {
       volume_type           = "gp3"
       volume_size           = 20
-      encrypted             = true
-      kms_key_id            = aws_kms_key.this.arn
+      encrypted             = true # with EBS's own key: what is secret lies in memory
       delete_on_termination = true
     }
   }
