@@ -6,13 +6,15 @@ set -eu
 
 user=${1:?shield-metadata.sh USER}
 uid=$(id -u "$user")
-readonly PRIORITY=100
+readonly PRIORITY=16925
 
-# shield FAMILY ADDRESS
+# shield FAMILY ADDRESS: a rule that is there stays, since services of an agent before this one run under it.
+# systemd-networkd removes what others added when it starts again, but for what it takes for the kernel's own
+# (networkd.conf(5), ManageForeignRoutingPolicyRules=).
 shield() {
-    while ip "$1" rule del priority "$PRIORITY" 2>/dev/null; do :; done
-    ip "$1" rule add priority "$PRIORITY" uidrange "$uid-$uid" to "$2" prohibit
+    ip "$1" rule show | grep -qF "to $2 uidrange $uid-$uid prohibit" ||
+        ip "$1" rule add priority "$PRIORITY" uidrange "$uid-$uid" to "$2" prohibit protocol kernel
 }
 
-shield -4 169.254.169.254/32
-[ ! -e /proc/net/if_inet6 ] || shield -6 fd00:ec2::254/128
+shield -4 169.254.169.254
+[ ! -e /proc/net/if_inet6 ] || shield -6 fd00:ec2::254
