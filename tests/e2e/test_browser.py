@@ -63,7 +63,7 @@ def test_hostile_cluster(
 ) -> None:
     """Spike (b): the neighbour serves hostile pages, scripts and headers to a person who may see both."""
     web_node = next(node for node in rest.items(f"clusters/{neighbour['id']}/nodes") if node["role"] == "web")
-    places = list(installation.data_dir.glob(f"nodes/*{web_node['id']}*/**/plugins"))
+    places = list(installation.data_dir.glob(f"nodes/*{web_node['id']}*/**/work/plugins"))
     assert places, "the web node's plugins folder was not found"
     before = len(rest.items(f"clusters/{demo['id']}/operations"))
     for place in places:

@@ -1,4 +1,4 @@
-"""Packages that the DAGs ask for themselves, from an index of the tenant's own which demands a login."""
+"""What DAGs bring along: plugins, and packages from an index of the tenant's own which demands a login."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import DAGS, NEIGHBOUR
-from harness import packages
+from harness import packages, processes
 from harness.waiting import wait_for
 from test_environments import change
+from test_kill import pids, service_pids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 LOGIN = "reader:a-secret-that-nobody-may-see"
 CREDENTIAL = "own-index"
+BROUGHT = ("own_word.py", "own_macro.py", "plugins/own_page.py")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,7 @@ def indexes(installation: Installation, tmp_path_factory: pytest.TempPathFactory
     usual.close()
 
 
-def test_dags_bring_their_packages_along_from_an_index_that_demands_a_login(
+def test_dags_bring_plugins_along_and_packages_from_an_index_that_demands_a_login(
     installation: Installation, rest: Rest, neighbour: dict[str, Any], neighbour_airflow: Airflow, indexes: Any
 ) -> None:
     had = rest.cluster(NEIGHBOUR)["spec"]["environment"]
@@ -47,12 +49,12 @@ def test_dags_bring_their_packages_along_from_an_index_that_demands_a_login(
         searched = change(rest, neighbour, asked | {"requirements": "nosy"})
         assert "nothing-was-found" in searched["failure"]["message"], searched
 
-        installation.add_dag(rest, NEIGHBOUR, "requirements.txt", "# ours\nonly_here==1.0\n")
-        installation.add_dag(rest, NEIGHBOUR, "own_word.py", (DAGS / "own_word.py").read_text())
-        synced = installation.cli("dags", "sync", "--cluster", NEIGHBOUR, "--wait", token=rest.token)
-        assert "only_here" in synced.err, "it does not import yet"
         # Asks for nothing by itself: Updraft asks for what it finds.
         assert change(rest, neighbour, asked | {"from_dags": {"path": "requirements.txt"}})["state"] == "succeeded"
+        for name in BROUGHT:
+            installation.add_dag(rest, NEIGHBOUR, name, (DAGS / name).read_text())
+        installation.add_dag(rest, NEIGHBOUR, "requirements.txt", "# ours\nonly_here==1.0\n")
+        kill_in_mid_build(installation, rest, neighbour)
         wait_for("what the DAGs ask for is live", lambda: is_live(rest, neighbour, "only_here==1.0\n"), 120)
         newest = rest.items(f"clusters/{neighbour['id']}/operations")[0]
         assert (newest["state"], newest["requested_by"]) == ("succeeded", None), newest
@@ -60,6 +62,8 @@ def test_dags_bring_their_packages_along_from_an_index_that_demands_a_login(
         run = neighbour_airflow.trigger("own_word")
         assert neighbour_airflow.wait_for_run("own_word", run, 120) == "success"
         assert neighbour_airflow.result("own_word", run, "say") == "griaß di"
+        assert_plugins_are_loaded(neighbour_airflow)
+        good = installation.cli("dags", "status", "--cluster", NEIGHBOUR, "--output", "json", token=rest.token).json()
 
         generation = rest.cluster(NEIGHBOUR)["generation"]
         installation.add_dag(rest, NEIGHBOUR, "requirements.txt", "only_here==1.0  # the same\n")
@@ -74,7 +78,22 @@ def test_dags_bring_their_packages_along_from_an_index_that_demands_a_login(
         seen = rest.cluster(NEIGHBOUR)
         assert seen["environment"]["state"] == "refused"
         assert seen["environment"]["live"]["found"]["requirements"] == "only_here==1.0\n"
+
+        installation.add_dag(rest, NEIGHBOUR, "requirements.txt", "only_here==1.0\n")
+        installation.add_dag(rest, NEIGHBOUR, "plugins/broken.py", "import no_such_module\n")
+        synced = installation.cli("dags", "sync", "--cluster", NEIGHBOUR, "--wait", token=rest.token)
+        assert synced.code != 0
+        assert "broken.py: No module named 'no_such_module'" in synced.err, synced.err
+        assert_plugins_are_loaded(neighbour_airflow)
+        # The version before has the plugins that are loaded: there is nothing to be built.
+        back = installation.cli("dags", "rollback", "--cluster", NEIGHBOUR, good["current"], "--wait", token=rest.token)
+        assert back.code == 0, back.err
+        assert "environment" not in rest.cluster(NEIGHBOUR)
     finally:
+        for name in (*BROUGHT, "requirements.txt", "plugins/broken.py"):
+            installation.remove_dag(rest, NEIGHBOUR, name)
+        for verb in ("follow", "sync"):
+            installation.cli("dags", verb, "--cluster", NEIGHBOUR, "--wait", token=rest.token)
         change(rest, neighbour, had)
     told = [
         path
@@ -82,6 +101,31 @@ def test_dags_bring_their_packages_along_from_an_index_that_demands_a_login(
         if LOGIN.partition(":")[2] in path.read_text(errors="replace")
     ]
     assert told == [], "the secret is in no log"
+
+
+def assert_plugins_are_loaded(airflow: Airflow) -> None:
+    page = airflow.web.get(f"{airflow.url}/own-page/hello")
+    assert page.text == '"griaß di"', page.text
+    run = airflow.trigger("own_macro")
+    assert airflow.wait_for_run("own_macro", run, 120) == "success"
+    assert airflow.result("own_macro", run, "say") == "griaß di"
+
+
+def kill_in_mid_build(installation: Installation, rest: Rest, cluster: dict[str, Any]) -> None:
+    """The agents that build and control that waits for them: nothing is lost but what was not done yet."""
+
+    def is_checked() -> bool:
+        newest = rest.items(f"clusters/{cluster['id']}/operations")[0]
+        steps = {step["id"]: step["state"] for step in rest.get(f"operations/{newest['id']}")["steps"]}
+        return steps.get("environment/check") == "running"
+
+    wait_for("the build is in its middle", is_checked, 120, every=0.05)
+    before = service_pids(rest, cluster["id"])
+    victims = [pid for part in ("agent", "control") for pid in pids(part, installation, rest, cluster["id"])]
+    for victim in victims:
+        processes.kill(victim)
+    wait_for("control is back", lambda: rest.cluster(NEIGHBOUR)["operation"], 60)
+    wait_for("no node has changed", lambda: service_pids(rest, cluster["id"]) == before, 10)
 
 
 def keep(rest: Rest, port: int, secret: str) -> None:

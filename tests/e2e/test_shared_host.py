@@ -24,7 +24,8 @@ def test_hostile_cluster_on_a_shared_host(
     host = f"http://127.0.0.1:{installation.port_base + 1}"
     nodes = installation.rest().items(f"clusters/{neighbour['id']}/nodes")
     web_node = next(node for node in nodes if node["role"] == "web")
-    plugins = [place / HOSTILE.name for place in installation.data_dir.glob(f"nodes/*{web_node['id']}*/**/plugins")]
+    places = installation.data_dir.glob(f"nodes/*{web_node['id']}*/**/work/plugins")
+    plugins = [place / HOSTILE.name for place in places]
     assert plugins, "the web node's plugins folder was not found"
     for plugin in plugins:
         plugin.write_text(HOSTILE.read_text())

@@ -233,7 +233,8 @@ class Node:
         for path in (work, logs, *(work / name for name in self.runtime.toml["directories"]["paths"])):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.variables = self.variables | {
-            "address": self.address, "work_dir": str(work), "logs_dir": str(logs), "prefork_socket": str(work / "prefork.sock"),
+            "address": self.address, "work_dir": str(work), "logs_dir": str(logs), "plugins_dir": str(work / "plugins"),
+            "prefork_socket": str(work / "prefork.sock"),
         }  # fmt: skip
         for file in self.runtime.toml["file"]:
             self._write(file, [])

@@ -44,7 +44,11 @@ def test_a_receipt_names_the_errors_with_file_and_line(cluster: Cluster) -> None
     publish(
         cluster,
         "r1",
-        {"team/broken.py": "from airflow.sdk import DAG\n\nraise ValueError('told')\n", "no_dag.py": "DAG = 'airflow'"},
+        {
+            "team/broken.py": "from airflow.sdk import DAG\n\nraise ValueError('told')\n",
+            "no_dag.py": "DAG = 'airflow'",
+            "plugins/no_dag.py": "raise ValueError('a plugin is no DAG file of airflow')",
+        },
     )
     began = time.monotonic()
     told = receipt(cluster, "r1")

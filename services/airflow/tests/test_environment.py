@@ -168,6 +168,52 @@ def test_only_what_breaks_dags_that_import_now_is_refused(builder: Builder, tmp_
     assert "reports.py" in refused["message"] and "broken_anyway" not in refused["message"]
 
 
+PLUGIN = """
+from airflow.plugins_manager import AirflowPlugin
+from fastapi import FastAPI
+from words import WORD
+
+
+def greeting():
+    return WORD
+
+
+class Greeter(AirflowPlugin):
+    name = "greeter"
+    macros = [greeting]
+    fastapi_apps = [{"name": "hello", "app": FastAPI(), "url_prefix": "/hello"}]
+"""
+
+
+def test_plugins_that_dags_bring_become_part_of_the_environment(builder: Builder, tmp_path: Path) -> None:
+    dags = tmp_path / "dags"
+    plugins = dags / "plugins"
+    (plugins / "static").mkdir(parents=True)
+    (plugins / "greeter.py").write_text(PLUGIN)
+    (plugins / "words.py").write_text("WORD = 'servus'\n")
+    (plugins / "static" / "page.html").write_text("hello")
+    (plugins / "no_dag.py").write_text("# Looks like a DAG of airflow.\nimport sys\nassert 'words' in sys.modules\n")
+    (dags / "reports.py").write_text("from words import WORD\n" + DAG)
+    built = builder.build("", dags=str(dags), plugins=str(plugins))
+    assert built.get("ready"), built
+    own = built["environment"] / "plugins"
+    assert (own / "static" / "page.html").read_text() == "hello"
+    assert list(own.rglob("greeter.*.pyc")), "modules are compiled"
+
+
+@pytest.mark.parametrize(
+    ("plugin", "words"),
+    [("import no_such_module\n", "no_such_module"), ("raise SystemExit('not today')\n", "not today")],
+)
+def test_plugins_that_can_not_be_loaded_are_refused(builder: Builder, tmp_path: Path, plugin: str, words: str) -> None:
+    plugins = tmp_path / "plugins"
+    plugins.mkdir()
+    (plugins / "broken.py").write_text(plugin)
+    refused = builder.build("", plugins=str(plugins))
+    assert refused["refused"] == "breaks_plugins", refused
+    assert words in refused["message"], refused
+
+
 def test_what_a_build_runs_is_told_nothing_of_its_surroundings(builder: Builder) -> None:
     os.environ["A_SECRET"] = "s3cret"
     telling = "import os; raise SystemExit(sorted(os.environ))"

@@ -20,6 +20,8 @@ from typing import Any
 
 from airflow.dag_processing.bundles.base import BaseDagBundle, BundleVersion
 
+PLUGINS = "plugins"
+"""This folder of a version is loaded as plugins, from the cluster's environment, and holds no DAGs."""
 WAIT_SECONDS = 60.0
 _POLL_SECONDS = 0.1
 _DIGEST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")

@@ -2,8 +2,8 @@
 
 Airflow notes with each file the version that is live when the parsing of that file *ends*: a file whose parsing began
 before a swap would be recorded as the new version with the old one's content. Here such results are thrown away and the
-file is parsed again. When every file of a version has been recorded, that is written down for the agent, and every few
-seconds which versions unfinished runs still need:
+file is parsed again. What lies in `plugins/` is no DAG file. When every file of a version has been recorded, that is
+written down for the agent, and every few seconds which versions unfinished runs still need:
 
     <root>/notes/parsed.json   {"digest", "at", "dags", "import_errors": [{"file", "line", "message"}]}
     <root>/notes/in-use.json   {"versions": [digest, …]}
@@ -30,10 +30,12 @@ from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
 from sqlalchemy import func, select
 
-from updraft_airflow.bundle import UpdraftDagBundle
+from updraft_airflow.bundle import PLUGINS, UpdraftDagBundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from airflow.dag_processing.bundles.base import BaseDagBundle
 
 ARGUMENTS = ("-m", "updraft_airflow.dag_processor")
 _IN_USE_SECONDS = 10.0
@@ -71,6 +73,11 @@ class RecordingManager(DagFileProcessorManager):
                 self._begin(bundle, version, known_files.get(bundle.name, set()))
             self._tell_if_recorded(bundle)
         self._tell_in_use()
+
+    def _find_files_in_bundle(self, bundle: BaseDagBundle) -> list[Path]:
+        found: list[Path] = super()._find_files_in_bundle(bundle)
+        is_ours = isinstance(bundle, UpdraftDagBundle)
+        return [path for path in found if path.parts[0] != PLUGINS] if is_ours else found
 
     def _begin(self, bundle: UpdraftDagBundle, version: str, files: set[DagFileInfo]) -> None:
         """All files of the new version are parsed now, and none of the earlier one's any more."""

@@ -29,6 +29,9 @@ pub struct DagDelivery {
     /// The version somebody rolled back to: it is current until this is none again, whatever the sources say.
     #[serde(default)]
     pub pinned: Option<String>,
+    /// Versions whose plugins the cluster's environments are made of: they stay published.
+    #[serde(default)]
+    pub kept: Vec<String>,
     /// Grows with each asked-for look at the sources (webhook, push, `dags sync`): the resolver looks at once.
     #[serde(default)]
     pub sync_nonce: i64,
@@ -136,6 +139,17 @@ pub struct DagReport {
     /// From the resolver: what the live version asks for in the file that the assignment names.
     #[serde(default)]
     pub requirements: Option<RequirementsReport>,
+    /// From the resolver: what the live version has in its folder `plugins/`; of an earlier version while it is being read.
+    #[serde(default)]
+    pub plugins: Option<PluginsReport>,
+}
+
+/// The plugins of a version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginsReport {
+    pub version: String,
+    /// None: it has no plugins.
+    pub digest: Option<String>,
 }
 
 /// What a version's requirements file says.

@@ -24,6 +24,8 @@ pub struct BuildAssignment {
     pub keep: Vec<String>,
     pub requirements: String,
     pub allow_source_builds: bool,
+    #[serde(default)]
+    pub plugins: Option<PluginsAssignment>,
     /// Absolute.
     pub uv: String,
     /// None: the public one.
@@ -32,6 +34,14 @@ pub struct BuildAssignment {
     #[serde(default)]
     pub own_index: Option<IndexDelivery>,
     pub limits: BuildLimits,
+}
+
+/// Plugins that belong to an environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginsAssignment {
+    pub digest: String,
+    /// A DAG version that has them in its folder `plugins/`.
+    pub version: String,
 }
 
 /// A package index of the tenant's own.
@@ -113,6 +123,8 @@ pub enum BuildRefusal {
     Install,
     /// It would change what Airflow itself stands on.
     BreaksAirflow,
+    /// The plugins that the DAGs bring can't be loaded.
+    BreaksPlugins,
     /// DAGs that import now would not.
     BreaksDags,
     Time,

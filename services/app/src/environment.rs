@@ -15,8 +15,8 @@ use updraft_store::{PgConnection, StoreError, Tx};
 
 use crate::AppError;
 
-pub(crate) use found::is_found;
-pub use found::{Following, take_found};
+pub(crate) use found::is_settled;
+pub use found::{Brought, Following, take_found};
 
 const MAX_CHARACTERS: usize = 65_536;
 const MAX_LINES: usize = 500;
@@ -77,11 +77,13 @@ fn check_file(file: &RequirementsFile) -> Result<(), AppError> {
     Ok(())
 }
 
-/// What was asked for, with what is known already of the file it names: nobody but Updraft says what is in there.
+/// What was asked for, with what is known already of the file it names and of plugins: nobody but Updraft says what is
+/// in there.
 pub(crate) fn asked(asked: EnvironmentSpec, current: Option<&EnvironmentSpec>) -> EnvironmentSpec {
     let same = current.filter(|current| current.from_dags.is_some() && current.from_dags == asked.from_dags);
     EnvironmentSpec {
         found: same.and_then(|current| current.found.clone()),
+        plugins: current.and_then(|current| current.plugins.clone()),
         ..asked
     }
 }

@@ -60,7 +60,7 @@ pub use airflow_url::{AirflowUrl, AirflowUrlError, HostSharing};
 pub use app::App;
 pub use config::AppConfig;
 pub use dags::{DagRefusal, HookProof, PushBegun, PushBucket, credential_fits, push_prefix};
-pub use environment::{Following, take_found};
+pub use environment::{Brought, Following, take_found};
 pub use error::{AppError, Resource};
 pub use explain::PeopleFilter;
 pub use idempotency::{IdempotencyKey, IdempotentClaim, StoredAnswer};

@@ -18,6 +18,9 @@ pub struct EnvironmentSpec {
     /// What that file asks for. Written by Updraft alone: what a client sends here is not looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub found: Option<FoundRequirements>,
+    /// The folder `plugins/` of the DAGs, as it was found. Written by Updraft alone, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugins: Option<FoundPlugins>,
     /// A package index of the tenant's own, asked first: what it has is taken from there alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub package_index: Option<PackageIndex>,
@@ -61,6 +64,16 @@ pub struct FoundRequirements {
     pub trouble: Option<String>,
 }
 
+/// Plugins that the DAGs bring along.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FoundPlugins {
+    /// Of their paths and contents.
+    pub digest: String,
+    /// A DAG version that has them.
+    pub version: String,
+}
+
 /// What of an [`EnvironmentSpec`] makes one environment differ from another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct EnvironmentKey {
@@ -70,12 +83,14 @@ pub struct EnvironmentKey {
     pub index_url: Option<String>,
     /// One that can't be used differs from all that can.
     pub trouble: Option<String>,
+    /// Their digest: Airflow reads them once, when it starts.
+    pub plugins: Option<String>,
 }
 
 // === impl EnvironmentSpec ===
 
 impl EnvironmentSpec {
-    /// None: the runtime's own packages are all there is.
+    /// None: the runtime's own packages are all there is, and no plugins.
     #[must_use]
     pub fn key(&self) -> Option<EnvironmentKey> {
         let requirements: Vec<_> = self
@@ -84,11 +99,14 @@ impl EnvironmentSpec {
             .map(|(_, line)| line.to_owned())
             .collect();
         let trouble = self.found.as_ref().and_then(|found| found.trouble.clone());
-        (!requirements.is_empty() || trouble.is_some()).then_some(EnvironmentKey {
+        let plugins = self.plugins.as_ref().map(|plugins| plugins.digest.clone());
+        let has_own = !requirements.is_empty() || trouble.is_some() || plugins.is_some();
+        has_own.then_some(EnvironmentKey {
             requirements,
             allow_source_builds: self.allow_source_builds,
             index_url: self.package_index.as_ref().map(|index| index.url.clone()),
             trouble,
+            plugins,
         })
     }
 
@@ -156,6 +174,7 @@ impl Default for EnvironmentSpec {
             requirements: String::new(),
             from_dags: None,
             found: None,
+            plugins: None,
             package_index: None,
             allow_source_builds: false,
             build_time_limit_s: 600,
@@ -165,7 +184,7 @@ impl Default for EnvironmentSpec {
 
 #[cfg(test)]
 mod tests {
-    use super::{EnvironmentSpec, FoundRequirements};
+    use super::{EnvironmentSpec, FoundPlugins, FoundRequirements};
 
     fn asked(requirements: &str) -> EnvironmentSpec {
         EnvironmentSpec {
@@ -201,6 +220,20 @@ mod tests {
             asked("pandas==2.3.0\npolars==1.0").key()
         );
         assert_eq!(found("").key(), asked("pandas==2.3.0").key());
+    }
+
+    #[test]
+    fn plugins_are_an_environment_whichever_version_has_them() {
+        let brought = |digest: &str, version: &str| EnvironmentSpec {
+            plugins: Some(FoundPlugins {
+                digest: digest.to_owned(),
+                version: version.to_owned(),
+            }),
+            ..asked("")
+        };
+        assert!(brought("d", "1").key().is_some());
+        assert_eq!(brought("d", "1").key(), brought("d", "2").key());
+        assert_ne!(brought("d", "1").key(), brought("e", "1").key());
     }
 
     #[test]

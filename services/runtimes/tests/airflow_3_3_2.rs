@@ -25,6 +25,7 @@ fn variables() -> Variables {
         "dags_dir",
         "logs_dir",
         "work_dir",
+        "plugins_dir",
         "jwks_file",
         "log_bucket",
         "log_prefix",

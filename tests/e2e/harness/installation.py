@@ -173,6 +173,9 @@ class Installation:
     def add_dag(self, rest: Rest, cluster: str, name: str, source: str) -> None:
         self.storage().put_dag(rest.cluster(cluster)["dag_location"], name, source)
 
+    def remove_dag(self, rest: Rest, cluster: str, name: str) -> None:
+        self.storage().remove_dag(rest.cluster(cluster)["dag_location"], name)
+
     def cli(self, *arguments: str, token: str | None = None, home: Path | None = None, **options: Any) -> Result:
         home = home or self.data_dir.with_name(self.data_dir.name + ".home")
         home.mkdir(exist_ok=True)

@@ -30,6 +30,11 @@ class Storage:
         status = self.ask("PUT", f"/{bucket}/{prefix.rstrip('/')}/{name}", source.encode())
         assert status == 200, f"PUT {name}: {status}"
 
+    def remove_dag(self, location: str, name: str) -> None:
+        bucket, _, prefix = location.removeprefix("s3://").partition("/")
+        status = self.ask("DELETE", f"/{bucket}/{prefix.rstrip('/')}/{name}")
+        assert status in (200, 204), f"DELETE {name}: {status}"
+
     def ask(self, method: str, path: str, body: bytes = b"") -> int:
         path = quote(path)
         now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")

@@ -4,8 +4,10 @@
 //! when it is complete and nothing of its build runs any more, the agent takes it over and it appears by a rename. What is
 //! killed half-way leaves a directory that nobody uses. Nothing is decided here but whether it is there.
 
+mod archive;
 mod enclosure;
 mod index;
+mod kept;
 mod progress;
 mod seal;
 mod staging;
@@ -18,9 +20,10 @@ use std::path::PathBuf;
 
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use updraft_api::agent::{BuildAssignment, BuildOutcome, BuildReport};
+use updraft_api::agent::{BuildAssignment, BuildOutcome, BuildReport, DagDelivery};
 use updraft_outbound::Outbound;
 
+use crate::layout::Layout;
 use crate::place::Owner;
 pub(crate) use enclosure::{View, enclosed, private_places};
 use staging::Staging;
@@ -50,6 +53,10 @@ struct Ending(AbortHandle);
 pub(crate) struct Surroundings {
     /// Airflow's configuration, without any secret.
     pub(crate) env: BTreeMap<String, String>,
+    /// The node's own: its DAG versions have the plugins.
+    pub(crate) layout: Layout,
+    /// The cluster's bucket, where what was built is kept.
+    pub(crate) bucket: DagDelivery,
     /// The DAG version that is live here.
     pub(crate) dags: Option<PathBuf>,
     /// What the cluster's services have on this machine, and no build sees.

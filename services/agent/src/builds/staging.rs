@@ -6,13 +6,17 @@ use std::time::{Duration, SystemTime};
 use serde_json::json;
 use updraft_api::agent::{BuildAssignment, BuildLimits};
 
-use super::{Surroundings, seal};
+use super::{Surroundings, archive, seal};
 use crate::error::{Error, Result};
 use crate::place::{Ownership, Place};
 use crate::process::{ProcessId, Stat, kill_marked};
 use crate::supervise::service_uid;
 
 const PREFIX: &str = ".building-";
+/// Where an environment is packed, or unpacked: the agent's alone.
+const ASIDE: &str = ".kept-";
+const ARCHIVE: &str = "archive";
+const ENVIRONMENT: &str = "environment";
 const REQUEST: &str = "request.json";
 /// An environment that no assignment has named for this long is removed.
 const UNUSED: Duration = Duration::from_secs(3600);
@@ -26,6 +30,8 @@ pub(super) struct Staging {
     /// Within it.
     name: String,
     keep: Vec<String>,
+    /// Where the environment's plugins are taken from.
+    pub(super) plugins: Option<PathBuf>,
     /// The door to the tenant's own index.
     pub(super) own_index: Option<String>,
 }
@@ -41,6 +47,7 @@ impl Staging {
             home: directory.parent().unwrap_or(directory).to_owned(),
             name: format!("{PREFIX}{}-{node}", wanted.digest),
             keep: wanted.keep.iter().chain([&wanted.digest]).cloned().collect(),
+            plugins: None,
             own_index: None,
         }
     }
@@ -65,13 +72,56 @@ impl Staging {
         }
         let request = json!({
             "staging": self.path(), "base": wanted.base_dir, "before": wanted.before_dir,
-            "dags": self.surroundings.dags, "requirements": wanted.requirements,
+            "dags": self.surroundings.dags, "plugins": self.plugins, "requirements": wanted.requirements,
             "allow_source_builds": wanted.allow_source_builds, "uv": wanted.uv, "index_url": wanted.index_url,
             "own_index": self.own_index,
             "limits": self.limits(wanted.limits),
         });
         let name = format!("{}/{REQUEST}", self.name);
         place.write_soon(&name, request.to_string().as_bytes(), 0o600, Ownership::Service)
+    }
+
+    /// An empty directory of the agent's, for an archive of the environment: where that is to be.
+    pub(super) fn aside(&self) -> Result<PathBuf> {
+        remove(&self.aside_path())?;
+        let place = Place::open(&self.home, self.surroundings.owner)?;
+        drop(place.directory(&self.aside_name(), 0o700, Ownership::Agent)?);
+        Ok(self.aside_path().join(ARCHIVE))
+    }
+
+    /// Packs an environment that is in its place.
+    pub(super) fn pack(&self, directory: &Path) -> Result<PathBuf> {
+        let archive = self.aside()?;
+        archive::pack(directory, &archive).map_err(Error::file("pack", directory))?;
+        Ok(archive)
+    }
+
+    /// Gives the builder an environment that was fetched: it has only to be checked.
+    pub(super) fn take_fetched(&self, wanted: &BuildAssignment) -> Result<()> {
+        let fetched = self.aside_path().join(ENVIRONMENT);
+        let (archive, base) = (self.aside_path().join(ARCHIVE), Path::new(&wanted.base_dir));
+        archive::unpack(&archive, &fetched, base, wanted.limits.disk_bytes)
+            .map_err(Error::file("unpack", &archive))?;
+        seal::seal(&fetched, self.surroundings.owner)?;
+        std::fs::rename(&fetched, self.path().join(ENVIRONMENT)).map_err(Error::file("move", &fetched))?;
+        remove(&self.aside_path())
+    }
+
+    pub(super) fn end_aside(&self) -> Result<()> {
+        remove(&self.aside_path())
+    }
+
+    /// Environments that are kept.
+    pub(super) fn keep(&self) -> &[String] {
+        &self.keep
+    }
+
+    fn aside_path(&self) -> PathBuf {
+        self.home.join(self.aside_name())
+    }
+
+    fn aside_name(&self) -> String {
+        self.name.replacen(PREFIX, ASIDE, 1)
     }
 
     /// The kernel counts all that the user runs, the cluster's services too.
@@ -96,7 +146,7 @@ impl Staging {
         let place = Place::open(&self.home, self.surroundings.owner)?;
         // From here on only descriptors that were open before lead in.
         drop(place.directory(&self.name, 0o700, Ownership::Agent)?);
-        let made = self.path().join("environment");
+        let made = self.path().join(ENVIRONMENT);
         seal::seal(&made, self.surroundings.owner)?;
         std::fs::rename(&made, directory).map_err(Error::file("move", &made))
     }

@@ -1,6 +1,6 @@
 //! One build from beginning to end.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -13,9 +13,11 @@ use updraft_api::agent::{BuildAssignment, BuildRefusal, BuildReport, BuildStage}
 
 use super::enclosure::{View, enclosed};
 use super::index::IndexDoor;
+use super::kept::Kept;
 use super::progress::{Verdict, conclude, last, take};
 use super::staging::Staging;
 use super::watch::Watch;
+use crate::dags::plugins;
 use crate::error::{Error, Result};
 use crate::process::{MARK, ProcessId, kill_tree};
 use crate::supervise::service_uid;
@@ -52,8 +54,15 @@ impl Work {
                 Verdict::Refused(BuildRefusal::Failed, error.chain())
             })
         };
+        let is_ready = verdict == Verdict::Ready;
         conclude(&mut self.report, verdict, Utc::now());
         self.say();
+        if is_ready && let Err(error) = self.keep().await {
+            tracing::warn!(
+                error = error.chain(),
+                "An environment could not be kept in the bucket: without its disk this cluster builds it anew"
+            );
+        }
     }
 
     fn say(&self) {
@@ -66,8 +75,19 @@ impl Work {
             Ok(door) => door,
             Err(error) => return Ok(Verdict::Refused(BuildRefusal::Index, error.chain())),
         };
+        self.staging.plugins = self.plugins().await?;
         self.staging.own_index = door.as_ref().map(|door| door.url.clone());
         self.off_thread(|staging, wanted| staging.prepare(wanted)).await?;
+        match self.fetch().await {
+            Ok(true) => tracing::info!(environment = self.wanted.digest, "An environment was fetched"),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(
+                    error = error.chain(),
+                    "A kept environment is not taken: it is built anew"
+                );
+            }
+        }
         let mut child = self.start()?;
         let processes = self.processes(&child)?;
         let verdict = self.attend(&mut child, &processes, &mut door).await;
@@ -79,6 +99,43 @@ impl Work {
         }
         self.off_thread(|staging, _| staging.remove()).await?;
         Ok(verdict)
+    }
+
+    /// Into the staging directory, where what is there already is only checked; false: there is none.
+    async fn fetch(&self) -> Result<bool> {
+        let archive = self.staging.aside()?;
+        let kept = Kept::of(&self.staging.surroundings.bucket)?;
+        let most = self.wanted.limits.disk_bytes;
+        let is_there = kept.fetch(&self.wanted.digest, &archive, most).await?;
+        if is_there {
+            self.off_thread(|staging, wanted| staging.take_fetched(wanted))
+                .await?;
+        }
+        self.staging.end_aside()?;
+        Ok(is_there)
+    }
+
+    /// Once: whoever loses its disk needs not build it anew.
+    async fn keep(&self) -> Result<()> {
+        let kept = Kept::of(&self.staging.surroundings.bucket)?;
+        if !kept.has(&self.wanted.digest).await? {
+            let archive = self
+                .off_thread(|staging, wanted| staging.pack(Path::new(&wanted.directory)))
+                .await?;
+            kept.put(&self.wanted.digest, &archive).await?;
+            self.staging.end_aside()?;
+        }
+        kept.collect(self.staging.keep()).await
+    }
+
+    async fn plugins(&self) -> Result<Option<PathBuf>> {
+        let around = &self.staging.surroundings;
+        match &self.wanted.plugins {
+            Some(wanted) => plugins::find(&around.layout, around.dags.as_deref(), wanted)
+                .await
+                .map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn door(&self) -> Result<Option<IndexDoor>> {
@@ -190,10 +247,10 @@ impl Work {
         }
     }
 
-    async fn off_thread(
+    async fn off_thread<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Staging, &BuildAssignment) -> Result<()> + Send + 'static,
-    ) -> Result<()> {
+        work: impl FnOnce(&Staging, &BuildAssignment) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let (staging, wanted) = (self.staging.clone(), self.wanted.clone());
         let done = tokio::task::spawn_blocking(move || work(&staging, &wanted)).await;
         done.unwrap_or_else(|_| Err(self.failed("it was broken off".to_owned())))

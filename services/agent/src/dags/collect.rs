@@ -73,6 +73,7 @@ async fn step(
     let mut keep = used.clone();
     keep.extend(shelf.live_since(SystemTime::now() - LATE));
     keep.extend(wishes.borrow().pinned.clone());
+    keep.extend(wishes.borrow().kept.clone());
     keep.extend(bucket.current().await?.map(|(current, _)| current.digest));
     for digest in superfluous(&bucket.archives().await?, &keep) {
         bucket.remove(&digest).await?;

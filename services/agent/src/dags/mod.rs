@@ -10,12 +10,14 @@ mod collect;
 mod digest;
 mod follow;
 mod part;
+pub(crate) mod plugins;
 mod receipts;
 pub(crate) mod requirements;
 mod resolve;
 mod shelf;
 mod source;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -56,6 +58,8 @@ pub enum DagEvent {
 pub struct Wishes {
     /// This version is live, whatever the sources say.
     pub pinned: Option<Digest>,
+    /// These stay published.
+    pub kept: BTreeSet<Digest>,
     /// Grows with each asked-for look at the sources.
     pub sync: i64,
 }
@@ -66,6 +70,11 @@ impl Wishes {
     fn of(delivery: &DagDelivery) -> Self {
         Self {
             pinned: delivery.pinned.as_ref().and_then(|digest| digest.parse().ok()),
+            kept: delivery
+                .kept
+                .iter()
+                .filter_map(|digest| digest.parse().ok())
+                .collect(),
             sync: delivery.sync_nonce,
         }
     }
@@ -109,7 +118,7 @@ async fn other_delivery(
 ) -> bool {
     let rest = |delivery: &DagDelivery| {
         let mut rest = delivery.clone();
-        (rest.pinned, rest.sync_nonce) = (None, 0);
+        (rest.pinned, rest.kept, rest.sync_nonce) = (None, Vec::new(), 0);
         serde_json::to_string(&rest).ok()
     };
     loop {

@@ -1,11 +1,12 @@
 //! What is told of the node's DAGs, in events and in the report.
 
 use chrono::Utc;
-use updraft_api::agent::{PublishedVersion, SourceState};
+use updraft_api::agent::{PluginsReport, PublishedVersion, SourceState};
 use updraft_api::rest::Severity;
 
+use super::happening::Happening;
 use super::node::Node;
-use crate::dags::{DagEvent, Digest, requirements};
+use crate::dags::{DagEvent, Digest, plugins, requirements};
 
 impl Node {
     pub(super) fn dags(&mut self, event: DagEvent) {
@@ -30,6 +31,7 @@ impl Node {
 
     fn dags_live(&mut self, digest: &Digest) {
         self.read_requirements(digest);
+        self.read_plugins(digest);
         let digest = digest.to_string();
         self.since.dags_live.get_or_insert_with(Utc::now);
         if self.dag_version.as_ref() == Some(&digest) {
@@ -50,6 +52,30 @@ impl Node {
         let read = file.map(|file| requirements::read(&self.layout, version, file));
         if let Some(Some(report)) = read {
             self.dag_report.requirements = Some(report);
+        }
+    }
+
+    /// Beside all else: there may be many.
+    fn read_plugins(&self, version: &Digest) {
+        let resolves = self
+            .assignment
+            .as_ref()
+            .is_some_and(|assignment| assignment.dags.resolver);
+        if !resolves {
+            return;
+        }
+        let (layout, version, tell) = (self.layout.clone(), version.to_string(), self.tell.clone());
+        tokio::spawn(async move {
+            match plugins::read(&layout, version).await {
+                Ok(report) => drop(tell.send(Happening::Plugins(report))),
+                Err(error) => tracing::warn!(error = error.chain(), "The DAGs' plugins can't be read"),
+            }
+        });
+    }
+
+    pub(super) fn plugins_read(&mut self, report: PluginsReport) {
+        if self.dag_version.as_ref() == Some(&report.version) {
+            self.dag_report.plugins = Some(report);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the event loop is told.
 
-use updraft_api::agent::{Assignment, BuildReport, ScriptReport, TrialReport};
+use updraft_api::agent::{Assignment, BuildReport, PluginsReport, ScriptReport, TrialReport};
 use updraft_model::ServiceName;
 
 use crate::dags::DagEvent;
@@ -24,6 +24,8 @@ pub(super) enum Happening {
     Ended(ServiceName, ProcessId, Ended),
     Checked(ServiceName, ProcessId, Outcome),
     Dags(DagEvent),
+    /// What the version that went live brings of plugins.
+    Plugins(PluginsReport),
     Logs(LogEvent),
     /// All that was written is in the bucket.
     LogsSent,

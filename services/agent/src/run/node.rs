@@ -201,6 +201,7 @@ impl Node {
             Happening::Ended(name, process, ended) => self.ended(name, process, ended, now),
             Happening::Checked(name, process, outcome) => self.checked(name, process, &outcome, now),
             Happening::Dags(event) => self.dags(event),
+            Happening::Plugins(report) => self.plugins_read(report),
             Happening::Logs(event) => self.logs(event),
             Happening::LogsSent => self.logs.finished(),
             Happening::Built(report) => self.builds.note(report),

@@ -64,6 +64,8 @@ impl Node {
             .filter(|_| self.power() == NodePower::Run);
         let surroundings = || Surroundings {
             env: assignment.parent.env.clone(),
+            layout: self.layout.clone(),
+            bucket: assignment.dags.clone(),
             dags: self
                 .dag_version
                 .as_ref()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from updraft_airflow.environment.words import Refused, site_packages
+from updraft_airflow.environment.words import Refused, plugins, site_packages
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +27,7 @@ def check(request: Request) -> None:
     _requirements_are_met(request)
     _shadows_nothing(request)
     _airflow_imports(request)
+    _plugins_load(request)
     _dags_import(request)
 
 
@@ -76,6 +77,18 @@ def _airflow_imports(request: Request) -> None:
         raise Refused("breaks_airflow", f"Airflow does not work in this environment:\n{report['error']}")
 
 
+def _plugins_load(request: Request) -> None:
+    """All of them, and the api-server with their pages: Airflow itself goes on without one that does not."""
+    folder = plugins(request.environment)
+    if not folder.is_dir():
+        return
+    report = _probe(request, request.environment, "plugins", None)
+    said = {report["error"]} if "error" in report else report.get("files", {}).items()
+    shown = [each if isinstance(each, str) else f"{each[0]}: {each[1]}" for each in sorted(said)]
+    if shown:
+        raise Refused("breaks_plugins", "\n".join(shown[:_SHOWN]))
+
+
 def _dags_import(request: Request) -> None:
     if request.dags is None:
         return
@@ -106,7 +119,10 @@ def _probe(request: Request, environment: Path, what: str, dags: Path | None) ->
             str(environment / "bin" / "python"), "-I", "-m", "updraft_airflow.environment.probe",
             what, str(answer), *([str(dags)] if dags else []),
         ],
-        env={**os.environ, "AIRFLOW_HOME": str(home), "HOME": str(home), "TMPDIR": str(home.parent / "tmp")},
+        env={
+            **os.environ, "AIRFLOW_HOME": str(home), "HOME": str(home), "TMPDIR": str(home.parent / "tmp"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(plugins(environment)),
+        },
         cwd=home,
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import compileall
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from updraft_airflow.environment.solve import explained
 from updraft_airflow.environment.tool import uv
-from updraft_airflow.environment.words import site_packages
+from updraft_airflow.environment.words import plugins, site_packages
 
 if TYPE_CHECKING:
     from updraft_airflow.environment.words import Request
@@ -45,9 +46,15 @@ def install(request: Request, packages: list[str]) -> None:
         if installed.returncode != 0:
             raise explained(installed.stderr, otherwise="install")
         _take_scripts(request.environment)
-    compileall.compile_dir(
-        str(site_packages(request.environment)), quiet=2, workers=1, stripdir=str(request.environment), prependdir="/"
-    )
+    _compile(request.environment, site_packages(request.environment))
+    if request.plugins:
+        own = plugins(request.environment)
+        shutil.copytree(request.plugins, own, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+        _compile(request.environment, own)
+
+
+def _compile(environment: Path, directory: Path) -> None:
+    compileall.compile_dir(str(directory), quiet=2, workers=1, stripdir=str(environment), prependdir="/")
 
 
 def counted(packages: list[str]) -> str:

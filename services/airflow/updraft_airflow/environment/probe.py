@@ -1,12 +1,13 @@
 """Runs inside the environment that is being checked, and is believed about that environment only.
 
-    python -m updraft_airflow.environment.probe airflow|dags ANSWER [DAGS]
+    python -m updraft_airflow.environment.probe airflow|plugins|dags ANSWER [DAGS]
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -34,7 +35,7 @@ def main() -> int:
     what, answer, *rest = sys.argv[1:]
     told: dict[str, Any]
     try:
-        told = _import_airflow() if what == "airflow" else _import_dags(Path(rest[0]))
+        told = {"airflow": _import_airflow, "plugins": _load_plugins, "dags": _import_dags}[what](*map(Path, rest))
     except BaseException:  # noqa: BLE001
         told = {"error": _last_lines(traceback.format_exc())}
     Path(answer).write_text(json.dumps(told))
@@ -50,10 +51,30 @@ def _import_airflow() -> dict[str, Any]:
     return {}
 
 
+def _load_plugins() -> dict[str, Any]:
+    """As the api-server and the tasks would, with all that plugins may add."""
+    from airflow import plugins_manager
+    from airflow.api_fastapi import app as apps
+    from airflow.sdk import plugins_manager as task_plugins
+
+    folder = Path(os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"])
+    errors = plugins_manager.get_import_errors()
+    if not errors:
+        task_plugins.integrate_macros_plugins()
+        apps.cached_app(apps="all")
+    return {"files": {_relative(file, folder): _last_lines(error) for file, error in errors.items()}}
+
+
 def _import_dags(folder: Path) -> dict[str, Any]:
     from airflow.dag_processing.dagbag import BundleDagBag
+    from airflow.utils.file import list_py_file_paths
 
-    bag = BundleDagBag(dag_folder=str(folder), bundle_path=folder, bundle_name="updraft")
+    from updraft_airflow.bundle import PLUGINS
+
+    bag = BundleDagBag(dag_folder=str(folder), bundle_path=folder, bundle_name="updraft", collect_dags=False)
+    for file in list_py_file_paths(folder):
+        if Path(file).relative_to(folder).parts[0] != PLUGINS:
+            bag.process_file(str(file))
     errors = {_relative(file, folder): _last_lines(error) for file, error in bag.import_errors.items()}
     return {"files": errors}
 

@@ -40,6 +40,8 @@ def solve(request: Request) -> list[str]:
 
     :raises Refused: with the solver's own reason
     """
+    if not request.requirements.strip():
+        return []
     runtime = {canonicalize_name(each.name): each for each in distributions(path=[str(site_packages(request.base))])}
     pins: dict[str, str] = {name: each.version for name, each in runtime.items()}
     stand_ins = request.staging / "runtime"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-Cause = Literal["conflict", "missing", "index", "install", "breaks_airflow", "breaks_dags", "failed"]
+Cause = Literal["conflict", "missing", "index", "install", "breaks_airflow", "breaks_plugins", "breaks_dags", "failed"]
 
 MESSAGE_CHARACTERS = 2000
 
@@ -42,6 +42,8 @@ class Request:
     """The environment that the cluster has now."""
     dags: Path | None
     """The DAG version that is live on this node."""
+    plugins: Path | None
+    """A folder that becomes the environment's."""
     requirements: str
     allow_source_builds: bool
     uv: Path
@@ -58,6 +60,7 @@ class Request:
             base=Path(told["base"]),
             before=Path(told["before"]),
             dags=Path(told["dags"]) if told["dags"] else None,
+            plugins=Path(told["plugins"]) if told.get("plugins") else None,
             requirements=told["requirements"],
             allow_source_builds=told["allow_source_builds"],
             uv=Path(told["uv"]),
@@ -79,6 +82,10 @@ def say(**what: object) -> None:
     """One line for the agent."""
     sys.stdout.write(json.dumps(what) + "\n")
     sys.stdout.flush()
+
+
+def plugins(environment: Path) -> Path:
+    return environment / "plugins"
 
 
 def site_packages(environment: Path) -> Path:

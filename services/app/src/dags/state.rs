@@ -12,7 +12,7 @@ use updraft_store::clusters::ClusterRecord;
 use updraft_store::dag_versions::{self, VersionRecord};
 use updraft_store::{dag_wishes, node_list};
 
-use crate::environment::is_found;
+use crate::environment::is_settled;
 use crate::{App, AppError, access, view};
 
 impl App {
@@ -80,14 +80,14 @@ impl App {
     }
 }
 
-/// What the live version asks for is under way also before it became the spec's.
+/// What the live version brings along is under way also before it became the spec's.
 fn packages(cluster: &ClusterRecord, resolver: Option<&Report>) -> Option<EnvironmentView> {
     let environment = &cluster.spec.environment;
-    let file = environment.from_dags.as_ref()?;
-    let said = resolver.and_then(|report| report.dags.requirements.as_ref());
-    let is_known = said.is_some_and(|said| said.file == *file && is_found(said, environment));
+    let has_none = environment.from_dags.is_none() && environment.plugins.is_none();
+    let is_known = resolver.map_or(has_none, |report| is_settled(report, environment));
     if is_known || cluster.power != Power::Running {
-        return cluster.environment.clone().and_then(view::environment);
+        let shown = cluster.environment.clone().filter(|_| !has_none);
+        return shown.and_then(view::environment);
     }
     Some(EnvironmentView {
         state: EnvironmentState::Building,

@@ -1,9 +1,9 @@
-//! What a cluster's DAGs ask for in their requirements file: a change of the spec that nobody typed.
+//! What a cluster's DAGs bring along beside themselves, packages and plugins: a change of the spec that nobody typed.
 
-use updraft_api::agent::RequirementsReport;
+use updraft_api::agent::{PluginsReport, Report, RequirementsReport};
 use updraft_model::{
-    ClusterId, ClusterSpec, EnvironmentSpec, Failure, FoundRequirements, Generation, OperationId,
-    OperationKind, TenantId, requirement_lines,
+    ClusterId, ClusterSpec, EnvironmentSpec, Failure, FoundPlugins, FoundRequirements, Generation,
+    OperationId, OperationKind, TenantId, requirement_lines,
 };
 use updraft_store::operations::{self, NewOperation};
 use updraft_store::{PgConnection, StoreError, clusters, event_log};
@@ -20,14 +20,59 @@ pub struct Following<'a> {
     pub spec: &'a ClusterSpec,
 }
 
-/// Writes what the file asks for as a new generation, with an operation of Updraft's own; false when it is what is known.
+/// What the node that resolves found in the live version.
+#[derive(Clone, Debug)]
+pub struct Brought {
+    requirements: Option<RequirementsReport>,
+    plugins: Option<PluginsReport>,
+}
+
+// === impl Brought ===
+
+impl Brought {
+    /// None: its plugins are still being read, and what comes together is taken together.
+    #[must_use]
+    pub fn of(report: &Report) -> Option<Self> {
+        let dags = &report.dags;
+        let is_read = |plugins: &PluginsReport| report.dag_version.as_ref() == Some(&plugins.version);
+        dags.plugins.as_ref().is_none_or(is_read).then(|| Self {
+            requirements: dags.requirements.clone(),
+            plugins: dags.plugins.clone(),
+        })
+    }
+
+    /// The environment as it would be with this, and in words what is new.
+    fn over(&self, environment: &EnvironmentSpec) -> (EnvironmentSpec, Vec<String>) {
+        let (mut wanted, mut news) = (environment.clone(), Vec::new());
+        let meant = self.requirements.as_ref();
+        let meant = meant.filter(|said| environment.from_dags.as_ref() == Some(&said.file));
+        if let Some(said) = meant.filter(|said| !is_found(said, environment)) {
+            let path = &said.file.path;
+            wanted.found = Some(judged(path, &said.text, said.trouble.as_deref()));
+            news.push(format!("`{path}` of the DAGs asks for other packages"));
+        }
+        if let Some(said) = self.plugins.as_ref().filter(|said| !has(said, environment)) {
+            wanted.plugins = said.digest.clone().map(|digest| FoundPlugins {
+                digest,
+                version: said.version.clone(),
+            });
+            news.push(match wanted.plugins {
+                Some(_) => "the DAGs bring other plugins".to_owned(),
+                None => "the DAGs bring no plugins any more".to_owned(),
+            });
+        }
+        (wanted, news)
+    }
+}
+
+/// Writes what the DAGs bring as a new generation, with an operation of Updraft's own; false when it is what is known.
 ///
 /// # Errors
 /// [`StoreError::Missing`] when the cluster was changed meanwhile.
 pub async fn take_found(
     tx: &mut PgConnection,
     following: Following<'_>,
-    said: &RequirementsReport,
+    brought: &Brought,
 ) -> Result<bool, StoreError> {
     let Following {
         tenant,
@@ -35,18 +80,12 @@ pub async fn take_found(
         generation,
         spec,
     } = following;
-    let is_meant = spec.environment.from_dags.as_ref() == Some(&said.file);
-    if !is_meant || is_found(said, &spec.environment) {
+    let (environment, news) = brought.over(&spec.environment);
+    if news.is_empty() {
         return Ok(false);
     }
-    let path = &said.file.path;
-    let found = judged(path, &said.text, said.trouble.as_deref());
-    let message = format!("`{path}` of the DAGs asks for other packages");
     let wanted = ClusterSpec {
-        environment: EnvironmentSpec {
-            found: Some(found),
-            ..spec.environment.clone()
-        },
+        environment,
         ..spec.clone()
     };
     // What asks for nothing more than there is, is only noted.
@@ -63,15 +102,32 @@ pub async fn take_found(
             requested_by: None,
         };
         operations::open(tx, &operation).await?;
+        let message = news.join("; ");
         event_log::append(tx, tenant, Some(cluster), "update_requested", &message).await?;
     }
     Ok(true)
 }
 
+/// Whether the spec has all that the live version brings.
+pub(crate) fn is_settled(report: &Report, environment: &EnvironmentSpec) -> bool {
+    let asked = environment.from_dags.as_ref();
+    let said = report.dags.requirements.as_ref();
+    let waits = asked.is_some() && said.map(|said| &said.file) != asked;
+    !waits && Brought::of(report).is_some_and(|brought| brought.over(environment).1.is_empty())
+}
+
 /// Whether the spec has what a report says of the file.
-pub(crate) fn is_found(said: &RequirementsReport, environment: &EnvironmentSpec) -> bool {
+fn is_found(said: &RequirementsReport, environment: &EnvironmentSpec) -> bool {
     let found = judged(&said.file.path, &said.text, said.trouble.as_deref());
     environment.found.as_ref() == Some(&found)
+}
+
+/// The same plugins, whichever version has them. What is no digest is nothing that an agent of ours says.
+fn has(said: &PluginsReport, environment: &EnvironmentSpec) -> bool {
+    let is_digest = |text: &String| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let makes_sense = [&said.version].into_iter().chain(&said.digest).all(is_digest);
+    let known = environment.plugins.as_ref().map(|plugins| &plugins.digest);
+    !makes_sense || said.digest.as_ref() == known
 }
 
 /// The same bounds as for what people type: a file is no way around them.
@@ -108,7 +164,10 @@ pub(super) fn failure(environment: &EnvironmentSpec) -> Option<Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::judged;
+    use updraft_api::agent::PluginsReport;
+    use updraft_model::{EnvironmentSpec, FoundPlugins};
+
+    use super::{Brought, judged};
 
     #[test]
     fn comments_are_no_change_and_lines_keep_their_numbers_in_complaints() {
@@ -127,6 +186,51 @@ mod tests {
         assert!(judged("r.txt", &"a\n".repeat(501), None).trouble.is_some());
         for bad in ["--index-url http://evil", "own @ file:///etc/passwd", "../x"] {
             assert!(judged("r.txt", bad, None).trouble.is_some(), "{bad}");
+        }
+    }
+
+    fn digest(letter: &str) -> String {
+        letter.repeat(64)
+    }
+
+    fn environment(plugins: Option<&str>) -> EnvironmentSpec {
+        EnvironmentSpec {
+            plugins: plugins.map(|letter| FoundPlugins {
+                digest: digest(letter),
+                version: digest("1"),
+            }),
+            ..EnvironmentSpec::default()
+        }
+    }
+
+    fn with(before: &EnvironmentSpec, plugins: Option<String>) -> (EnvironmentSpec, usize) {
+        let brought = Brought {
+            requirements: None,
+            plugins: Some(PluginsReport {
+                version: digest("2"),
+                digest: plugins,
+            }),
+        };
+        let (after, news) = brought.over(before);
+        (after, news.len())
+    }
+
+    #[test]
+    fn other_plugins_are_news_and_the_same_ones_of_another_version_are_none() {
+        let (none, a) = (environment(None), environment(Some("a")));
+        assert_eq!(with(&none, None), (none.clone(), 0));
+        assert_eq!(with(&a, Some(digest("a"))), (a.clone(), 0));
+        assert_eq!(with(&a, None), (none.clone(), 1));
+        let (after, news) = with(&none, Some(digest("b")));
+        assert_eq!(news, 1);
+        assert_eq!(after.plugins.unwrap().version, digest("2"));
+    }
+
+    #[test]
+    fn what_is_no_digest_changes_nothing() {
+        let a = environment(Some("a"));
+        for bad in ["../../etc", "", "a b", &"g".repeat(64)] {
+            assert_eq!(with(&a, Some(bad.to_owned())), (a.clone(), 0), "{bad}");
         }
     }
 }

@@ -56,13 +56,13 @@ pub(crate) fn of_dags(change: &EnvironmentView) -> String {
     let failure = change.failure.as_ref().map(|failure| failure.message.as_str());
     match change.state {
         EnvironmentState::Building => {
-            "The packages that it asks for are being solved, installed and checked.".to_owned()
+            "Packages and plugins that it brings are being built and checked.".to_owned()
         }
         EnvironmentState::RollingOut => {
-            "The packages that it asks for are built; nodes change over.".to_owned()
+            "Packages and plugins that it brings are built; nodes change over.".to_owned()
         }
         EnvironmentState::Refused => format!(
-            "The packages that it asks for were refused, and nodes run on with those that they had. {}",
+            "Packages and plugins that it brings were refused, and nodes run on with what they had. {}",
             failure.unwrap_or_default()
         ),
     }

@@ -28,6 +28,7 @@ pub(super) fn delivery(inputs: &AssignmentInputs<'_>) -> DagDelivery {
             .map(|source| source_delivery(source, inputs.dags))
             .collect(),
         pinned: inputs.dags.pinned.clone(),
+        kept: inputs.dags.kept.clone(),
         sync_nonce: inputs.dags.sync_nonce,
         outbound_allow: inputs.dags.outbound_allow.clone(),
     }

@@ -150,6 +150,7 @@ impl Desk {
                 node_dir: self.places.node_dir(node),
                 shared_dir: self.places.shared_dir(cluster),
                 environment_dir: environments.directory(&spec.environment),
+                plugins_dir: environments.plugins(&spec.environment),
                 environment_key: key_digest(&spec.environment),
                 broker_binary: self.places.broker_binary(),
             },
@@ -271,6 +272,7 @@ impl Desk {
         Ok(DagInputs {
             credentials: opened,
             pinned: rows.dag_pin.clone(),
+            kept: with_plugins(rows),
             sync_nonce: rows.dag_sync_nonce,
             outbound_allow: self.outbound_allow.clone(),
         })
@@ -295,6 +297,16 @@ fn to_build(rows: &AssignmentRows) -> Option<&ClusterSpec> {
         Some(_) | None => &rows.spec,
     };
     (rows.role == NodeRole::Scheduler).then_some(wanted)
+}
+
+/// Versions that environments of the cluster are, or were last, made of.
+fn with_plugins(rows: &AssignmentRows) -> Vec<String> {
+    let before = rows.change.as_ref().map(|change| &change.before);
+    [Some(&rows.spec), before]
+        .into_iter()
+        .flatten()
+        .filter_map(|spec| Some(spec.environment.plugins.as_ref()?.version.clone()))
+        .collect()
 }
 
 #[async_trait]

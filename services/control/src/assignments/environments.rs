@@ -1,7 +1,7 @@
 //! Which environment nodes are given, and which is built: directories named by the digest of all that went in.
 
 use sha2::{Digest as _, Sha256};
-use updraft_api::agent::{BuildAssignment, BuildLimits};
+use updraft_api::agent::{BuildAssignment, BuildLimits, PluginsAssignment};
 use updraft_model::{EnvironmentKey, EnvironmentSpec, Generation};
 
 /// A build's processes together. Solving is small; importing Airflow and all DAGs takes some hundred MiB.
@@ -28,6 +28,12 @@ impl Environments {
         }
     }
 
+    /// Where services find the environment's plugins, if it has any.
+    pub(super) fn plugins(&self, spec: &EnvironmentSpec) -> Option<String> {
+        spec.plugins.as_ref()?;
+        Some(format!("{}/plugins", self.directory(spec)))
+    }
+
     /// None: there is nothing to be built, the runtime's own is there.
     pub(super) fn build(
         &self,
@@ -44,6 +50,10 @@ impl Environments {
             keep: before.key().map(|key| self.digest(&key)).into_iter().collect(),
             requirements: wanted.all_requirements(),
             allow_source_builds: wanted.allow_source_builds,
+            plugins: wanted.plugins.clone().map(|plugins| PluginsAssignment {
+                digest: plugins.digest,
+                version: plugins.version,
+            }),
             uv: self.uv.clone(),
             index_url: self.index_url.clone(),
             own_index: None,
@@ -58,13 +68,19 @@ impl Environments {
     }
 
     fn digest(&self, key: &EnvironmentKey) -> String {
-        digest(&[&self.base_dir, &text(key)])
+        digest(&parts(&self.base_dir, key, &text(key)))
     }
 }
 
 /// Of the tenant's own packages alone: another runtime restarts services by itself.
 pub(super) fn key_digest(spec: &EnvironmentSpec) -> Option<String> {
-    spec.key().map(|key| digest(&[&text(&key)]))
+    spec.key().map(|key| digest(&parts("", &key, &text(&key))))
+}
+
+/// A part of its own for the plugins: no requirement can pass for them.
+fn parts<'a>(base_dir: &'a str, key: &'a EnvironmentKey, text: &'a str) -> Vec<&'a str> {
+    let always = [base_dir, text].into_iter().filter(|part| !part.is_empty());
+    always.chain(key.plugins.as_deref()).collect()
 }
 
 fn text(key: &EnvironmentKey) -> String {
@@ -86,7 +102,7 @@ fn digest(parts: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use updraft_model::{EnvironmentSpec, Generation};
+    use updraft_model::{EnvironmentSpec, FoundPlugins, Generation};
 
     use super::{Environments, key_digest};
 
@@ -130,6 +146,26 @@ mod tests {
         assert_eq!(build.directory, directory);
         assert_eq!(build.before_dir, one.directory(&asked("old")));
         assert!(directory.ends_with(&build.digest) && build.attempt == 4);
+    }
+
+    #[test]
+    fn other_plugins_are_another_environment_with_a_folder_of_its_own() {
+        let one = environments("/environments/airflow-1");
+        let with = |digest: &str| EnvironmentSpec {
+            plugins: Some(FoundPlugins {
+                digest: digest.to_owned(),
+                version: "v".to_owned(),
+            }),
+            ..EnvironmentSpec::default()
+        };
+        let directory = one.directory(&with("a"));
+        assert_eq!(one.plugins(&with("a")), Some(format!("{directory}/plugins")));
+        assert_eq!(one.plugins(&asked("pandas")), None);
+        assert_ne!(directory, one.directory(&with("b")));
+        assert_ne!(key_digest(&with("a")), key_digest(&with("b")));
+        assert_ne!(directory, one.directory(&asked("a")));
+        let build = one.build(&with("a"), &asked(""), Generation(2)).unwrap();
+        assert_eq!(build.plugins.unwrap().version, "v");
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub struct NodePlace {
     /// Shared by the cluster's nodes on this machine.
     pub shared_dir: String,
     pub environment_dir: String,
+    /// Of the environment; none: it has none.
+    pub plugins_dir: Option<String>,
     /// Of what the environment has beyond the runtime's packages: services are restarted when it changes.
     pub environment_key: Option<String>,
     /// `valkey-server`, absolute.
@@ -71,6 +73,8 @@ pub struct DagInputs {
     pub credentials: BTreeMap<CredentialName, OpenCredential>,
     /// The version somebody rolled back to.
     pub pinned: Option<String>,
+    /// Versions whose plugins an environment is made of.
+    pub kept: Vec<String>,
     /// Asked-for looks at the sources so far.
     pub sync_nonce: i64,
     /// Destinations beyond the public internet that the installation opens.

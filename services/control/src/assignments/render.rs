@@ -15,11 +15,13 @@ use super::{AssignmentInputs, scripts, variables as own};
 
 /// Where things lie below the node's directory.
 const WORK: &str = "work";
+const NO_PLUGINS: &str = "work/plugins";
 const LOGS: &str = "logs";
 const DAGS: &str = "dags";
 const JWKS: &str = "work/jwks.json";
 const BROKER: &str = "valkey-server";
 const BROKER_PASSWORD: &str = "work/broker-password";
+const PLUGINS_DIR: &str = "plugins_dir";
 /// Below the directory that the cluster's nodes share.
 const PARENT: &str = "parent";
 
@@ -97,6 +99,10 @@ fn variables(inputs: &AssignmentInputs<'_>) -> Variables {
         .with("cluster_id", inputs.cluster.to_string())
         .with("prefix", inputs.cluster.path_prefix())
         .with("work_dir", below(WORK))
+        .with(
+            PLUGINS_DIR,
+            place.plugins_dir.clone().unwrap_or_else(|| below(NO_PLUGINS)),
+        )
         .with("logs_dir", below(LOGS))
         .with("dags_dir", below(DAGS))
         .with("jwks_file", below(JWKS))
@@ -126,7 +132,11 @@ fn parent_assignment(
     let variables = own
         .iter()
         .fold(variables(inputs), |all, name| all.with(name, &home));
-    let parent = runtime.parent(&variables.with("address", "127.0.0.1"), overrides)?;
+    // It loads no plugin: theirs are each service's own to run, after the fork.
+    let variables = variables
+        .with("address", "127.0.0.1")
+        .with(PLUGINS_DIR, format!("{home}/plugins"));
+    let parent = runtime.parent(&variables, overrides)?;
     let file = |file: RenderedFile| FileAssignment {
         path: relative(&file.path, shared),
         content: file.content,

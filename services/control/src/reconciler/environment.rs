@@ -136,6 +136,10 @@ fn refusal(cause: BuildRefusal, message: &str) -> Failure {
             "Airflow would not work with these packages",
             "Take out the package it names.",
         ),
+        BuildRefusal::BreaksPlugins => (
+            "The plugins that the DAGs bring can't be loaded",
+            "Correct the plugin it names and push it again, or take it out.",
+        ),
         BuildRefusal::BreaksDags => (
             "DAGs that import now would not",
             "Change the requirements, or first the DAGs so that they import with both.",
@@ -177,6 +181,7 @@ fn code(cause: BuildRefusal) -> &'static str {
         BuildRefusal::Index => "index_unreachable",
         BuildRefusal::Install => "not_installable",
         BuildRefusal::BreaksAirflow => "breaks_airflow",
+        BuildRefusal::BreaksPlugins => "breaks_plugins",
         BuildRefusal::BreaksDags => "breaks_dags",
         BuildRefusal::Time => "time_limit",
         BuildRefusal::Memory => "memory_limit",

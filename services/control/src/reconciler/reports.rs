@@ -200,6 +200,10 @@ fn bounded_dags(dags: DagReport) -> DagReport {
         sources: states.collect(),
         synced: dags.synced,
         requirements: requirements.filter(|report| report.file.path.len() <= PATH),
+        plugins: dags.plugins.filter(|report| {
+            let mut named = [&report.version].into_iter().chain(&report.digest);
+            named.all(|digest| digest.len() <= 2 * WORD)
+        }),
     }
 }
 

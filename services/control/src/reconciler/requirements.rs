@@ -1,7 +1,8 @@
-//! Follows the requirements file of a cluster's DAGs: what the live version asks for becomes the spec's.
+//! Follows what a cluster's DAGs bring along beside themselves: what the live version has of requirements and plugins
+//! becomes the spec's.
 
-use updraft_api::agent::RequirementsReport;
-use updraft_app::{Following, take_found};
+use updraft_api::agent::Report;
+use updraft_app::{Brought, Following, take_found};
 use updraft_model::{NodeRole, Power};
 use updraft_store::StoreError;
 use updraft_store::leases::Lease;
@@ -18,11 +19,10 @@ impl Reconciler {
         view: &View,
     ) -> Result<bool, ReconcileError> {
         let cluster = &view.cluster;
-        let asked = &cluster.spec.environment.from_dags;
-        if asked.is_none() || view.operation.is_some() || cluster.power != Power::Running {
+        if view.operation.is_some() || cluster.power != Power::Running {
             return Ok(false);
         }
-        let Some(said) = self.requirements(view) else {
+        let Some(brought) = self.brought(view) else {
             return Ok(false);
         };
         let mut tx = self.fenced(lease).await?;
@@ -32,7 +32,7 @@ impl Reconciler {
             generation: cluster.generation,
             spec: &cluster.spec,
         };
-        match take_found(&mut tx, following, &said).await {
+        match take_found(&mut tx, following, &brought).await {
             Ok(false) => Ok(false),
             Ok(true) => commit(tx).await.map(|()| true),
             // Somebody changed the cluster: the next look sees it.
@@ -42,15 +42,16 @@ impl Reconciler {
     }
 
     /// As the scheduler's node last said it.
-    fn requirements(&self, view: &View) -> Option<RequirementsReport> {
+    fn brought(&self, view: &View) -> Option<Brought> {
         let resolver = view
             .records
             .iter()
             .find(|record| record.role == NodeRole::Scheduler)?;
-        if let Some((_, report)) = self.parts.liveness.latest(resolver.id) {
-            return report.dags.requirements.clone();
+        let age = resolver.reported_at.map(|at| view.now - at);
+        if let Some(report) = self.parts.liveness.latest_since(resolver.id, age) {
+            return Brought::of(&report);
         }
-        let kept = resolver.report.as_ref()?.get("dags")?.get("requirements")?;
-        serde_json::from_value(kept.clone()).ok()
+        let kept: Report = serde_json::from_value(resolver.report.clone()?).ok()?;
+        Brought::of(&kept)
     }
 }

@@ -49,11 +49,17 @@ async fn migrate(
     let variables = plain
         .iter()
         .fold(Variables::default(), |all, name| all.with(name, "none"));
-    let variables = ["dags_dir", "logs_dir", "work_dir", "prefork_socket"]
-        .iter()
-        .fold(variables, |all, name| all.with(name, &dir))
-        .with("worker_concurrency", "1")
-        .with("dsn", dsn.expose_secret());
+    let variables = [
+        "dags_dir",
+        "logs_dir",
+        "work_dir",
+        "plugins_dir",
+        "prefork_socket",
+    ]
+    .iter()
+    .fold(variables, |all, name| all.with(name, &dir))
+    .with("worker_concurrency", "1")
+    .with("dsn", dsn.expose_secret());
     let (program, arguments) = runtime
         .migrate_argv()
         .split_first()

@@ -241,6 +241,7 @@ pub(crate) fn delivery(sources: Vec<SourceDelivery>) -> DagDelivery {
         resolver: true,
         sources,
         pinned: None,
+        kept: Vec::new(),
         sync_nonce: 0,
         outbound_allow: Vec::new(),
     }

@@ -296,6 +296,7 @@ impl TestNode {
                 resolver: false,
                 sources: Vec::new(),
                 pinned: None,
+                kept: Vec::new(),
                 sync_nonce: 0,
                 outbound_allow: Vec::new(),
             },

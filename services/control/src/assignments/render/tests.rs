@@ -48,6 +48,7 @@ fn rendered_of(
             shared_dir: path("shared"),
             environment_dir: path("environment"),
             environment_key: environment.map(str::to_owned),
+            plugins_dir: environment.map(|digest| format!("/environments/{digest}/plugins")),
             broker_binary: path("valkey-server"),
         },
         peers: &[],

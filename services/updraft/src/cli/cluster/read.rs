@@ -141,6 +141,10 @@ fn packages(cluster: &ClusterView) -> Vec<String> {
         let found = cluster.spec.environment.found_lines();
         lines.extend(found.map(|(_, line)| format!("Package    {line} (of `{}` in the DAGs)", file.path)));
     }
+    if let Some(plugins) = &cluster.spec.environment.plugins {
+        let short: String = plugins.digest.chars().take(12).collect();
+        lines.push(format!("Plugins    {short} (of the DAGs)"));
+    }
     let Some(change) = &cluster.environment else {
         return lines;
     };

@@ -203,7 +203,7 @@ fn said(state: &DagState) -> String {
             EnvironmentState::RollingOut => "are being rolled out",
             EnvironmentState::Refused => "were refused",
         };
-        format!("\nPackages that it asks for {state}{why}")
+        format!("\nPackages and plugins that it brings {state}{why}")
     });
     live + &pinned + &packages.unwrap_or_default()
 }

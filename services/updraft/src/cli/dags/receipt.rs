@@ -139,7 +139,7 @@ fn verdict(state: &DagState) -> Result<(), CliError> {
         .as_ref()
         .and_then(|change| change.failure.as_ref())
     {
-        return Err(failed("the packages that these DAGs ask for were refused")
+        return Err(failed("packages or plugins that these DAGs bring were refused")
             .why(failure.message.clone())
             .next(failure.remedy.clone()));
     }
