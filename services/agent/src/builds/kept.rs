@@ -169,9 +169,9 @@ mod tests {
     use std::sync::Arc;
 
     use chrono::{TimeDelta, Utc};
+    use object_store::ObjectStoreExt as _;
     use object_store::memory::InMemory;
     use object_store::path::Path;
-    use object_store::{ObjectStore as _, ObjectStoreExt as _};
 
     use super::{Kept, MOST, Object, superfluous};
 

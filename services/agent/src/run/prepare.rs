@@ -181,7 +181,8 @@ impl Node {
             .iter()
             .filter(|service| service.prefork && service.enabled);
         let lacking = forked.any(|service| self.slots.get(&service.name).is_none_or(Slot::is_idle));
-        if self.power() != NodePower::Run || !lacking || !matches!(self.parent, ParentState::Absent) {
+        let wanted_now = self.power() == NodePower::Run && lacking && self.readiness.environment;
+        if !wanted_now || !matches!(self.parent, ParentState::Absent) {
             return;
         }
         let (environment, wanted) = (assignment.environment_dir.clone(), assignment.parent.clone());
