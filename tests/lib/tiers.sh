@@ -12,7 +12,7 @@ tier_lint() {
     check "stored SQL" stored_sql_is_current
     check "ruff" "$TOOLS/python/bin/ruff" check "${PYTHON_SOURCES[@]}"
     check "ruff format" "$TOOLS/python/bin/ruff" format --check tests
-    check "mypy of the tests" "$TOOLS/python/bin/mypy" --cache-dir "$TOOLS/mypy" --config-file tests/mypy.ini tests/e2e tests/lib tests/terraform
+    check "mypy of the tests" "$TOOLS/python/bin/mypy" --cache-dir "$TOOLS/mypy" --config-file tests/mypy.ini tests/datacentre tests/e2e tests/lib tests/terraform
     check "shellcheck" shell_is_clean
     ready terraform
     check "terraform" in_directory tests/terraform "$TOOLS/terraform/bin/python" check.py

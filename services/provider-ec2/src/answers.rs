@@ -1,0 +1,126 @@
+//! What EC2 answers, as far as it is read here.
+
+use std::net::IpAddr;
+
+use serde::Deserialize;
+use updraft_model::{ClusterId, NodeId};
+use updraft_provider::{ListedNode, NodeStatus, ProviderId};
+use uuid::Uuid;
+
+use crate::request;
+
+/// `<xSet><item>…</item></xSet>`
+#[derive(Debug, Deserialize)]
+pub(crate) struct Set<T> {
+    #[serde(rename = "item", default = "Vec::new")]
+    pub(crate) items: Vec<T>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Reservation {
+    pub(crate) instances_set: Set<Instance>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Reservations {
+    #[serde(default)]
+    pub(crate) reservation_set: Set<Reservation>,
+    pub(crate) next_token: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Instance {
+    pub(crate) instance_id: String,
+    pub(crate) instance_state: State,
+    /// None once it has ended.
+    pub(crate) private_ip_address: Option<IpAddr>,
+    #[serde(default)]
+    tag_set: Set<Tag>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct State {
+    pub(crate) name: StateName,
+}
+
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceState.html>
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum StateName {
+    Pending,
+    Running,
+    ShuttingDown,
+    Terminated,
+    Stopping,
+    Stopped,
+}
+
+#[derive(Debug, Deserialize)]
+struct Tag {
+    key: String,
+    #[serde(default)]
+    value: String,
+}
+
+/// An answer of which nothing is read.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Done {}
+
+// === impl Set ===
+
+impl<T> Default for Set<T> {
+    fn default() -> Self {
+        Self { items: Vec::new() }
+    }
+}
+
+// === impl Reservations ===
+
+impl Reservations {
+    pub(crate) fn into_instances(self) -> impl Iterator<Item = Instance> {
+        let reservations = self.reservation_set.items.into_iter();
+        reservations.flat_map(|reservation| reservation.instances_set.items)
+    }
+}
+
+// === impl Instance ===
+
+impl Instance {
+    pub(crate) fn id(&self) -> ProviderId {
+        ProviderId(self.instance_id.clone())
+    }
+
+    /// None: its tags are not those of a node.
+    pub(crate) fn listed(&self) -> Option<ListedNode> {
+        Some(ListedNode {
+            id: self.id(),
+            cluster: ClusterId(self.tag(request::CLUSTER)?.parse().ok()?),
+            node: NodeId(Uuid::parse_str(self.tag(request::NODE)?).ok()?),
+            address: self.private_ip_address?,
+            status: self.instance_state.name.status(),
+        })
+    }
+
+    fn tag(&self, key: &str) -> Option<&str> {
+        let found = self.tag_set.items.iter().find(|tag| tag.key == key);
+        found.map(|tag| tag.value.as_str())
+    }
+}
+
+// === impl StateName ===
+
+impl StateName {
+    pub(crate) fn status(self) -> NodeStatus {
+        match self {
+            Self::Pending => NodeStatus::Pending,
+            // Until it stands still, it works.
+            Self::Running | Self::Stopping => NodeStatus::Running,
+            Self::Stopped => NodeStatus::Stopped,
+            Self::ShuttingDown => NodeStatus::Ending,
+            Self::Terminated => NodeStatus::Gone,
+        }
+    }
+}

@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+
+mod answers;
+mod config;
+mod listing;
+mod newborn;
+mod preflight;
+mod provider;
+mod refusal;
+mod request;
+mod user_data;
+
+pub use config::{Archive, ConfigError, Ec2Config, Image, Machine, Market, RootVolume, TenantAccount};
+pub use preflight::{Check, Preflight};
+pub use provider::{Ec2Provider, SetupError};

@@ -1,0 +1,279 @@
+//! The provider itself: each call one call of EC2's, or two.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::ExposeSecret as _;
+use thiserror::Error;
+use updraft_aws::{
+    AssumedRole, AwsError, Client, CredentialSource, EC2, OwnCredentials, Params, Place, Renewed, SessionName,
+};
+use updraft_model::ClusterId;
+use updraft_provider::{
+    BootSecret, ClientToken, LaunchRequest, Launched, ListedNode, NodeProvider, NodeStatus, NodeWanted,
+    ProviderError, ProviderId,
+};
+
+use crate::answers::{Done, Instance, Reservation, Reservations, StateName};
+use crate::config::{ConfigError, Ec2Config};
+use crate::listing::Listing;
+use crate::newborn::Newborn;
+use crate::refusal::provider_error;
+use crate::request::{INSTALLATION, Kept};
+use crate::user_data;
+
+/// For so long a new instance may be known to one part of EC2 and not to another. It is seconds nearly always; what it
+/// costs is that an instance which is gone from every list within it is replaced that late.
+const LISTING_LAG: Duration = Duration::from_secs(300);
+/// The most there is.
+const PAGE: u32 = 1000;
+
+/// Nodes in one account and region.
+pub struct Ec2Provider {
+    pub(crate) config: Ec2Config,
+    pub(crate) aws: Client,
+    listing: Listing,
+    newborn: Newborn,
+}
+
+#[derive(Debug, Error)]
+pub enum SetupError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+}
+
+// === impl Ec2Provider ===
+
+impl Ec2Provider {
+    /// With Updraft's own credentials, or the account's role that these may assume. Asks nothing yet.
+    ///
+    /// # Errors
+    /// When the configuration cannot be right.
+    pub fn open(config: Ec2Config) -> Result<Self, SetupError> {
+        Self::with_credentials(config, Arc::new(Renewed::new(OwnCredentials::new()?)))
+    }
+
+    /// The same with other credentials for Updraft's own.
+    ///
+    /// # Errors
+    /// When the configuration cannot be right.
+    pub fn with_credentials(config: Ec2Config, own: Arc<dyn CredentialSource>) -> Result<Self, SetupError> {
+        config.check()?;
+        let place = Place {
+            region: config.region.clone(),
+            endpoint: config.endpoint.clone(),
+        };
+        let credentials = match &config.account {
+            None => own,
+            Some(account) => {
+                let sts = Arc::new(Client::new(place.clone(), own)?);
+                let session = SessionName::of(&config.installation);
+                let role = account.role.clone();
+                Arc::new(Renewed::new(AssumedRole::new(
+                    sts,
+                    role,
+                    Some(account.external_id.clone()),
+                    session,
+                )))
+            }
+        };
+        Ok(Self {
+            aws: Client::new(place, credentials)?,
+            config,
+            listing: Listing::default(),
+            newborn: Newborn::lasting(LISTING_LAG),
+        })
+    }
+
+    /// Every node there is, page by page.
+    async fn listed(&self) -> Result<Vec<ListedNode>, ProviderError> {
+        let asked = Params::default()
+            .with("MaxResults", PAGE)
+            .with_filter(&format!("tag:{INSTALLATION}"), [&self.config.installation])
+            .with_filter(
+                "instance-state-name",
+                ["pending", "running", "stopping", "stopped", "shutting-down"],
+            );
+        let mut nodes = Vec::new();
+        let mut next = None;
+        loop {
+            let page = match &next {
+                Some(token) => asked.clone().with("NextToken", token),
+                None => asked.clone(),
+            };
+            let mut page: Reservations = self.ask("DescribeInstances", &page).await?;
+            next = page.next_token.take().filter(|token| !token.is_empty());
+            nodes.extend(
+                page.into_instances()
+                    .filter_map(|instance| listed_or_told(&instance)),
+            );
+            if next.is_none() {
+                return Ok(nodes);
+            }
+        }
+    }
+
+    /// None: EC2 knows no such instance, or not yet.
+    async fn find(&self, id: &ProviderId) -> Result<Option<Instance>, ProviderError> {
+        let asked = Params::default().with_list("InstanceId", [id]);
+        match self
+            .aws
+            .query::<Reservations>(EC2, "DescribeInstances", &asked)
+            .await
+        {
+            Ok(found) => Ok(found.into_instances().next()),
+            Err(error) if is_unknown(&error) => Ok(None),
+            Err(error) => Err(provider_error(&error)),
+        }
+    }
+
+    async fn ask<T: serde::de::DeserializeOwned>(
+        &self,
+        action: &'static str,
+        params: &Params,
+    ) -> Result<T, ProviderError> {
+        let answer = self.aws.query(EC2, action, params).await;
+        answer.map_err(|error| provider_error(&error))
+    }
+
+    /// The same for what changes something, whatever comes of it.
+    async fn change<T: serde::de::DeserializeOwned>(
+        &self,
+        action: &'static str,
+        params: &Params,
+    ) -> Result<T, AwsError> {
+        let answer = self.aws.query(EC2, action, params).await;
+        self.listing.changed();
+        answer
+    }
+
+    /// `RunInstances` as it is kept, with the token in its user data.
+    pub(crate) fn launch_params(kept: &Kept, boot: &BootSecret) -> Result<Params, ProviderError> {
+        let user_data = user_data::complete(&kept.user_data, boot).ok_or_else(|| {
+            ProviderError::Refused(
+                "control's address or the node's token has no place in user data".to_owned(),
+            )
+        })?;
+        let encoded = STANDARD.encode(user_data.expose_secret());
+        Ok(kept.params.clone().with("UserData", encoded))
+    }
+}
+
+#[async_trait]
+impl NodeProvider for Ec2Provider {
+    fn name(&self) -> &'static str {
+        "ec2"
+    }
+
+    fn listing_lag(&self) -> Duration {
+        LISTING_LAG
+    }
+
+    fn prepare(&self, wanted: &NodeWanted) -> Result<LaunchRequest, ProviderError> {
+        Kept::new(&self.config, wanted).request()
+    }
+
+    async fn launch(
+        &self,
+        request: &LaunchRequest,
+        token: &ClientToken,
+        boot: &BootSecret,
+    ) -> Result<Launched, ProviderError> {
+        let kept = Kept::read(request)?;
+        if *token != ClientToken::of(kept.wanted.node) {
+            return Err(ProviderError::Refused("the token is another node's".to_owned()));
+        }
+        let params = Self::launch_params(&kept, boot)?.with("ClientToken", &token.0);
+        let made: Reservation = self
+            .change("RunInstances", &params)
+            .await
+            .map_err(|error| provider_error(&error))?;
+        let instance = made.instances_set.items.into_iter().next();
+        let instance = instance.ok_or_else(|| ProviderError::Unclear("EC2 names no instance".to_owned()))?;
+        self.newborn.add(instance.id());
+        launched(&instance)
+    }
+
+    async fn start(&self, id: &ProviderId, _boot: &BootSecret) -> Result<Launched, ProviderError> {
+        let instance = self.find(id).await?;
+        let instance = instance
+            .ok_or_else(|| ProviderError::Refused(format!("there is no instance {id}: it has ended")))?;
+        let launched = launched(&instance)?;
+        match instance.instance_state.name {
+            StateName::Stopping => return Err(ProviderError::Unclear(format!("{id} is still stopping"))),
+            StateName::Stopped => {
+                let asked = Params::default().with_list("InstanceId", [id]);
+                let started: Result<Done, _> = self.change("StartInstances", &asked).await;
+                started.map_err(|error| provider_error(&error))?;
+            }
+            StateName::Pending | StateName::Running | StateName::ShuttingDown | StateName::Terminated => {}
+        }
+        Ok(launched)
+    }
+
+    async fn stop(&self, id: &ProviderId) -> Result<(), ProviderError> {
+        let asked = Params::default().with_list("InstanceId", [id]);
+        match self.change::<Done>("StopInstances", &asked).await {
+            Ok(Done {}) => Ok(()),
+            Err(error) => Err(provider_error(&error)),
+        }
+    }
+
+    async fn terminate(&self, id: &ProviderId) -> Result<(), ProviderError> {
+        let asked = Params::default().with_list("InstanceId", [id]);
+        match self.change::<Done>("TerminateInstances", &asked).await {
+            Ok(Done {}) => Ok(()),
+            Err(error) if is_unknown(&error) && !self.newborn.has(id) => Ok(()),
+            Err(error) => Err(provider_error(&error)),
+        }
+    }
+
+    async fn list(&self, cluster: Option<ClusterId>) -> Result<Vec<ListedNode>, ProviderError> {
+        let all = self.listing.get(|| self.listed()).await?;
+        let of_cluster = all
+            .iter()
+            .filter(|node| cluster.is_none_or(|id| node.cluster == id));
+        Ok(of_cluster.cloned().collect())
+    }
+
+    async fn describe(&self, id: &ProviderId) -> Result<NodeStatus, ProviderError> {
+        let found = self.find(id).await?;
+        Ok(found.map_or(NodeStatus::Unknown, |instance| {
+            instance.instance_state.name.status()
+        }))
+    }
+}
+
+fn is_unknown(error: &AwsError) -> bool {
+    error.code() == Some("InvalidInstanceID.NotFound")
+}
+
+fn launched(instance: &Instance) -> Result<Launched, ProviderError> {
+    let has_ended = matches!(
+        instance.instance_state.name,
+        StateName::ShuttingDown | StateName::Terminated
+    );
+    let address = instance.private_ip_address.filter(|_| !has_ended);
+    let ended = || ProviderError::Refused(format!("instance {} has ended", instance.instance_id));
+    Ok(Launched {
+        id: instance.id(),
+        address: address.ok_or_else(ended)?,
+    })
+}
+
+/// What has our tag and is no node of ours was tagged by somebody else: nothing is done to it.
+fn listed_or_told(instance: &Instance) -> Option<ListedNode> {
+    let listed = instance.listed();
+    if listed.is_none() {
+        tracing::warn!(
+            provider.id = instance.instance_id,
+            "an instance has this installation's tag but not a node's; it is left alone"
+        );
+    }
+    listed
+}

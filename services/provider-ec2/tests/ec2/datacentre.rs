@@ -1,0 +1,206 @@
+//! A data centre of the test's own on a free port, ended when dropped.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use updraft_aws::{Credentials, FixedCredentials};
+use updraft_model::{ClusterId, NodeId, NodeRole};
+use updraft_provider::contract::{MOMENT, Subject};
+use updraft_provider::{BootSecret, ClientToken, Launched, NodeProvider, NodeWanted, ProviderError};
+use updraft_provider_ec2::{Ec2Config, Ec2Provider};
+use uuid::Uuid;
+
+pub(crate) const REGION: &str = "eu-central-1";
+pub(crate) const ACCOUNT: &str = "123456789012";
+
+pub(crate) struct DataCentre {
+    server: Child,
+    address: SocketAddr,
+    http: reqwest::Client,
+    log: tempfile::TempDir,
+}
+
+/// A provider on it, for the contract.
+pub(crate) struct On {
+    pub(crate) provider: Ec2Provider,
+}
+
+// === impl DataCentre ===
+
+impl DataCentre {
+    /// None where the tests' tools are not installed.
+    pub(crate) async fn open() -> Option<Self> {
+        let Some(python) = python() else {
+            eprintln!("skipped: the tests' Python tools are not in .tools (tests/run puts them there)");
+            return None;
+        };
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let log = tempfile::tempdir().unwrap();
+        let output = std::fs::File::create(log.path().join("log")).unwrap();
+        let server = Command::new(python)
+            .args(["-m", "datacentre", "--port", &port.to_string()])
+            .current_dir(tests_dir())
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .unwrap();
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let centre = Self {
+            server,
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+            http: reqwest::Client::new(),
+            log,
+        };
+        centre.wait().await;
+        Some(centre)
+    }
+
+    async fn wait(&self) {
+        for _ in 0..600 {
+            if self.http.get(self.at("calls")).send().await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!(
+            "the data centre does not answer: {:?}",
+            std::fs::read_to_string(self.log.path().join("log"))
+        );
+    }
+
+    fn at(&self, what: &str) -> String {
+        format!("http://{}/datacentre/{what}", self.address)
+    }
+
+    /// Asks the data centre itself.
+    pub(crate) async fn ask(&self, what: &str, asked: Value) -> Value {
+        let answer = self.http.post(self.at(what)).json(&asked).send().await.unwrap();
+        assert!(answer.status().is_success(), "{what}: {}", answer.status());
+        answer.json().await.unwrap()
+    }
+
+    /// The next call of this action, or so many, are answered like this.
+    pub(crate) async fn fault(&self, action: &str, code: &str, status: u16, times: u32) {
+        let fault = json!({"action": action, "code": code, "status": status, "times": times});
+        self.ask("fault", fault).await;
+    }
+
+    pub(crate) async fn calls(&self, action: &str) -> u64 {
+        self.ask("calls", json!({})).await[action].as_u64().unwrap_or(0)
+    }
+
+    /// Instances that cost money.
+    pub(crate) async fn live(&self) -> usize {
+        let all = self.ask("instances", json!({})).await;
+        all.as_object()
+            .unwrap()
+            .values()
+            .filter(|state| *state != "terminated")
+            .count()
+    }
+
+    pub(crate) async fn config(&self) -> Value {
+        self.config_of(ACCOUNT).await
+    }
+
+    pub(crate) async fn config_of(&self, account: &str) -> Value {
+        let world = self
+            .ask("world", json!({"account": account, "region": REGION}))
+            .await;
+        json!({
+            "installation": "test",
+            "region": REGION,
+            "endpoint": format!("http://{}/", self.address),
+            "subnets": world["subnets"],
+            "security_groups": world["security_groups"],
+            "image": world["image"],
+            "instance_profile": world["instance_profile"],
+            "root_volume": {"gib": 20, "device": world["root_device"]},
+            "scheduler": {"instance_type": "m6i.large"},
+            "web": {"instance_type": "m6i.large"},
+            "worker": {"instance_type": "m6i.xlarge"},
+            "archives": [{"sha256": "0".repeat(64), "directory": "agent", "url": "https://bucket.example.com/agent.tar.gz"}],
+        })
+    }
+
+    pub(crate) async fn provider(&self) -> Ec2Provider {
+        self.provider_with(self.config().await).await
+    }
+
+    pub(crate) async fn provider_with(&self, config: Value) -> Ec2Provider {
+        let own = self.ask("credentials", json!({})).await;
+        let own = FixedCredentials(Credentials {
+            access_key: own["access_key"].as_str().unwrap().to_owned(),
+            secret_key: own["secret_key"].as_str().unwrap().into(),
+            session_token: None,
+            expires_at: None,
+        });
+        let config: Ec2Config = serde_json::from_value(config).unwrap();
+        Ec2Provider::with_credentials(config, Arc::new(own)).unwrap()
+    }
+}
+
+impl Drop for DataCentre {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+#[async_trait]
+impl Subject for On {
+    fn provider(&self) -> &dyn NodeProvider {
+        &self.provider
+    }
+
+    fn fresh_node(&self) -> NodeId {
+        NodeId(Uuid::now_v7())
+    }
+
+    async fn pass_time(&self) {
+        tokio::time::sleep(MOMENT).await;
+    }
+}
+
+pub(crate) fn boot(node: NodeId) -> BootSecret {
+    let boot = json!({"control_url": "https://agents.example.com", "node": node, "token": "token"});
+    BootSecret(SecretString::from(boot.to_string()))
+}
+
+pub(crate) fn wanted(cluster: i64, role: NodeRole) -> NodeWanted {
+    NodeWanted {
+        cluster: ClusterId(cluster),
+        node: NodeId(Uuid::now_v7()),
+        role,
+        ordinal: 1,
+    }
+}
+
+/// Prepares and launches.
+pub(crate) async fn launch(provider: &Ec2Provider, wanted: &NodeWanted) -> Result<Launched, ProviderError> {
+    let request = provider.prepare(wanted)?;
+    provider
+        .launch(&request, &ClientToken::of(wanted.node), &boot(wanted.node))
+        .await
+}
+
+fn tests_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests")
+}
+
+fn python() -> Option<PathBuf> {
+    let python = tests_dir().join("../.tools/python/bin/python");
+    python.exists().then_some(python)
+}

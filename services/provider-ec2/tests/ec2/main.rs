@@ -1,0 +1,9 @@
+//! The provider before the test data centre: an EC2 endpoint that is honest where moto is not (`tests/datacentre`).
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod datacentre;
+mod errors;
+mod laws;
+mod preflight;
+mod tenants;

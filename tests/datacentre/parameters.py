@@ -1,0 +1,70 @@
+"""Refuses parameters that EC2 does not have, by the model of its API that botocore carries."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import botocore.session
+
+from datacentre.answers import RefusedError
+from datacentre.call import Call
+
+PROTOCOL = {"Action", "Version"}
+DESCRIBABLE = {
+    "availability-zone",
+    "client-token",
+    "image-id",
+    "instance-id",
+    "instance-lifecycle",
+    "instance-state-name",
+    "instance-type",
+    "private-ip-address",
+    "subnet-id",
+    "tag-key",
+    "vpc-id",
+}
+
+
+def check(call: Call) -> None:
+    """Every name leads somewhere in the action's input."""
+    model = _model()
+    if call.action not in model.operation_names:
+        raise RefusedError("InvalidAction", f"The action {call.action} is not valid for this web service")
+    shape = model.operation_model(call.action).input_shape
+    for name in call.params.keys() - PROTOCOL:
+        if not _leads_somewhere(shape, name.split(".")):
+            raise RefusedError("UnknownParameter", f"The parameter {name} is not recognized")
+
+
+def check_filters(call: Call) -> None:
+    for name in call.filters():
+        if call.action == "DescribeInstances" and name not in DESCRIBABLE and not name.startswith("tag:"):
+            raise RefusedError("InvalidParameterValue", f"The filter '{name}' is invalid")
+
+
+def _leads_somewhere(shape: Any, parts: list[str]) -> bool:
+    if not parts:
+        return shape.type_name not in ("structure", "list")
+    first, *rest = parts
+    if shape.type_name == "list":
+        return first.isdigit() and _leads_somewhere(shape.member, rest)
+    if shape.type_name != "structure":
+        return False
+    member = _members(shape).get(first)
+    return member is not None and _leads_somewhere(member, rest)
+
+
+def _members(shape: Any) -> dict[str, Any]:
+    """By the names that EC2's protocol gives them."""
+    members = {}
+    for name, member in shape.members.items():
+        serialized = member.serialization
+        location = serialized.get("name", name)
+        members[serialized.get("queryName", location[:1].upper() + location[1:])] = member
+    return members
+
+
+@cache
+def _model() -> Any:
+    return botocore.session.get_session().get_service_model("ec2")
