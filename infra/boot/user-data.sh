@@ -118,6 +118,8 @@ look_around() {
     for tool in python3 tar gzip ip systemctl useradd; do
         command -v "$tool" >/dev/null || die "this image has no $tool: install it in the image (see infra/boot/README.md)"
     done
+    [ -s /etc/ssl/certs/ca-certificates.crt ] || [ -s /etc/pki/tls/certs/ca-bundle.crt ] ||
+        die "this image has no authorities to believe: install ca-certificates in the image"
     mkdir -p "$OPT" "$VAR"
     chmod 755 "$OPT"
     chmod 711 "$VAR"
