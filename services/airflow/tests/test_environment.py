@@ -131,9 +131,11 @@ def test_packages_of_the_runtime_are_named_and_not_installed_again(builder: Buil
         ("one\ntwo", "conflict", "shared"),
         ("no-such-package", "missing", "no-such-package"),
         ("greeter==9", "missing", "greeter"),
+        ("greeter>=9", "missing", "greeter"),
         ("bare", "missing", "wheel"),
         ("usurper", "breaks_airflow", "airflow/__init__.py"),
         ("saboteur", "breaks_airflow", "Airflow does not work"),
+        ("saboteur", "breaks_airflow", "New here: saboteur 1.0."),
     ],
 )
 def test_a_bad_environment_is_refused_with_its_reason(

@@ -81,7 +81,7 @@ def of_packages(ports: list[int]) -> Rows:
 
 def _conflicts(rows: Rows) -> None:
     kind = CLASSES[0]
-    for number, pinned in enumerate(("pendulum<2", "sqlalchemy<1", "flask>9", "celery<4", "pydantic<1", "httpx>7")):
+    for number, pinned in enumerate(("pendulum<2", "sqlalchemy<1", "fastapi>9", "celery<4", "pydantic<1", "httpx>7")):
         name = rows.wheel(f"needs_{number}", {f"needs_{number}.py": ""}, pinned)
         rows.asks(kind, name, "conflict", pinned.rstrip("0123456789<>"))
     for pinned in ("pendulum==1.0", "apache-airflow==2.0", "celery<3", "sqlalchemy>99", "structlog==1"):
@@ -110,7 +110,7 @@ def _airflow_breakers(rows: Rows) -> None:
         "airflow/__init__",
         "celery/__init__",
         "sqlalchemy/__init__",
-        "flask/app",
+        "fastapi/routing",
         "updraft_airflow/node",
         "pydantic/main",
     )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from updraft_airflow.environment.words import Request
 
 _SHOWN = 5
+_NAMED = 20
 
 
 def check(request: Request) -> None:
@@ -74,7 +75,8 @@ def _shadows_nothing(request: Request) -> None:
 def _airflow_imports(request: Request) -> None:
     report = _probe(request, request.environment, "airflow", None)
     if "error" in report:
-        raise Refused("breaks_airflow", f"Airflow does not work in this environment:\n{report['error']}")
+        error = f"Airflow does not work in this environment:\n{report['error']}"
+        raise Refused("breaks_airflow", f"{error}\n{_brought(request)}")
 
 
 def _plugins_load(request: Request) -> None:
@@ -105,7 +107,16 @@ def _dags_import(request: Request) -> None:
     if new:
         shown = [f"{file}: {error}" for file, error in sorted(new.items())[:_SHOWN]]
         count = "1 file of DAGs" if len(new) == 1 else f"{len(new)} files of DAGs"
-        raise Refused("breaks_dags", f"{count} would not import any more:\n" + "\n".join(shown))
+        raise Refused("breaks_dags", f"{count} would not import any more:\n" + "\n".join([*shown, _brought(request)]))
+
+
+def _brought(request: Request) -> str:
+    """Who may have done it: not all say in their error whose they are."""
+    had = _distributions(site_packages(request.before))
+    new = [each for name, each in _distributions(site_packages(request.environment)).items() if name not in had]
+    names = sorted(f"{each.name} {each.version}" for each in new)
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"New here: {', '.join(names[:_NAMED]) or 'other versions alone'}{more}."
 
 
 def _probe(request: Request, environment: Path, what: str, dags: Path | None) -> dict[str, Any]:

@@ -23,6 +23,7 @@ _WHEEL = "Wheel-Version: 1.0\nGenerator: updraft\nRoot-Is-Purelib: true\nTag: py
 _MISSING = (
     r"was not found in the (package registry|provided package locations)|no (usable )?wheels|no `.*` wheel"
     r"|building from source is disabled|there (is|are) no versions? of|only the following versions"
+    r"|only \S+ (is|are) available"
     r"|no matching (python )?(abi|platform|version) tag|no wheels? with a matching"
 )
 _SIGNS: tuple[tuple[str, Cause], ...] = (
