@@ -6,7 +6,9 @@ import contextlib
 import json
 import os
 import signal
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import harness
@@ -316,3 +318,15 @@ def test_a_tenants_plugin_is_served_by_a_forked_api_server(cluster: Cluster, tmp
     finally:
         harness.kill_group(pid, signal.SIGTERM)
         harness.end_group(pid)
+
+
+def test_what_a_package_put_among_the_modules_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    from updraft_airflow.prefork import thaw
+
+    odd = SimpleNamespace(AIRFLOW_HOME="/of/the/parent")
+    for name, module in {"a_number": 7, "nothing": None, "odd": odd}.items():
+        monkeypatch.setitem(sys.modules, name, module)  # type: ignore[arg-type]
+    thaw._replace_copies(
+        thaw.Constants({"AIRFLOW_HOME": "/of/the/parent"}), thaw.Constants({"AIRFLOW_HOME": "/of/the/service"})
+    )
+    assert odd.AIRFLOW_HOME == "/of/the/service"

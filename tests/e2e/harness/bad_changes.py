@@ -143,7 +143,6 @@ def _dag_breakers(rows: Rows) -> None:
     kind = CLASSES[3]
     starts = (
         "sys.modules['sqlite3'] = None",
-        "sys.modules['sqlite3'] = 7",
         "sys.modules['_sqlite3'] = None",
         "sys.modules['sqlite3.dbapi2'] = None",
     )
@@ -160,6 +159,7 @@ def _dag_breakers(rows: Rows) -> None:
         "recursion": "raise RecursionError(name)",
         "type": "raise TypeError(name)",
         "assert": "raise AssertionError(name)",
+        "value": "raise ValueError(name)",
     }
     for word, act in acts.items():
         code = f"import sys\n{finder.format(act=act)}sys.meta_path.insert(0, F())\n"

@@ -123,7 +123,8 @@ def _reconfigure(parent: Constants) -> None:
 
 def _replace_copies(parent: Constants, own: Constants) -> None:
     for module in list(sys.modules.values()):
-        names = vars(module) if module is not None else {}
+        # Packages put anything there.
+        names = getattr(module, "__dict__", {})
         for name, old in parent.values.items():
             if name in names and names[name] == old:
                 setattr(module, name, own.values[name])
