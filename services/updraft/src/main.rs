@@ -5,11 +5,13 @@ mod compose;
 mod config;
 mod down;
 mod operator;
+mod provider;
 mod telemetry;
 mod up;
 
 use std::process::ExitCode;
 
+use cli::args::Format;
 use cli::{Command, LocalCommand};
 
 /// The edge allocates for every request: this costs it less than the C library's.
@@ -37,16 +39,17 @@ fn main() -> ExitCode {
         Command::Remote(command) => runtime.block_on(cli::remote::run(*command, &cli.global)),
         Command::Local(command) => {
             telemetry::start(&command);
-            report(runtime.block_on(local(command)))
+            report(runtime.block_on(local(command, cli.global.output)))
         }
     }
 }
 
-async fn local(command: LocalCommand) -> anyhow::Result<()> {
+async fn local(command: LocalCommand, output: Format) -> anyhow::Result<()> {
     match command {
         LocalCommand::Up(args) => up::run(&args).await,
         LocalCommand::Down(args) => down::run(&args).await,
         LocalCommand::Operator(args) => operator::run(&args).await,
+        LocalCommand::Provider(args) => provider::run(&args.command, output).await,
         LocalCommand::Control(args) => compose::control(&args.config).await,
         LocalCommand::Edge(args) => compose::edge(&args.config).await,
         LocalCommand::Agent(args) => compose::agent(&args).await,

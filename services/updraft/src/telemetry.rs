@@ -9,7 +9,10 @@ use crate::cli::LocalCommand;
 /// `RUST_LOG` decides what is said; without it, people at a terminal are told of warnings only.
 pub(crate) fn start(command: &LocalCommand) {
     let default = match command {
-        LocalCommand::Up(_) | LocalCommand::Down(_) | LocalCommand::Operator(_) => "warn",
+        LocalCommand::Up(_)
+        | LocalCommand::Down(_)
+        | LocalCommand::Operator(_)
+        | LocalCommand::Provider(_) => "warn",
         LocalCommand::Control(_) | LocalCommand::Edge(_) | LocalCommand::Agent(_) => "info",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));

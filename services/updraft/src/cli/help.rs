@@ -44,6 +44,15 @@ Examples:
 
 Clusters keep their database, DAGs, logs and URL; `updraft up` brings them back.";
 
+pub(super) const PROVIDER: &str = "\
+Examples:
+  updraft provider check --config ec2.json
+  updraft provider check --config ec2.json --output json
+  updraft provider external-id
+
+The configuration is described in docs/ec2.md. Credentials are those of the environment (AWS_ACCESS_KEY_ID and
+AWS_SECRET_ACCESS_KEY), or of this machine's instance profile.";
+
 pub(super) const OPERATOR: &str = "\
 Examples:
   updraft operator list

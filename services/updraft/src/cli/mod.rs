@@ -19,6 +19,7 @@ mod open;
 mod output;
 mod person;
 mod progress;
+pub(crate) mod provider;
 pub(crate) mod remote;
 mod resolve;
 mod secrets;
@@ -74,6 +75,8 @@ pub(crate) enum LocalCommand {
     /// Operators make tenants and say how much each may have. No tenant and no identity provider can make one: only this
     /// command, by whoever may read the data directory.
     Operator(OperatorArgs),
+    /// Look whether nodes could be had from a cloud, before anything starts
+    Provider(provider::ProviderArgs),
     /// Run the control plane: REST, console and reconciler
     #[command(after_help = help::CONTROL)]
     Control(ServerArgs),
