@@ -7,27 +7,23 @@ from __future__ import annotations
 
 import getpass
 import hashlib
-import io
 import json
 import os
 import shutil
 import signal
 import stat
 import subprocess
-import tarfile
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from harness.surroundings import Surroundings
+from harness.user_data import AGENT, BOOT, UNIT, packed, rendered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-REPOSITORY = Path(__file__).parents[2]
-BOOT = REPOSITORY / "infra" / "boot"
-AGENT = Path(os.environ.get("UPDRAFT_BIN", REPOSITORY / "target/debug/updraft")).with_name("updraft-agent")
 TOKEN = "a-token-that-is-good-once"
 LARGEST = 16 * 1024
 # As long as they get: a signature with a session's token in it.
@@ -75,13 +71,7 @@ class Node:
         self.tool("run-agent", RUN_AGENT)
         self.tool("journalctl", '#!/bin/sh\ntail -n 20 "$PLAYED/agent.out"\n')
         around.tokens.add(TOKEN)
-        self.offer(
-            "agent",
-            "updraft-agent",
-            f'#!/bin/sh\nexec "{AGENT}" "$@"\n'.encode(),
-            BOOT / "updraft-agent.service",
-            BOOT / "shield-metadata.sh",
-        )
+        self.offer("agent", "updraft-agent", f'#!/bin/sh\nexec "{AGENT}" "$@"\n'.encode(), *UNIT)
 
     def tool(self, name: str, text: str) -> None:
         path = self.directory / "bin" / name
@@ -89,33 +79,20 @@ class Node:
         path.chmod(0o755)
 
     def offer(self, directory: str, name: str, content: bytes, *files: Path) -> None:
-        packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(content), 0o777
-            archive.addfile(entry, io.BytesIO(content))
-            for file in files:
-                archive.add(file, file.name)
+        archive = packed(name, content, *files)
         key = f"/{directory}.tar.gz"
-        self.around.objects[key] = packed.getvalue()
-        digest = hashlib.sha256(packed.getvalue()).hexdigest()
-        self.archives.append(f"{digest} {directory} {self.around.url}{key}{SIGNED}")
+        self.around.objects[key] = archive
+        self.archives.append(f"{hashlib.sha256(archive).hexdigest()} {directory} {self.around.url}{key}{SIGNED}")
 
     def user_data(self, **other: str) -> str:
-        text = (BOOT / "user-data.sh").read_text()
         values = {
             "NODE": self.id,
             "CONTROL_URL": self.around.url,
             "TOKEN": TOKEN,
             "BOOT_LOG_URL": f"{self.around.url}/boot.log{SIGNED}",
             "ARCHIVES": "\n".join(self.archives),
-            **other,
         }
-        head, marker, body = text.partition("set -eu\n")
-        for name, value in values.items():
-            body = body.replace("{{" + name + "}}", value)
-        assert "{{" not in body
-        return head + marker + body
+        return rendered({**values, **other})
 
     def boot(self, patience: int = 20, **other: str) -> subprocess.CompletedProcess[str]:
         script = self.directory / "user-data"

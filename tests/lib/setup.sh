@@ -142,6 +142,10 @@ set_up_saml() {
 
 # Network tools for the tests that look at what a cluster's processes can reach, and git's two kinds of servers.
 set_up_machine() {
+    # A whole Debian is booted, by --long only.
+    if [[ -n $LONG ]] && ! { command -v mmdebstrap && command -v systemd-nspawn; } >/dev/null; then
+        install_debian mmdebstrap systemd-container
+    fi
     command -v nft >/dev/null && command -v ip >/dev/null && command -v setpriv >/dev/null && command -v pkill >/dev/null &&
         command -v git >/dev/null && [[ -x /usr/sbin/sshd ]] && return
     install_debian nftables iproute2 procps util-linux git openssh-server openssh-client

@@ -1,0 +1,67 @@
+"""A node's first minutes under a real systemd: a Debian of its own, booted in a container."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from harness.user_data import REPOSITORY
+
+pytestmark = [pytest.mark.root_only, pytest.mark.soak]
+
+ROOT = REPOSITORY / ".tools" / "node"
+PACKAGES = "systemd,systemd-sysv,dbus,python3,iproute2,util-linux,ca-certificates"
+LOOKS = """[Unit]
+After=multi-user.target
+[Service]
+Type=oneshot
+ExecStart=/bin/sh /test/look
+"""
+
+
+@pytest.fixture(scope="module")
+def root() -> Path:
+    """Made once; what a boot changes is thrown away."""
+    if not (ROOT / "ready").exists():
+        shutil.rmtree(ROOT, ignore_errors=True)
+        make = ["mmdebstrap", "--quiet", "--mode=root", "--variant=apt", f"--include={PACKAGES}", "bookworm", str(ROOT)]
+        subprocess.run(make, check=True, timeout=900)
+        units = ROOT / "etc/systemd/system"
+        (units / "look.service").write_text(LOOKS)
+        (units / "multi-user.target.wants").mkdir(exist_ok=True)
+        (units / "multi-user.target.wants/look.service").symlink_to("../look.service")
+        (ROOT / "ready").touch()
+    return ROOT
+
+
+def test_node_boots_under_systemd_and_its_agent_is_confined(root: Path) -> None:
+    enter = 'ip link set lo up && mount --make-rprivate / && exec "$@"'
+    command = [
+        "unshare",
+        "--net",
+        "--mount",
+        "sh",
+        "-c",
+        enter,
+        "sh",
+        sys.executable,
+        "-m",
+        "harness.booted",
+        str(root),
+    ]
+    done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    assert "booted" in seen["boot"], seen["boot"]
+    assert seen["active"] == "active\n"
+    assert "NoNewPrivs:\t1" in seen["status"]
+    assert "Seccomp:\t2" in seen["status"]
+    assert "prohibit proto kernel" in seen["rule"]
+    assert seen["places"] == "/var/lib/updraft/node\n", "it writes to its own place only"
+    assert seen["enclosure"] == "nobody\nnothing more\n", "builds are enclosed, and what is built gets no further"
+    assert "booted" in seen["again"], "also after its agent was killed"
+    assert seen["registrations"] == 1
