@@ -68,6 +68,10 @@ class UpdraftDagBundle(BaseDagBundle):
         return self._directory(self._digest or self._live_digest())
 
     @property
+    def root(self) -> Path:
+        return self._root
+
+    @property
     def notes(self) -> Path:
         """Where the dag-processor writes for the agent."""
         return self._root / "notes"

@@ -2,8 +2,9 @@
 
 Airflow notes with each file the version that is live when the parsing of that file *ends*: a file whose parsing began
 before a swap would be recorded as the new version with the old one's content. Here such results are thrown away and the
-file is parsed again. What lies in `plugins/` is no DAG file. When every file of a version has been recorded, that is
-written down for the agent, and every few seconds which versions unfinished runs still need:
+file is parsed again. A new version is looked at as soon as the agent puts it in place, what changed in it first. What
+lies in `plugins/` is no DAG file. When every file of a version has been recorded, that is written down for the agent,
+and every few seconds which versions unfinished runs still need:
 
     <root>/notes/parsed.json   {"digest", "at", "dags", "import_errors": [{"file", "line", "message"}]}
     <root>/notes/in-use.json   {"versions": [digest, …]}
@@ -11,12 +12,15 @@ written down for the agent, and every few seconds which versions unfinished runs
 
 from __future__ import annotations
 
+import filecmp
 import json
 import re
 import sys
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from selectors import EVENT_READ
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -31,6 +35,7 @@ from airflow.utils.state import DagRunState
 from sqlalchemy import func, select
 
 from updraft_airflow.bundle import PLUGINS, UpdraftDagBundle
+from updraft_airflow.swaps import Swaps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,6 +79,21 @@ class RecordingManager(DagFileProcessorManager):
             self._tell_if_recorded(bundle)
         self._tell_in_use()
 
+    def load_dag_bundles(self) -> None:
+        super().load_dag_bundles()
+        for bundle in self._ours():
+            try:
+                swaps = Swaps(bundle.root)
+            except OSError as error:
+                self.log.warning("New versions are looked for each second: %s", error)
+                continue
+            self.selector.register(swaps, EVENT_READ, (partial(self._swapped, bundle.name), self.selector.unregister))
+
+    def _swapped(self, bundle: str, swaps: Swaps) -> bool:
+        swaps.forget()
+        self._force_refresh_bundles.add(bundle)
+        return True
+
     def _find_files_in_bundle(self, bundle: BaseDagBundle) -> list[Path]:
         found: list[Path] = super()._find_files_in_bundle(bundle)
         is_ours = isinstance(bundle, UpdraftDagBundle)
@@ -82,10 +102,13 @@ class RecordingManager(DagFileProcessorManager):
     def _begin(self, bundle: UpdraftDagBundle, version: str, files: set[DagFileInfo]) -> None:
         """All files of the new version are parsed now, and none of the earlier one's any more."""
         names = {file.rel_path for file in files}
+        before = self._progress.get(bundle.name)
         self._progress[bundle.name] = Progress(version, bundle.path, names, set(names))
         for file in [file for file in self._file_queue if self._is_outdated(file)]:
             del self._file_queue[file]
-        self._add_files_to_queue(sorted(files, key=lambda file: file.rel_path, reverse=True), mode="front")
+        # Each is put in front of the one before it.
+        last_first = sorted(files, key=lambda file: (not _is_new(file, before, bundle), file.rel_path), reverse=True)
+        self._add_files_to_queue(last_first, mode="front")
 
     def _is_outdated(self, file: DagFileInfo) -> bool:
         # Callbacks name the version they are for.
@@ -168,6 +191,16 @@ class RecordingManager(DagFileProcessorManager):
 
     def _ours(self) -> Iterable[UpdraftDagBundle]:
         return (bundle for bundle in self._dag_bundles if isinstance(bundle, UpdraftDagBundle))
+
+
+def _is_new(file: DagFileInfo, before: Progress | None, bundle: UpdraftDagBundle) -> bool:
+    """Whether the version before had it otherwise or not at all."""
+    if before is None:
+        return False
+    try:
+        return not filecmp.cmp(before.root / file.rel_path, bundle.path / file.rel_path, shallow=False)
+    except OSError:
+        return True
 
 
 def _import_errors(bundle: str, now: Progress) -> list[dict[str, Any]]:
