@@ -23,12 +23,12 @@ locals {
     Condition = local.here
   }
 
-  # Public parameters only: the newest images.
+  # Where an image is named by a parameter: AWS's public ones, and those that the tenant names.
   image_parameter = {
-    Sid      = "NewestImage"
+    Sid      = "ImageByParameter"
     Effect   = "Allow"
-    Action   = "ssm:GetParameter"
-    Resource = "arn:${local.partition}:ssm:*::parameter/aws/service/*"
+    Action   = ["ssm:GetParameter", "ssm:GetParameters"]
+    Resource = concat(["arn:${local.partition}:ssm:*::parameter/aws/service/*"], var.image_parameter_arns)
   }
 
   start = [
@@ -67,7 +67,7 @@ locals {
       Sid      = "WhereTheTenantSays"
       Effect   = "Allow"
       Action   = "ec2:RunInstances"
-      Resource = concat(var.subnet_arns, var.security_group_arns, ["arn:${local.partition}:ec2:*::image/*", "${local.ec2}:image/*"])
+      Resource = concat(var.subnet_arns, var.security_group_arns, var.key_pair_arns, ["arn:${local.partition}:ec2:*::image/*", "${local.ec2}:image/*"])
     },
     {
       Sid       = "TagWhatItStarts"

@@ -70,6 +70,18 @@ variable "instance_types" {
   default     = ["t3.*", "m7i.*", "c7i.*", "r7i.*"]
 }
 
+variable "image_parameter_arns" {
+  description = "SSM parameters in this account that name images."
+  type        = list(string)
+  default     = []
+}
+
+variable "key_pair_arns" {
+  description = "Key pairs that nodes may have, for ssh; as a rule none."
+  type        = list(string)
+  default     = []
+}
+
 variable "kms_key_arns" {
   description = "Keys with which nodes' disks may be encrypted, if not AWS's own."
   type        = list(string)
