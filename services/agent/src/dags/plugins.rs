@@ -101,7 +101,11 @@ fn digest(folder: &Path) -> Result<Option<Digest>> {
 mod tests {
     use std::path::Path;
 
-    use super::digest;
+    use updraft_api::agent::PluginsAssignment;
+
+    use super::{LOOK, digest, find};
+    use crate::layout::Layout;
+    use crate::place::Place;
 
     fn write(folder: &Path, name: &str, text: &str) {
         let path = folder.join(name);
@@ -123,5 +127,44 @@ mod tests {
         assert_eq!(digest(&folders[0]).unwrap(), digest(&folders[1]).unwrap());
         write(&folders[1], "page/index.html", "hello");
         assert_ne!(digest(&folders[0]).unwrap(), digest(&folders[1]).unwrap());
+    }
+
+    fn node(at: &Path) -> Layout {
+        Layout::ensure(Place::open(at, None).unwrap()).unwrap()
+    }
+
+    fn asked(version: &str, folder: &Path) -> PluginsAssignment {
+        PluginsAssignment {
+            digest: digest(folder).unwrap().unwrap().to_string(),
+            version: version.to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_live_versions_plugins_are_taken_when_they_are_the_same() {
+        let (dir, live) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        write(live.path(), "plugins/words.py", "WORD = 1");
+        let wanted = asked(&"a".repeat(64), &live.path().join("plugins"));
+        let found = find(&node(dir.path()), Some(live.path()), &wanted).await;
+        assert_eq!(found.unwrap(), live.path().join("plugins"));
+    }
+
+    #[tokio::test]
+    async fn a_version_that_is_not_here_any_more_is_asked_for_and_held_to_its_digest() {
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (layout, version) = (node(dir.path()), "a".repeat(64));
+        write(other.path(), "plugins/words.py", "WORD = 1");
+        let wanted = asked(&version, &other.path().join("plugins"));
+        let delivered = dir.path().join("dags/versions").join(&version);
+        let deliver = async {
+            while !dir.path().join("dags/wanted").join(&version).exists() {
+                tokio::time::sleep(LOOK).await;
+            }
+            write(&delivered, "plugins/words.py", "WORD = 1");
+        };
+        let (found, ()) = tokio::join!(find(&layout, None, &wanted), deliver);
+        assert_eq!(found.unwrap(), delivered.join("plugins"));
+        write(&delivered, "plugins/words.py", "WORD = 2");
+        assert!(find(&layout, None, &wanted).await.is_err());
     }
 }
