@@ -21,7 +21,7 @@ tier_lint() {
 tier_unit() {
     offline_sql
     ready tools parts oidc saml
-    [[ -z $LONG ]] || export UPDRAFT_TEST_LONG=600 UPDRAFT_SWAPS=1000
+    [[ -z $LONG ]] || export UPDRAFT_TEST_LONG=600 UPDRAFT_SWAPS=1000 UPDRAFT_SCHEDULES=100000
     ((EUID != 0)) || ready machine
     check "build" cargo build --workspace --all-targets --locked
     start_database

@@ -141,15 +141,20 @@ impl Case<'_> {
         if self.node.provider.is_there() {
             return Some(Action::TerminateNode { node, loss: None });
         }
-        self.never_existed(attempted_at, failure)
+        self.never_existed(attempts, attempted_at, failure)
             .then_some(Action::ForgetNode { node, loss: None })
     }
 
-    /// Whether no launch of this node can have taken effect.
-    fn never_existed(&self, attempted_at: Option<DateTime<Utc>>, failure: Option<&LaunchFailure>) -> bool {
+    /// Whether no launch of this node can have taken effect. The last answer speaks for the last attempt only.
+    fn never_existed(
+        &self,
+        attempts: u32,
+        attempted_at: Option<DateTime<Utc>>,
+        failure: Option<&LaunchFailure>,
+    ) -> bool {
         match (attempted_at, failure.map(|f| f.kind)) {
             (None, _) => true,
-            (Some(_), Some(kind)) if kind != LaunchFailureKind::Unclear => true,
+            (Some(_), Some(kind)) if attempts == 1 && kind != LaunchFailureKind::Unclear => true,
             (Some(at), _) => self.is_surely_absent(Some(at)),
         }
     }

@@ -431,6 +431,20 @@ fn an_unclear_launch_of_an_unwanted_node_is_waited_out() {
     assert!(matches!(unclear(11)[..], [Action::ForgetNode { .. }]));
 }
 
+#[test]
+fn a_refused_launch_of_an_unwanted_node_is_forgotten_at_once_only_if_it_was_the_first() {
+    let throttled = |attempts, seconds| {
+        let mut case = failed_launch(LaunchFailureKind::Throttled, attempts, seconds);
+        case.desired.power = Power::Stopped;
+        case.observed.nodes.drain(..2);
+        case.actions()
+    };
+    assert!(matches!(throttled(1, 1)[..], [Action::ForgetNode { .. }]));
+    // An earlier attempt may have had no clear answer: its node may still turn up.
+    assert_eq!(throttled(2, 9), []);
+    assert!(matches!(throttled(2, 11)[..], [Action::ForgetNode { .. }]));
+}
+
 fn failing_service(name: ServiceName) -> Case {
     running(1).with_operation(OperationKind::Start).worker(|node| {
         let services = vec![service(name, ServiceState::BackingOff, 3)];

@@ -56,6 +56,8 @@ struct World {
     seed: u64,
     faults: Faults,
     machines: BTreeMap<ProviderId, Machine>,
+    /// However many clusters there are, each is listed as quickly.
+    by_cluster: HashMap<ClusterId, Vec<ProviderId>>,
     tokens: HashMap<ClientToken, (Value, ProviderId)>,
     scripted: Vec<ProviderError>,
 }
@@ -70,6 +72,7 @@ impl SimulatedProvider {
             seed,
             faults,
             machines: BTreeMap::new(),
+            by_cluster: HashMap::new(),
             tokens: HashMap::new(),
             scripted: Vec::new(),
         };
@@ -255,12 +258,13 @@ impl NodeProvider for SimulatedProvider {
         let mut world = self.world();
         world.may_err()?;
         let now = world.now;
-        let of_cluster = |machine: &&Machine| cluster.is_none_or(|id| machine.cluster == id);
         let listed = |machine: &&Machine| machine.listed_at <= now && machine.status != NodeStatus::Gone;
-        Ok(world
-            .machines
-            .values()
-            .filter(of_cluster)
+        let machines: Vec<&Machine> = match cluster {
+            None => world.machines.values().collect(),
+            Some(id) => world.of_cluster(id).collect(),
+        };
+        Ok(machines
+            .into_iter()
             .filter(listed)
             .map(Machine::listing)
             .collect())
@@ -302,8 +306,17 @@ impl World {
             changes_at: self.now + slow,
         };
         self.tokens.insert(token.clone(), (request.0.clone(), id.clone()));
+        self.by_cluster
+            .entry(wanted.cluster)
+            .or_default()
+            .push(id.clone());
         self.machines.insert(id.clone(), machine);
         Ok(id)
+    }
+
+    fn of_cluster(&self, cluster: ClusterId) -> impl Iterator<Item = &Machine> {
+        let ids = self.by_cluster.get(&cluster).into_iter().flatten();
+        ids.filter_map(|id| self.machines.get(id))
     }
 
     fn launched(&self, id: &ProviderId) -> Result<Launched, ProviderError> {

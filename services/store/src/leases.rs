@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 use sqlx::postgres::types::PgInterval;
 use sqlx::types::Json;
@@ -21,6 +21,8 @@ use crate::error::{one_row, word};
 pub struct Lease {
     pub cluster: ClusterId,
     pub fence: i64,
+    /// When it was taken, by the database's clock.
+    pub taken_at: DateTime<Utc>,
     /// What `wake_at` was: a later one was written by somebody who wants another look.
     wake_seen: DateTime<Utc>,
 }
@@ -35,6 +37,8 @@ pub struct ReconciledCluster {
     pub generation: Generation,
     pub power: Power,
     pub phase: Phase,
+    /// When it was read, by the database's clock: the one that wrote every other time in the records.
+    pub now: DateTime<Utc>,
 }
 
 /// Takes the lease on a cluster that is due and that nobody holds; the one waiting longest first.
@@ -47,14 +51,14 @@ pub async fn take_due(
     lasts: Duration,
 ) -> Result<Option<Lease>, StoreError> {
     let row = sqlx::query!(
-        "update clusters set lease_owner = $1, lease_until = now() + $2, fence = fence + 1
+        r#"update clusters set lease_owner = $1, lease_until = now() + $2, fence = fence + 1
          where id = (
              select id from clusters
              where deleted_at is null and wake_at <= now() and (lease_until is null or lease_until < now())
              order by wake_at limit 1
              for update skip locked
          )
-         returning id, fence, wake_at",
+         returning id, fence, wake_at, now() as "taken_at!""#,
         owner,
         interval(lasts),
     )
@@ -63,6 +67,7 @@ pub async fn take_due(
     Ok(row.map(|row| Lease {
         cluster: ClusterId(row.id),
         fence: row.fence,
+        taken_at: row.taken_at,
         wake_seen: row.wake_at,
     }))
 }
@@ -135,17 +140,20 @@ pub async fn release(
     Ok(())
 }
 
-/// When the next cluster is due; none without clusters.
+/// How long it is until the next cluster is due that nobody holds, or that somebody holds too long; none without any.
+/// Read off the index's beginning, however many clusters there are.
 ///
 /// # Errors
 /// When the database cannot be asked.
-pub async fn next_due(connection: &mut PgConnection) -> Result<Option<DateTime<Utc>>, StoreError> {
-    let at = sqlx::query_scalar!(
-        "select min(greatest(wake_at, coalesce(lease_until, wake_at))) from clusters where deleted_at is null"
+pub async fn next_due(connection: &mut PgConnection) -> Result<Option<TimeDelta>, StoreError> {
+    let seconds = sqlx::query_scalar!(
+        r#"select extract(epoch from greatest(wake_at, coalesce(lease_until, wake_at)) - now())::float8 as "seconds!"
+           from clusters where deleted_at is null and (lease_until is null or lease_until < now() or wake_at > now())
+           order by wake_at limit 1"#
     )
-    .fetch_one(connection)
+    .fetch_optional(connection)
     .await?;
-    Ok(at)
+    Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds).map_or(TimeDelta::zero(), from_std)))
 }
 
 /// The cluster, unless it is deleted.
@@ -158,7 +166,7 @@ pub async fn load(
 ) -> Result<Option<ReconciledCluster>, StoreError> {
     let row = sqlx::query!(
         r#"select id, tenant_id, name, spec as "spec: Json<ClusterSpec>", generation, power,
-                  phase as "phase: Json<Phase>"
+                  phase as "phase: Json<Phase>", now() as "now!"
            from clusters where id = $1 and deleted_at is null"#,
         cluster.0,
     )
@@ -176,6 +184,7 @@ pub async fn load(
             generation: Generation(row.generation),
             power: word("power", &row.power)?,
             phase: row.phase.0,
+            now: row.now,
         })
     })
     .transpose()
@@ -227,6 +236,10 @@ pub async fn mark_deleted(connection: &mut PgConnection, cluster: ClusterId) -> 
     .execute(connection)
     .await?;
     one_row("cluster", done.rows_affected())
+}
+
+fn from_std(duration: Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }
 
 pub(crate) fn interval(duration: Duration) -> PgInterval {

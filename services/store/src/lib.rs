@@ -11,6 +11,7 @@ pub mod assignments;
 pub mod audit_exports;
 pub mod audit_log;
 pub mod clusters;
+pub mod controls;
 pub mod credentials;
 pub mod dag_hooks;
 pub mod dag_versions;

@@ -28,6 +28,8 @@ pub struct NodeRecord {
     pub loss: Option<String>,
     pub assignment_version: i64,
     pub report: Option<serde_json::Value>,
+    /// When that was written; none since it was last started.
+    pub reported_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
     pub launched_at: Option<DateTime<Utc>>,
 }
@@ -85,6 +87,7 @@ struct Row {
     loss: Option<String>,
     assignment_version: i64,
     report: Option<serde_json::Value>,
+    reported_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     launched_at: Option<DateTime<Utc>>,
 }
@@ -99,7 +102,7 @@ pub async fn live(connection: &mut PgConnection, cluster: ClusterId) -> Result<V
         r#"select id, role, ordinal, generation, state, request, client_token, provider_id, address,
                   launch_attempts, launch_attempted_at,
                   launch_failure as "launch_failure: Json<LaunchFailureRecord>",
-                  stop_asked_at, loss, assignment_version, report, created_at, launched_at
+                  stop_asked_at, loss, assignment_version, report, reported_at, created_at, launched_at
            from nodes where cluster_id = $1 and state <> 'gone'
            order by array_position(array['scheduler', 'web', 'worker'], role), ordinal"#,
         cluster.0,
@@ -107,6 +110,21 @@ pub async fn live(connection: &mut PgConnection, cluster: ClusterId) -> Result<V
     .fetch_all(connection)
     .await?;
     rows.into_iter().map(NodeRecord::try_from).collect()
+}
+
+/// Which of these nodes have no report on record.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn unreported(connection: &mut PgConnection, nodes: &[NodeId]) -> Result<Vec<NodeId>, StoreError> {
+    let ids: Vec<_> = nodes.iter().map(|node| node.0).collect();
+    let found = sqlx::query_scalar!(
+        "select id from nodes where id = any($1) and (report is null or state = 'gone')",
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(found.into_iter().map(NodeId).collect())
 }
 
 /// Which of these nodes were ever recorded, gone or not.
@@ -203,18 +221,33 @@ pub async fn record_launch_failure(
     one_row("intended node", done.rows_affected())
 }
 
-/// Records that a stopped node was started again: what it reported before is void.
+/// Records that the provider is about to be asked to start a stopped node: what it reported before is void, and its
+/// agent's time to report begins now, for the answer may never be heard.
 ///
 /// # Errors
 /// [`StoreError::Missing`] when the node is not launched.
-pub async fn record_started(
+pub async fn begin_start(connection: &mut PgConnection, node: NodeId) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "update nodes set launched_at = now(), report = null, reported_at = null
+         where id = $1 and state = 'launched'",
+        node.0,
+    )
+    .execute(connection)
+    .await?;
+    one_row("launched node", done.rows_affected())
+}
+
+/// Records where a node is that was started again.
+///
+/// # Errors
+/// [`StoreError::Missing`] when the node is not launched.
+pub async fn record_address(
     connection: &mut PgConnection,
     node: NodeId,
     address: &str,
 ) -> Result<(), StoreError> {
     let done = sqlx::query!(
-        "update nodes set address = $2, launched_at = now(), report = null, reported_at = null
-         where id = $1 and state = 'launched'",
+        "update nodes set address = $2 where id = $1 and state = 'launched'",
         node.0,
         address,
     )
@@ -388,6 +421,7 @@ impl TryFrom<Row> for NodeRecord {
             loss: row.loss,
             assignment_version: row.assignment_version,
             report: row.report,
+            reported_at: row.reported_at,
             created_at: row.created_at,
             launched_at: row.launched_at,
         })

@@ -22,7 +22,7 @@ const THROUGH_ANOTHER: [&str; 11] = [
 ];
 
 /// Tables that are the installation's own.
-const OF_THE_INSTALLATION: [&str; 2] = ["control_keys", "edges"];
+const OF_THE_INSTALLATION: [&str; 3] = ["control_keys", "controls", "edges"];
 
 /// `file::function` (or a whole file) and why its statements name no tenant.
 const EXCEPTIONS: &[(&str, &str)] = &[

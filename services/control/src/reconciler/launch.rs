@@ -3,7 +3,7 @@
 //! The bootstrap token is derived from the master key and the node's id: after a crash the same bytes can be sent again
 //! although they were never written down.
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -77,7 +77,7 @@ impl Reconciler {
         let token = bootstrap_token(&self.parts.master_key, node);
         let hash = Sha256::digest(token.expose_secret().as_bytes());
         let mut tx = self.fenced(lease).await?;
-        nodes::begin_launch(&mut tx, node, &hash, Utc::now() + BOOTSTRAP_LASTS).await?;
+        nodes::begin_launch(&mut tx, node, &hash, view.now + BOOTSTRAP_LASTS).await?;
         commit(tx).await?;
 
         let request = LaunchRequest(record.request.clone());
@@ -133,6 +133,10 @@ impl Reconciler {
             return Ok(Progress::Awaited);
         };
         let boot = self.boot(node, &bootstrap_token(&self.parts.master_key, node));
+        let mut tx = self.fenced(lease).await?;
+        nodes::begin_start(&mut tx, node).await?;
+        commit(tx).await?;
+        self.parts.liveness.forget(node);
         match timeout(
             self.parts.settings.call_timeout,
             self.parts.provider.start(&id, &boot),
@@ -141,9 +145,8 @@ impl Reconciler {
         {
             Ok(Ok(Launched { address, .. })) => {
                 let mut tx = self.fenced(lease).await?;
-                nodes::record_started(&mut tx, node, &address.to_string()).await?;
+                nodes::record_address(&mut tx, node, &address.to_string()).await?;
                 commit(tx).await?;
-                self.parts.liveness.forget(node);
                 Ok(Progress::Made)
             }
             Ok(Err(error)) => {

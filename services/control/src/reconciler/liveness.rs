@@ -1,5 +1,7 @@
 //! When each node was last heard of. In memory only: nobody is declared lost because control was down, since nothing
-//! counts that happened before this process began to listen.
+//! counts that happened before this process began to listen, or while it stood still.
+//!
+//! Times are those of a clock that nobody sets (`steady`); times of records come as how long ago they were.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,10 +10,24 @@ use chrono::{DateTime, TimeDelta, Utc};
 use updraft_api::agent::Report;
 use updraft_model::NodeId;
 
+use super::steady;
+
+/// Who does not attend for so long stood still, and heard nobody meanwhile.
+const STOOD_STILL: TimeDelta = TimeDelta::seconds(15);
+/// What others are told of: agents report each 5 s.
+const JUST_NOW: TimeDelta = TimeDelta::seconds(10);
+
 /// The last word of every node.
 pub struct Liveness {
+    ears: Mutex<Ears>,
+}
+
+struct Ears {
     listening_since: DateTime<Utc>,
-    nodes: Mutex<HashMap<NodeId, Heard>>,
+    attended_at: DateTime<Utc>,
+    nodes: HashMap<NodeId, Heard>,
+    /// When other processes last heard of nodes.
+    elsewhere: HashMap<NodeId, DateTime<Utc>>,
 }
 
 struct Heard {
@@ -25,15 +41,28 @@ impl Liveness {
     #[must_use]
     pub fn new(now: DateTime<Utc>) -> Self {
         Self {
-            listening_since: now,
-            nodes: Mutex::default(),
+            ears: Mutex::new(Ears {
+                listening_since: now,
+                attended_at: now,
+                nodes: HashMap::new(),
+                elsewhere: HashMap::new(),
+            }),
         }
+    }
+
+    /// Says that this process runs. One that stood still begins to listen anew.
+    pub fn attend(&self, now: DateTime<Utc>) {
+        let mut ears = self.ears();
+        if now - ears.attended_at > STOOD_STILL {
+            ears.listening_since = now;
+        }
+        ears.attended_at = now;
     }
 
     /// Takes in a report; true when something but its measurements differs from the last.
     pub fn report(&self, node: NodeId, report: Report, now: DateTime<Utc>) -> bool {
         let report = Arc::new(report);
-        let before = self.nodes().insert(
+        let before = self.ears().nodes.insert(
             node,
             Heard {
                 at: now,
@@ -46,34 +75,69 @@ impl Liveness {
     /// What the node last said, to this process.
     #[must_use]
     pub fn latest(&self, node: NodeId) -> Option<(DateTime<Utc>, Arc<Report>)> {
-        self.nodes()
+        self.ears()
+            .nodes
             .get(&node)
             .map(|heard| (heard.at, Arc::clone(&heard.report)))
     }
 
-    /// For how long nothing was heard of a node that runs since `running_since`, while this process listened.
+    /// The same, unless the record is newer, which is so long old: then another process heard it since. Without a
+    /// record it said nothing since it was started.
     #[must_use]
-    pub fn silence(
-        &self,
-        node: NodeId,
-        running_since: Option<DateTime<Utc>>,
-        now: DateTime<Utc>,
-    ) -> TimeDelta {
-        let heard = self.nodes().get(&node).map(|heard| heard.at);
-        let since = [Some(self.listening_since), running_since, heard]
-            .into_iter()
-            .flatten()
-            .max();
-        since.map_or(TimeDelta::zero(), |since| (now - since).max(TimeDelta::zero()))
+    pub fn latest_since(&self, node: NodeId, recorded: Option<TimeDelta>) -> Option<Arc<Report>> {
+        let (at, report) = self.latest(node)?;
+        (steady::now() - at <= recorded?).then_some(report)
+    }
+
+    /// For how long nothing was heard of a node that runs for so long, while this process listened.
+    #[must_use]
+    pub fn silence(&self, node: NodeId, running_for: Option<TimeDelta>) -> TimeDelta {
+        self.silence_at(node, running_for, steady::now())
+    }
+
+    /// Nodes heard just now.
+    #[must_use]
+    pub fn heard(&self, now: DateTime<Utc>) -> Vec<NodeId> {
+        let ears = self.ears();
+        let lately = ears.nodes.iter().filter(|(_, heard)| heard.at + JUST_NOW > now);
+        lately.map(|(node, _)| *node).collect()
+    }
+
+    /// Takes in that another process heard these nodes then.
+    pub fn learn(&self, nodes: &[NodeId], at: DateTime<Utc>) {
+        let mut ears = self.ears();
+        ears.elsewhere
+            .retain(|_, heard| *heard + TimeDelta::hours(1) > at);
+        for node in nodes {
+            let known = ears.elsewhere.entry(*node).or_insert(at);
+            *known = (*known).max(at);
+        }
     }
 
     /// Drops what a node said that is gone, or was started anew.
     pub fn forget(&self, node: NodeId) {
-        self.nodes().remove(&node);
+        self.ears().nodes.remove(&node);
     }
 
-    fn nodes(&self) -> MutexGuard<'_, HashMap<NodeId, Heard>> {
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn silence_at(&self, node: NodeId, running_for: Option<TimeDelta>, now: DateTime<Utc>) -> TimeDelta {
+        let ears = self.ears();
+        if now - ears.attended_at > STOOD_STILL {
+            return TimeDelta::zero();
+        }
+        let heard = [
+            Some(ears.listening_since),
+            ears.nodes.get(&node).map(|heard| heard.at),
+            ears.elsewhere.get(&node).copied(),
+        ];
+        let since = heard.into_iter().flatten().max();
+        let silence = since.map_or(TimeDelta::zero(), |since| now - since);
+        running_for
+            .map_or(silence, |running_for| silence.min(running_for))
+            .max(TimeDelta::zero())
+    }
+
+    fn ears(&self) -> MutexGuard<'_, Ears> {
+        self.ears.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -131,22 +195,66 @@ mod tests {
 
     #[test]
     fn silence_counts_from_when_control_began_to_listen() {
-        let now = Utc::now();
+        let now = steady::now();
         let (liveness, node) = (Liveness::new(now), NodeId(Uuid::nil()));
-        let long_ago = now - TimeDelta::hours(9);
+        let long = Some(TimeDelta::hours(9));
         let later = now + TimeDelta::seconds(7);
-        assert_eq!(
-            liveness.silence(node, Some(long_ago), later),
-            TimeDelta::seconds(7)
-        );
+        assert_eq!(liveness.silence_at(node, long, later), TimeDelta::seconds(7));
         liveness.report(
             node,
             report(AgentPhase::Running, 0.0),
             now + TimeDelta::seconds(5),
         );
-        assert_eq!(
-            liveness.silence(node, Some(long_ago), later),
-            TimeDelta::seconds(2)
+        assert_eq!(liveness.silence_at(node, long, later), TimeDelta::seconds(2));
+    }
+
+    #[test]
+    fn silence_counts_from_when_the_node_was_started() {
+        let now = steady::now();
+        let (liveness, node) = (Liveness::new(now), NodeId(Uuid::nil()));
+        let silence = liveness.silence_at(node, Some(TimeDelta::seconds(3)), now + TimeDelta::seconds(9));
+        assert_eq!(silence, TimeDelta::seconds(3));
+    }
+
+    #[test]
+    fn while_control_stood_still_nobody_was_silent() {
+        let now = steady::now();
+        let (liveness, node) = (Liveness::new(now), NodeId(Uuid::nil()));
+        liveness.report(node, report(AgentPhase::Running, 0.0), now);
+        let awake = now + TimeDelta::hours(1);
+        assert_eq!(liveness.silence_at(node, None, awake), TimeDelta::zero());
+        liveness.attend(awake);
+        let later = awake + TimeDelta::seconds(6);
+        assert_eq!(liveness.silence_at(node, None, later), TimeDelta::seconds(6));
+    }
+
+    #[test]
+    fn a_node_that_another_control_hears_is_not_silent() {
+        let now = steady::now();
+        let (liveness, node) = (Liveness::new(now), NodeId(Uuid::nil()));
+        liveness.learn(&[node], now + TimeDelta::seconds(8));
+        let later = now + TimeDelta::seconds(10);
+        assert_eq!(liveness.silence_at(node, None, later), TimeDelta::seconds(2));
+    }
+
+    #[test]
+    fn what_another_control_recorded_since_counts_more_than_what_this_one_remembers() {
+        let now = steady::now();
+        let (liveness, node) = (Liveness::new(now), NodeId(Uuid::nil()));
+        liveness.report(
+            node,
+            report(AgentPhase::Running, 0.0),
+            now - TimeDelta::seconds(20),
+        );
+        assert!(
+            liveness
+                .latest_since(node, Some(TimeDelta::seconds(90)))
+                .is_some()
+        );
+        assert!(liveness.latest_since(node, Some(TimeDelta::seconds(5))).is_none());
+        assert!(
+            liveness.latest_since(node, None).is_none(),
+            "it was started since"
         );
     }
 }

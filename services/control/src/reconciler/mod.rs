@@ -13,6 +13,7 @@ mod environment;
 mod error;
 mod execute;
 mod launch;
+mod listen;
 mod liveness;
 mod observe;
 mod record;
@@ -20,6 +21,7 @@ mod reports;
 mod requirements;
 mod resources;
 mod run;
+mod steady;
 mod sweep;
 
 use std::sync::Arc;

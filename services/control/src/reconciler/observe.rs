@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::timeout;
-use updraft_model::{ClusterId, ClusterSpec, NodeId, NodeRole, OperationId};
+use updraft_model::{ClusterId, NodeId, NodeRole, OperationId};
 use updraft_planner::{
     self as planner, Desired, LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed, Operation,
     Orphan, PlaceHistory, ProviderView, Report, Resource,
@@ -26,6 +26,8 @@ const LOSSES_COUNT_FOR: TimeDelta = TimeDelta::minutes(30);
 pub(super) struct View {
     pub(super) cluster: ReconciledCluster,
     pub(super) operation: Option<OperationId>,
+    /// By the database's clock, as all times on record; this process's own may go wrong.
+    pub(super) now: DateTime<Utc>,
     pub(super) desired: Desired,
     pub(super) observed: Observed,
     /// How far the change of its environment is.
@@ -47,18 +49,15 @@ struct Records {
 
 impl Reconciler {
     /// None: the cluster is deleted.
-    pub(super) async fn observe(
-        &self,
-        cluster: ClusterId,
-        now: DateTime<Utc>,
-    ) -> Result<Option<View>, ReconcileError> {
+    pub(super) async fn observe(&self, cluster: ClusterId) -> Result<Option<View>, ReconcileError> {
         let refreshed = self.parts.assignments.refresh(cluster).await;
         if let Err(error) = &refreshed {
             tracing::error!(cluster.id = cluster.0, %error, "assignments cannot be rendered");
         }
-        let Some(records) = Records::read(&self.parts.store, cluster, now).await? else {
+        let Some(records) = Records::read(&self.parts.store, cluster).await? else {
             return Ok(None);
         };
+        let now = records.cluster.now;
         let listed = self.parts.listed(cluster).await;
         let mut observations = Vec::with_capacity(records.nodes.len());
         for record in &records.nodes {
@@ -97,7 +96,7 @@ impl Reconciler {
         let counted = change
             .as_ref()
             .map_or(&cluster.spec, |change| change.counted(&cluster.spec));
-        let build = self.build(change.as_ref(), &cluster.spec, &records.nodes);
+        let build = self.build(change.as_ref(), &cluster, &records.nodes);
         let operation = records.operation.as_ref().map(|operation| operation.id);
         let desired = Desired {
             power: cluster.power,
@@ -125,6 +124,7 @@ impl Reconciler {
             listing_lag: lag,
         };
         View {
+            now: cluster.now,
             cluster,
             operation,
             desired,
@@ -139,17 +139,18 @@ impl Reconciler {
     fn build(
         &self,
         change: Option<&EnvironmentChange>,
-        wanted: &ClusterSpec,
+        cluster: &ReconciledCluster,
         records: &[NodeRecord],
     ) -> Option<planner::Build> {
         let builder = records.iter().find(|record| record.role == NodeRole::Scheduler)?;
-        let heard = self.parts.liveness.latest(builder.id);
+        let age = builder.reported_at.map(|at| cluster.now - at);
+        let heard = self.parts.liveness.latest_since(builder.id, age);
         let kept = || serde_json::from_value(builder.report.clone()?).ok();
         let said = match heard {
-            Some((_, report)) => Said::of(&report),
+            Some(report) => Said::of(&report),
             None => kept().as_ref().map(Said::of).unwrap_or_default(),
         };
-        environment::build(change?, wanted, said)
+        environment::build(change?, &cluster.spec, said)
     }
 
     /// What the provider lists beyond the live records' nodes.
@@ -188,11 +189,7 @@ impl Reconciler {
 
 impl Records {
     /// All of one moment: read in one transaction.
-    async fn read(
-        store: &Store,
-        cluster: ClusterId,
-        now: DateTime<Utc>,
-    ) -> Result<Option<Self>, ReconcileError> {
+    async fn read(store: &Store, cluster: ClusterId) -> Result<Option<Self>, ReconcileError> {
         let mut tx = store.begin().await?;
         let Some(loaded) = leases::load(&mut tx, cluster).await? else {
             return Ok(None);
@@ -210,10 +207,10 @@ impl Records {
         })?;
         Ok(Some(Self {
             change: environment_changes::find(&mut tx, loaded.tenant, cluster).await?,
-            cluster: loaded,
             operation: operation_steps::running(&mut tx, cluster).await?,
             nodes: nodes::live(&mut tx, cluster).await?,
-            lost: nodes::lost_since(&mut tx, cluster, now - LOSSES_COUNT_FOR).await?,
+            lost: nodes::lost_since(&mut tx, cluster, loaded.now - LOSSES_COUNT_FOR).await?,
+            cluster: loaded,
             resources,
         }))
     }
@@ -278,17 +275,19 @@ impl Parts {
             created_at: record.created_at,
             provider,
             assignment_version: record.assignment_version,
-            report: self.report(record)?,
-            silence: self.liveness.silence(record.id, record.launched_at, now),
+            report: self.report(record, now)?,
+            silence: self
+                .liveness
+                .silence(record.id, record.launched_at.map(|at| now - at)),
         })
     }
 
-    /// What it last said to this process, else what was kept.
-    fn report(&self, record: &NodeRecord) -> Result<Option<Report>, ReconcileError> {
+    /// What it last said: to this process, or as another wrote it since.
+    fn report(&self, record: &NodeRecord, now: DateTime<Utc>) -> Result<Option<Report>, ReconcileError> {
         let heard = self
             .liveness
-            .latest(record.id)
-            .map(|(_, report)| (*report).clone());
+            .latest_since(record.id, record.reported_at.map(|at| now - at))
+            .map(|report| (*report).clone());
         let report = match (heard, &record.report) {
             (Some(report), _) => Some(report),
             (None, Some(kept)) => Some(

@@ -6,7 +6,6 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use chrono::Utc;
 use thiserror::Error;
 use updraft_api::agent::{
     AgentEvent, BuildOutcome, BuildReport, BuildStageReport, DagReport, ImportError, LONGEST_REQUIREMENTS,
@@ -18,8 +17,8 @@ use updraft_model::{NodeId, ServiceStatus, Step};
 use updraft_store::events::{EventSeverity, NewEvent};
 use updraft_store::{Store, StoreError, events, leases, node_identity, nodes};
 
-use super::Liveness;
 use super::dag_receipts::{self, DagWords};
+use super::{Liveness, steady};
 
 const TEXT: usize = 500;
 const WORD: usize = 60;
@@ -62,7 +61,7 @@ impl Reports {
     pub async fn accept(&self, node: NodeId, report: Report) -> Result<(), ReportRefused> {
         let report = bounded(node, report);
         let said = report.events.clone();
-        if !self.liveness.report(node, report.clone(), Utc::now()) {
+        if !self.liveness.report(node, report.clone(), steady::now()) {
             return Ok(());
         }
         let kept = self

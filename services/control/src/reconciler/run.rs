@@ -26,6 +26,7 @@ impl Reconciler {
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
         let mut looks = JoinSet::new();
         looks.spawn(Arc::clone(&self).sweep_for_ever(shutdown.clone()));
+        looks.spawn(Arc::clone(&self).listen_for_ever(shutdown.clone()));
         let places = Arc::new(Semaphore::new(self.parts.settings.parallel));
         let mut announcements = None;
         while !shutdown.is_cancelled() {
@@ -88,7 +89,7 @@ impl Reconciler {
             Err(error) if error.is_lost_lease() => return,
             Err(error) => {
                 tracing::error!(error = ?error, "a look at the cluster failed; there will be another");
-                Utc::now() + PAUSE
+                lease.taken_at + PAUSE
             }
         };
         if let Err(error) = self.release(lease, wake_at).await {
@@ -98,14 +99,13 @@ impl Reconciler {
 
     async fn rounds(&self, lease: &Lease) -> Result<DateTime<Utc>, ReconcileError> {
         for _ in 0..ROUNDS {
-            let now = Utc::now();
-            let Some(view) = self.observe(lease.cluster, now).await? else {
-                return Ok(now);
+            let Some(view) = self.observe(lease.cluster).await? else {
+                return Ok(lease.taken_at);
             };
             if self.follow_requirements(lease, &view).await? {
                 continue;
             }
-            let plan = plan(&view.desired, &view.observed, now);
+            let plan = plan(&view.desired, &view.observed, view.now);
             self.record(lease, &view, &plan).await?;
             if plan.actions.is_empty() {
                 return Ok(plan.wake_at);
@@ -115,7 +115,7 @@ impl Reconciler {
                 return Ok(plan.wake_at);
             }
         }
-        Ok(Utc::now() + PAUSE)
+        Ok(lease.taken_at + PAUSE)
     }
 
     async fn renew(&self, lease: &Lease) -> Result<(), ReconcileError> {
@@ -135,7 +135,7 @@ impl Reconciler {
             leases::next_due(&mut connection).await
         };
         let pause = match next.await {
-            Ok(Some(at)) => (at - Utc::now()).to_std().unwrap_or(Duration::from_millis(5)),
+            Ok(Some(left)) => left.to_std().unwrap_or_default(),
             Ok(None) => LONGEST_SLEEP,
             Err(_) => Duration::from_secs(1),
         };

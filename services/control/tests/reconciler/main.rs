@@ -215,6 +215,52 @@ async fn a_driver_killed_at_any_point_of_a_deletion_is_followed_by_one_that_comp
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_driver_killed_at_any_point_of_an_update_is_followed_by_one_that_completes_it() {
+    let stage = Stage::running(Faults::default()).await;
+    stage.scale(3).await;
+    stage
+        .kill_at_every_point(async || stage.operation_state().await == "succeeded")
+        .await;
+    assert_eq!(
+        stage.provider.machines().len(),
+        5,
+        "doubled: {:?}",
+        stage.provider.machines()
+    );
+    assert_eq!(stage.provider.live().len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_driver_killed_at_any_point_of_a_stop_is_followed_by_one_that_completes_it() {
+    let stage = Stage::running(Faults::default()).await;
+    stage.ask(OperationKind::Stop, Power::Stopped).await;
+    stage
+        .kill_at_every_point(async || stage.operation_state().await == "succeeded")
+        .await;
+    assert!(stage.provider.live().is_empty());
+    assert!(stage.has_metadata_database().await);
+}
+
+/// Once the driver died, another sees the machine run, long after its agent was heard last.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_whose_answer_was_lost_gives_the_node_its_time_to_report() {
+    let stage = Stage::running(Faults::default()).await;
+    let machines = stage.provider.live();
+    for machine in &machines {
+        stage.provider.switch_off(&machine.id);
+    }
+    stage.long_ago().await;
+    stage.provider.set_faults(Faults {
+        answer_lost: 100,
+        ..Faults::default()
+    });
+    stage.wake().await;
+    stage.reconciler().look_at_one_due().await.unwrap();
+    let answers: Vec<_> = stage.launch_ages_s().await;
+    assert!(answers.iter().all(|age| *age < 60), "{answers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_drivers_at_once_never_double_a_node() {
     let faults = Faults {
         answer_lost: 20,

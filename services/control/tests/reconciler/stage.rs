@@ -189,6 +189,20 @@ impl Stage {
             .await;
     }
 
+    /// Every node was launched an hour ago.
+    pub(crate) async fn long_ago(&self) {
+        self.execute("update nodes set launched_at = launched_at - interval '1 hour'")
+            .await;
+    }
+
+    pub(crate) async fn launch_ages_s(&self) -> Vec<i64> {
+        let mut connection = self.database.store().connection().await.unwrap();
+        sqlx::query_scalar("select extract(epoch from now() - launched_at)::bigint from nodes")
+            .fetch_all(&mut *connection)
+            .await
+            .unwrap()
+    }
+
     /// A launch of long ago takes effect only now.
     pub(crate) async fn late_launch(&self) {
         let node = NodeId(Uuid::now_v7());
@@ -224,7 +238,7 @@ impl Stage {
         assert_eq!(self.operation_state().await, word(&wanted));
     }
 
-    async fn operation_state(&self) -> String {
+    pub(crate) async fn operation_state(&self) -> String {
         self.value("select state from operations order by id desc limit 1")
             .await
     }

@@ -1,0 +1,100 @@
+//! Control is killed at each step boundary of each operation in turn: before and after each commit, each call and each
+//! answer. The one that follows completes it.
+
+use updraft_provider::simulated::Faults;
+
+use crate::world::{Happening, Quality, Setting, World};
+
+/// Kills control after each number of steps that `what` takes, until it takes fewer; returns how many that are.
+fn killed_at_every_step(faults: Faults, before: &[Happening], what: Happening) -> u32 {
+    for steps in 0.. {
+        let mut world = World::new(&Setting::one(faults));
+        for happening in before {
+            world.happen(happening);
+            world.run_until_settled();
+        }
+        let begun = world.steps(0);
+        world.happen(&what);
+        world.happen(&Happening::CrashAfterSteps { control: 0, steps });
+        world.run_until_settled();
+        let died = world.steps(0) - begun >= steps;
+        world.calm_down();
+        world.run_until_settled();
+        assert_whole(&mut world);
+        if !died {
+            return steps;
+        }
+    }
+    unreachable!()
+}
+
+/// Not one node more than was asked for was ever launched, and a deletion leaves none.
+fn assert_whole(world: &mut World) {
+    world.assert_as_asked();
+    let mut places: Vec<_> = world
+        .machines()
+        .iter()
+        .map(|machine| (machine.role, machine.ordinal))
+        .collect();
+    let launched = places.len();
+    places.sort_unstable();
+    places.dedup();
+    assert_eq!(places.len(), launched, "doubled: {:?}", world.machines());
+    world.happen(&Happening::Delete);
+    world.run_until_settled();
+    world.assert_nothing_is_left();
+}
+
+/// All at once, and so that a node takes its time to be listed, to run and to end.
+fn each_provider(check: impl Fn(Faults)) {
+    check(Faults::default());
+    check(Faults {
+        listed_after: 2,
+        slow: 2,
+        ..Faults::default()
+    });
+}
+
+#[test]
+fn control_killed_at_any_step_of_a_start_is_followed_by_one_that_completes_it() {
+    each_provider(|faults| {
+        let steps = killed_at_every_step(faults, &[Happening::Scale(2)], Happening::Start);
+        assert!(steps > 40, "{steps} steps");
+    });
+}
+
+#[test]
+fn control_killed_at_any_step_of_an_update_is_followed_by_one_that_completes_it() {
+    each_provider(|faults| {
+        for what in [
+            Happening::Scale(3),
+            Happening::Scale(0),
+            Happening::Restart,
+            Happening::ChangeEnvironment(Quality::Good),
+            Happening::ChangeEnvironment(Quality::Broken),
+        ] {
+            let steps = killed_at_every_step(faults, &[Happening::Scale(1), Happening::Start], what);
+            assert!(steps > 10, "{steps} steps of {what:?}");
+        }
+    });
+}
+
+#[test]
+fn control_killed_at_any_step_of_a_stop_is_followed_by_one_that_completes_it() {
+    each_provider(|faults| {
+        let steps = killed_at_every_step(faults, &[Happening::Scale(2), Happening::Start], Happening::Stop);
+        assert!(steps > 20, "{steps} steps");
+    });
+}
+
+#[test]
+fn control_killed_at_any_step_of_a_deletion_is_followed_by_one_that_completes_it() {
+    each_provider(|faults| {
+        let steps = killed_at_every_step(
+            faults,
+            &[Happening::Scale(2), Happening::Start],
+            Happening::Delete,
+        );
+        assert!(steps > 20, "{steps} steps");
+    });
+}

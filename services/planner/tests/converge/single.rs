@@ -1,0 +1,132 @@
+//! Single happenings, one after the other.
+
+use updraft_model::Power;
+use updraft_planner::Outcome;
+use updraft_provider::simulated::Faults;
+
+use crate::world::{Happening, Quality, Setting, World};
+
+/// One control, a provider that does all at once, and a cluster that went through this.
+fn after(happenings: &[Happening]) -> World {
+    let mut world = World::new(&Setting::one(Faults::default()));
+    for happening in happenings {
+        world.happen(happening);
+        world.run_until_settled();
+    }
+    world
+}
+
+/// The cluster runs; then another environment is asked for. Returns how that operation ended.
+fn after_environment(quality: Quality) -> Outcome {
+    let world = after(&[
+        Happening::Scale(2),
+        Happening::Start,
+        Happening::ChangeEnvironment(quality),
+    ]);
+    world.assert_as_asked();
+    assert_eq!(world.machines().len(), 4, "no node was replaced");
+    world.outcome().unwrap()
+}
+
+#[test]
+fn a_good_environment_reaches_every_node() {
+    assert_eq!(after_environment(Quality::Good), Outcome::Succeeded);
+}
+
+#[test]
+fn a_refused_environment_fails_its_operation_and_the_cluster_runs_on() {
+    let Outcome::Failed(failure) = after_environment(Quality::Refused) else {
+        panic!("it succeeded");
+    };
+    assert_eq!(failure.code, "environment_refused");
+}
+
+#[test]
+fn a_script_that_fails_on_workers_although_its_trial_did_not_is_rolled_back() {
+    let Outcome::Failed(failure) = after_environment(Quality::Unprepared) else {
+        panic!("it must not succeed");
+    };
+    assert_eq!(failure.code, "environment_rolled_back");
+}
+
+#[test]
+fn an_environment_with_which_workers_do_not_start_is_rolled_back() {
+    let Outcome::Failed(failure) = after_environment(Quality::Broken) else {
+        panic!("it succeeded");
+    };
+    assert_eq!(failure.code, "environment_rolled_back");
+    assert!(failure.message.contains("worker"), "{}", failure.message);
+}
+
+#[test]
+fn a_lost_node_is_replaced_exactly_once() {
+    let mut world = after(&[Happening::Scale(2), Happening::Start]);
+    assert_eq!(world.machines().len(), 4);
+    world.happen(&Happening::LoseNode(1));
+    world.run_until_settled();
+    world.assert_as_asked();
+    assert_eq!(world.machines().len(), 5);
+}
+
+#[test]
+fn a_hung_worker_is_replaced_exactly_once() {
+    let world = after(&[Happening::Start, Happening::HangAgent(2)]);
+    world.assert_as_asked();
+    assert_eq!(world.machines().len(), 4);
+    assert_eq!(world.power(), Power::Running);
+}
+
+#[test]
+fn machines_switched_off_come_back_as_the_same_nodes() {
+    let slow = Faults {
+        slow: 2,
+        ..Faults::default()
+    };
+    let mut world = World::new(&Setting::one(slow));
+    world.happen(&Happening::Start);
+    world.run_until_settled();
+    world.happen(&Happening::SwitchOffAll);
+    world.run_until_settled();
+    world.assert_as_asked();
+    assert_eq!(world.machines().len(), 3);
+}
+
+#[test]
+fn control_away_for_an_hour_replaces_nothing() {
+    let world = after(&[Happening::Start, Happening::ControlAway(720)]);
+    assert_eq!(world.machines().len(), 3);
+}
+
+#[test]
+fn control_that_stood_still_for_an_hour_replaces_nothing() {
+    let pause = Happening::Pause {
+        control: 0,
+        steps: 0,
+        ticks: 720,
+    };
+    let mut world = after(&[Happening::Start, pause]);
+    for _ in 0..730 {
+        world.tick();
+    }
+    world.run_until_settled();
+    assert_eq!(world.machines().len(), 3);
+}
+
+#[test]
+fn nodes_that_talk_to_another_control_are_not_silent() {
+    let mut world = World::new(&Setting {
+        clocks: vec![0, 0],
+        ..Setting::one(Faults::default())
+    });
+    world.happen(&Happening::Scale(4));
+    world.happen(&Happening::Start);
+    world.run_until_settled();
+    for _ in 0..5 {
+        world.happen(&Happening::AgentsReconnect);
+        for _ in 0..150 {
+            world.tick();
+        }
+    }
+    world.run_until_settled();
+    assert_eq!(world.machines().len(), 6);
+}

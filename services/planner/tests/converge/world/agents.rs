@@ -1,0 +1,190 @@
+//! Agents: each takes up what it is told, says so to one of the controls, and turns to another when that does not answer.
+
+use chrono::{DateTime, Utc};
+use updraft_model::{AgentPhase, Failure, NodeRole, ServiceName, ServiceState, ServiceStatus};
+use updraft_planner::{Build, BuildOutcome, EnvironmentChange, Report};
+use updraft_provider::NodeStatus;
+
+use super::happening::Quality;
+use super::records::{Records, Row, RowState};
+use super::{State, TICK};
+
+/// Ticks from a machine's start to its agent's first report.
+const BOOT: u32 = 8;
+/// Reports without an answer after which an agent turns to another control.
+const PATIENCE: u32 = 2;
+
+#[derive(Default)]
+pub(crate) struct Agent {
+    pub(crate) hung: bool,
+    version: i64,
+    busy_until: Option<DateTime<Utc>>,
+    control: usize,
+    unanswered: u32,
+    /// Ticks that its machine has run.
+    up_for: u32,
+    /// Ticks that the build under way took so far.
+    built_for: u32,
+}
+
+/// Every agent that runs reports once.
+pub(crate) fn report(state: &mut State, machines: &[updraft_provider::simulated::Machine], awake: &[usize]) {
+    let State {
+        records,
+        agents,
+        ears,
+        dice,
+        ..
+    } = state;
+    let now = records.now;
+    let (mut transition, given) = (false, Given::of(records));
+    for row in records
+        .rows
+        .iter_mut()
+        .filter(|row| matches!(row.state, RowState::Intended | RowState::Launched))
+    {
+        let running = machines
+            .iter()
+            .any(|machine| machine.node == row.id && machine.status == NodeStatus::Running);
+        let agent = agents.entry(row.id).or_default();
+        if !running {
+            (agent.version, agent.up_for) = (0, 0);
+            continue;
+        }
+        agent.up_for += 1;
+        if agent.hung || agent.up_for <= BOOT || !agent.is_answered(awake, dice) {
+            continue;
+        }
+        let report = agent.work(row, &given, now);
+        if ears[agent.control].hear(row.id, &report, now) {
+            (row.report, row.reported_at) = (Some(report), Some(now));
+            transition = true;
+        }
+    }
+    if transition {
+        records.wake();
+    }
+}
+
+/// What the scheduler's agent says of the build.
+pub(crate) fn build(state: &State) -> Option<Build> {
+    let scheduler = state.records.live_rows().find(|row| {
+        row.role == NodeRole::Scheduler && row.state == RowState::Launched && row.report.is_some()
+    })?;
+    let outcome = match (
+        state.agents.get(&scheduler.id)?.built_for,
+        state.records.wanted_environment,
+    ) {
+        (0, _) => return None,
+        (1..4, _) => BuildOutcome::Running,
+        (_, Quality::Refused) => BuildOutcome::Refused(refusal()),
+        (_, Quality::Good | Quality::Broken | Quality::Unprepared) => BuildOutcome::Ready,
+    };
+    Some(Build {
+        planned: Vec::new(),
+        stages: Vec::new(),
+        outcome,
+    })
+}
+
+/// What nodes are given now.
+struct Given {
+    building: bool,
+    broken: Vec<NodeRole>,
+    unprepared: bool,
+    generation: updraft_model::Generation,
+}
+
+// === impl Given ===
+
+impl Given {
+    fn of(records: &Records) -> Self {
+        let bad = matches!(records.wanted_environment, Quality::Broken | Quality::Unprepared);
+        let broken: &[NodeRole] = match records.environment {
+            EnvironmentChange::Settled | EnvironmentChange::All { .. } if bad => NodeRole::ALL,
+            EnvironmentChange::Workers { .. } if bad => &[NodeRole::Worker],
+            _ => &[],
+        };
+        Self {
+            building: records.environment == EnvironmentChange::Building,
+            broken: broken.to_vec(),
+            unprepared: records.wanted_environment == Quality::Unprepared,
+            generation: records.generation,
+        }
+    }
+}
+
+// === impl Agent ===
+
+impl Agent {
+    pub(crate) fn turn_to(&mut self, control: usize) {
+        (self.control, self.unanswered) = (control, 0);
+    }
+
+    pub(crate) fn begin_another_build(&mut self) {
+        self.built_for = 0;
+    }
+
+    fn is_answered(&mut self, awake: &[usize], dice: &mut super::dice::Dice) -> bool {
+        if awake.contains(&self.control) {
+            self.unanswered = 0;
+            return true;
+        }
+        self.unanswered += 1;
+        if self.unanswered >= PATIENCE && !awake.is_empty() {
+            self.turn_to(awake[dice.index(awake.len())]);
+        }
+        false
+    }
+
+    fn work(&mut self, row: &Row, given: &Given, now: DateTime<Utc>) -> Report {
+        if self.version < row.version {
+            self.version = row.version;
+            self.busy_until = Some(now + TICK * 2);
+        }
+        let stopping = row.stop_asked_at.is_some();
+        if given.building && row.role == NodeRole::Scheduler && !stopping {
+            self.built_for += 1;
+        }
+        let fails = given.broken.contains(&row.role);
+        let busy = self.busy_until.is_some_and(|until| now < until);
+        let phase = match (stopping, busy) {
+            (false, true) => AgentPhase::Starting,
+            (false, false) if fails && given.unprepared => AgentPhase::Preparing,
+            (false, false) if fails => AgentPhase::Degraded,
+            (false, false) => AgentPhase::Running,
+            (true, true) => AgentPhase::Stopping,
+            (true, false) => AgentPhase::Stopped,
+        };
+        Report {
+            phase,
+            assignment_version: Some(self.version),
+            generation: Some(given.generation),
+            services: (fails && !given.unprepared)
+                .then(backing_off)
+                .into_iter()
+                .collect(),
+            script_failure: (fails && given.unprepared && !busy).then(refusal),
+            steps: Vec::new(),
+        }
+    }
+}
+
+fn refusal() -> Failure {
+    Failure {
+        code: "environment_refused".to_owned(),
+        message: "the requirements contradict each other".to_owned(),
+        remedy: "correct them".to_owned(),
+    }
+}
+
+fn backing_off() -> ServiceStatus {
+    ServiceStatus {
+        name: ServiceName::Worker,
+        state: ServiceState::BackingOff,
+        pid: None,
+        started_at: None,
+        restarts: 3,
+        detail: None,
+    }
+}

@@ -1,0 +1,56 @@
+//! Bugs that systems of this kind are known to have had. Each can be switched on in the world, never in the product, so
+//! that it is shown that schedules find it.
+
+/// What a driver of the world does wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bug {
+    /// The provider is asked for a node before its record is committed.
+    LaunchesBeforeRecord,
+    /// Each try of a launch has a token of its own.
+    FreshTokenEachTry,
+    /// A node counts as found whose name fits, whoever's it is.
+    AdoptsByName,
+    /// What the list lacks is not there, however short ago it was launched.
+    IgnoresListingLag,
+    /// Writes although another holds the lease by now.
+    IgnoresFence,
+    /// A node is gone once the provider was asked to end it, whatever came of that.
+    ForgetsWhatItAskedToEnd,
+    /// No answer of the provider means no nodes.
+    TakesSilenceOfProviderForGone,
+    /// The sweep ends what no record names an id of yet.
+    SweepsWhatIsBeingLaunched,
+    /// A machine that was switched off counts as running.
+    TakesStoppedForRunning,
+    /// The cluster's record ends while its nodes are still ending.
+    DeletesBeforeNodesAreGone,
+    /// A node counts as silent that talks to another control.
+    HearsWithItsOwnEarsOnly,
+    /// What it heard itself counts more than what another control recorded since.
+    TrustsItsMemoryMost,
+    /// Silence counts while the control itself stood still.
+    BlamesNodesForItsOwnSleep,
+    /// Times of records are compared with the control's own clock.
+    GoesByItsOwnClock,
+}
+
+// === impl Bug ===
+
+impl Bug {
+    pub(crate) const ALL: [Self; 14] = [
+        Self::LaunchesBeforeRecord,
+        Self::FreshTokenEachTry,
+        Self::AdoptsByName,
+        Self::IgnoresListingLag,
+        Self::IgnoresFence,
+        Self::ForgetsWhatItAskedToEnd,
+        Self::TakesSilenceOfProviderForGone,
+        Self::SweepsWhatIsBeingLaunched,
+        Self::TakesStoppedForRunning,
+        Self::DeletesBeforeNodesAreGone,
+        Self::HearsWithItsOwnEarsOnly,
+        Self::TrustsItsMemoryMost,
+        Self::BlamesNodesForItsOwnSleep,
+        Self::GoesByItsOwnClock,
+    ];
+}

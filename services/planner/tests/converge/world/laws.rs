@@ -1,0 +1,123 @@
+//! What must hold at every moment, whatever happens. A broken law ends the test with its words.
+
+use std::collections::HashSet;
+
+use updraft_model::{Power, Step};
+use updraft_planner::{Action, Desired, EnvironmentStage};
+use updraft_provider::{NodeStatus, ProviderId};
+
+use super::driver::View;
+use super::happening::Quality;
+use super::records::{RowState, RunningOperation};
+use super::{CLUSTER, Shared, State};
+
+/// No two nodes in one place. Launches of a driver that slept through its lease are strays, not nodes.
+pub(crate) fn one_node_per_place(shared: &Shared) {
+    let state = shared.state.borrow();
+    let mut places = HashSet::new();
+    for machine in shared.live() {
+        if !state.late.contains(&machine.id) {
+            assert!(
+                places.insert((machine.role, machine.ordinal)),
+                "two nodes in {:?} {}",
+                machine.role,
+                machine.ordinal
+            );
+        }
+    }
+}
+
+/// Nodes that are wanted and work, or would if they were started, are never given up. A driver whose lease is over has
+/// no say: what it does is held against what is wanted now.
+pub(crate) fn no_harm(shared: &Shared, view: &View, is_held: bool, action: &Action) {
+    let (Action::StopNode { node, .. } | Action::TerminateNode { node, .. }) = action else {
+        return;
+    };
+    let state = shared.state.borrow();
+    let current = state.records.desired();
+    let desired: &Desired = if is_held { &view.desired } else { &current };
+    let Some(row) = state.records.rows.iter().find(|row| row.id == *node) else {
+        return;
+    };
+    let wanted = desired.power == Power::Running && row.ordinal <= desired.nodes.of(row.role);
+    let given_up = row.stop_asked_at.is_some() || matches!(row.state, RowState::Terminating | RowState::Gone);
+    let is_late = view.at != state.records.now && is_held;
+    let hung = state.agents.get(&row.id).is_some_and(|agent| agent.hung);
+    let machine = shared
+        .live()
+        .into_iter()
+        .find(|m| Some(&m.id) == row.provider_id.as_ref());
+    let (works, startable) = match machine.map(|m| m.status) {
+        Some(NodeStatus::Running) => (!hung, false),
+        Some(NodeStatus::Stopped) => (false, true),
+        _ => (false, false),
+    };
+    assert!(
+        !wanted || given_up || is_late || !works,
+        "harms a healthy node: {action:?}"
+    );
+    assert!(
+        !wanted || given_up || is_late || !startable,
+        "gives up a node that only has to be started: {action:?}"
+    );
+}
+
+/// Whoever slept through its lease writes nothing.
+pub(crate) fn writes_with_lease(is_held: bool) {
+    assert!(is_held, "writes although another has the cluster");
+}
+
+/// Before the provider is asked to end a node: it is this cluster's, and no record has it.
+pub(crate) fn may_end(shared: &Shared, id: &ProviderId) {
+    let machines = shared.provider.machines();
+    let Some(machine) = machines.iter().find(|machine| machine.id == *id) else {
+        return;
+    };
+    assert_eq!(machine.cluster, CLUSTER, "ends another cluster's node");
+    let state = shared.state.borrow();
+    let owner = state.records.rows.iter().find(|row| {
+        row.id == machine.node
+            && row.provider_id.as_ref().is_none_or(|own| own == id)
+            && !state.late.contains(id)
+    });
+    let owned = owner.is_some_and(|row| matches!(row.state, RowState::Intended | RowState::Launched));
+    assert!(!owned, "ends a node whose record wants it");
+}
+
+/// No node is ever given what did not pass, and no change ends well with what does not work.
+pub(crate) fn may_move(state: &State, to: &EnvironmentStage) {
+    let quality = state.records.wanted_environment;
+    match to {
+        EnvironmentStage::Workers => assert_ne!(quality, Quality::Refused),
+        EnvironmentStage::Settled => assert_eq!(quality, Quality::Good),
+        EnvironmentStage::All | EnvironmentStage::Abandoned(_) => {}
+    }
+}
+
+/// A cluster's record outlives its nodes.
+pub(crate) fn may_be_deleted(shared: &Shared) {
+    let state = shared.state.borrow();
+    let left: Vec<_> = shared
+        .live()
+        .into_iter()
+        .filter(|machine| !state.late.contains(&machine.id))
+        .collect();
+    assert!(left.is_empty(), "deleted while nodes live: {left:?}");
+}
+
+pub(crate) fn timeline(operation: Option<&RunningOperation>, steps: &[Step], view: &View) {
+    let Some(operation) = operation.filter(|operation| operation.generation == view.desired.generation)
+    else {
+        return;
+    };
+    for step in steps {
+        let times = [
+            Some(operation.created_at),
+            step.started_at,
+            step.finished_at,
+            Some(view.now.max(operation.created_at)),
+        ];
+        let known: Vec<_> = times.into_iter().flatten().collect();
+        assert!(known.is_sorted(), "times out of order: {step:?} in {known:?}");
+    }
+}

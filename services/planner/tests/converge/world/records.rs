@@ -1,0 +1,279 @@
+//! Control's database: what is recorded of the cluster, and who may write it. Its clock is the one that counts.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+use updraft_model::{Generation, NodeCounts, NodeId, NodeRole, OperationKind, Phase, Power, Step};
+use updraft_planner::{
+    Desired, EnvironmentChange, LaunchFailure, Loss, NodeState, Operation, Outcome, PlaceHistory, Report,
+    Resource,
+};
+use updraft_provider::ProviderId;
+
+use super::happening::Quality;
+
+/// As the product's; half a dozen ticks and more.
+const LEASE: TimeDelta = TimeDelta::seconds(60);
+/// How long a loss counts against its place.
+const LOSSES_COUNT_FOR: TimeDelta = TimeDelta::minutes(30);
+
+#[derive(Clone)]
+pub(crate) struct Records {
+    pub(crate) now: DateTime<Utc>,
+    pub(crate) power: Power,
+    pub(crate) generation: Generation,
+    pub(crate) workers: u32,
+    pub(crate) environment: EnvironmentChange,
+    pub(crate) wanted_environment: Quality,
+    pub(crate) operation: Option<RunningOperation>,
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) phase: Phase,
+    pub(crate) resources: [Resource; 3],
+    pub(crate) deleted: bool,
+    pub(crate) rows: Vec<Row>,
+    fence: u64,
+    lease_until: Option<DateTime<Utc>>,
+    wake_at: DateTime<Utc>,
+    /// Tells one wish for a look from the next within one moment.
+    wakes: u64,
+}
+
+#[derive(Clone)]
+pub(crate) struct RunningOperation {
+    /// Its generation tells it from others.
+    pub(crate) generation: Generation,
+    pub(crate) kind: OperationKind,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) steps: Vec<Step>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Row {
+    pub(crate) id: NodeId,
+    pub(crate) role: NodeRole,
+    pub(crate) ordinal: u32,
+    pub(crate) generation: Generation,
+    pub(crate) state: RowState,
+    pub(crate) request: Value,
+    pub(crate) provider_id: Option<ProviderId>,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) launched_at: Option<DateTime<Utc>>,
+    pub(crate) stop_asked_at: Option<DateTime<Utc>>,
+    pub(crate) gone_at: Option<DateTime<Utc>>,
+    pub(crate) loss: Option<Loss>,
+    pub(crate) attempts: u32,
+    pub(crate) attempted_at: Option<DateTime<Utc>>,
+    pub(crate) failure: Option<LaunchFailure>,
+    pub(crate) version: i64,
+    pub(crate) report: Option<Report>,
+    pub(crate) reported_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RowState {
+    Intended,
+    Launched,
+    Terminating,
+    Gone,
+}
+
+/// The right to drive the cluster for a while.
+#[derive(Clone, Copy)]
+pub(crate) struct Lease {
+    fence: u64,
+    wakes_seen: u64,
+}
+
+// === impl Records ===
+
+impl Records {
+    pub(crate) fn new(now: DateTime<Utc>) -> Self {
+        Self {
+            now,
+            power: Power::Stopped,
+            generation: Generation::FIRST,
+            workers: 1,
+            environment: EnvironmentChange::Settled,
+            wanted_environment: Quality::Good,
+            operation: None,
+            outcome: None,
+            phase: Phase::Stopped,
+            resources: [Resource::Absent, Resource::Absent, Resource::Absent],
+            deleted: false,
+            rows: Vec::new(),
+            fence: 0,
+            lease_until: None,
+            wake_at: now,
+            wakes: 0,
+        }
+    }
+
+    pub(crate) fn is_due(&self) -> bool {
+        let free = self.lease_until.is_none_or(|until| until < self.now);
+        !self.deleted && self.wake_at <= self.now && free
+    }
+
+    pub(crate) fn take_due(&mut self) -> Option<Lease> {
+        self.is_due().then(|| {
+            self.fence += 1;
+            self.lease_until = Some(self.now + LEASE);
+            Lease {
+                fence: self.fence,
+                wakes_seen: self.wakes,
+            }
+        })
+    }
+
+    pub(crate) fn is_held(&self, lease: &Lease) -> bool {
+        self.fence == lease.fence
+    }
+
+    pub(crate) fn renew(&mut self) {
+        self.lease_until = Some(self.now + LEASE);
+    }
+
+    pub(crate) fn release(&mut self, lease: &Lease, wake_at: DateTime<Utc>) {
+        if self.is_held(lease) {
+            self.lease_until = None;
+            if self.wakes == lease.wakes_seen {
+                self.wake_at = wake_at;
+            }
+        }
+    }
+
+    pub(crate) fn wake(&mut self) {
+        self.wakes += 1;
+        self.wake_at = self.now;
+    }
+
+    pub(crate) fn ask(&mut self, kind: OperationKind, power: Power) {
+        if self.power == Power::Deleted {
+            return;
+        }
+        self.power = power;
+        self.generation = self.generation.next();
+        self.operation = Some(RunningOperation {
+            generation: self.generation,
+            kind,
+            created_at: self.now,
+            steps: Vec::new(),
+        });
+        self.wake();
+    }
+
+    /// Nodes are given what this stage means for them; newest assignments are versions of their own.
+    pub(crate) fn give(&mut self, environment: EnvironmentChange) {
+        self.environment = environment;
+        self.render_anew();
+    }
+
+    pub(crate) fn render_anew(&mut self) {
+        for row in &mut self.rows {
+            row.version += 1;
+        }
+    }
+
+    pub(crate) fn counts(&self) -> NodeCounts {
+        NodeCounts {
+            scheduler: 1,
+            web: 1,
+            worker: self.workers,
+        }
+    }
+
+    pub(crate) fn row(&mut self, node: NodeId) -> &mut Row {
+        self.rows.iter_mut().find(|row| row.id == node).unwrap()
+    }
+
+    pub(crate) fn live_rows(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| row.state != RowState::Gone)
+    }
+
+    pub(crate) fn desired(&self) -> Desired {
+        Desired {
+            power: self.power,
+            generation: self.generation,
+            nodes: self.counts(),
+            environment: self.environment.clone(),
+            operation: self.operation.clone().map(|operation| Operation {
+                kind: operation.kind,
+                generation: operation.generation,
+                created_at: operation.created_at,
+                steps: operation.steps,
+            }),
+            terminate_unrecorded: false,
+        }
+    }
+
+    pub(crate) fn losses(&self) -> Vec<PlaceHistory> {
+        let recent =
+            |row: &&Row| row.loss.is_some() && row.gone_at.is_some_and(|at| at > self.now - LOSSES_COUNT_FOR);
+        let mut lost: Vec<&Row> = self.rows.iter().filter(recent).collect();
+        lost.sort_by_key(|row| row.gone_at);
+        let mut places: Vec<PlaceHistory> = Vec::new();
+        for row in lost {
+            let unheard = row.loss == Some(Loss::NeverReported);
+            let at = row.gone_at.unwrap();
+            match places
+                .iter_mut()
+                .find(|h| h.role == row.role && h.ordinal == row.ordinal)
+            {
+                Some(history) => {
+                    history.losses += 1;
+                    history.never_reported = if unheard { history.never_reported + 1 } else { 0 };
+                    history.last_lost_at = at;
+                }
+                None => places.push(PlaceHistory {
+                    role: row.role,
+                    ordinal: row.ordinal,
+                    losses: 1,
+                    never_reported: u32::from(unheard),
+                    last_lost_at: at,
+                }),
+            }
+        }
+        places
+    }
+}
+
+// === impl Row ===
+
+impl Row {
+    pub(crate) fn intended(id: NodeId, place: (NodeRole, u32), request: Value, records: &Records) -> Self {
+        Self {
+            id,
+            role: place.0,
+            ordinal: place.1,
+            generation: records.generation,
+            state: RowState::Intended,
+            request,
+            provider_id: None,
+            created_at: records.now,
+            launched_at: None,
+            stop_asked_at: None,
+            gone_at: None,
+            loss: None,
+            attempts: 0,
+            attempted_at: None,
+            failure: None,
+            version: 1,
+            report: None,
+            reported_at: None,
+        }
+    }
+
+    pub(crate) fn node_state(&self) -> NodeState {
+        match self.state {
+            RowState::Intended => NodeState::Intended {
+                attempts: self.attempts,
+                attempted_at: self.attempted_at,
+                failure: self.failure.clone(),
+            },
+            RowState::Launched => NodeState::Launched {
+                at: self.launched_at.unwrap(),
+            },
+            RowState::Terminating | RowState::Gone => NodeState::Terminating {
+                launched_at: self.launched_at,
+            },
+        }
+    }
+}
