@@ -32,6 +32,13 @@ test("a running task's line appears live", () =>
     await page.locator(".log mark").first().waitFor();
     assert.equal(await lines(page).count(), 1);
     assert.ok(!page.url().includes("node="), "addresses have no empty fields");
+
+    await page.goto(`${facts.console}/clusters/${facts.cluster.id}/configuration#log-keeping`);
+    await page.getByLabel("Days kept").fill("30");
+    await page.getByRole("button", { name: "Change logs" }).click();
+    await page.waitForURL((now) => now.pathname.endsWith("/configuration"));
+    assert.equal(await page.getByLabel("Days kept").inputValue(), "30");
+    await look(page, "log-keeping");
     assert.deepEqual(wrong, []);
   }));
 
