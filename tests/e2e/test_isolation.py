@@ -41,6 +41,8 @@ def targets(installation: Installation, rest: Rest, cluster: int) -> dict[str, A
     """Everything of the other cluster and of Updraft itself that exists right now."""
     nodes = rest.items(f"clusters/{cluster}/nodes")
     sockets = [[node["address"], port] for node in nodes for port in PORTS[node["role"]]]
+    # What a cloud tells its machines.
+    sockets.append(["169.254.169.254", 80])
     # Internal listener, control's Postgres; the metadata Postgres and S3 are shared and guarded by credentials.
     sockets += [["127.0.0.1", installation.port_base + offset] for offset in (2, 3)]
     root = installation.data_dir

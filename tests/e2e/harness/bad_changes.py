@@ -236,8 +236,9 @@ _PROWL = f"""
 import glob, os, signal, socket, subprocess, sys, time
 from pathlib import Path
 WORD, found = {LEFT_BEHIND!r}, []
-root = next((p for p in Path.cwd().parents if list(p.glob("environments-*"))), Path("/"))
-nodes = [p for p in root.glob("*") if not p.name.startswith(".")]
+root = next(p.parent for p in Path.cwd().parents if p.name.startswith("environments-"))
+mounted = [Path(line.split()[4]) for line in open("/proc/self/mountinfo")]
+nodes = set(top for p in mounted for top in (p, *p.parents) if top.parent == root)
 def attempt(what, act):
     try:
         if act() is not False: found.append(str(what))
@@ -265,7 +266,12 @@ _HOSTILE = {
 
 
 def _hostile(rows: Rows) -> None:
-    kind, other = CLASSES[7], {"forks": ("environment_", "process"), "speaks_for_the_builder": ("environment_", "")}
+    kind = CLASSES[7]
+    other = {
+        "forks": ("environment_", "process"),
+        "kills": ("environment_not_installable", "SIGKILL"),
+        "speaks_for_the_builder": ("environment_", "hostile-speaks-for-the-builder"),
+    }
     for verb, act in _HOSTILE.items():
         name = rows.source(f"hostile_{verb}", _PROWL + act.replace("{ports}", str(rows.ports)))
         code, words = other.get(verb, ("environment_not_installable", "it-reached: nothing-at-all"))

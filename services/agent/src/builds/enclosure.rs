@@ -39,7 +39,7 @@ if [ -n "$kept" ]; then
   place -c --bind /proc/self/fd/9 "$kept"
   place -o remount,bind,ro "$kept"
 fi
-for number in $all; do eval "place -o remount,ro \"\$covered_$number\""; done
+for number in $all; do eval "place -o remount,bind,ro \"\$covered_$number\""; done
 while [ "$1" != -- ]; do place --bind "$own/tmp" "$1"; shift; done
 shift
 cd "$own"

@@ -204,7 +204,8 @@ fn exceeded(cause: BuildRefusal) -> ScriptFailure {
 fn how(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt as _;
     match (status.code(), status.signal()) {
-        (Some(code), _) if code > 128 => format!("It was ended by signal {}.", code - 128),
+        // As shells say it, who end with higher ones for reasons of their own.
+        (Some(code @ 129..=192), _) => format!("It was ended by signal {}.", code - 128),
         (Some(code), _) => format!("It ended with exit code {code}."),
         (None, Some(signal)) => format!("It was ended by signal {signal}."),
         (None, None) => "It ended.".to_owned(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import zipfile
 from importlib.metadata import distributions
 from typing import TYPE_CHECKING
@@ -58,6 +59,9 @@ def solve(request: Request) -> list[str]:
         "--find-links", str(stand_ins), "--python", str(request.base / "bin" / "python"),
         "--no-header", "--no-annotate", "--quiet",
     )  # fmt: skip
+    if solved.returncode < 0:
+        how = signal.Signals(-solved.returncode).name
+        raise Refused("install", f"uv was ended by {how} while it built a package without a wheel.\n{solved.stderr}")
     if solved.returncode != 0:
         raise explained(solved.stderr or f"uv ended with {solved.returncode}")
     return [line for line in solved.stdout.splitlines() if _is_extra(line, pins)]

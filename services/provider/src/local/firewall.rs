@@ -1,7 +1,7 @@
 //! Keeps clusters' processes apart on the loopback of one machine, where every process may otherwise reach every other.
 //!
 //! A table of this installation's own: a cluster's user reaches its own nodes' addresses, the metadata Postgres and the
-//! S3 ports, and nothing else on the loopback; nobody but root and Updraft's own user reaches another's nodes. It is
+//! S3 ports, and nothing else on the loopback, nor the machine's metadata service; nobody but root and Updraft's own user reaches another's nodes. It is
 //! written as a whole whenever a node comes or goes, in one transaction. Needs root, users per cluster, and `nft`.
 
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ pub(super) fn table(
 ) -> String {
     let (name, network) = (name_of(network.0), format!("{}/{}", network.0, network.1));
     let trusted = list([0].iter().chain(&isolation.trusted));
-    let mut rules = String::new();
+    let (mut rules, mut beyond) = (String::new(), String::new());
     for (user, addresses) in nodes {
         let _ = writeln!(
             rules,
@@ -61,13 +61,20 @@ pub(super) fn table(
             "    meta skuid {{ {users} }} ip daddr != {network} meta l4proto {{ tcp, udp }} th dport 53 accept"
         );
         let _ = writeln!(rules, "    meta skuid {{ {users} }} reject");
+        // Who asks a cloud's metadata service is this machine to it; some answer as a resolver there too.
+        let _ = writeln!(
+            beyond,
+            "    meta skuid {{ {users} }} ip daddr 169.254.0.0/16 meta l4proto {{ tcp, udp }} th dport != 53 reject\n    \
+             meta skuid {{ {users} }} ip6 daddr fd00:ec2::254 reject"
+        );
     }
     format!(
         "table inet {name} {{}}\n\
          delete table inet {name}\n\
          table inet {name} {{\n  \
            chain output {{\n    \
-             type filter hook output priority 0; policy accept;\n    \
+             type filter hook output priority 0; policy accept;\n\
+             {beyond}    \
              oifname != \"lo\" accept\n    \
              ct state established,related accept\n    \
              meta skuid {{ {trusted} }} accept\n\
