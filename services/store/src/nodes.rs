@@ -204,6 +204,8 @@ pub async fn record_launched(
     one_row("intended node", done.rows_affected())
 }
 
+/// Records how the launch ended. What an unclear one made may turn up from now on: the call may have gone out late.
+///
 /// # Errors
 /// [`StoreError::Missing`] when the node is no longer only intended.
 pub async fn record_launch_failure(
@@ -212,7 +214,7 @@ pub async fn record_launch_failure(
     failure: &LaunchFailureRecord,
 ) -> Result<(), StoreError> {
     let done = sqlx::query!(
-        "update nodes set launch_failure = $2 where id = $1 and state = 'intended'",
+        "update nodes set launch_failure = $2, launch_attempted_at = now() where id = $1 and state = 'intended'",
         node.0,
         Json(failure) as _,
     )

@@ -13,7 +13,7 @@ use updraft_store::metadata::MetadataServer;
 use updraft_store::nodes::{self, NewNode};
 use updraft_store::secrets::{self, MasterKey, random_token};
 use updraft_store::testing::TestDatabase;
-use updraft_store::{StoreError, leases, template};
+use updraft_store::{StoreError, controls, leases, template};
 use uuid::Uuid;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -48,6 +48,43 @@ fn node(cluster: ClusterId) -> NewNode {
         request: serde_json::json!({ "exact": true }),
         client_token: id.to_string(),
     }
+}
+
+#[tokio::test]
+async fn a_control_learns_whom_the_others_hear_and_nothing_of_itself() {
+    let (database, _) = database_with_cluster().await;
+    let mut connection = database.store().connection().await.unwrap();
+    let (one, other) = (Uuid::new_v4(), Uuid::new_v4());
+    let heard = [NodeId(Uuid::now_v7()), NodeId(Uuid::now_v7())];
+    controls::tell(&mut connection, one, &[]).await.unwrap();
+    controls::tell(&mut connection, other, &[]).await.unwrap();
+    controls::tell(&mut connection, other, &heard).await.unwrap();
+    let learnt = controls::heard_by_others(&mut connection, one).await.unwrap();
+    assert_eq!(learnt.len(), 1);
+    assert_eq!(learnt[0].nodes, heard);
+    assert!(learnt[0].age < MINUTE);
+    let learnt = controls::heard_by_others(&mut connection, other).await.unwrap();
+    assert!(learnt.iter().all(|control| control.nodes.is_empty()));
+}
+
+#[tokio::test]
+async fn what_is_due_next_is_no_cluster_that_somebody_looks_at() {
+    let (database, _) = database_with_cluster().await;
+    let mut connection = database.store().connection().await.unwrap();
+    let due = leases::next_due(&mut connection).await.unwrap();
+    assert_eq!(due, Some(TimeDelta::zero()));
+    let lease = leases::take_due(&mut connection, Uuid::new_v4(), MINUTE)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(leases::next_due(&mut connection).await.unwrap(), None);
+    let later = lease.taken_at + TimeDelta::seconds(40);
+    leases::release(&mut connection, &lease, later).await.unwrap();
+    let due = leases::next_due(&mut connection).await.unwrap().unwrap();
+    assert!(
+        due > TimeDelta::seconds(20) && due <= TimeDelta::seconds(40),
+        "{due}"
+    );
 }
 
 #[tokio::test]

@@ -53,10 +53,6 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "dag_hooks::find_anywhere",
         "its id is in the address; its tenant comes out of the row",
     ),
-    (
-        "dag_hooks::put",
-        "of a cluster that the statement itself looks up for the tenant",
-    ),
     ("dag_versions::publish", "what a node reports of its own cluster"),
     ("dag_versions::read", "what a node reports of its own cluster"),
     ("dag_versions::arrive", "what a node reports of its own cluster"),

@@ -120,6 +120,7 @@ impl Driver {
                     (row.provider_id, row.launched_at) = (Some(id), Some(now));
                 }
                 Err(error) => {
+                    row.attempted_at = Some(now);
                     row.failure = Some(LaunchFailure {
                         kind: kind(&error),
                         message: error.to_string(),
