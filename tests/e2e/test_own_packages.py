@@ -9,18 +9,20 @@ from conftest import DAGS, NEIGHBOUR
 from harness import packages, processes
 from harness.waiting import wait_for
 from test_environments import change
+from test_environments import processes as processes_of
 from test_kill import pids, service_pids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness.airflow import Airflow
-    from harness.installation import Installation
+    from harness.installation import Installation, Result
     from harness.rest import Rest
 
 LOGIN = "reader:a-secret-that-nobody-may-see"
 CREDENTIAL = "own-index"
-BROUGHT = ("own_word.py", "own_macro.py", "plugins/own_page.py")
+PLUGINS = ("own_macro.py", "plugins/own_page.py")
+BROUGHT = ("own_word.py", *PLUGINS)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,6 @@ def test_dags_bring_plugins_along_and_packages_from_an_index_that_demands_a_logi
         assert neighbour_airflow.wait_for_run("own_word", run, 120) == "success"
         assert neighbour_airflow.result("own_word", run, "say") == "griaß di"
         assert_plugins_are_loaded(neighbour_airflow)
-        good = installation.cli("dags", "status", "--cluster", NEIGHBOUR, "--output", "json", token=rest.token).json()
 
         generation = rest.cluster(NEIGHBOUR)["generation"]
         installation.add_dag(rest, NEIGHBOUR, "requirements.txt", "only_here==1.0  # the same\n")
@@ -78,22 +79,12 @@ def test_dags_bring_plugins_along_and_packages_from_an_index_that_demands_a_logi
         seen = rest.cluster(NEIGHBOUR)
         assert seen["environment"]["state"] == "refused"
         assert seen["environment"]["live"]["found"]["requirements"] == "only_here==1.0\n"
-
-        installation.add_dag(rest, NEIGHBOUR, "requirements.txt", "only_here==1.0\n")
-        installation.add_dag(rest, NEIGHBOUR, "plugins/broken.py", "import no_such_module\n")
-        synced = installation.cli("dags", "sync", "--cluster", NEIGHBOUR, "--wait", token=rest.token)
-        assert synced.code != 0
-        assert "broken.py: No module named 'no_such_module'" in synced.err, synced.err
-        assert_plugins_are_loaded(neighbour_airflow)
-        # The version before has the plugins that are loaded: there is nothing to be built.
-        back = installation.cli("dags", "rollback", "--cluster", NEIGHBOUR, good["current"], "--wait", token=rest.token)
-        assert back.code == 0, back.err
-        assert "environment" not in rest.cluster(NEIGHBOUR)
     finally:
-        for name in (*BROUGHT, "requirements.txt", "plugins/broken.py"):
+        # A source is not taken to be empty on purpose.
+        installation.add_dag(rest, NEIGHBOUR, "steady.py", (DAGS / "steady.py").read_text())
+        for name in (*BROUGHT, "requirements.txt"):
             installation.remove_dag(rest, NEIGHBOUR, name)
-        for verb in ("follow", "sync"):
-            installation.cli("dags", verb, "--cluster", NEIGHBOUR, "--wait", token=rest.token)
+        installation.cli("dags", "sync", "--cluster", NEIGHBOUR, "--wait", token=rest.token)
         change(rest, neighbour, had)
     told = [
         path
@@ -101,6 +92,42 @@ def test_dags_bring_plugins_along_and_packages_from_an_index_that_demands_a_logi
         if LOGIN.partition(":")[2] in path.read_text(errors="replace")
     ]
     assert told == [], "the secret is in no log"
+
+
+@pytest.mark.soak
+def test_a_broken_plugin_changes_nothing_and_a_rollback_takes_plugins_back(
+    installation: Installation, rest: Rest, neighbour: dict[str, Any], neighbour_airflow: Airflow
+) -> None:
+    def dags(*words: str) -> Result:
+        return installation.cli("dags", *words, "--cluster", NEIGHBOUR, token=rest.token)
+
+    before = processes_of(rest, neighbour)
+    try:
+        for name in PLUGINS:
+            installation.add_dag(rest, NEIGHBOUR, name, (DAGS / name).read_text())
+        synced = dags("sync", "--wait")
+        assert synced.code == 0, synced.err
+        assert processes_of(rest, neighbour) != before, "plugins are loaded by services that began after them"
+        assert_plugins_are_loaded(neighbour_airflow)
+        good, serving = dags("status", "--output", "json").json(), processes_of(rest, neighbour)
+
+        installation.add_dag(rest, NEIGHBOUR, "plugins/broken.py", "import no_such_module\n")
+        synced = dags("sync", "--wait")
+        assert synced.code != 0
+        assert "broken.py: No module named 'no_such_module'" in synced.err, synced.err
+        assert_plugins_are_loaded(neighbour_airflow)
+        # The version before has the plugins that are loaded: there is nothing to be built.
+        back = dags("rollback", good["current"], "--wait")
+        assert back.code == 0, back.err
+        assert "environment" not in rest.cluster(NEIGHBOUR)
+        assert processes_of(rest, neighbour) == serving, "nothing on a node changed"
+    finally:
+        installation.add_dag(rest, NEIGHBOUR, "steady.py", (DAGS / "steady.py").read_text())
+        for name in (*PLUGINS, "plugins/broken.py"):
+            installation.remove_dag(rest, NEIGHBOUR, name)
+        for verb in ("follow", "sync"):
+            dags(verb, "--wait")
+    wait_for("there are no plugins", lambda: "plugins" not in rest.cluster(NEIGHBOUR)["spec"]["environment"], 60)
 
 
 def assert_plugins_are_loaded(airflow: Airflow) -> None:
