@@ -30,7 +30,8 @@ pub use cluster::{ClusterRole, ClusterSpec, NodeCounts, Power, TenantRole};
 pub use credential::{CredentialConfig, CredentialKind, CredentialName, InvalidCredentialName};
 pub use dag_source::{DagFolder, DagSource, FolderSource, InvalidFolder};
 pub use environment::{
-    EnvironmentKey, EnvironmentSpec, FoundPlugins, FoundRequirements, PackageIndex, RequirementsFile, requirement_lines,
+    EnvironmentKey, EnvironmentSpec, FoundPlugins, FoundRequirements, PackageIndex, RequirementsFile,
+    requirement_lines,
 };
 pub use id::{
     AuditId, ClusterId, DagHookId, EdgeId, EventId, Generation, GroupId, NodeId, OperationId, ProviderId,
