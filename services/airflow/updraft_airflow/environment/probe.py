@@ -11,7 +11,10 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _MODULES = (
     "airflow.__main__",
@@ -34,8 +37,10 @@ _LINES = 4
 def main() -> int:
     what, answer, *rest = sys.argv[1:]
     told: dict[str, Any]
+    probes: dict[str, Callable[..., dict[str, Any]]]
+    probes = {"airflow": _import_airflow, "plugins": _load_plugins, "dags": _import_dags}
     try:
-        told = {"airflow": _import_airflow, "plugins": _load_plugins, "dags": _import_dags}[what](*map(Path, rest))
+        told = probes[what](*map(Path, rest))
     except BaseException:  # noqa: BLE001
         told = {"error": _last_lines(traceback.format_exc())}
     Path(answer).write_text(json.dumps(told))
