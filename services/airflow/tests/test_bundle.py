@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
 def in_airflow(environment: Path, home: Path, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs code where Airflow is installed, without a cluster."""
+    # Bytecode beside what the binary embeds would have it built again.
+    env = {"AIRFLOW_HOME": str(home), "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
     prelude = "import sys\nfrom updraft_airflow.bundle import UpdraftDagBundle, DagVersionMissing\n"
     return subprocess.run(
         [environment / "bin/python", "-c", prelude + textwrap.dedent(code), *arguments],
-        env={"AIRFLOW_HOME": str(home), "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False,
+        env=env, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
