@@ -76,7 +76,7 @@ class Endpoint:
             case "credentials":
                 return Answer.of_json({"access_key": OWN_KEY, "secret_key": OWN_SECRET})
             case "role":
-                roles.make(asked["arn"], asked["external_id"])
+                roles.make(asked["arn"], asked.get("external_id"))
             case "fault":
                 times, action = asked.pop("times", 1), asked.pop("action")
                 self._faults.plan(action, Fault(**asked), times)

@@ -14,7 +14,8 @@ from datacentre.call import Call
 ARN = re.compile(r"arn:aws:iam::(\d{12}):role/(.+)")
 
 
-def make(arn: str, external_id: str) -> None:
+def make(arn: str, external_id: str | None) -> None:
+    """A role that trusts Updraft's account. Without an external id: whoever in it asks."""
     match = ARN.fullmatch(arn)
     assert match, arn
     trust = {
@@ -24,7 +25,7 @@ def make(arn: str, external_id: str) -> None:
                 "Effect": "Allow",
                 "Principal": {"AWS": "arn:aws:iam::123456789012:root"},
                 "Action": "sts:AssumeRole",
-                "Condition": {"StringEquals": {"sts:ExternalId": external_id}},
+                "Condition": {"StringEquals": {"sts:ExternalId": external_id}} if external_id else {},
             }
         ],
     }

@@ -109,6 +109,7 @@ def cluster(
     postgres.sql("create database airflow")
     variables = harness.cluster_variables(directory, postgres.dsn("airflow"), address)
     variables |= {"s3_endpoint": bucket.endpoint, "log_bucket": storage.BUCKET, "log_prefix": storage.PREFIX.rstrip("/")}
+    storage.write_keys(directory / "log-keys.json", storage.KEYS[1])
     edge = harness.Edge("cluster:77")
     edge.write_keys(directory / "jwks.json")
     harness.publish_dags(directory / "dags", "v1", {"demo.py": DAG.replace("VERSION", "v1")})

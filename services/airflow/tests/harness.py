@@ -324,11 +324,10 @@ def cluster_variables(directory: Path, dsn: str, address: str, cluster_id: str =
         "dags_dir": str(directory / "dags"),
         "jwks_file": str(directory / "jwks.json"),
         "log_bucket": "logs",
+        "log_keys_file": str(directory / "log-keys.json"),
         "log_prefix": "cluster-77",
         "log_region": "us-east-1",
         "s3_endpoint": "http://127.0.0.1:1",
-        "s3_access_key": "access",
-        "s3_secret_key": "secret",
         "worker_concurrency": "2",
     }
 

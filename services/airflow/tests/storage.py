@@ -62,16 +62,22 @@ class Storage:
             aws_access_key_id=KEYS[0], aws_secret_access_key=KEYS[1],
         )  # fmt: skip
 
-    def settings(self) -> str:
-        """What `UPDRAFT_LOGS` holds."""
-        access, secret = KEYS
+    def settings(self, keys: Path) -> str:
+        """What `UPDRAFT_LOGS` holds; the keys are written where it says."""
+        write_keys(keys, KEYS[1])
         known = {"endpoint": self.endpoint, "region": "us-east-1", "bucket": BUCKET, "prefix": PREFIX}
-        return json.dumps(known | {"access_key": access, "secret_key": secret})
+        return json.dumps(known | {"keys_file": str(keys)})
 
     def stop(self) -> None:
         if self.process:
             self.process.kill()
             self.process.wait(10)
+
+
+def write_keys(file: Path, secret: str) -> None:
+    """As the agent does: `work/log-keys.json`."""
+    keys = {"aws_access_key_id": KEYS[0], "aws_secret_access_key": secret, "aws_session_token": None}
+    file.write_text(json.dumps(keys))
 
 
 @dataclass

@@ -183,7 +183,7 @@ def test_menus_follow_the_role(cluster: Cluster) -> None:
 def test_the_config_page_holds_no_secret(cluster: Cluster) -> None:
     code, text = cluster.call("/api/v2/config", "admin")
     assert code == 200
-    names = ("broker_password", "fernet_key", "jwt_secret", "s3_secret_key")
+    names = ("broker_password", "fernet_key", "jwt_secret", "log_keys_file")
     secrets = [
         "secret-of-database",
         *(cluster.node.variables[name] for name in names if len(cluster.node.variables[name]) > 8),

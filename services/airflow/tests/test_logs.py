@@ -15,14 +15,22 @@ from updraft_airflow.logs.bucket import LogBucket
 from updraft_airflow.logs.remote import ShippedTaskLogs
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import Cluster
 
 PATH = "dag_id=d/run_id=manual__2026-11-22T03:45:12+00:00/task_id=g.t/attempt=1.log"
 
 
 @pytest.fixture
-def logs(bucket: s3.Storage, monkeypatch: pytest.MonkeyPatch) -> ShippedTaskLogs:
-    monkeypatch.setenv("UPDRAFT_LOGS", bucket.settings())
+def keys(tmp_path: Path) -> Path:
+    """Where the agent writes keys."""
+    return tmp_path / "log-keys.json"
+
+
+@pytest.fixture
+def logs(bucket: s3.Storage, keys: Path, monkeypatch: pytest.MonkeyPatch) -> ShippedTaskLogs:
+    monkeypatch.setenv("UPDRAFT_LOGS", bucket.settings(keys))
     return ShippedTaskLogs(LogBucket())
 
 
@@ -155,15 +163,30 @@ def test_a_line_without_end_is_shown_in_pieces(bucket: s3.Storage, logs: Shipped
 
 
 def test_a_bucket_that_does_not_answer_is_a_line_that_says_so(
-    bucket: s3.Storage, monkeypatch: pytest.MonkeyPatch
+    bucket: s3.Storage, keys: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = json.loads(bucket.settings()) | {"secret_key": "wrong"}
-    monkeypatch.setenv("UPDRAFT_LOGS", json.dumps(settings))
+    monkeypatch.setenv("UPDRAFT_LOGS", bucket.settings(keys))
+    s3.write_keys(keys, "wrong")
+    [line] = lines(ShippedTaskLogs(LogBucket()), PATH)
+    assert "could not be read" in json.loads(line)["event"]
+    keys.unlink()
     [line] = lines(ShippedTaskLogs(LogBucket()), PATH)
     assert "could not be read" in json.loads(line)["event"]
     monkeypatch.delenv("UPDRAFT_LOGS")
     [line] = lines(ShippedTaskLogs(LogBucket()), PATH)
     assert "UPDRAFT_LOGS" in json.loads(line)["event"]
+
+
+def test_other_keys_are_taken_as_soon_as_they_are_there(
+    bucket: s3.Storage, logs: ShippedTaskLogs, keys: Path, path: str
+) -> None:
+    s3.Shipped(bucket, f"tasks/{path}").put(0, b"one\n")
+    s3.write_keys(keys, "of a session that has ended")
+    assert "could not be read" in lines(logs, path)[0]
+    s3.write_keys(keys, s3.KEYS[1])
+    assert lines(logs, path) == ["one"]
+    client = logs._bucket._client()
+    assert logs._bucket._client() is client, "the same keys make no other client"
 
 
 def test_an_object_that_breaks_off_shows_what_it_has_and_says_so(

@@ -13,8 +13,8 @@ RUNTIME = harness.Runtime()
 SERVICES: list[dict[str, Any]] = RUNTIME.toml["service"]
 VARIABLES = {
     "address", "base_url", "broker_password", "cluster_id", "dags_dir", "dsn", "fernet_key", "jwks_file", "jwt_secret",
-    "log_bucket", "log_prefix", "log_region", "logs_dir", "plugins_dir", "prefix", "prefork_socket", "s3_access_key", "s3_endpoint",
-    "s3_secret_key", "work_dir", "worker_concurrency",
+    "log_bucket", "log_keys_file", "log_prefix", "log_region", "logs_dir", "plugins_dir", "prefix", "prefork_socket", "s3_endpoint",
+    "work_dir", "worker_concurrency",
 }  # fmt: skip
 # Read by the scheduler, described nowhere.
 UNDESCRIBED = {("scheduler", "num_stuck_in_queued_retries")}

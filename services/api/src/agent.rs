@@ -279,6 +279,17 @@ pub(crate) fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Res
     serializer.serialize_str(secret.expose_secret())
 }
 
+#[expect(clippy::ref_option, reason = "serde gives it so")]
+pub(crate) fn expose_some<S: Serializer>(
+    secret: &Option<SecretString>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match secret {
+        Some(secret) => expose(secret, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
 // Environments and files hold secrets: they are never printed.
 
 impl std::fmt::Debug for ServiceAssignment {

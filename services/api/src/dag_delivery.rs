@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use updraft_model::RequirementsFile;
 use utoipa::ToSchema;
 
-use crate::agent::expose;
+use crate::agent::{expose, expose_some};
 
 /// Where the node's DAGs come from.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -87,6 +87,13 @@ pub struct KeyPair {
     pub access_key: String,
     #[serde(serialize_with = "expose")]
     pub secret_key: SecretString,
+    /// Of keys that end by themselves.
+    #[serde(
+        default,
+        serialize_with = "expose_some",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub session_token: Option<SecretString>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

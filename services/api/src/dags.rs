@@ -18,7 +18,7 @@ pub struct NewCredential {
     pub name: CredentialName,
     pub config: CredentialConfig,
     /// Token, private key, secret access key or password; it is never shown again. Left out for an `ssh_key`: a key is
-    /// made, and its public half is in the answer.
+    /// made, and its public half is in the answer. An `aws_role` has none.
     #[schema(format = Password)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
@@ -42,6 +42,9 @@ pub struct CredentialView {
     pub config: CredentialConfig,
     /// Of an SSH key: what the git server is to let in, as a line of `authorized_keys`.
     pub public_key: Option<String>,
+    /// Of a role: the trust policy that lets Updraft assume it, to paste in its account's IAM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust_policy: Option<String>,
     /// Names of the clusters that read with it; while there are any it cannot be deleted.
     pub used_by: Vec<String>,
     pub created_at: DateTime<Utc>,

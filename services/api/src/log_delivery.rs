@@ -4,7 +4,7 @@
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::agent::expose;
+use crate::agent::{expose, expose_some};
 
 /// Where the node's logs go. The agent's alone: services get none of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -17,6 +17,13 @@ pub struct LogDelivery {
     pub access_key: String,
     #[serde(serialize_with = "expose")]
     pub secret_key: SecretString,
+    /// Of keys that end by themselves: others come in time.
+    #[serde(
+        default,
+        serialize_with = "expose_some",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub session_token: Option<SecretString>,
     /// A bucket of the tenant's own: reached as judged, with what the installation opens.
     #[serde(default)]
     pub foreign: bool,

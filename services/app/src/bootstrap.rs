@@ -64,6 +64,7 @@ pub(crate) async fn check_named(
             CredentialConfig::S3Keys { .. } => Ok(()),
             CredentialConfig::GitToken { .. }
             | CredentialConfig::SshKey { .. }
+            | CredentialConfig::AwsRole { .. }
             | CredentialConfig::PackageIndex { .. } => {
                 refuse("name a credential of kind `s3_keys`".to_owned())
             }

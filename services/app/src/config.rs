@@ -11,6 +11,7 @@ use updraft_store::secrets::MasterKey;
 
 use crate::sso::{SystemDns, TxtRecords};
 
+use crate::AwsIdentity;
 use crate::SessionKeys;
 use crate::airflow_url::AirflowUrl;
 use crate::forgotten_password;
@@ -41,6 +42,8 @@ pub struct AppConfig {
     pub tenancy: Tenancy,
     /// The way to every address that a tenant names.
     pub outbound: Outbound,
+    /// Who assumes tenants' roles. None: nobody is offered to name one.
+    pub aws: Option<AwsIdentity>,
 }
 
 // === impl AppConfig ===
@@ -68,6 +71,7 @@ impl AppConfig {
             identity_refresh: Duration::from_secs(10 * 60),
             tenancy: Tenancy::Several,
             outbound: Outbound::new(OutboundPolicy::default()),
+            aws: None,
         }
     }
 

@@ -6,14 +6,17 @@ use std::time::Duration;
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt as _};
 use tokio::time::timeout;
+use updraft_api::agent::KeyPair;
 use updraft_authz::Actor;
 use updraft_model::{ClusterId, CredentialConfig, CredentialKind, LogBucketSpec, LogsSpec, TenantId};
 use updraft_provider::StorageAccess;
+use updraft_store::credentials::OpenCredential;
 use updraft_store::secrets::{MasterKey, SecretError};
 use updraft_store::{PgConnection, credentials};
 use uuid::Uuid;
 
 use crate::dags::sources;
+use crate::roles::RoleSession;
 use crate::{App, AppError};
 
 const LONGEST_DAYS: u32 = 3650;
@@ -45,7 +48,7 @@ impl LogPlace {
         }
     }
 
-    /// Where the spec says. None: the credential that it names is gone, or no key pair.
+    /// Where the spec says. None: the credential that it names is gone, or gives no keys.
     ///
     /// # Errors
     /// When the database cannot be asked, or the credential's secret does not open.
@@ -73,23 +76,33 @@ impl LogPlace {
         prefix: String,
     ) -> Result<Option<Self>, SecretError> {
         let opened = credentials::open(connection, key, tenant, &bucket.credential).await?;
-        Ok(opened.and_then(|opened| {
-            let CredentialConfig::S3Keys { access_key } = opened.config else {
-                return None;
-            };
-            let access = StorageAccess {
+        Ok(opened.and_then(keys).map(|keys| Self {
+            access: StorageAccess {
                 endpoint: endpoint(bucket),
                 region: bucket.region.clone(),
                 bucket: bucket.bucket.clone(),
-                access_key,
-                secret_key: opened.secret,
-            };
-            Some(Self {
-                access,
-                prefix,
-                foreign: true,
-            })
+                access_key: keys.access_key,
+                secret_key: keys.secret_key,
+                session_token: keys.session_token,
+            },
+            prefix,
+            foreign: true,
         }))
+    }
+}
+
+/// None: it is for something else, or a role that was never assumed.
+fn keys(opened: OpenCredential) -> Option<KeyPair> {
+    match opened.config {
+        CredentialConfig::S3Keys { access_key } => Some(KeyPair {
+            access_key,
+            secret_key: opened.secret,
+            session_token: None,
+        }),
+        CredentialConfig::AwsRole { .. } => RoleSession::kept(&opened.secret).map(RoleSession::into_keys),
+        CredentialConfig::GitToken { .. }
+        | CredentialConfig::SshKey { .. }
+        | CredentialConfig::PackageIndex { .. } => None,
     }
 }
 
@@ -104,6 +117,8 @@ impl App {
     pub(crate) async fn try_log_bucket(&self, actor: &Actor, spec: &LogsSpec) -> Result<(), AppError> {
         let Some(bucket) = &spec.bucket else { return Ok(()) };
         check(spec)?;
+        self.try_role(actor.tenant, &bucket.credential, "logs.bucket.credential")
+            .await?;
         let prefix = format!("{}{}/", bucket.prefix, actor.tenant);
         let mut connection = self.store().connection().await?;
         let key = &self.config().master_key;
@@ -133,14 +148,14 @@ pub(crate) async fn check_named(
     let Some(bucket) = &spec.bucket else { return Ok(()) };
     let found = credentials::find(connection, tenant, &bucket.credential).await?;
     match found.map(|found| found.config.kind()) {
-        Some(CredentialKind::S3Keys) => Ok(()),
+        Some(CredentialKind::S3Keys | CredentialKind::AwsRole) => Ok(()),
         _ => Err(no_credential(bucket)),
     }
 }
 
 fn no_credential(bucket: &LogBucketSpec) -> AppError {
     let why = format!(
-        "there is no credential `{}` of kind `s3_keys`: an owner makes it with `updraft credential create`",
+        "there is no credential `{}` of kind `s3_keys` or `aws_role`: an owner makes it with `updraft credential create`",
         bucket.credential
     );
     AppError::invalid("logs.bucket.credential", why)

@@ -74,6 +74,7 @@ struct Watch {
     credential: Credential,
     cluster: ClusterId,
     action: ClusterAction,
+    prefix: String,
     follow: Option<Follow>,
     ready: VecDeque<Followed>,
     looked_at: Instant,
@@ -111,6 +112,10 @@ impl LogReader {
             &access.bucket,
             &access.access_key,
             access.secret_key.expose_secret(),
+            access
+                .session_token
+                .as_ref()
+                .map_or("", |token| token.expose_secret()),
         ];
         let key = hex::encode(Sha256::digest(key.join(" ")));
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -171,19 +176,19 @@ impl App {
         let begin = begin(last, &query);
         let scope = Scope::of_stream(query).map_err(refused)?;
         let action = action(&scope);
-        let follow = match self.log_bucket(actor, id, action).await? {
-            None => None,
-            Some((bucket, prefix)) => Some(
-                Follow::begin(bucket, scope.below(prefix), begin, self.now())
-                    .await
-                    .map_err(refused)?,
-            ),
+        let (follow, prefix) = match self.log_bucket(actor, id, action).await? {
+            None => (None, String::new()),
+            Some((bucket, prefix)) => {
+                let follow = Follow::begin(bucket, scope.below(prefix.clone()), begin, self.now());
+                (Some(follow.await.map_err(refused)?), prefix)
+            }
         };
         let watch = Watch {
             app: self.clone(),
             credential: actor.credential,
             cluster: id,
             action,
+            prefix,
             follow,
             ready: VecDeque::new(),
             looked_at: Instant::now(),
@@ -252,15 +257,37 @@ impl Watch {
         let Some(follow) = &mut self.follow else { return };
         match follow.look().await {
             Ok(lines) => self.ready.extend(lines),
-            // The bucket may come back: it is asked again.
-            Err(LogsError::Bucket(error)) => tracing::warn!(
-                cluster.id = %self.cluster,
-                error = &error as &dyn std::error::Error,
-                "a log bucket does not answer"
-            ),
+            // The bucket may come back, or its keys have ended and others are there: it is asked again.
+            Err(LogsError::Bucket(error)) => {
+                tracing::warn!(
+                    cluster.id = %self.cluster,
+                    error = &error as &dyn std::error::Error,
+                    "a log bucket does not answer"
+                );
+                self.open_again().await;
+            }
             Err(LogsError::Packed | LogsError::Interrupted) => {}
             Err(LogsError::TooMuch(_) | LogsError::Invalid { .. }) => self.over = true,
         }
+    }
+
+    async fn open_again(&mut self) {
+        let Ok(Some((bucket, prefix))) = self.place().await else {
+            return;
+        };
+        match &mut self.follow {
+            Some(follow) if prefix == self.prefix => follow.read_from(bucket),
+            // Logs go elsewhere now.
+            _ => self.over = true,
+        }
+    }
+
+    async fn place(&self) -> Result<Option<(Arc<dyn ObjectStore>, String)>, AppError> {
+        let mut connection = self.app.store().connection().await?;
+        let actor = authenticate::actor_again(&mut connection, self.credential, self.app.now()).await?;
+        drop(connection);
+        let Some(actor) = actor else { return Ok(None) };
+        self.app.log_bucket(&actor, self.cluster, self.action).await
     }
 
     async fn may_go_on(&mut self) -> bool {

@@ -13,7 +13,7 @@ mod retry;
 mod service;
 mod sign;
 
-pub use arn::{AccountId, RoleArn, RoleArnError};
+pub use arn::{AccountId, PrincipalArn, PrincipalArnError, RoleArn, RoleArnError};
 pub use assume::{AssumedRole, ExternalId, ExternalIdError, SessionName};
 pub use client::{Client, Place};
 pub use credentials::{CredentialSource, Credentials, FixedCredentials, Renewed};

@@ -99,6 +99,7 @@ pub(crate) fn credentials_page(frame: Frame) -> CredentialsPage {
             .unwrap_or_else(|_| unreachable!("fixtures have good names")),
         config,
         public_key: public_key.map(str::to_owned),
+        trust_policy: None,
         used_by: used_by.iter().map(|name| (*name).to_owned()).collect(),
         created_at: now(),
         updated_at: now() - TimeDelta::days(3),
@@ -112,9 +113,19 @@ pub(crate) fn credentials_page(frame: Frame) -> CredentialsPage {
     };
     let public =
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl updraft-deploy";
+    let id = "updraft-0123456789abcdef0123456789abcdef";
+    let role = CredentialConfig::AwsRole {
+        role_arn: "arn:aws:iam::123456789012:role/airflow-logs".into(),
+        external_id: Some(id.into()),
+    };
+    let role = CredentialView {
+        trust_policy: Some(format!("{{\n  \"sts:ExternalId\": \"{id}\"\n}}")),
+        ..one("logs", role, None, &["demo"])
+    };
     let all = vec![
         one("deploy", key, Some(public), &[]),
         one("github", token, None, &["demo", "reports"]),
+        role,
     ];
     CredentialsPage::new(frame, all, now())
 }

@@ -10,6 +10,7 @@ pub mod log_sweep;
 pub mod mail;
 pub mod reconciler;
 mod rest;
+pub mod role_renewal;
 mod routes;
 mod scim;
 pub mod tunnels;

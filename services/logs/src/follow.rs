@@ -102,6 +102,11 @@ impl Follow {
         })
     }
 
+    /// The same bucket, opened anew: with keys that did not end.
+    pub fn read_from(&mut self, store: Arc<dyn ObjectStore>) {
+        self.store = store;
+    }
+
     /// What is new; nothing, if nothing is. Look again in a second or two then.
     ///
     /// # Errors

@@ -148,7 +148,8 @@ impl PackageIndex {
             }
             CredentialConfig::GitToken { .. }
             | CredentialConfig::SshKey { .. }
-            | CredentialConfig::S3Keys { .. } => Err("name a credential of kind `package_index`"),
+            | CredentialConfig::S3Keys { .. }
+            | CredentialConfig::AwsRole { .. } => Err("name a credential of kind `package_index`"),
         }
     }
 }

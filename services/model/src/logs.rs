@@ -30,7 +30,7 @@ pub struct LogBucketSpec {
     /// `https://…` of a storage that is not AWS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// Name of a credential of kind `s3_keys` that may list, read, write and delete below the prefix.
+    /// Name of a credential of kind `s3_keys` or `aws_role` that may list, read, write and delete below the prefix.
     pub credential: CredentialName,
 }
 

@@ -1,7 +1,7 @@
 //! Where a cluster's DAGs and logs go.
 
 use async_trait::async_trait;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 use updraft_model::ClusterId;
 
@@ -29,6 +29,13 @@ pub struct StorageAccess {
     pub access_key: String,
     #[serde(serialize_with = "expose")]
     pub secret_key: SecretString,
+    /// Of keys that end by themselves.
+    #[serde(
+        default,
+        serialize_with = "expose_some",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub session_token: Option<SecretString>,
 }
 
 /// What was kept before regions were.
@@ -37,6 +44,13 @@ fn region() -> String {
 }
 
 fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
-    use secrecy::ExposeSecret as _;
     serializer.serialize_str(secret.expose_secret())
+}
+
+#[expect(clippy::ref_option, reason = "serde gives it so")]
+fn expose_some<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
+    match secret {
+        Some(secret) => expose(secret, serializer),
+        None => serializer.serialize_none(),
+    }
 }

@@ -12,8 +12,7 @@ const SECRETS: &[(&str, &str)] = &[
     ("fernet_key", "FERNET-SECRET"),
     ("jwt_secret", "JWT-SECRET"),
     ("broker_password", "BROKER-SECRET"),
-    ("s3_access_key", "S3-ACCESS"),
-    ("s3_secret_key", "S3-SECRET"),
+    ("log_keys_file", "LOG-KEYS-FILE"),
 ];
 
 fn variables() -> Variables {

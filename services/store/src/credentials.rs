@@ -180,6 +180,58 @@ pub async fn open(
     }))
 }
 
+/// Another session of the role that it is, unless it was made something else meanwhile.
+///
+/// # Errors
+/// When the database cannot be asked, or the session not be sealed.
+pub async fn keep_session(
+    connection: &mut PgConnection,
+    key: &MasterKey,
+    tenant: TenantId,
+    name: &CredentialName,
+    (config, session): (&CredentialConfig, &SecretString),
+) -> Result<(), SecretError> {
+    let sealed = key.seal(&context(tenant, name), "credential", session)?;
+    sqlx::query!(
+        "update credentials set ciphertext = $4 where tenant_id = $1 and name = $2 and config = $3",
+        tenant.0,
+        name.as_str(),
+        Json(config) as _,
+        sealed,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::from)?;
+    Ok(())
+}
+
+/// Roles of all tenants that a cluster names.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn roles_in_use(
+    connection: &mut PgConnection,
+) -> Result<Vec<(TenantId, CredentialName)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select r.tenant_id, r.name from credentials r
+           where r.config->>'kind' = 'aws_role'
+             and exists (select from clusters c
+                         where c.tenant_id = r.tenant_id and c.deleted_at is null
+                           and jsonb_path_exists(c.spec, '$.**.credential ? (@ == $name)',
+                                                 jsonb_build_object('name', r.name)))
+           order by r.tenant_id, r.name"#
+    )
+    .fetch_all(connection)
+    .await?;
+    let parsed = rows.into_iter().map(|row| {
+        let name = row.name.parse().map_err(|_| StoreError::Corrupt {
+            what: "credential's name",
+        })?;
+        Ok((TenantId(row.tenant_id), name))
+    });
+    parsed.collect()
+}
+
 /// # Errors
 /// [`StoreError::Missing`] when there is none.
 pub async fn remove(

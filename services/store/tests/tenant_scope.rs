@@ -58,6 +58,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("dag_versions::arrive", "what a node reports of its own cluster"),
     ("dag_versions::tidy", "what a node reports of its own cluster"),
     (
+        "credentials::roles_in_use",
+        "sessions of all tenants' roles are renewed by one task",
+    ),
+    (
         "log_sweeps::claim",
         "old logs are removed for all tenants; each row says whose it is",
     ),

@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
 use updraft_app::AirflowUrl;
+use updraft_aws::PrincipalArn;
 use updraft_control::mail::{MailFrom, SmtpUrl};
 use updraft_sso::outbound::Destination;
 use url::Url;
@@ -63,6 +64,9 @@ pub(crate) struct ControlFile {
     /// The mail server that links to set a new password go out by; without it nobody is offered one.
     #[serde(default)]
     pub(crate) mail: Option<MailFile>,
+    /// Who this installation is at AWS: who assumes tenants' roles. Without it nobody is offered to name one.
+    #[serde(default)]
+    pub(crate) aws: Option<AwsFile>,
     /// How often identity providers are asked again about people who are signed in.
     pub(crate) identity_refresh_seconds: u64,
     /// Where agents of web nodes dial tunnels to: the edges, or a TCP balancer before them. Without it edges connect to
@@ -73,6 +77,19 @@ pub(crate) struct ControlFile {
 
 pub(crate) fn log_disk_bytes() -> u64 {
     4 << 30
+}
+
+/// Its credentials are those of control's environment, else of the machine's role.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AwsFile {
+    /// Whom tenants' trust policies name.
+    pub(crate) identity: PrincipalArn,
+    /// Where roles are asked for.
+    pub(crate) region: String,
+    /// Instead of AWS's own address.
+    #[serde(default)]
+    pub(crate) endpoint: Option<Url>,
 }
 
 /// How mail is sent.

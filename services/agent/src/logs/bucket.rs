@@ -80,6 +80,7 @@ impl LogBucket {
         let keys = KeyPair {
             access_key: delivery.access_key.clone(),
             secret_key: delivery.secret_key.clone(),
+            session_token: delivery.session_token.clone(),
         };
         let allow = delivery.outbound_allow.iter();
         let outbound = Outbound::new(OutboundPolicy {

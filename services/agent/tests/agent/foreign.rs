@@ -132,6 +132,7 @@ impl Cloud {
                 credential: Some(KeyPair {
                     access_key: "access".to_owned(),
                     secret_key: "secret".to_owned().into(),
+                    session_token: None,
                 }),
                 queue_url: queue,
             },
@@ -167,6 +168,7 @@ pub(crate) fn foreign(endpoint: &str, secret: &str) -> DagDelivery {
             credential: Some(KeyPair {
                 access_key: storage::KEY.0.to_owned(),
                 secret_key: secret.into(),
+                session_token: None,
             }),
             queue_url: None,
         },

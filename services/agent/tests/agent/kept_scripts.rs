@@ -44,6 +44,7 @@ fn trial(attempt: i64, endpoint: &str, key: &str, secret: &str) -> TrialAssignme
             credential: Some(KeyPair {
                 access_key: storage::KEY.0.to_owned(),
                 secret_key: secret.into(),
+                session_token: None,
             }),
         }),
         roles: vec![NodeRole::Scheduler, NodeRole::Worker],

@@ -11,6 +11,7 @@ mod foreign;
 mod git;
 mod health;
 mod kept_scripts;
+mod log_sessions;
 mod logs;
 mod prefork;
 mod private;

@@ -13,6 +13,7 @@ import threading
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class LogBucket:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._made: tuple[str, Any] | None = None
 
     @property
     def address(self) -> str:
@@ -102,10 +104,12 @@ class LogBucket:
     def _client(self) -> Any:
         # Making one is not safe among threads; using it is.
         with self._lock:
-            return self._made
+            keys = self._keys_now()
+            if self._made is None or self._made[0] != keys:
+                self._made = (keys, self._with(json.loads(keys)))
+            return self._made[1]
 
-    @cached_property
-    def _made(self) -> Any:
+    def _with(self, keys: dict[str, str | None]) -> Any:
         import boto3
         from botocore.config import Config
 
@@ -113,10 +117,16 @@ class LogBucket:
             "s3",
             endpoint_url=self._settings["endpoint"],
             region_name=self._settings["region"],
-            aws_access_key_id=self._settings["access_key"],
-            aws_secret_access_key=self._settings["secret_key"],
             config=Config(connect_timeout=5, read_timeout=20, retries={"max_attempts": 2, "mode": "standard"}),
+            **keys,
         )
+
+    def _keys_now(self) -> str:
+        """The agent writes others in place of those that end, a role's each half hour."""
+        try:
+            return Path(self._settings["keys_file"]).read_text(encoding="utf-8")
+        except OSError as problem:
+            raise Unreadable(_said(problem)) from problem
 
     @cached_property
     def _settings(self) -> dict[str, str]:

@@ -15,6 +15,7 @@ use super::{DagRefusal, ssh_key};
 use crate::audit::{Change, Target, attempt};
 use crate::error::{AppError, Resource};
 use crate::page::page;
+use crate::roles::RoleSession;
 use crate::{App, PageRequest, access};
 
 const LONGEST_SECRET: usize = 16 * 1024;
@@ -40,7 +41,12 @@ impl App {
         let (limit, after) = (request.limit()?, request.position::<String>()?);
         let mut connection = self.store().connection().await?;
         let records = credentials::list(&mut connection, actor.tenant, after.as_deref(), limit + 1).await?;
-        Ok(page(records, limit, |record| record.name.to_string(), view))
+        Ok(page(
+            records,
+            limit,
+            |record| record.name.to_string(),
+            |record| self.credential_view(record),
+        ))
     }
 
     /// # Errors
@@ -52,7 +58,14 @@ impl App {
     ) -> Result<CredentialView, AppError> {
         let attempt = attempt("credential.create").on(target(&new.name));
         access::tenant(actor, TenantAction::ManageCredentials)?;
-        let checked = checked(&new.name, new.config, new.secret)?;
+        let checked = match new.config {
+            CredentialConfig::AwsRole { .. } => Checked {
+                config: self.new_role(new.config, new.secret.as_deref())?,
+                public_key: None,
+                secret: RoleSession::none(),
+            },
+            config => checked(&new.name, config, new.secret)?,
+        };
         let mut tx = self.store().begin().await?;
         credentials::insert(
             &mut tx,
@@ -70,7 +83,7 @@ impl App {
             }
             other => AppError::from(other),
         })?;
-        let made = view(found(&mut tx, actor.tenant, &new.name).await?);
+        let made = self.credential_view(found(&mut tx, actor.tenant, &new.name).await?);
         attempt.done(&mut tx, actor, Change::made(json!(made))).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(made)
@@ -88,7 +101,19 @@ impl App {
     ) -> Result<CredentialView, AppError> {
         let attempt = attempt("credential.replace").on(target(name));
         access::tenant(actor, TenantAction::ManageCredentials)?;
-        let checked = checked(name, new.config, new.secret)?;
+        let checked = match new.config {
+            CredentialConfig::AwsRole { .. } => {
+                let (config, secret) = self
+                    .other_role(actor.tenant, name, new.config, new.secret.as_deref())
+                    .await?;
+                Checked {
+                    config,
+                    public_key: None,
+                    secret,
+                }
+            }
+            config => checked(name, config, new.secret)?,
+        };
         let mut tx = self.store().begin().await?;
         tenants::lock_quota(&mut tx, actor.tenant).await?;
         let before = found(&mut tx, actor.tenant, name).await?;
@@ -107,8 +132,8 @@ impl App {
         )
         .await?;
         credentials::announce(&mut tx, actor.tenant, name).await?;
-        let after = view(found(&mut tx, actor.tenant, name).await?);
-        let change = Change::between(json!(view(before)), json!(after));
+        let after = self.credential_view(found(&mut tx, actor.tenant, name).await?);
+        let change = Change::between(json!(self.credential_view(before)), json!(after));
         attempt.done(&mut tx, actor, change).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(after)
@@ -131,10 +156,22 @@ impl App {
             .into());
         }
         credentials::remove(&mut tx, actor.tenant, name).await?;
-        let change = Change::removed(json!(view(record)));
+        let change = Change::removed(json!(self.credential_view(record)));
         attempt.done(&mut tx, actor, change).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())
+    }
+
+    fn credential_view(&self, record: CredentialRecord) -> CredentialView {
+        CredentialView {
+            trust_policy: self.trust_policy(&record.config),
+            name: record.name,
+            config: record.config,
+            public_key: record.public_key,
+            used_by: record.used_by,
+            created_at: record.created_at,
+            updated_at: record.updated_at,
+        }
     }
 }
 
@@ -181,7 +218,7 @@ pub(crate) async fn check_index(
     index.fits(&record.config).map_err(|why| refuse(why.to_owned()))
 }
 
-async fn found(
+pub(crate) async fn found(
     connection: &mut PgConnection,
     tenant: TenantId,
     name: &CredentialName,
@@ -216,6 +253,7 @@ fn checked(
         }
         CredentialConfig::GitToken { .. }
         | CredentialConfig::S3Keys { .. }
+        | CredentialConfig::AwsRole { .. }
         | CredentialConfig::PackageIndex { .. } => (one_line(&secret)?, None),
     };
     if secret.len() > LONGEST_SECRET {
@@ -261,6 +299,7 @@ fn checked_config(config: CredentialConfig) -> Result<CredentialConfig, AppError
             }
             CredentialConfig::S3Keys { access_key }
         }
+        role @ CredentialConfig::AwsRole { .. } => role,
     })
 }
 
@@ -298,17 +337,6 @@ fn one_line(secret: &str) -> Result<String, AppError> {
 
 fn target(name: &CredentialName) -> Target {
     Target::new("credential", name, Some(name.as_str()))
-}
-
-fn view(record: CredentialRecord) -> CredentialView {
-    CredentialView {
-        name: record.name,
-        config: record.config,
-        public_key: record.public_key,
-        used_by: record.used_by,
-        created_at: record.created_at,
-        updated_at: record.updated_at,
-    }
 }
 
 // === impl Checked ===

@@ -3,7 +3,7 @@
 //! Nothing here fetches: nodes do. What is asked for is written down, and the nodes are told by their assignments.
 
 mod archive;
-mod credentials;
+pub(crate) mod credentials;
 mod hooks;
 mod push;
 mod refusal;

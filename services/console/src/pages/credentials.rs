@@ -31,6 +31,7 @@ struct Row {
     kind: &'static str,
     of: String,
     public_key: Option<String>,
+    trust_policy: Option<String>,
     used_by: Vec<String>,
     changed: Moment,
 }
@@ -55,6 +56,7 @@ impl Row {
             CredentialKind::GitToken => "git token",
             CredentialKind::SshKey => "SSH key",
             CredentialKind::S3Keys => "S3 keys",
+            CredentialKind::AwsRole => "AWS role",
             CredentialKind::PackageIndex => "package index",
         };
         let of = match credential.config {
@@ -64,12 +66,14 @@ impl Row {
                 host.chars().take(60).collect()
             }
             CredentialConfig::S3Keys { access_key } => access_key,
+            CredentialConfig::AwsRole { role_arn, .. } => role_arn,
         };
         Self {
             name: credential.name.to_string(),
             kind,
             of,
             public_key: credential.public_key,
+            trust_policy: credential.trust_policy,
             used_by: credential.used_by,
             changed: Moment::new(credential.updated_at, now),
         }
@@ -166,6 +170,10 @@ impl Make {
                 known_hosts: self.known_hosts,
             },
             CredentialKind::S3Keys => CredentialConfig::S3Keys { access_key: self.of },
+            CredentialKind::AwsRole => CredentialConfig::AwsRole {
+                role_arn: self.of,
+                external_id: None,
+            },
             CredentialKind::PackageIndex => CredentialConfig::PackageIndex {
                 host: self.of,
                 username: given(self.username).unwrap_or_else(|| "__token__".to_owned()),

@@ -71,6 +71,7 @@ async fn world() -> (House, Bucket, ClusterId) {
         bucket: "b".into(),
         access_key: "key".into(),
         secret_key: "secret".into(),
+        session_token: None,
     };
     let text = serde_json::to_string(&storage).unwrap().into();
     let mut tx = house.store().begin().await.unwrap();

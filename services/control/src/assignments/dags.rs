@@ -90,8 +90,10 @@ fn key_pair(credential: &OpenCredential) -> Option<KeyPair> {
         CredentialConfig::S3Keys { access_key } => Some(KeyPair {
             access_key: access_key.clone(),
             secret_key: credential.secret.clone(),
+            session_token: None,
         }),
         CredentialConfig::GitToken { .. }
+        | CredentialConfig::AwsRole { .. }
         | CredentialConfig::SshKey { .. }
         | CredentialConfig::PackageIndex { .. } => None,
     }
@@ -107,7 +109,9 @@ fn git_credential(credential: &OpenCredential) -> Option<GitCredential> {
             private_key: credential.secret.clone(),
             known_hosts: known_hosts.clone(),
         }),
-        CredentialConfig::S3Keys { .. } | CredentialConfig::PackageIndex { .. } => None,
+        CredentialConfig::S3Keys { .. }
+        | CredentialConfig::AwsRole { .. }
+        | CredentialConfig::PackageIndex { .. } => None,
     }
 }
 
@@ -121,7 +125,8 @@ pub(super) fn index_delivery(index: &PackageIndex, opened: Option<OpenCredential
         }),
         CredentialConfig::GitToken { .. }
         | CredentialConfig::SshKey { .. }
-        | CredentialConfig::S3Keys { .. } => None,
+        | CredentialConfig::S3Keys { .. }
+        | CredentialConfig::AwsRole { .. } => None,
     });
     IndexDelivery {
         url: index.url.clone(),

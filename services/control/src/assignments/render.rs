@@ -19,6 +19,8 @@ const NO_PLUGINS: &str = "work/plugins";
 const LOGS: &str = "logs";
 const DAGS: &str = "dags";
 const JWKS: &str = "work/jwks.json";
+/// Read again when it changes: other keys restart nothing.
+const LOG_KEYS: &str = "work/log-keys.json";
 const BROKER: &str = "valkey-server";
 const BROKER_PASSWORD: &str = "work/broker-password";
 const PLUGINS_DIR: &str = "plugins_dir";
@@ -112,8 +114,7 @@ fn variables(inputs: &AssignmentInputs<'_>) -> Variables {
         .with("s3_endpoint", &logs.endpoint)
         .with("worker_concurrency", inputs.spec.worker_concurrency.to_string())
         .with("prefork_socket", format!("{}/prefork.sock", place.shared_dir))
-        .with("s3_access_key", &logs.access_key)
-        .with("s3_secret_key", logs.secret_key.expose_secret())
+        .with("log_keys_file", below(LOG_KEYS))
         .with("dsn", inputs.secrets.dsn.expose_secret())
         .with("fernet_key", inputs.secrets.fernet_key.expose_secret())
         .with("jwt_secret", inputs.secrets.jwt_secret.expose_secret())
@@ -251,8 +252,12 @@ fn own_files(inputs: &AssignmentInputs<'_>) -> Vec<FileAssignment> {
         path: JWKS.to_owned(),
         content: PublicKey::jwks(inputs.airflow_keys).to_string(),
     };
+    let log_keys = FileAssignment {
+        path: LOG_KEYS.to_owned(),
+        content: super::logs::keys(inputs.logs),
+    };
     match inputs.role {
-        NodeRole::Web => vec![keys],
+        NodeRole::Web => vec![keys, log_keys],
         NodeRole::Scheduler | NodeRole::Worker => vec![password],
     }
 }

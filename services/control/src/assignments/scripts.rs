@@ -91,6 +91,7 @@ fn key_pair(credential: OpenCredential) -> Option<KeyPair> {
         CredentialConfig::S3Keys { access_key } => Some(KeyPair {
             access_key,
             secret_key: credential.secret,
+            session_token: None,
         }),
         _ => None,
     }

@@ -376,6 +376,7 @@ impl ClusterStorage for Buckets {
             bucket: format!("cluster-{cluster}"),
             access_key: "key".to_owned(),
             secret_key: SecretString::from("secret"),
+            session_token: None,
         })
     }
 

@@ -54,6 +54,7 @@ pub(crate) async fn give_storage(world: &World, cluster: ClusterId) {
         bucket: format!("b{cluster}"),
         access_key: "key".into(),
         secret_key: "secret".into(),
+        session_token: None,
     };
     let text = serde_json::to_string(&storage).unwrap().into();
     let mut tx = world.tx().await;

@@ -1,7 +1,7 @@
 //! `GET /clusters/{id}/logs` and its stream: whose logs they are, and until when.
 
 use std::io::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use chrono::Utc;
@@ -26,13 +26,18 @@ const TASK: &str = "tasks/dag_id=sales/run_id=r1/task_id=load/attempt=1.log";
 
 const SECRET: &str = "secret-of-acme";
 
-/// One bucket for whoever opens the one of cluster 1, and one of a tenant's own; nobody else gets any.
+/// One bucket for whoever opens the one of cluster 1, and one of a tenant's own, by its key or with a session, which is
+/// remembered; nobody else gets any.
 #[derive(Default)]
-pub(crate) struct FakeLogs(Arc<InMemory>, Arc<InMemory>);
+pub(crate) struct FakeLogs(Arc<InMemory>, Arc<InMemory>, Mutex<Vec<String>>);
 
 // === impl FakeLogs ===
 
 impl FakeLogs {
+    pub(crate) fn sessions(&self) -> MutexGuard<'_, Vec<String>> {
+        self.2.lock().unwrap()
+    }
+
     async fn ship(&self, source: &str, node: &str, text: &str) {
         put(&self.0, "logs/", source, node, text).await;
     }
@@ -63,7 +68,10 @@ impl LogBuckets for FakeLogs {
     }
 
     fn open_foreign(&self, access: &StorageAccess) -> Result<Arc<dyn ObjectStore>, String> {
-        assert_eq!(access.secret_key.expose_secret(), SECRET);
+        match &access.session_token {
+            Some(token) => self.sessions().push(token.expose_secret().to_owned()),
+            None => assert_eq!(access.secret_key.expose_secret(), SECRET),
+        }
         match access.bucket.as_str() {
             "acme-logs" => Ok(Arc::clone(&self.1) as _),
             other => Err(format!("`{other}` may not be asked")),
@@ -179,7 +187,7 @@ async fn a_stream_follows_and_ends_with_the_right_to_it() {
     );
 }
 
-async fn set_logs(world: &World, who: &Someone, logs: Value) -> Answer {
+pub(crate) async fn set_logs(world: &World, who: &Someone, logs: Value) -> Answer {
     let seen = world.get(who, "/clusters/1").await.must_be(200)["generation"].clone();
     let request = request("PATCH", "/clusters/1").bearer(who);
     let request = request.header("if-match", &format!("\"{seen}\""));

@@ -11,6 +11,8 @@ mod audit_actors;
 #[cfg(test)]
 mod authorization_matrix;
 #[cfg(test)]
+mod aws;
+#[cfg(test)]
 mod clusters;
 #[cfg(test)]
 mod credentials;
@@ -42,6 +44,8 @@ mod idempotency;
 mod identity_providers;
 #[cfg(test)]
 mod isolation;
+#[cfg(test)]
+mod log_roles;
 #[cfg(test)]
 mod logs;
 #[cfg(test)]

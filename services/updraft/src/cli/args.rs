@@ -8,6 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use updraft_app::AirflowUrl;
 
 use super::help;
+use updraft_aws::PrincipalArn;
 use updraft_control::mail::{MailFrom, SmtpUrl};
 use updraft_sso::outbound::Destination;
 use url::Url;
@@ -77,6 +78,21 @@ pub(crate) struct UpArgs {
     /// Package index that clusters' own packages come from [default: https://pypi.org/simple]
     #[arg(long, value_name = "URL")]
     pub(crate) package_index: Option<Url>,
+    /// Who this installation is at AWS, for tenants' trust policies to name: a role, a user or an account, whose credentials
+    /// are in the environment (AWS_ACCESS_KEY_ID, …) or the machine's [default: none, and no credentials of kind aws_role]
+    #[arg(long, value_name = "ARN")]
+    pub(crate) aws_identity: Option<PrincipalArn>,
+    /// Region whose AWS is asked for tenants' roles
+    #[arg(
+        long,
+        value_name = "REGION",
+        default_value = "us-east-1",
+        requires = "aws_identity"
+    )]
+    pub(crate) aws_region: String,
+    /// Where it is asked instead of at AWS's own address
+    #[arg(long, value_name = "URL", requires = "aws_identity")]
+    pub(crate) aws_endpoint: Option<Url>,
     /// How often identity providers are asked again about people who are signed in, at most 15m
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_refresh)]
     pub(crate) identity_refresh: Duration,

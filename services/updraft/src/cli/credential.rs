@@ -77,6 +77,15 @@ pub(crate) enum Kind {
         #[command(flatten)]
         secret: SecretArgs,
     },
+    /// A role in your own account at AWS, which Updraft assumes: no key is kept
+    #[command(after_help = help::CREDENTIAL_CREATE)]
+    AwsRole {
+        /// To name it by
+        name: CredentialName,
+        /// For example arn:aws:iam::123456789012:role/airflow-logs
+        #[arg(long, value_name = "ARN")]
+        role_arn: String,
+    },
     /// A password or token for a package index
     #[command(after_help = help::CREDENTIAL_CREATE)]
     PackageIndex {
@@ -138,14 +147,31 @@ fn told(kept: &CredentialView, did: &str, global: &Global) -> Result<(), CliErro
             "{did} `{}`: name it in a source with `#credential={}`.",
             kept.name, kept.name
         ),
+        CredentialKind::AwsRole => eprintln!(
+            "{did} `{}`: name it in `updraft cluster update … --log-bucket 's3://…#region=…&credential={}'`.",
+            kept.name, kept.name
+        ),
     }
-    match &kept.public_key {
-        None => Ok(()),
-        Some(key) => {
-            eprintln!("Let this key read the repository (GitHub: Settings, Deploy keys):");
-            output::print(key)
-        }
+    if let CredentialConfig::AwsRole {
+        external_id: Some(id),
+        ..
+    } = &kept.config
+    {
+        eprintln!("External id: {id}");
     }
+    let paste = match (&kept.public_key, &kept.trust_policy) {
+        (Some(key), _) => (
+            "Let this key read the repository (GitHub: Settings, Deploy keys):",
+            key,
+        ),
+        (None, Some(policy)) => (
+            "Give the role this trust policy (IAM: Roles, Trust relationships):",
+            policy,
+        ),
+        (None, None) => return Ok(()),
+    };
+    eprintln!("{}", paste.0);
+    output::print(paste.1)
 }
 
 async fn list(client: &Client, global: &Global) -> Result<(), CliError> {
@@ -173,6 +199,7 @@ fn purpose(config: &CredentialConfig) -> String {
             hosts.chars().take(60).collect()
         }
         CredentialConfig::S3Keys { access_key } => access_key.clone(),
+        CredentialConfig::AwsRole { role_arn, .. } => role_arn.clone(),
     }
 }
 
@@ -209,6 +236,13 @@ impl Kind {
                 CredentialConfig::S3Keys { access_key },
                 Some(secret.read()?),
             ),
+            Self::AwsRole { name, role_arn } => {
+                let config = CredentialConfig::AwsRole {
+                    role_arn,
+                    external_id: None,
+                };
+                (name, config, None)
+            }
             Self::PackageIndex {
                 name,
                 host,

@@ -366,9 +366,12 @@ Examples:
   updraft credential create git-token github --host github.com < token.txt
   ssh-keyscan github.com > hosts; updraft credential create ssh-key deploy --known-hosts hosts
   updraft credential create s3-keys aws --access-key AKIAIOSFODNN7EXAMPLE --secret-file key.txt
+  updraft credential create aws-role logs --role-arn arn:aws:iam::123456789012:role/airflow-logs
   updraft credential create package-index pypi --host pypi.example.com < token.txt
 
-Without --private-key an SSH key is made: let its public half, which is printed, read the repository.";
+Without --private-key an SSH key is made: let its public half, which is printed, read the repository.
+
+Of a role the trust policy is printed, with an external id that is this credential's own: paste it in IAM.";
 
 pub(super) const CREDENTIAL_REPLACE: &str = "\
 Examples:

@@ -9,8 +9,9 @@ use chrono::Utc;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use updraft_app::{AirflowUrl, App, AppConfig};
+use updraft_app::{AirflowUrl, App, AppConfig, AwsIdentity};
 use updraft_authz::SigningKey;
+use updraft_aws::{Client, OwnCredentials, Place, Renewed};
 use updraft_control::agents::{self, AgentsState};
 use updraft_control::assignments::Desk;
 use updraft_control::audit_export::AuditExport;
@@ -18,6 +19,7 @@ use updraft_control::edges::{self, EdgesState, SnapshotSettings};
 use updraft_control::log_sweep::sweep_logs;
 use updraft_control::mail::{Post, Smtp};
 use updraft_control::reconciler::{Liveness, Parts, Reconciler, Settings};
+use updraft_control::role_renewal::renew_roles;
 use updraft_control::tunnels::Tunnels;
 use updraft_provider::local::LocalProvider;
 use updraft_runtimes::Catalogue;
@@ -33,7 +35,7 @@ use super::nodes::{self, LocalPlaces};
 use super::pushes::ClusterBuckets;
 use super::shutdown;
 use super::storage::{EmbeddedAuditBucket, EmbeddedStorage};
-use crate::config::{self, ControlFile, Ports};
+use crate::config::{self, AwsFile, ControlFile, Ports};
 
 /// Everything that more than one part needs.
 struct Ground {
@@ -94,6 +96,7 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
         tokio::spawn(identities::recheck_domains(ground.app.clone(), shutdown.clone())),
         tokio::spawn(audit_export(&ground).run(shutdown.clone())),
         tokio::spawn(sweep_logs(ground.app.clone(), shutdown.clone())),
+        tokio::spawn(renew_roles(ground.app.clone(), shutdown.clone())),
         tokio::spawn(turn_session_keys(ground.app.clone(), shutdown.clone())),
     ];
     let served = tokio::try_join!(
@@ -131,6 +134,7 @@ impl Ground {
             sends_mail: file.mail.is_some(),
             identity_refresh: Duration::from_secs(file.identity_refresh_seconds),
             outbound: outbound.clone(),
+            aws: file.aws.as_ref().map(aws_identity).transpose()?,
             ..AppConfig::local(ports.console, ports.edge, session_key, master_key.clone())
         };
         let buckets = Arc::new(ClusterBuckets { outbound });
@@ -214,6 +218,16 @@ fn reconciler(ground: &Ground, desk: Arc<Desk>) -> Reconciler {
             ..Settings::default()
         },
     })
+}
+
+fn aws_identity(file: &AwsFile) -> anyhow::Result<AwsIdentity> {
+    let place = Place {
+        region: file.region.clone(),
+        endpoint: file.endpoint.clone(),
+    };
+    let own = Arc::new(Renewed::new(OwnCredentials::new()?));
+    let sts = Client::new(place, own)?;
+    Ok(AwsIdentity::new(file.identity.clone(), sts))
 }
 
 fn audit_export(ground: &Ground) -> AuditExport {

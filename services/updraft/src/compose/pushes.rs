@@ -65,6 +65,7 @@ impl LogBuckets for ClusterBuckets {
         let keys = KeyPair {
             access_key: access.access_key.clone(),
             secret_key: access.secret_key.clone(),
+            session_token: access.session_token.clone(),
         };
         foreign_bucket(place, Some(&keys), &self.outbound).map_err(|error| error.to_string())
     }

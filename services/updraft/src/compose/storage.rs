@@ -110,6 +110,7 @@ impl ClusterStorage for EmbeddedStorage {
             bucket,
             access_key,
             secret_key,
+            session_token: None,
         })
     }
 

@@ -27,7 +27,7 @@ use updraft_embedded::{
 use updraft_runtimes::{Catalogue, Runtime};
 
 use crate::cli::UpArgs;
-use crate::config::{self, ControlFile, EdgeFile, MailFile, ReadyRuntime};
+use crate::config::{self, AwsFile, ControlFile, EdgeFile, MailFile, ReadyRuntime};
 
 use demo::Demo;
 use ground::Ground;
@@ -164,6 +164,11 @@ async fn start(
         outbound_allow: args.outbound_allow.clone(),
         log_disk_bytes: config::log_disk_bytes(),
         mail: mail(args)?,
+        aws: args.aws_identity.clone().map(|identity| AwsFile {
+            identity,
+            region: args.aws_region.clone(),
+            endpoint: args.aws_endpoint.clone(),
+        }),
         identity_refresh_seconds: args.identity_refresh.as_secs(),
         tunnel_address: tunnels.map(|address| address.to_string()),
     };

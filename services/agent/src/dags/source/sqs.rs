@@ -97,10 +97,12 @@ impl Queue {
             region,
             bucket,
             prefix,
-            credential: Some(KeyPair {
-                access_key,
-                secret_key,
-            }),
+            credential:
+                Some(KeyPair {
+                    access_key,
+                    secret_key,
+                    session_token: None,
+                }),
             queue_url: Some(queue_url),
             ..
         } = from

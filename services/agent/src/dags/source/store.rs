@@ -71,9 +71,15 @@ pub fn foreign_bucket(
         .with_client_options(ClientOptions::new().with_allow_http(true))
         .with_retry(retry());
     let builder = match credential {
-        Some(keys) => builder
-            .with_access_key_id(&keys.access_key)
-            .with_secret_access_key(keys.secret_key.expose_secret()),
+        Some(keys) => {
+            let builder = builder
+                .with_access_key_id(&keys.access_key)
+                .with_secret_access_key(keys.secret_key.expose_secret());
+            match &keys.session_token {
+                Some(token) => builder.with_token(token.expose_secret()),
+                None => builder,
+            }
+        }
         None => builder.with_skip_signature(true),
     };
     let store = builder.build().map_err(Error::store("be set up"))?;

@@ -303,6 +303,7 @@ impl Road {
             prefix: PREFIX.to_owned(),
             access_key: KEY.0.to_owned(),
             secret_key: KEY.1.into(),
+            session_token: None,
             foreign: false,
             outbound_allow: Vec::new(),
             node_name: "worker-0-0123456789ab".to_owned(),

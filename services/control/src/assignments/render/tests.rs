@@ -28,6 +28,22 @@ fn rendered_of(
     environment: Option<&str>,
     dags: &DagInputs,
 ) -> Assignment {
+    rendered_to(
+        spec,
+        role,
+        generation,
+        (environment, dags),
+        &LogPlace::own(storage()),
+    )
+}
+
+fn rendered_to(
+    spec: &ClusterSpec,
+    role: NodeRole,
+    generation: i64,
+    (environment, dags): (Option<&str>, &DagInputs),
+    logs: &LogPlace,
+) -> Assignment {
     let secret = || SecretString::from("secret");
     let path = |name: &str| format!("/nodes/1/{name}");
     let catalogue = Catalogue::embedded().unwrap();
@@ -60,7 +76,7 @@ fn rendered_of(
             tasks: Vec::new(),
         },
         storage: &storage(),
-        logs: &LogPlace::own(storage()),
+        logs,
         log_disk_bytes: 1 << 30,
         dags,
         airflow_keys: &[],
@@ -150,6 +166,36 @@ fn other_dag_sources_a_pin_and_a_sync_restart_no_service() {
 }
 
 #[test]
+fn another_session_of_a_log_buckets_role_restarts_no_service_and_reaches_agent_and_web_node() {
+    let spec = spec_with(&serde_json::json!([{"source": {"kind": "push"}}]));
+    let told = |role, session: &str| {
+        let access = StorageAccess {
+            session_token: Some(session.into()),
+            ..storage()
+        };
+        let place = LogPlace {
+            foreign: true,
+            ..LogPlace::own(access)
+        };
+        let assignment = rendered_to(&spec, role, 1, (None, &DagInputs::default()), &place);
+        (
+            serde_json::to_value(&assignment.services).unwrap(),
+            serde_json::to_value(&assignment.files).unwrap(),
+            serde_json::to_value(&assignment.logs).unwrap(),
+        )
+    };
+    for role in [NodeRole::Scheduler, NodeRole::Web, NodeRole::Worker] {
+        let (services, files, logs) = told(role, "first-session");
+        let (same, other_files, other_logs) = told(role, "second-session");
+        assert_eq!(services, same, "{role}");
+        assert_eq!(logs["session_token"], "first-session");
+        assert_eq!(other_logs["session_token"], "second-session");
+        assert!(!services.to_string().contains("first-session"));
+        assert_eq!(files != other_files, role == NodeRole::Web, "{role}");
+    }
+}
+
+#[test]
 fn only_the_resolving_node_is_told_of_sources() {
     let source = serde_json::json!([{"folder": "a", "source": {"kind": "push"}}]);
     for (role, sources) in [
@@ -201,5 +247,6 @@ fn storage() -> StorageAccess {
         bucket: "updraft-c1".into(),
         access_key: "key".into(),
         secret_key: "secret".into(),
+        session_token: None,
     }
 }
