@@ -15,8 +15,8 @@ use updraft_store::secrets::{MasterKey, SecretError};
 use updraft_store::{PgConnection, credentials};
 use uuid::Uuid;
 
+use crate::aws_identity::RoleSession;
 use crate::dags::sources;
-use crate::roles::RoleSession;
 use crate::{App, AppError};
 
 const LONGEST_DAYS: u32 = 3650;

@@ -13,9 +13,9 @@ use updraft_store::{PgConnection, StoreError, tenants};
 use super::sources::credential_fits;
 use super::{DagRefusal, ssh_key};
 use crate::audit::{Change, Target, attempt};
+use crate::aws_identity::RoleSession;
 use crate::error::{AppError, Resource};
 use crate::page::page;
-use crate::roles::RoleSession;
 use crate::{App, PageRequest, access};
 
 const LONGEST_SECRET: usize = 16 * 1024;
