@@ -24,7 +24,9 @@ def test_airflow_is_used_through_tunnels_alone(installation: Installation, demo:
     airflow = installation.airflow(demo["id"], installation.rest())
     run = airflow.trigger("hello_updraft")
     assert airflow.wait_for_run("hello_updraft", run) == "success"
-    assert tunnels(installation)["open"] == 2
+    rest = installation.rest()
+    web_nodes = sum(rest.phase(cluster["name"]) != "stopped" for cluster in rest.items("clusters"))
+    wait_for("each web node holds two tunnels", lambda: tunnels(installation)["open"] == 2 * web_nodes, 120)
     assert not connections_to_web_nodes(edge(installation)), "the edge has connected to a web node itself"
 
     processes.kill(edge(installation))
