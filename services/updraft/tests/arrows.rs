@@ -1,4 +1,5 @@
 //! Which crate may use which: the arrows of ARCHITECTURE.md, read from `cargo metadata`. Any other one fails.
+//! Beside it, what `cargo run` runs.
 
 #![expect(
     clippy::unwrap_used,
@@ -61,6 +62,20 @@ fn every_crate_has_its_floor() {
     assert!(
         homeless.is_empty(),
         "give these a place in ARCHITECTURE.md and in this test: {homeless:?}"
+    );
+}
+
+#[test]
+fn cargo_run_is_the_binary_of_the_readme() {
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().unwrap().iter();
+    let run: Vec<_> = packages
+        .filter_map(|package| package["default_run"].as_str())
+        .collect();
+    assert_eq!(
+        run,
+        ["updraft"],
+        "with several binaries and no default-run cargo refuses"
     );
 }
 
