@@ -11,6 +11,7 @@ mod error;
 mod forward;
 mod handle;
 mod headers;
+mod keep;
 mod line;
 mod linger;
 mod listeners;

@@ -1,13 +1,12 @@
 //! Follows control's snapshots and keeps the last one on disk, so that this edge works while control is gone.
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use updraft_api::edge::Snapshot;
 
+use crate::keep::keep;
 use crate::state::State;
 
 const RETRY_MIN: Duration = Duration::from_millis(100);
@@ -35,18 +34,8 @@ impl SnapshotFile {
             .ok()
     }
 
-    /// Replaces it in one step. It holds a signing key: no other user may read it at any moment.
     pub(crate) fn store(&self, snapshot: &Snapshot) -> std::io::Result<()> {
-        let fresh = self.path.with_extension("new");
-        let _ = std::fs::remove_file(&fresh);
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&fresh)?;
-        file.write_all(&serde_json::to_vec(snapshot)?)?;
-        file.sync_all()?;
-        std::fs::rename(&fresh, &self.path)
+        keep(&self.path, snapshot)
     }
 }
 

@@ -3,9 +3,7 @@
 //! The certificate is control's and renewed long before it expires. It is kept on disk beside the snapshot, so that an
 //! edge that starts while control is gone is dialled all the same.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +17,7 @@ use updraft_model::NodeId;
 use updraft_tunnel::{EdgeIdentity, TokenDigest};
 
 use crate::error::EdgeError;
+use crate::keep::keep;
 use crate::state::State;
 
 const RETRY_MIN: Duration = Duration::from_millis(100);
@@ -100,22 +99,8 @@ impl CertificateFile {
     }
 
     fn store(&self, certificate: &TunnelCertificate) {
-        if let Err(error) = self.replace(certificate) {
+        if let Err(error) = keep(&self.path, certificate) {
             tracing::error!(%error, "the certificate for tunnels could not be kept on disk; a restart without control would not have it");
         }
-    }
-
-    /// In one step. It holds a key: no other user may read it at any moment.
-    fn replace(&self, certificate: &TunnelCertificate) -> std::io::Result<()> {
-        let fresh = self.path.with_extension("new");
-        let _ = std::fs::remove_file(&fresh);
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&fresh)?;
-        file.write_all(&serde_json::to_vec(certificate)?)?;
-        file.sync_all()?;
-        std::fs::rename(&fresh, &self.path)
     }
 }
