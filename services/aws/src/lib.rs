@@ -2,6 +2,7 @@
 
 mod arn;
 mod assume;
+mod bucket;
 mod client;
 mod credentials;
 mod error;
@@ -15,9 +16,10 @@ mod sign;
 
 pub use arn::{AccountId, PrincipalArn, PrincipalArnError, RoleArn, RoleArnError};
 pub use assume::{AssumedRole, ExternalId, ExternalIdError, SessionName};
+pub use bucket::{Bucket, Opens};
 pub use client::{Client, Place};
 pub use credentials::{CredentialSource, Credentials, FixedCredentials, Renewed};
 pub use error::{AwsError, Said};
-pub use machine::OwnCredentials;
+pub use machine::{OwnCredentials, own_credentials};
 pub use params::Params;
 pub use service::{EC2, Protocol, SSM, STS, Service};

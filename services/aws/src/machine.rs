@@ -1,5 +1,7 @@
 //! Updraft's own credentials: the environment's where it has some, else those of the machine's role, by IMDSv2.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,7 +10,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
-use crate::{AwsError, CredentialSource, Credentials};
+use crate::{AwsError, CredentialSource, Credentials, FixedCredentials, Renewed};
 
 const METADATA: &str = "http://169.254.169.254/";
 const ROLES: &str = "latest/meta-data/iam/security-credentials/";
@@ -30,6 +32,35 @@ struct Given {
     secret_access_key: SecretString,
     token: SecretString,
     expiration: DateTime<Utc>,
+}
+
+/// What a file of keys holds, for object storage that knows no roles.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeysFile {
+    access_key: String,
+    secret_key: SecretString,
+}
+
+/// Those of the file, if one is named, else [`OwnCredentials`].
+///
+/// # Errors
+/// When the file cannot be read, or is not `{"access_key": "…", "secret_key": "…"}`.
+pub fn own_credentials(keys_file: Option<&Path>) -> Result<Arc<dyn CredentialSource>, AwsError> {
+    let Some(path) = keys_file else {
+        return Ok(Arc::new(Renewed::new(OwnCredentials::new()?)));
+    };
+    let named = |why: String| AwsError::Credentials(format!("keys_file {}: {why}", path.display()));
+    let text = std::fs::read(path).map_err(|error| named(error.to_string()))?;
+    // What serde says of a field could hold the secret.
+    let keys: KeysFile = serde_json::from_slice(&text)
+        .map_err(|_| named("has to hold {\"access_key\": \"…\", \"secret_key\": \"…\"}".to_owned()))?;
+    Ok(Arc::new(FixedCredentials(Credentials {
+        access_key: keys.access_key,
+        secret_key: keys.secret_key,
+        session_token: None,
+        expires_at: None,
+    })))
 }
 
 // === impl OwnCredentials ===

@@ -1,10 +1,13 @@
 //! Signature Version 4, which is a library's.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::http_request::{
+    PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation, SigningSettings,
+    UriPathNormalizationMode, sign,
+};
 use aws_sigv4::sign::v4;
-use http::Request;
+use http::{Method, Request};
 use secrecy::ExposeSecret as _;
 
 use crate::{AwsError, Credentials};
@@ -17,17 +20,7 @@ pub(crate) fn signed(
     region: &str,
     now: SystemTime,
 ) -> Result<Request<String>, AwsError> {
-    let identity = aws_credential_types::Credentials::new(
-        &credentials.access_key,
-        credentials.secret_key.expose_secret(),
-        credentials
-            .session_token
-            .as_ref()
-            .map(|token| token.expose_secret().to_owned()),
-        None,
-        "updraft",
-    )
-    .into();
+    let identity = known_by(credentials).into();
     let params = v4::SigningParams::builder()
         .identity(&identity)
         .region(region)
@@ -48,6 +41,54 @@ pub(crate) fn signed(
     let (instructions, _) = sign(signable, &params).map_err(unsigned)?.into_parts();
     instructions.apply_to_request_http1x(&mut request);
     Ok(request)
+}
+
+/// An address of S3 that opens one object, whoever has it, for a while.
+pub(crate) fn presigned(
+    method: Method,
+    address: &str,
+    credentials: &Credentials,
+    region: &str,
+    (from, lasts): (SystemTime, Duration),
+) -> Result<String, AwsError> {
+    let identity = known_by(credentials).into();
+    // S3 alone takes paths as they are (<https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html>).
+    let mut settings = SigningSettings::default();
+    settings.signature_location = SignatureLocation::QueryParams;
+    settings.expires_in = Some(lasts);
+    settings.percent_encoding_mode = PercentEncodingMode::Single;
+    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+    let params = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(region)
+        .name("s3")
+        .time(from)
+        .settings(settings)
+        .build()
+        .map_err(unsigned)?
+        .into();
+    let mut request = Request::builder()
+        .method(method.clone())
+        .uri(address)
+        .body(())
+        .map_err(unsigned)?;
+    let nothing = std::iter::empty();
+    let signable = SignableRequest::new(method.as_str(), address, nothing, SignableBody::UnsignedPayload)
+        .map_err(unsigned)?;
+    let (instructions, _) = sign(signable, &params).map_err(unsigned)?.into_parts();
+    instructions.apply_to_request_http1x(&mut request);
+    Ok(request.uri().to_string())
+}
+
+fn known_by(credentials: &Credentials) -> aws_credential_types::Credentials {
+    let token = credentials.session_token.as_ref();
+    aws_credential_types::Credentials::new(
+        &credentials.access_key,
+        credentials.secret_key.expose_secret(),
+        token.map(|token| token.expose_secret().to_owned()),
+        None,
+        "updraft",
+    )
 }
 
 fn unsigned(error: impl std::fmt::Display) -> AwsError {
