@@ -15,6 +15,8 @@ from datacentre import parameters, roles, world
 from datacentre.answers import Answer, RefusedError
 from datacentre.call import Call
 from datacentre.faults import Fault, Faults
+from datacentre.hosts import network
+from datacentre.hosts.park import Park
 from datacentre.instances import Instances
 from datacentre.signatures import OWN_KEY, OWN_SECRET, verify
 from datacentre.states import Pace, States
@@ -24,11 +26,13 @@ OURS = {"ec2", "sts", "ssm"}
 
 
 class Endpoint:
-    def __init__(self) -> None:
+    def __init__(self, states: States, park: Park | None = None) -> None:
+        """With a park, what it launches are hosts."""
         self._app = DomainDispatcherApplication(create_backend_app)
-        self._states = States()
+        self._states = states
         self._faults = Faults()
-        self._instances = Instances(self._ask_moto, self._states)
+        self._park = park
+        self._instances = Instances(self._ask_moto, states, park)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         size = int(environ.get("CONTENT_LENGTH") or 0)
@@ -72,7 +76,8 @@ class Endpoint:
         asked = json.loads(body or b"{}")
         match what:
             case "world":
-                return Answer.of_json(world.make(asked["account"], asked["region"]))
+                block = network.NETWORK if self._park else None
+                return Answer.of_json(world.make(asked["account"], asked["region"], block))
             case "credentials":
                 return Answer.of_json({"access_key": OWN_KEY, "secret_key": OWN_SECRET})
             case "role":
@@ -85,7 +90,19 @@ class Endpoint:
             case "pace":
                 self._states.pace = Pace(**{**asdict(self._states.pace), **asked})
             case "lose":
-                self._states.move(asked["instance"], "shutting-down", 0, "terminated")
+                self._instances.move(asked["instance"], "shutting-down", 0, "terminated")
+            case "host" if self._park:
+                self._park.befall(asked["instance"], asked["what"], asked.get("seconds", 120.0))
+            case "hosts" if self._park:
+                return Answer.of_json(self._park.all())
+            case "console" if self._park:
+                return Answer.of_json(self._park.console(asked["instance"]))
+            case "certificate" if self._park:
+                return Answer.of_json(self._park.certificate)
+            case "outbound-only" if self._park:
+                network.refuse_connections()
+            case "connections-tried" if self._park:
+                return Answer.of_json(network.connections_tried())
             case "instances":
                 return Answer.of_json(self._states.all())
             case "calls":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from moto.sts.models import sts_backends
 
 from datacentre.answers import Answer, RefusedError
 from datacentre.call import Call
+from datacentre.hosts.machine import Machine
+from datacentre.hosts.park import Park
 from datacentre.signatures import OWN_ACCOUNT
 from datacentre.states import CODES, States
 
@@ -28,9 +31,10 @@ Moto = Callable[[Call], Answer]
 
 
 class Instances:
-    def __init__(self, moto: Moto, states: States) -> None:
+    def __init__(self, moto: Moto, states: States, park: Park | None = None) -> None:
         self._moto = moto
         self._states = states
+        self._park = park
         self._lock = threading.Lock()
         self._tokens: dict[tuple[str, str, str], tuple[dict[str, str], Answer]] = {}
 
@@ -62,7 +66,7 @@ class Instances:
             answer = self._launch(call)
             if answer.status == 200:
                 for name in _names(ET.fromstring(answer.body)):
-                    self._states.made(name)
+                    self._made(call, name)
                 self._tokens[key] = (asked, answer)
         return self._as_of_now(answer) if answer.status == 200 else answer
 
@@ -96,7 +100,7 @@ class Instances:
         moving = [name for name in call.listed("InstanceId") if self._states.state(name) == "running"]
         answer = self._moto(call)
         for name in moving if answer.status == 200 else []:
-            self._states.move(name, "stopping", self._states.pace.stopping_for, "stopped")
+            self.move(name, "stopping", self._states.pace.stopping_for, "stopped")
         return answer
 
     def start(self, call: Call) -> Answer:
@@ -104,7 +108,7 @@ class Instances:
         moving = [name for name in call.listed("InstanceId") if self._states.state(name) == "stopped"]
         answer = self._moto(call)
         for name in moving if answer.status == 200 else []:
-            self._states.move(name, "pending", self._states.pace.pending_for, "running")
+            self.move(name, "pending", self._states.pace.pending_for, "running")
         return answer
 
     def terminate(self, call: Call) -> Answer:
@@ -116,8 +120,21 @@ class Instances:
         params |= {f"InstanceId.{number}": name for number, name in enumerate(going, start=1)}
         answer = self._moto(call.with_params(params)) if going else Answer(200, NOTHING_ENDED)
         for name in going if answer.status == 200 else []:
-            self._states.move(name, "shutting-down", self._states.pace.ending_for, "terminated")
+            self.move(name, "shutting-down", self._states.pace.ending_for, "terminated")
         return answer
+
+    def _made(self, call: Call, name: str) -> None:
+        self._states.made(name)
+        if self._park:
+            self._states.move(name, "pending", math.inf, "running")
+            user_data = call.params.get("UserData", "")
+            self._park.launch(Machine.of(account_of(call), call.region, name, user_data))
+
+    def move(self, name: str, passing: str, seconds: float, settled: str) -> None:
+        """A host takes the time it takes."""
+        self._states.move(name, passing, math.inf if self._park else seconds, settled)
+        if self._park:
+            self._park.bring(name, settled)
 
     def _launch(self, call: Call) -> Answer:
         params = dict(call.params)

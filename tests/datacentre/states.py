@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -50,6 +51,15 @@ class States:
             instance = self._known[name]
             instance.passing, instance.settled = passing, settled
             instance.until = time.monotonic() + seconds
+
+    def arrived(self, name: str, state: str) -> None:
+        """A host says where it is: at what was asked of it, or somewhere else of its own accord."""
+        with self._lock:
+            instance = self._known[name]
+            if instance.until == math.inf and instance.settled != state:
+                return
+            instance.passing = instance.settled = state
+            instance.until = time.monotonic()
 
     def state(self, name: str) -> str:
         with self._lock:

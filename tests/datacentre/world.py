@@ -12,10 +12,13 @@ PROFILE = "updraft-node"
 PARAMETER = "/updraft/image"
 
 
-def make(account: str, region: str) -> dict[str, Any]:
+def make(account: str, region: str, block: str | None = None) -> dict[str, Any]:
+    """With a block of addresses: in a VPC that has those."""
     ec2 = ec2_backends[account][region]
-    subnets = sorted(subnet.id for zone in ec2.subnets.values() for subnet in zone.values())
-    groups = sorted(group.id for vpc in ec2.groups.values() for group in vpc.values())
+    vpc = _vpc(ec2, region, block) if block else None
+    found = (subnet for zone in ec2.subnets.values() for subnet in zone.values())
+    subnets = sorted(subnet.id for subnet in found if vpc in (None, subnet.vpc_id))
+    groups = sorted(group.id for name, those in ec2.groups.items() for group in those.values() if vpc in (None, name))
     linux = (i for i in ec2.amis.values() if i.architecture == "x86_64" and i.platform != "windows")
     image = min(linux, key=lambda image: str(image.id))
     iam = iam_backends[account]["aws"]
@@ -32,3 +35,14 @@ def make(account: str, region: str) -> dict[str, Any]:
         "instance_profile": PROFILE,
         "parameter": PARAMETER,
     }
+
+
+def _vpc(ec2: Any, region: str, block: str) -> str:
+    for vpc in ec2.vpcs.values():
+        if vpc.cidr_block == block:
+            return str(vpc.id)
+    vpc = ec2.create_vpc(cidr_block=block)
+    first = ".".join(block.split(".")[:2])
+    for number, zone in enumerate("ab", start=1):
+        ec2.create_subnet(vpc.id, f"{first}.{number}.0/24", availability_zone=f"{region}{zone}")
+    return str(vpc.id)
