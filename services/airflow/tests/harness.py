@@ -329,6 +329,7 @@ def cluster_variables(directory: Path, dsn: str, address: str, cluster_id: str =
         "log_region": "us-east-1",
         "s3_endpoint": "http://127.0.0.1:1",
         "worker_concurrency": "2",
+        "worker_queues": "default",
     }
 
 

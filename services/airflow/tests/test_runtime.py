@@ -14,7 +14,7 @@ SERVICES: list[dict[str, Any]] = RUNTIME.toml["service"]
 VARIABLES = {
     "address", "base_url", "broker_password", "cluster_id", "dags_dir", "dsn", "fernet_key", "jwks_file", "jwt_secret",
     "log_bucket", "log_keys_file", "log_prefix", "log_region", "logs_dir", "plugins_dir", "prefix", "prefork_socket", "s3_endpoint",
-    "work_dir", "worker_concurrency",
+    "work_dir", "worker_concurrency", "worker_queues",
 }  # fmt: skip
 # Read by the scheduler, described nowhere.
 UNDESCRIBED = {("scheduler", "num_stuck_in_queued_retries")}

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use updraft_model::{
     AgentPhase, BootstrapSpec, ClusterId, ClusterName, ClusterRole, ClusterSpec, EnvironmentSpec, EventId,
     Failure, FolderSource, Generation, LogsSpec, NodeId, NodeRole, OperationId, OperationKind,
-    OperationState, Phase, Power, ServiceName, ServiceStatus, Step, TenantId, TenantRole, UserId,
+    OperationState, Phase, Power, QueueName, ServiceName, ServiceStatus, Step, TenantId, TenantRole, UserId,
+    WorkerQueue,
 };
 use utoipa::ToSchema;
 
@@ -116,6 +117,9 @@ pub struct NewCluster {
     /// Default: `dags/` of the cluster's own bucket.
     #[serde(default)]
     pub dag_sources: Option<Vec<FolderSource>>,
+    /// Queues with workers of their own. One named `default` takes the place of `workers` and `worker_concurrency`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub worker_queues: Vec<WorkerQueue>,
     #[serde(default)]
     pub config: IndexMap<String, String>,
     /// The cluster's own packages.
@@ -149,6 +153,9 @@ pub struct UpdateCluster {
     /// Replaces all sources. Restarts nothing.
     #[serde(default)]
     pub dag_sources: Option<Vec<FolderSource>>,
+    /// Replaces all queues with workers of their own. Running tasks finish before a worker goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker_queues: Option<Vec<WorkerQueue>>,
     /// Replaces all overrides.
     #[serde(default)]
     pub config: Option<IndexMap<String, String>>,
@@ -252,6 +259,9 @@ pub struct NodeView {
     pub address: Option<String>,
     /// What its agent last said; `null` before the first report.
     pub phase: Option<AgentPhase>,
+    /// Whose tasks it takes, if it is a worker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueName>,
     pub generation: Generation,
     pub dag_version: Option<String>,
     pub services: Vec<ServiceStatus>,

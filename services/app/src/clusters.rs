@@ -14,6 +14,7 @@ use crate::page::page;
 use crate::rights::Sight;
 use crate::{
     App, AppError, PageRequest, access, bootstrap, environment, log_place, quota, spec, task_secrets, view,
+    worker_queues,
 };
 
 impl App {
@@ -58,9 +59,10 @@ impl App {
             Power::Stopped
         };
         let spec = spec::new_spec(new, self.runtimes())?;
+        worker_queues::check_machines(&spec, self.config().instance_types)?;
         self.try_log_bucket(actor, &spec.logs).await?;
         let nodes = if power == Power::Running {
-            spec.node_counts().total()
+            spec.most_nodes()
         } else {
             0
         };
@@ -126,6 +128,7 @@ impl App {
             .await?;
         change.check_not_deleting()?;
         let current = change.cluster.generation;
+        worker_queues::check_machines(&spec, self.config().instance_types)?;
         if current != if_match {
             return Err(AppError::GenerationMismatch { current });
         }
@@ -145,7 +148,7 @@ impl App {
         let runtime = self.runtimes().get(&spec.runtime);
         task_secrets::check_apart(&mut change.tx, actor, id, &spec, runtime).await?;
         if change.cluster.power == Power::Running {
-            change.check_nodes(actor, spec.node_counts().total()).await?;
+            change.check_nodes(actor, spec.most_nodes()).await?;
         }
         let current_spec = (&change.cluster.spec, current);
         environment::change(&mut change.tx, actor.tenant, id, current_spec, &spec).await?;

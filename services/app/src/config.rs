@@ -42,6 +42,8 @@ pub struct AppConfig {
     pub tenancy: Tenancy,
     /// The way to every address that a tenant names.
     pub outbound: Outbound,
+    /// Whether nodes are machines of a cloud, of the types that it has.
+    pub instance_types: bool,
     /// Who assumes tenants' roles. None: nobody is offered to name one.
     pub aws: Option<AwsIdentity>,
 }
@@ -71,6 +73,7 @@ impl AppConfig {
             identity_refresh: Duration::from_secs(10 * 60),
             tenancy: Tenancy::Several,
             outbound: Outbound::new(OutboundPolicy::default()),
+            instance_types: false,
             aws: None,
         }
     }

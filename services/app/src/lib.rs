@@ -58,6 +58,7 @@ mod tokens;
 mod variables;
 mod view;
 
+mod worker_queues;
 pub use airflow_url::{AirflowUrl, AirflowUrlError, HostSharing};
 pub use app::App;
 pub use aws_identity::AwsIdentity;

@@ -65,7 +65,7 @@ impl App {
         }
         ask.check(change.cluster.power)?;
         if ask.power() == Power::Running {
-            let nodes = change.cluster.spec.node_counts().total();
+            let nodes = change.cluster.spec.most_nodes();
             change.check_nodes(actor, nodes).await?;
             let mut wishes = change.cluster.service_wishes.clone();
             wishes.start_all();

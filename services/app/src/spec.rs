@@ -6,20 +6,21 @@ use updraft_model::{ClusterSpec, Generation};
 use updraft_runtimes::{Catalogue, Runtime};
 
 use crate::dags::sources;
+use crate::worker_queues::{self, MAX_CONCURRENCY, MAX_WORKERS};
 use crate::{AppError, bootstrap, environment, log_place, variables};
 
-const MAX_WORKERS: u32 = 20;
-const MAX_CONCURRENCY: u32 = 64;
 const MAX_OVERRIDES: usize = 200;
 const MAX_TAGS: usize = 50;
 
 /// The spec of a new cluster, with defaults filled in.
 pub(crate) fn new_spec(new: NewCluster, runtimes: &Catalogue) -> Result<ClusterSpec, AppError> {
     let runtime = chosen_runtime(new.runtime.as_deref(), runtimes)?;
+    worker_queues::check_said_once(&new.worker_queues, (new.workers, new.worker_concurrency))?;
     let spec = ClusterSpec {
         runtime: runtime.name().to_owned(),
         workers: new.workers.unwrap_or(1),
         worker_concurrency: new.worker_concurrency.unwrap_or(2),
+        worker_queues: new.worker_queues,
         dag_sources: new
             .dag_sources
             .map_or_else(|| Ok(sources::default_sources()), sources::checked)?,
@@ -31,7 +32,7 @@ pub(crate) fn new_spec(new: NewCluster, runtimes: &Catalogue) -> Result<ClusterS
         tags: new.tags,
     };
     check(&spec, runtime)?;
-    Ok(spec)
+    Ok(worker_queues::settled(spec))
 }
 
 /// The spec after an update; what is absent stays.
@@ -40,10 +41,13 @@ pub(crate) fn updated_spec(
     update: UpdateCluster,
     runtimes: &Catalogue,
 ) -> Result<ClusterSpec, AppError> {
+    let queues = update.worker_queues.as_ref().unwrap_or(&spec.worker_queues);
+    worker_queues::check_said_once(queues, (update.workers, update.worker_concurrency))?;
     let spec = ClusterSpec {
         runtime: spec.runtime.clone(),
         workers: update.workers.unwrap_or(spec.workers),
         worker_concurrency: update.worker_concurrency.unwrap_or(spec.worker_concurrency),
+        worker_queues: update.worker_queues.unwrap_or_else(|| spec.worker_queues.clone()),
         dag_sources: update
             .dag_sources
             .map_or_else(|| Ok(spec.dag_sources.clone()), sources::checked)?,
@@ -63,7 +67,7 @@ pub(crate) fn updated_spec(
         tags: update.tags.unwrap_or_else(|| spec.tags.clone()),
     };
     check(&spec, chosen_runtime(Some(&spec.runtime), runtimes)?)?;
-    Ok(spec)
+    Ok(worker_queues::settled(spec))
 }
 
 fn chosen_runtime<'a>(name: Option<&str>, runtimes: &'a Catalogue) -> Result<&'a Runtime, AppError> {
@@ -83,6 +87,7 @@ fn check(spec: &ClusterSpec, runtime: &Runtime) -> Result<(), AppError> {
         let why = format!("one worker runs 1 to {MAX_CONCURRENCY} tasks at once");
         return Err(AppError::invalid("worker_concurrency", why));
     }
+    worker_queues::check(&spec.worker_queues)?;
     environment::check(&spec.environment)?;
     bootstrap::check(&spec.bootstrap)?;
     variables::check(spec, runtime)?;

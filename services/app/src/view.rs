@@ -23,7 +23,7 @@ pub(crate) fn cluster(
     config: &AppConfig,
 ) -> ClusterView {
     let nodes_wanted = match record.power {
-        Power::Running => record.spec.node_counts().total(),
+        Power::Running => record.spec.most_nodes(),
         Power::Stopped | Power::Deleted => 0,
     };
     ClusterView {
@@ -102,6 +102,7 @@ pub(crate) fn node(listed: ListedNode, live: &dyn LiveReports) -> NodeView {
         generation: listed.generation,
         dag_version: report.and_then(|report| report.dag_version.clone()),
         services: report.map(|report| report.services.clone()).unwrap_or_default(),
+        queue: listed.queue,
         created_at: listed.created_at,
         last_report_at: reported_at,
         cpu_percent: report.and_then(|report| report.cpu_percent),

@@ -12,8 +12,8 @@ use updraft_authz::{Outcome, Tag, Target, Who};
 use updraft_model::{
     AgentPhase, AuditActorKind, AuditId, AuditOutcome, BootstrapSpec, ClusterId, ClusterName, ClusterRole,
     ClusterSpec, DagFolder, DagSource, EnvironmentSpec, EventId, Failure, FolderSource, Generation, LogsSpec,
-    NodeId, NodeRole, OperationId, OperationKind, OperationState, Phase, Power, RuleId, ServiceName,
-    ServiceState, ServiceStatus, SessionId, Step, StepState, TenantRole, UserId,
+    NodeId, NodeRole, OperationId, OperationKind, OperationState, Phase, Power, QueueName, RuleId,
+    ServiceName, ServiceState, ServiceStatus, SessionId, Step, StepState, TenantRole, UserId,
 };
 
 use crate::frame::{Frame, Here, Theme, Viewer};
@@ -105,6 +105,7 @@ pub(crate) fn cluster(id: i64, name: &str) -> ClusterView {
             workers: 2,
             worker_concurrency: 4,
             dag_sources: vec![FolderSource {
+            worker_queues: "heavy=2,concurrency=1".parse().into_iter().collect(),
                 folder: DagFolder::default(),
                 source: DagSource::ClusterBucket {
                     prefix: "dags/".into(),
@@ -279,6 +280,7 @@ pub(crate) fn nodes() -> Vec<NodeView> {
         role,
         label: label.into(),
         address: Some(format!("127.64.1.{number}")),
+        queue: (role == NodeRole::Worker).then(QueueName::default),
         phase: Some(AgentPhase::Running),
         generation: Generation(7),
         dag_version: Some("sha256:3f9ac27bd0e14c5599aa".into()),

@@ -4,7 +4,10 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{BootstrapKey, BootstrapSpec, EnvironmentKey, EnvironmentSpec, FolderSource, LogsSpec, NodeRole};
+use crate::{
+    BootstrapKey, BootstrapSpec, EnvironmentKey, EnvironmentSpec, FolderSource, LogsSpec, QueueName,
+    WorkerQueue,
+};
 
 /// What the tenant asked of a cluster; each change is a new [`crate::Generation`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -12,12 +15,15 @@ use crate::{BootstrapKey, BootstrapSpec, EnvironmentKey, EnvironmentSpec, Folder
 pub struct ClusterSpec {
     /// Runtime name, for example `airflow-3.3.2`.
     pub runtime: String,
-    /// Worker nodes, 0 to 20.
+    /// Worker nodes of the queue `default`, 0 to 20: the least, where `worker_queues` says how many.
     #[serde(default = "one")]
     pub workers: u32,
-    /// Tasks that one worker node runs at once, 1 to 64.
+    /// Tasks that one worker node of the queue `default` runs at once, 1 to 64.
     #[serde(default = "two")]
     pub worker_concurrency: u32,
+    /// Queues with workers of their own. One named `default` says what `workers` and `worker_concurrency` can't.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub worker_queues: Vec<WorkerQueue>,
     /// Where its DAGs come from: one source for the top, or one for each of several folders.
     pub dag_sources: Vec<FolderSource>,
     /// Airflow options, `section.key` → value. Managed and unknown keys are refused by name.
@@ -70,14 +76,6 @@ pub enum TenantRole {
     Owner,
 }
 
-/// How many nodes of each role a running cluster has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NodeCounts {
-    pub scheduler: u32,
-    pub web: u32,
-    pub worker: u32,
-}
-
 // === impl ClusterSpec ===
 
 impl ClusterSpec {
@@ -87,29 +85,29 @@ impl ClusterSpec {
         (self.environment.key(), self.bootstrap.key())
     }
 
+    /// Every queue it has, `default` first.
     #[must_use]
-    pub fn node_counts(&self) -> NodeCounts {
-        NodeCounts {
-            scheduler: 1,
-            web: 1,
-            worker: self.workers,
-        }
-    }
-}
-
-impl NodeCounts {
-    #[must_use]
-    pub fn of(&self, role: NodeRole) -> u32 {
-        match role {
-            NodeRole::Scheduler => self.scheduler,
-            NodeRole::Web => self.web,
-            NodeRole::Worker => self.worker,
-        }
+    pub fn queues(&self) -> Vec<WorkerQueue> {
+        let (default, others): (Vec<_>, Vec<_>) = self
+            .worker_queues
+            .iter()
+            .cloned()
+            .partition(|queue| queue.name.is_default());
+        let default = default.into_iter().next().unwrap_or_else(|| WorkerQueue {
+            name: QueueName::default(),
+            instance_type: None,
+            concurrency: self.worker_concurrency,
+            min: self.workers,
+            max: self.workers,
+        });
+        std::iter::once(default).chain(others).collect()
     }
 
+    /// The most nodes it ever wants at once: scheduler, web, and as many workers as its queues may have.
     #[must_use]
-    pub fn total(&self) -> u32 {
-        self.scheduler + self.web + self.worker
+    pub fn most_nodes(&self) -> u32 {
+        let workers = self.queues().into_iter().map(|queue| queue.max);
+        workers.fold(2, u32::saturating_add)
     }
 }
 

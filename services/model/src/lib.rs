@@ -21,12 +21,13 @@ mod phase;
 mod token_limit;
 mod typed_source;
 mod wishes;
+mod worker_queue;
 
 pub use audit::{AuditActorKind, AuditOutcome};
 pub use bootstrap::{BootstrapKey, BootstrapScript, BootstrapSpec};
 pub use ca_certificate::{CaCertificate, InvalidCertificate};
 pub use checked_source::{SourceFault, credential_fits, push_prefix};
-pub use cluster::{ClusterRole, ClusterSpec, NodeCounts, Power, TenantRole};
+pub use cluster::{ClusterRole, ClusterSpec, Power, TenantRole};
 pub use credential::{CredentialConfig, CredentialKind, CredentialName, InvalidCredentialName};
 pub use dag_source::{DagFolder, DagSource, FolderSource, InvalidFolder};
 pub use environment::{
@@ -46,3 +47,4 @@ pub use phase::{Failure, Phase};
 pub use token_limit::TokenLimit;
 pub use typed_source::InvalidSource;
 pub use wishes::{ServiceWishes, Wish};
+pub use worker_queue::{InvalidQueue, InvalidQueueName, QueueName, WorkerQueue};

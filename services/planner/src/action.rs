@@ -1,7 +1,7 @@
 //! What is to be done. The driver has one arm for each and no choice in any.
 
 use chrono::{DateTime, Utc};
-use updraft_model::{Failure, NodeId, NodeRole, Phase, Step};
+use updraft_model::{Failure, NodeId, NodeRole, Phase, QueueName, Step};
 
 use crate::desired::EnvironmentStage;
 use crate::observed::Loss;
@@ -27,6 +27,10 @@ pub enum Action {
     IntendNode {
         role: NodeRole,
         ordinal: u32,
+        /// A worker's.
+        queue: Option<QueueName>,
+        /// None: the installation's.
+        instance_type: Option<String>,
     },
     /// Send the recorded request, again if need be, and record the answer.
     LaunchNode {

@@ -1,7 +1,7 @@
 //! What was asked of a cluster, reduced to what its nodes depend on.
 
 use chrono::{DateTime, Utc};
-use updraft_model::{Failure, Generation, NodeCounts, OperationKind, Power, Step};
+use updraft_model::{Failure, Generation, OperationKind, Power, Step, WorkerQueue};
 
 /// The tenant's wish. Configuration is no part of it: it reaches agents through their assignments, and a node that
 /// has not taken up its newest assignment is simply not ready.
@@ -9,8 +9,9 @@ use updraft_model::{Failure, Generation, NodeCounts, OperationKind, Power, Step}
 pub struct Desired {
     pub power: Power,
     pub generation: Generation,
-    pub nodes: NodeCounts,
-    /// How far a change of the environment is; `nodes` are those of what nodes are given now.
+    /// Whose workers there are to be, `default` first. Scheduler and web are one node each.
+    pub queues: Vec<WorkerQueue>,
+    /// How far a change of the environment is; `queues` are those of what nodes are given now.
     pub environment: EnvironmentChange,
     /// The operation under way, if any.
     pub operation: Option<Operation>,

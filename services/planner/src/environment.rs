@@ -116,8 +116,8 @@ fn is_overdue(desired: &Desired, since: DateTime<Utc>, now: DateTime<Utc>) -> bo
 
 fn workers_are_ready(desired: &Desired, observed: &Observed) -> bool {
     places(desired, observed)
-        .filter(|(role, _, _)| *role == NodeRole::Worker)
-        .all(|(_, _, node)| node.is_some_and(is_ready))
+        .filter(|place| place.role == NodeRole::Worker)
+        .all(|place| place.node.is_some_and(is_ready))
 }
 
 fn build_timed_out() -> Failure {

@@ -10,7 +10,7 @@ use crate::observed::{LaunchFailure, LaunchFailureKind, Node, NodeState, Observe
 
 /// What keeps the cluster from running and will not pass unaided, worst first.
 pub(crate) fn hopeless(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Option<Failure> {
-    let of_nodes = || places(desired, observed).filter_map(|(_, _, node)| node);
+    let of_nodes = || places(desired, observed).filter_map(|place| place.node);
     resource(&observed.database, database_unavailable)
         .or_else(|| resource(&observed.storage, storage_unavailable))
         .or_else(|| of_nodes().find_map(launch_failure))
@@ -106,10 +106,13 @@ fn node_launch_failed(node: &Node, failure: &LaunchFailure) -> Failure {
 }
 
 fn never_reported(desired: &Desired, observed: &Observed) -> Option<Failure> {
-    let history = places(desired, observed).find_map(|(role, ordinal, node)| {
-        let unheard = node.is_none_or(|n| n.report.is_none());
+    let history = places(desired, observed).find_map(|place| {
+        let unheard = place.node.is_none_or(|n| n.report.is_none());
         observed.losses.iter().find(|h| {
-            unheard && h.role == role && h.ordinal == ordinal && h.never_reported >= limits::UNREPORTED_NODES
+            unheard
+                && h.role == place.role
+                && h.ordinal == place.ordinal
+                && h.never_reported >= limits::UNREPORTED_NODES
         })
     })?;
     Some(Failure {

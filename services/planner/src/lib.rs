@@ -10,6 +10,7 @@ mod observed;
 mod phase;
 mod plan;
 mod steps;
+mod workers;
 
 pub use action::{Action, Outcome, Plan};
 pub use desired::{Desired, EnvironmentChange, EnvironmentStage, Operation};

@@ -3,31 +3,53 @@
 //! A place (role and ordinal) is taken until its node's record is `gone`, and that is written only when the provider
 //! surely has no such node: two live nodes in one place cannot come about.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
-use updraft_model::{NodeRole, Power};
+use updraft_model::{NodeId, NodeRole, Power, WorkerQueue};
 
 use crate::action::Action;
 use crate::desired::Desired;
 use crate::limits;
 use crate::observed::{LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed, ProviderView};
+use crate::workers;
 
 /// Roles in the order in which a start's steps are told.
 pub(crate) const ROLES: [NodeRole; 3] = [NodeRole::Scheduler, NodeRole::Web, NodeRole::Worker];
+
+/// A place the tenant wants filled, with the node that serves it, if there is one.
+pub(crate) struct Place<'a> {
+    pub(crate) role: NodeRole,
+    pub(crate) ordinal: u32,
+    /// A worker's.
+    pub(crate) queue: Option<&'a WorkerQueue>,
+    pub(crate) node: Option<&'a Node>,
+    holder: Option<&'a Node>,
+}
 
 /// One node's situation.
 struct Case<'a> {
     desired: &'a Desired,
     observed: &'a Observed,
     node: &'a Node,
+    /// Whether its place is one the tenant wants filled.
+    is_wanted: bool,
     now: DateTime<Utc>,
 }
 
 pub(crate) fn actions(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Vec<Action> {
+    let places: Vec<_> = places(desired, observed).collect();
+    let holders: HashSet<_> = places
+        .iter()
+        .filter_map(|place| place.holder)
+        .map(|node| node.id)
+        .collect();
     let of_nodes = observed.nodes.iter().filter_map(|node| {
         Case {
             desired,
             observed,
             node,
+            is_wanted: holders.contains(&node.id),
             now,
         }
         .action()
@@ -37,65 +59,56 @@ pub(crate) fn actions(desired: &Desired, observed: &Observed, now: DateTime<Utc>
         .iter()
         .filter(|orphan| orphan.recorded || desired.terminate_unrecorded);
     of_nodes
-        .chain(intents(desired, observed, now))
+        .chain(intents(&places, observed, now))
         .chain(orphans.map(|orphan| Action::TerminateOrphan {
             provider_id: orphan.provider_id.clone(),
         }))
         .collect()
 }
 
-/// Whether the node's place is one the tenant wants filled.
-pub(crate) fn is_wanted(desired: &Desired, node: &Node) -> bool {
-    desired.power == Power::Running && (1..=desired.nodes.of(node.role)).contains(&node.ordinal)
+/// Nodes that serve a wanted place: neither given up nor asked to stop.
+pub(crate) fn kept(desired: &Desired, observed: &Observed) -> HashSet<NodeId> {
+    places(desired, observed)
+        .filter_map(|place| place.node)
+        .map(|node| node.id)
+        .collect()
 }
 
-/// Wanted, and not given up or asked to stop: the node this place is served by.
-pub(crate) fn is_kept(desired: &Desired, node: &Node) -> bool {
-    is_wanted(desired, node)
-        && node.stop_asked_at.is_none()
+/// Every wanted place with the node that serves it, if there is one.
+pub(crate) fn places<'a>(desired: &'a Desired, observed: &'a Observed) -> impl Iterator<Item = Place<'a>> {
+    let is_running = desired.power == Power::Running;
+    let single = [NodeRole::Scheduler, NodeRole::Web].map(|role| {
+        let here = |node: &&Node| node.role == role && node.ordinal == 1;
+        Place::new(role, 1, None, observed.nodes.iter().find(here))
+    });
+    let workers = workers::places(desired, observed).into_iter();
+    let workers =
+        workers.map(|place| Place::new(NodeRole::Worker, place.ordinal, Some(place.queue), place.holder));
+    single.into_iter().chain(workers).filter(move |_| is_running)
+}
+
+fn serves(node: &Node) -> bool {
+    node.stop_asked_at.is_none()
         && node.loss.is_none()
         && !matches!(node.state, NodeState::Terminating { .. })
 }
 
-/// Every wanted place with the node that serves it, if there is one.
-pub(crate) fn places<'a>(
-    desired: &'a Desired,
-    observed: &'a Observed,
-) -> impl Iterator<Item = (NodeRole, u32, Option<&'a Node>)> {
-    let wanted = move |role| {
-        if desired.power == Power::Running {
-            desired.nodes.of(role)
-        } else {
-            0
-        }
-    };
-    ROLES
-        .into_iter()
-        .flat_map(move |role| (1..=wanted(role)).map(move |ordinal| (role, ordinal)))
-        .map(move |(role, ordinal)| {
-            let here = observed
-                .nodes
-                .iter()
-                .find(|n| n.role == role && n.ordinal == ordinal);
-            (role, ordinal, here.filter(|node| is_kept(desired, node)))
-        })
-}
-
 /// Places nobody's record holds get an intent, after a pause where nodes were lost again and again.
 fn intents<'a>(
-    desired: &'a Desired,
+    places: &'a [Place<'a>],
     observed: &'a Observed,
     now: DateTime<Utc>,
 ) -> impl Iterator<Item = Action> + 'a {
-    places(desired, observed)
-        .filter(|(role, ordinal, _)| {
-            !observed
-                .nodes
-                .iter()
-                .any(|n| n.role == *role && n.ordinal == *ordinal)
+    places
+        .iter()
+        .filter(|place| place.holder.is_none())
+        .filter(move |place| may_fill(observed, place.role, place.ordinal, now))
+        .map(|place| Action::IntendNode {
+            role: place.role,
+            ordinal: place.ordinal,
+            queue: place.queue.map(|queue| queue.name.clone()),
+            instance_type: place.queue.and_then(|queue| queue.instance_type.clone()),
         })
-        .filter(move |(role, ordinal, _)| may_fill(observed, *role, *ordinal, now))
-        .map(|(role, ordinal, _)| Action::IntendNode { role, ordinal })
 }
 
 fn may_fill(observed: &Observed, role: NodeRole, ordinal: u32, now: DateTime<Utc>) -> bool {
@@ -104,6 +117,25 @@ fn may_fill(observed: &Observed, role: NodeRole, ordinal: u32, now: DateTime<Utc
         .iter()
         .find(|h| h.role == role && h.ordinal == ordinal);
     history.is_none_or(|h| h.last_lost_at + limits::pause_after_losses(h.losses) <= now)
+}
+
+// === impl Place ===
+
+impl<'a> Place<'a> {
+    fn new(role: NodeRole, ordinal: u32, queue: Option<&'a WorkerQueue>, holder: Option<&'a Node>) -> Self {
+        Self {
+            role,
+            ordinal,
+            queue,
+            node: holder.filter(|node| serves(node)),
+            holder,
+        }
+    }
+
+    /// `worker-2`
+    pub(crate) fn label(&self) -> String {
+        format!("{}-{}", self.role, self.ordinal)
+    }
 }
 
 // === impl Case ===
@@ -131,7 +163,7 @@ impl Case<'_> {
         let node = self.node.id;
         let refused_for_good = failure.is_some_and(|f| f.kind == LaunchFailureKind::Refused)
             && self.desired.generation > self.node.generation;
-        if is_wanted(self.desired, self.node) && !refused_for_good {
+        if self.is_wanted && !refused_for_good {
             let due = match (failure, attempted_at) {
                 (Some(_), Some(at)) => at + limits::pause_after(attempts) <= self.now,
                 _ => true,
@@ -161,7 +193,7 @@ impl Case<'_> {
 
     fn of_launched(&self, launched_at: DateTime<Utc>) -> Option<Action> {
         let node = self.node.id;
-        if is_wanted(self.desired, self.node) {
+        if self.is_wanted {
             return match self.loss(launched_at) {
                 Some(loss @ Loss::Silent) => Some(Action::StopNode {
                     node,

@@ -1,7 +1,9 @@
 //! What is known of a cluster: its records, what the provider says, what agents reported.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use updraft_model::{AgentPhase, Failure, Generation, NodeId, NodeRole, Phase, ServiceStatus, Step};
+use updraft_model::{
+    AgentPhase, Failure, Generation, NodeId, NodeRole, Phase, QueueName, ServiceStatus, Step,
+};
 
 #[derive(Clone, Debug)]
 pub struct Observed {
@@ -77,6 +79,10 @@ pub struct Node {
     pub id: NodeId,
     pub role: NodeRole,
     pub ordinal: u32,
+    /// Whose tasks it takes, if it is a worker.
+    pub queue: Option<QueueName>,
+    /// What was asked for it; none: the installation's.
+    pub instance_type: Option<String>,
     pub generation: Generation,
     pub state: NodeState,
     /// When it was last asked to stop, if it was.

@@ -1,12 +1,12 @@
 //! What the cluster is. Decided here alone.
 
 use chrono::{DateTime, Utc};
-use updraft_model::{AgentPhase, NodeRole, OperationKind, Phase, Power, ServiceState};
+use updraft_model::{AgentPhase, OperationKind, Phase, Power, ServiceState};
 
 use crate::desired::Desired;
 use crate::failure::{because, cannot_start, hopeless, is_optional};
 use crate::limits;
-use crate::nodes::places;
+use crate::nodes::{Place, places};
 use crate::observed::{Node, NodeState, Observed, ProviderView, Resource};
 
 pub(crate) fn phase(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Phase {
@@ -24,7 +24,7 @@ pub(crate) fn is_complete(desired: &Desired, observed: &Observed) -> bool {
         && observed.secrets.is_ready()
         && observed.database.is_ready()
         && observed.storage.is_ready()
-        && places(desired, observed).all(|(_, _, node)| node.is_some_and(is_ready))
+        && places(desired, observed).all(|place| place.node.is_some_and(is_ready))
 }
 
 /// Whether the node runs what its newest assignment says.
@@ -57,7 +57,7 @@ fn running_phase(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> 
         };
     }
     let failure = hopeless(desired, observed, now);
-    let serves = places(desired, observed).any(|(_, _, node)| node.is_some_and(works));
+    let serves = places(desired, observed).any(|place| place.node.is_some_and(works));
     let was_up = matches!(observed.phase, Phase::Running | Phase::Degraded { .. });
     let waiting_for = missing(desired, observed).into_iter().next();
     match failure {
@@ -115,11 +115,11 @@ fn missing(desired: &Desired, observed: &Observed) -> Vec<String> {
         resource(&observed.database, "the database"),
         resource(&observed.storage, "the storage"),
     ];
-    let nodes = places(desired, observed).filter_map(|(role, ordinal, node)| {
-        let place = place_words(desired, role, ordinal);
-        match node {
-            None => Some(format!("{place} to be launched")),
-            Some(node) => lacking(node, &place),
+    let nodes = places(desired, observed).filter_map(|place| {
+        let words = place_words(desired, &place);
+        match place.node {
+            None => Some(format!("{words} to be launched")),
+            Some(node) => lacking(node, &words),
         }
     });
     resources.into_iter().flatten().chain(nodes).collect()
@@ -164,7 +164,7 @@ fn lacking(node: &Node, place: &str) -> Option<String> {
 /// What is wrong although the cluster does its work.
 fn blemishes(desired: &Desired, observed: &Observed) -> Vec<String> {
     places(desired, observed)
-        .filter_map(|(_, _, node)| node)
+        .filter_map(|place| place.node)
         .flat_map(|node| {
             let optional = cannot_start(node)
                 .filter(|service| is_optional(service.name))
@@ -190,10 +190,13 @@ fn blemishes(desired: &Desired, observed: &Observed) -> Vec<String> {
         .collect()
 }
 
-/// `worker 2 of 2`, `the scheduler`
-fn place_words(desired: &Desired, role: NodeRole, ordinal: u32) -> String {
-    match desired.nodes.of(role) {
-        0 | 1 => format!("the {role} node"),
-        count => format!("{role} {ordinal} of {count}"),
+/// `worker 2 of 2`, `the scheduler node`, ``worker-3 of the queue `heavy` ``
+fn place_words(desired: &Desired, place: &Place<'_>) -> String {
+    let (role, ordinal) = (place.role, place.ordinal);
+    match (place.queue, desired.queues.as_slice()) {
+        (None, _) => format!("the {role} node"),
+        (Some(_), [only]) if only.max <= 1 => format!("the {role} node"),
+        (Some(_), [only]) if ordinal <= only.max => format!("{role} {ordinal} of {}", only.max),
+        (Some(queue), _) => format!("{} of the queue `{}`", place.label(), queue.name),
     }
 }

@@ -113,7 +113,8 @@ fn is_rolling_out(desired: &Desired) -> bool {
 }
 
 fn has_surplus(desired: &Desired, observed: &Observed) -> bool {
-    observed.nodes.iter().any(|node| !nodes::is_kept(desired, node))
+    let kept = nodes::kept(desired, observed);
+    observed.nodes.iter().any(|node| !kept.contains(&node.id))
 }
 
 fn pause(desired: &Desired, observed: &Observed, phase: &Phase) -> TimeDelta {

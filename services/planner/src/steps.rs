@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use updraft_model::{Power, Step, StepState};
 
 use crate::desired::{Desired, Operation};
-use crate::nodes::{ROLES, is_kept, places};
+use crate::nodes::{ROLES, kept, places};
 use crate::observed::{Node, NodeState, Observed, Resource};
 use crate::phase::is_ready;
 
@@ -38,8 +38,7 @@ pub(crate) fn compose(desired: &Desired, observed: &Observed, now: DateTime<Utc>
         drafts.extend(resources(operation, observed));
         drafts.extend(environment_steps::drafts(desired, observed, operation));
         drafts.extend(
-            places(desired, observed)
-                .flat_map(|(role, ordinal, node)| of_place(operation, &format!("{role}-{ordinal}"), node)),
+            places(desired, observed).flat_map(|place| of_place(operation, &place.label(), place.node)),
         );
     }
     drafts.extend(endings(desired, observed, operation));
@@ -163,7 +162,8 @@ fn reported(operation: &Operation, node: &Node) -> Vec<Draft> {
 
 /// Nodes that go: those that still do, and those an earlier look saw going.
 fn endings(desired: &Desired, observed: &Observed, operation: &Operation) -> Vec<Draft> {
-    let going = observed.nodes.iter().filter(|node| !is_kept(desired, node));
+    let kept = kept(desired, observed);
+    let going = observed.nodes.iter().filter(|node| !kept.contains(&node.id));
     let mut nodes: Vec<&Node> = going.collect();
     nodes.sort_by_key(|node| {
         (

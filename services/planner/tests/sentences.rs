@@ -4,8 +4,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use updraft_model::{
-    AgentPhase, Failure, Generation, NodeCounts, NodeId, NodeRole, OperationKind, Phase, Power, ServiceName,
-    ServiceState, ServiceStatus, Step, StepState,
+    AgentPhase, Failure, Generation, NodeId, NodeRole, OperationKind, Phase, Power, QueueName, ServiceName,
+    ServiceState, ServiceStatus, Step, StepState, WorkerQueue,
 };
 use updraft_planner::{
     Action, Desired, EnvironmentChange, LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed,
@@ -36,11 +36,7 @@ fn wanted(workers: u32) -> Case {
         desired: Desired {
             power: Power::Running,
             generation: Generation(2),
-            nodes: NodeCounts {
-                scheduler: 1,
-                web: 1,
-                worker: workers,
-            },
+            queues: vec![queue(workers)],
             environment: EnvironmentChange::Settled,
             operation: None,
             terminate_unrecorded: false,
@@ -56,6 +52,16 @@ fn wanted(workers: u32) -> Case {
             orphans: Vec::new(),
             listing_lag: TimeDelta::seconds(10),
         },
+    }
+}
+
+fn queue(workers: u32) -> WorkerQueue {
+    WorkerQueue {
+        name: QueueName::default(),
+        instance_type: None,
+        concurrency: 2,
+        min: workers,
+        max: workers,
     }
 }
 
@@ -75,6 +81,8 @@ fn node(role: NodeRole, ordinal: u32) -> Node {
         id: NodeId(Uuid::from_u128(role_number * 100 + u128::from(ordinal))),
         role,
         ordinal,
+        queue: (role == NodeRole::Worker).then(QueueName::default),
+        instance_type: None,
         generation: Generation(1),
         state: NodeState::Launched { at: ago(3600) },
         stop_asked_at: None,
@@ -155,7 +163,9 @@ fn a_start_intends_every_role_at_once_beside_database_and_storage() {
     assert!(actions.contains(&Action::EnsureDatabase) && actions.contains(&Action::EnsureStorage));
     assert!(actions.contains(&Action::IntendNode {
         role: NodeRole::Worker,
-        ordinal: 2
+        ordinal: 2,
+        queue: Some(QueueName::default()),
+        instance_type: None,
     }));
     let waiting_for = Some("the database".to_owned());
     assert_eq!(case.plan().phase, Phase::Starting { waiting_for });
@@ -233,7 +243,9 @@ fn a_vanished_node_is_forgotten_before_its_place_is_filled() {
         case.actions(),
         [Action::IntendNode {
             role: NodeRole::Worker,
-            ordinal: 1
+            ordinal: 1,
+            queue: Some(QueueName::default()),
+            instance_type: None,
         }]
     );
 }
@@ -345,7 +357,7 @@ fn a_draining_worker_is_given_its_time() {
 #[test]
 fn scaling_in_takes_the_highest_workers() {
     let mut case = running(3);
-    case.desired.nodes.worker = 1;
+    case.desired.queues = vec![queue(1)];
     let highest: Vec<_> = case.observed.nodes[3..].iter().map(|node| node.id).collect();
     let stops: Vec<_> = highest
         .iter()
@@ -529,7 +541,9 @@ fn nodes_that_never_report_are_replaced_ever_more_slowly_and_fail_the_start() {
     again.observed.losses = vec![history];
     assert!(!again.actions().contains(&Action::IntendNode {
         role: NodeRole::Web,
-        ordinal: 1
+        ordinal: 1,
+        queue: None,
+        instance_type: None,
     }));
     let Phase::Failed { reason } = again.plan().phase else {
         panic!()

@@ -218,6 +218,8 @@ impl Ec2Provider {
             node,
             role,
             ordinal: 1,
+            queue: None,
+            instance_type: None,
         };
         let boot = json!({"control_url": "https://updraft.invalid", "node": node, "token": "preflight"});
         let boot = BootSecret(boot.to_string().into());

@@ -13,6 +13,7 @@ pub(crate) const INSTALLATION: &str = "updraft:installation";
 pub(crate) const CLUSTER: &str = "updraft:cluster";
 pub(crate) const NODE: &str = "updraft:node";
 const ROLE: &str = "updraft:role";
+const QUEUE: &str = "updraft:queue";
 
 /// What a [`LaunchRequest`] of this provider holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -63,9 +64,10 @@ impl Kept {
 
 fn params(config: &Ec2Config, wanted: &NodeWanted) -> Params {
     let machine = config.machine(wanted.role);
+    let instance_type = wanted.instance_type.as_ref().unwrap_or(&machine.instance_type);
     let params = Params::default()
         .with("ImageId", &config.image)
-        .with("InstanceType", &machine.instance_type)
+        .with("InstanceType", instance_type)
         .with("MinCount", 1)
         .with("MaxCount", 1);
     let params = network(params, config, wanted.node);
@@ -146,7 +148,10 @@ fn tags(params: Params, number: u32, kind: &str, config: &Ec2Config, wanted: &No
         node,
         role,
         ordinal,
+        queue,
+        instance_type: _,
     } = wanted;
+    let queue = queue.as_ref().map(|queue| (QUEUE, queue.to_string()));
     let tags = [
         ("Name", format!("updraft-{cluster}-{role}-{ordinal}")),
         (INSTALLATION, config.installation.clone()),
@@ -157,6 +162,7 @@ fn tags(params: Params, number: u32, kind: &str, config: &Ec2Config, wanted: &No
     let specification = format!("TagSpecification.{number}");
     let params = params.with(format!("{specification}.ResourceType"), kind);
     tags.into_iter()
+        .chain(queue)
         .zip(1..)
         .fold(params, |params, ((key, value), tag)| {
             params
@@ -178,6 +184,8 @@ mod tests {
             node: NodeId(Uuid::from_u128(node)),
             role,
             ordinal: 2,
+            queue: (role == NodeRole::Worker).then(|| "heavy".parse().unwrap()),
+            instance_type: (role == NodeRole::Worker).then(|| "r7i.xlarge".to_owned()),
         }
     }
 
@@ -219,6 +227,17 @@ mod tests {
         };
         assert_eq!(market(NodeRole::Worker).as_deref(), Some("spot"));
         assert_eq!(market(NodeRole::Web), None);
+    }
+
+    #[test]
+    fn a_queue_has_machines_and_a_tag_of_its_own() {
+        let worker = kept(NodeRole::Worker, 1).params;
+        assert_eq!(worker.get("InstanceType"), Some("r7i.xlarge"));
+        assert_eq!(worker.get("TagSpecification.1.Tag.6.Key"), Some("updraft:queue"));
+        assert_eq!(worker.get("TagSpecification.1.Tag.6.Value"), Some("heavy"));
+        let web = kept(NodeRole::Web, 1).params;
+        assert_ne!(web.get("InstanceType"), Some("r7i.xlarge"));
+        assert_eq!(web.get("TagSpecification.1.Tag.6.Key"), None);
     }
 
     #[test]

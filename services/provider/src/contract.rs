@@ -198,6 +198,8 @@ impl<'a> New<'a> {
             node: id,
             role: NodeRole::Worker,
             ordinal,
+            queue: None,
+            instance_type: None,
         };
         let request = subject.provider().prepare(&wanted)?;
         require(

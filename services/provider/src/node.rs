@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use updraft_model::{ClusterId, NodeId, NodeRole};
+use updraft_model::{ClusterId, NodeId, NodeRole, QueueName};
 
 /// A node as control wants it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,12 @@ pub struct NodeWanted {
     pub node: NodeId,
     pub role: NodeRole,
     pub ordinal: u32,
+    /// A worker's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueName>,
+    /// Instead of what the installation has for its role. Refused where nodes are no machines of a cloud.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_type: Option<String>,
 }
 
 /// The exact request for one node, as kept in its record and sent again after a crash. Holds no secret.

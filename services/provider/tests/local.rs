@@ -78,6 +78,8 @@ impl Machine {
             node,
             role: NodeRole::Web,
             ordinal: 1,
+            queue: None,
+            instance_type: None,
         };
         let request = self.provider.prepare(&wanted)?;
         self.provider

@@ -31,6 +31,7 @@ fn variables() -> Variables {
         "log_region",
         "s3_endpoint",
         "worker_concurrency",
+        "worker_queues",
         "prefork_socket",
     ];
     let variables = plain.iter().fold(Variables::default(), |vars, name| {
@@ -103,8 +104,13 @@ fn no_secret_is_on_a_command_line() {
 }
 
 #[test]
-fn the_number_of_tasks_at_once_is_known_to_the_worker_alone() {
-    let number = "<worker_concurrency>";
+fn the_number_of_tasks_at_once_and_their_queues_are_known_to_the_worker_alone() {
+    for own in ["<worker_concurrency>", "<worker_queues>"] {
+        known_to_the_worker_alone(own);
+    }
+}
+
+fn known_to_the_worker_alone(number: &str) {
     for role in NodeRole::ALL {
         for service in node(*role, &[]).services {
             assert!(!text(&service.env).contains(number), "{}", service.name);

@@ -1,11 +1,14 @@
 //! What a node's assignment is made of, read as one consistent picture.
 
 use sqlx::PgConnection;
-use updraft_model::{ClusterId, ClusterSpec, Generation, NodeId, NodeRole, ServiceWishes, TenantId};
+use updraft_model::{
+    ClusterId, ClusterSpec, Generation, NodeId, NodeRole, QueueName, ServiceWishes, TenantId,
+};
 
 use crate::StoreError;
 use crate::environment_changes::{self, EnvironmentChange};
 use crate::error::word;
+use crate::nodes;
 
 #[derive(Clone, Debug)]
 pub struct AssignmentRows {
@@ -13,6 +16,8 @@ pub struct AssignmentRows {
     pub role: NodeRole,
     /// Of the nodes of its role.
     pub ordinal: u32,
+    /// Whose tasks it takes, if it is a worker.
+    pub queue: Option<QueueName>,
     pub spec: ClusterSpec,
     /// What was asked for; nodes may be given less of it for now: see `change`.
     pub change: Option<EnvironmentChange>,
@@ -39,7 +44,7 @@ pub struct AssignmentRows {
 pub async fn rows(connection: &mut PgConnection, node: NodeId) -> Result<Option<AssignmentRows>, StoreError> {
     let row = sqlx::query!(
         r#"select c.id as "cluster!", c.tenant_id, c.spec, c.generation, c.restart_nonce, c.service_wishes,
-                  c.dag_sync_nonce, c.dag_pin, n.role, n.ordinal,
+                  c.dag_sync_nonce, c.dag_pin, n.role, n.ordinal, n.queue,
                   n.power = 'run' and n.state <> 'terminating' as "run!", n.address
            from nodes n join clusters c on c.id = n.cluster_id
            where n.id = $1 and n.state <> 'gone'"#,
@@ -61,10 +66,12 @@ pub async fn rows(connection: &mut PgConnection, node: NodeId) -> Result<Option<
     let peers = peers
         .into_iter()
         .map(|peer| Ok((word("node role", &peer.role)?, peer.address)));
+    let role = word("node role", &row.role)?;
     Ok(Some(AssignmentRows {
         tenant,
         change,
-        role: word("node role", &row.role)?,
+        role,
+        queue: nodes::queue(role, row.queue)?,
         ordinal: row.ordinal.unsigned_abs(),
         spec: read("cluster spec", row.spec)?,
         generation: Generation(row.generation),

@@ -202,7 +202,7 @@ pub async fn usage(
     .fetch_all(connection)
     .await?;
     let running = specs.iter().filter(|row| row.power == "running");
-    let nodes = running.map(|row| row.spec.0.node_counts().total()).sum();
+    let nodes = running.map(|row| row.spec.0.most_nodes()).sum();
     Ok(Usage {
         clusters: u32::try_from(specs.len()).unwrap_or(u32::MAX),
         nodes,

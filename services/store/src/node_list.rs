@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use updraft_model::{ClusterId, Generation, NodeId, NodeRole, TenantId};
+use updraft_model::{ClusterId, Generation, NodeId, NodeRole, QueueName, TenantId};
 
 use crate::StoreError;
 use crate::error::word;
+use crate::nodes;
 
 /// A node that is not gone.
 #[derive(Clone, Debug)]
@@ -13,6 +14,8 @@ pub struct ListedNode {
     pub id: NodeId,
     pub role: NodeRole,
     pub ordinal: i32,
+    /// Whose tasks it takes, if it is a worker.
+    pub queue: Option<QueueName>,
     pub generation: Generation,
     pub address: Option<String>,
     /// The agent's last report whose transitions mattered, as it came: untrusted.
@@ -31,7 +34,7 @@ pub async fn list(
     cluster: ClusterId,
 ) -> Result<Vec<ListedNode>, StoreError> {
     let rows = sqlx::query!(
-        "select n.id, n.role, n.ordinal, n.generation, n.address, n.report, n.reported_at, n.created_at
+        "select n.id, n.role, n.ordinal, n.queue, n.generation, n.address, n.report, n.reported_at, n.created_at
          from nodes n join clusters c on c.id = n.cluster_id
          where c.tenant_id = $1 and n.cluster_id = $2 and n.state <> 'gone'
          order by array_position(array['scheduler', 'web', 'worker'], n.role), n.ordinal",
@@ -42,10 +45,12 @@ pub async fn list(
     .await?;
     rows.into_iter()
         .map(|row| {
+            let role = word("node role", &row.role)?;
             Ok(ListedNode {
                 id: NodeId(row.id),
-                role: word("node role", &row.role)?,
+                role,
                 ordinal: row.ordinal,
+                queue: nodes::queue(role, row.queue)?,
                 generation: Generation(row.generation),
                 address: row.address,
                 report: row.report,

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use sqlx::types::Json;
-use updraft_model::{ClusterId, Generation, NodeId, NodeRole, TenantId};
+use updraft_model::{ClusterId, Generation, NodeId, NodeRole, QueueName, TenantId};
 
 use crate::StoreError;
 use crate::error::{one_row, word};
@@ -15,6 +15,10 @@ pub struct NodeRecord {
     pub id: NodeId,
     pub role: NodeRole,
     pub ordinal: u32,
+    /// Whose tasks it takes, if it is a worker.
+    pub queue: Option<QueueName>,
+    /// Instead of what the installation has for its role.
+    pub instance_type: Option<String>,
     pub generation: Generation,
     pub state: RecordState,
     pub request: serde_json::Value,
@@ -56,6 +60,8 @@ pub struct NewNode {
     pub cluster: ClusterId,
     pub role: NodeRole,
     pub ordinal: u32,
+    pub queue: Option<QueueName>,
+    pub instance_type: Option<String>,
     pub generation: Generation,
     pub request: serde_json::Value,
     pub client_token: String,
@@ -74,6 +80,8 @@ struct Row {
     id: uuid::Uuid,
     role: String,
     ordinal: i32,
+    queue: Option<String>,
+    instance_type: Option<String>,
     generation: i64,
     state: String,
     request: serde_json::Value,
@@ -99,7 +107,7 @@ struct Row {
 pub async fn live(connection: &mut PgConnection, cluster: ClusterId) -> Result<Vec<NodeRecord>, StoreError> {
     let rows = sqlx::query_as!(
         Row,
-        r#"select id, role, ordinal, generation, state, request, client_token, provider_id, address,
+        r#"select id, role, ordinal, queue, instance_type, generation, state, request, client_token, provider_id, address,
                   launch_attempts, launch_attempted_at,
                   launch_failure as "launch_failure: Json<LaunchFailureRecord>",
                   stop_asked_at, loss, assignment_version, report, reported_at, created_at, launched_at
@@ -145,8 +153,9 @@ pub async fn recorded(connection: &mut PgConnection, nodes: &[NodeId]) -> Result
 /// [`StoreError::Conflict`] on `nodes_one_per_place` when its place is taken.
 pub async fn intend(connection: &mut PgConnection, node: &NewNode) -> Result<(), StoreError> {
     sqlx::query!(
-        "insert into nodes (id, cluster_id, role, ordinal, generation, state, request, client_token)
-         values ($1, $2, $3, $4, $5, 'intended', $6, $7)",
+        "insert into nodes (id, cluster_id, role, ordinal, generation, state, request, client_token, queue,
+                            instance_type)
+         values ($1, $2, $3, $4, $5, 'intended', $6, $7, $8, $9)",
         node.id.0,
         node.cluster.0,
         node.role.as_str(),
@@ -154,6 +163,8 @@ pub async fn intend(connection: &mut PgConnection, node: &NewNode) -> Result<(),
         node.generation.0,
         node.request,
         node.client_token,
+        node.queue.as_ref().map(QueueName::as_str),
+        node.instance_type,
     )
     .execute(connection)
     .await?;
@@ -388,6 +399,16 @@ pub async fn owner(
     Ok(row.map(|row| (TenantId(row.tenant_id), ClusterId(row.cluster_id), row.label)))
 }
 
+/// Workers recorded before there were queues take the tasks of `default`.
+pub(crate) fn queue(role: NodeRole, name: Option<String>) -> Result<Option<QueueName>, StoreError> {
+    let corrupt = |_| StoreError::Corrupt { what: "queue" };
+    match (role, name) {
+        (NodeRole::Scheduler | NodeRole::Web, _) => Ok(None),
+        (NodeRole::Worker, None) => Ok(Some(QueueName::default())),
+        (NodeRole::Worker, Some(name)) => name.parse().map(Some).map_err(corrupt),
+    }
+}
+
 fn ordinal(ordinal: u32) -> Result<i32, StoreError> {
     i32::try_from(ordinal).map_err(|_| StoreError::Corrupt { what: "ordinal" })
 }
@@ -406,10 +427,13 @@ impl TryFrom<Row> for NodeRecord {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
+        let role = word("node role", &row.role)?;
         Ok(Self {
             id: NodeId(row.id),
-            role: word("node role", &row.role)?,
+            role,
             ordinal: row.ordinal.unsigned_abs(),
+            queue: queue(role, row.queue)?,
+            instance_type: row.instance_type,
             generation: Generation(row.generation),
             state: word("node state", &row.state)?,
             request: row.request,

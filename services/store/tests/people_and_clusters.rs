@@ -49,6 +49,7 @@ mod tests {
             runtime: "airflow-3.3.2".to_owned(),
             workers: 2,
             worker_concurrency: 2,
+            worker_queues: Vec::new(),
             dag_sources: vec![FolderSource {
                 folder: DagFolder::default(),
                 source: DagSource::Push {},

@@ -44,6 +44,8 @@ fn node(cluster: ClusterId) -> NewNode {
         cluster,
         role: NodeRole::Web,
         ordinal: 1,
+        queue: None,
+        instance_type: None,
         generation: Generation::FIRST,
         request: serde_json::json!({ "exact": true }),
         client_token: id.to_string(),

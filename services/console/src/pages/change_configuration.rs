@@ -8,7 +8,7 @@ use updraft_model::{ClusterId, CredentialName, EnvironmentSpec, Generation, Pack
 
 use super::cluster::back_to;
 use super::configuration::{View, draw};
-use super::tags;
+use super::{tags, worker_queues};
 use crate::extract::{At, Sent};
 use crate::refusal::{Answer, Refusal};
 use crate::session::Visit;
@@ -34,8 +34,13 @@ enum Verb {
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Resize {
     generation: Generation,
-    workers: u32,
-    worker_concurrency: u32,
+    /// Absent where its queue says how many `default` has.
+    #[serde(default)]
+    workers: Option<u32>,
+    #[serde(default)]
+    worker_concurrency: Option<u32>,
+    #[serde(default)]
+    worker_queues: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -91,13 +96,24 @@ pub(crate) async fn resize(
     At(id): At<ClusterId>,
     Sent(size): Sent<Resize>,
 ) -> Answer {
-    let (workers, concurrency) = (Some(size.workers), Some(size.worker_concurrency));
+    let queues = size.worker_queues.as_deref().map(worker_queues::read).transpose();
+    let view = View {
+        worker_queues: size.worker_queues,
+        ..View::default()
+    };
+    let queues = match queues {
+        Ok(queues) => queues,
+        Err(error) => return draw(&console, &visit, id, view, Some(error.into())).await,
+    };
+    // A queue named `default` takes the place of the fields beside it.
+    let says_default = queues.iter().flatten().any(|queue| queue.name.is_default());
     let update = UpdateCluster {
-        workers,
-        worker_concurrency: concurrency,
+        workers: size.workers.filter(|_| !says_default),
+        worker_concurrency: size.worker_concurrency.filter(|_| !says_default),
+        worker_queues: queues,
         ..UpdateCluster::default()
     };
-    apply(&console, &visit, id, size.generation, update, View::default()).await
+    apply(&console, &visit, id, size.generation, update, view).await
 }
 
 pub(crate) async fn retag(

@@ -12,7 +12,7 @@ use super::cluster::{Head, Tab};
 use super::log_keeping::LogKeeping;
 use super::packages::Packages;
 use super::settings::Settings;
-use super::tags;
+use super::{tags, worker_queues};
 use crate::error::Complaint;
 use crate::extract::{Asked, At};
 use crate::frame::{Frame, Here};
@@ -31,8 +31,9 @@ pub(crate) struct ConfigurationPage {
     pub(crate) complaint: Option<Complaint>,
     view: View,
     generation: i64,
-    workers: u32,
-    worker_concurrency: u32,
+    /// Workers of `default` and their tasks at once; none: its queue says so.
+    default_size: Option<(u32, u32)>,
+    worker_queues: String,
     tags: String,
     packages: Packages,
     settings: Settings,
@@ -57,6 +58,9 @@ pub(crate) struct View {
     /// Tags that were refused, likewise.
     #[serde(skip)]
     pub(crate) tags: Option<String>,
+    /// Queues that were refused, likewise.
+    #[serde(skip)]
+    pub(crate) worker_queues: Option<String>,
     /// Requirements that were refused, likewise.
     #[serde(skip)]
     pub(crate) requirements: Option<String>,
@@ -129,8 +133,12 @@ impl ConfigurationPage {
             head: Head::new(cluster, Tab::Configuration),
             complaint,
             generation: cluster.generation.0,
-            workers: cluster.spec.workers,
-            worker_concurrency: cluster.spec.worker_concurrency,
+            default_size: (!worker_queues::say_default(&cluster.spec))
+                .then_some((cluster.spec.workers, cluster.spec.worker_concurrency)),
+            worker_queues: view
+                .worker_queues
+                .clone()
+                .unwrap_or_else(|| worker_queues::write(&cluster.spec.worker_queues)),
             tags: view
                 .tags
                 .clone()

@@ -4,6 +4,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use chrono::{DateTime, Utc};
 use updraft_api::rest::{ClusterView, NodeView};
+use updraft_model::{ClusterSpec, WorkerQueue};
 
 use crate::text::{Moment, count, short};
 
@@ -11,7 +12,7 @@ use crate::text::{Moment, count, short};
 #[template(path = "pages/facts.html")]
 pub(crate) struct Facts {
     runtime: String,
-    size: String,
+    queues: Vec<String>,
     tags: Vec<String>,
     generation: i64,
     dag_location: String,
@@ -28,7 +29,6 @@ impl HtmlSafe for Facts {}
 impl Facts {
     pub(crate) fn new(cluster: &ClusterView, nodes: &[NodeView], now: DateTime<Utc>) -> Self {
         let spec = &cluster.spec;
-        let workers = count(spec.workers as usize, "worker", "workers");
         let version = cluster.dag_version.as_deref();
         let have = nodes
             .iter()
@@ -36,7 +36,7 @@ impl Facts {
             .count();
         Self {
             runtime: spec.runtime.clone(),
-            size: format!("{workers} × {} tasks at once", spec.worker_concurrency),
+            queues: spec.queues().iter().map(|queue| size(queue, spec)).collect(),
             tags: spec
                 .tags
                 .iter()
@@ -50,4 +50,17 @@ impl Facts {
             updated: Moment::new(cluster.updated_at, now),
         }
     }
+}
+
+/// `2 workers × 4 tasks at once`, with the queue's name where there are several.
+fn size(queue: &WorkerQueue, spec: &ClusterSpec) -> String {
+    let workers = count(queue.min as usize, "worker", "workers");
+    let name = if spec.worker_queues.is_empty() {
+        String::new()
+    } else {
+        format!("{}: ", queue.name)
+    };
+    let machine = queue.instance_type.iter().map(|machine| format!(" on {machine}"));
+    let machine: String = machine.collect();
+    format!("{name}{workers} × {} tasks at once{machine}", queue.concurrency)
 }

@@ -48,3 +48,4 @@ pub(crate) mod through_provider;
 pub(crate) mod tokens;
 pub(crate) mod trouble;
 pub(crate) mod why;
+pub(crate) mod worker_queues;

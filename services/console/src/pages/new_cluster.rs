@@ -8,10 +8,10 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 use updraft_api::rest::NewCluster;
 use updraft_authz::{TenantAction, tenant_allows};
-use updraft_model::{ClusterName, FolderSource};
+use updraft_model::{ClusterName, FolderSource, WorkerQueue};
 
 use super::cluster::back_to;
-use super::{dags, tags};
+use super::{dags, tags, worker_queues};
 use crate::error::Complaint;
 use crate::extract::Sent;
 use crate::frame::{Frame, Here};
@@ -35,6 +35,9 @@ pub(crate) struct NewClusterForm {
     pub(crate) runtime: String,
     pub(crate) workers: u32,
     pub(crate) worker_concurrency: u32,
+    /// One queue a line, as `updraft cluster create --worker-queue` takes it.
+    #[serde(default)]
+    pub(crate) worker_queues: String,
     /// One source a line, as `updraft cluster create --dags` takes it; empty: the cluster's own bucket.
     #[serde(default)]
     pub(crate) dags: String,
@@ -55,6 +58,7 @@ impl Default for NewClusterForm {
             runtime: String::new(),
             workers: 1,
             worker_concurrency: 2,
+            worker_queues: String::new(),
             dags: String::new(),
             tags: String::new(),
             start: Some("yes".to_owned()),
@@ -63,12 +67,14 @@ impl Default for NewClusterForm {
 }
 
 impl NewClusterForm {
-    fn wish(&self, name: ClusterName, sources: Vec<FolderSource>) -> NewCluster {
+    fn wish(&self, name: ClusterName, sources: Vec<FolderSource>, queues: Vec<WorkerQueue>) -> NewCluster {
+        let says_default = queues.iter().any(|queue| queue.name.is_default());
         NewCluster {
             name,
             runtime: Some(self.runtime.clone()).filter(|runtime| !runtime.is_empty()),
-            workers: Some(self.workers),
-            worker_concurrency: Some(self.worker_concurrency),
+            workers: Some(self.workers).filter(|_| !says_default),
+            worker_concurrency: Some(self.worker_concurrency).filter(|_| !says_default),
+            worker_queues: queues,
             dag_sources: Some(sources).filter(|sources| !sources.is_empty()),
             config: IndexMap::new(),
             environment: None,
@@ -131,9 +137,16 @@ pub(crate) async fn create(
             return draw(&console, &visit, form, Some(refused));
         }
     };
+    let queues = match worker_queues::read(&form.worker_queues).map_err(Refusal::from) {
+        Ok(queues) => queues,
+        Err(failure) => {
+            let refused = (failure.status(), failure.complaint());
+            return draw(&console, &visit, form, Some(refused));
+        }
+    };
     match console
         .app
-        .create_cluster(&visit.actor, form.wish(name, sources))
+        .create_cluster(&visit.actor, form.wish(name, sources, queues))
         .await
         .map_err(Refusal::from)
     {

@@ -38,6 +38,7 @@ pub(crate) struct Nodes {
 
 struct Node {
     label: String,
+    queue: Option<String>,
     id: NodeId,
     pill: Pill,
     address: Option<String>,
@@ -94,6 +95,7 @@ impl Node {
         let services = node.services.iter().map(|status| Service::new(status, now));
         Self {
             label: node.label.clone(),
+            queue: node.queue.as_ref().map(ToString::to_string),
             id: node.id,
             pill: Pill::of_agent(node.phase),
             address: node.address.clone(),

@@ -140,6 +140,7 @@ impl House {
             runtime: None,
             workers: Some(1),
             worker_concurrency: None,
+            worker_queues: Vec::new(),
             dag_sources: None,
             config: indexmap::IndexMap::new(),
             environment: None,

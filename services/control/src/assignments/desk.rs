@@ -139,6 +139,7 @@ impl Desk {
                 ..build
             }),
             trial: sealed.trial.clone(),
+            queue: rows.queue.clone(),
             requirements_file: rows
                 .spec
                 .environment

@@ -7,7 +7,8 @@ use updraft_api::agent::{BuildAssignment, TrialAssignment};
 use updraft_app::LogPlace;
 use updraft_authz::PublicKey;
 use updraft_model::{
-    ClusterId, ClusterSpec, CredentialName, Generation, NodeId, NodeRole, RequirementsFile, ServiceName,
+    ClusterId, ClusterSpec, CredentialName, Generation, NodeId, NodeRole, QueueName, RequirementsFile,
+    ServiceName,
 };
 use updraft_provider::StorageAccess;
 use updraft_store::credentials::OpenCredential;
@@ -22,6 +23,8 @@ pub struct AssignmentInputs<'a> {
     pub role: NodeRole,
     /// Of the nodes of its role.
     pub ordinal: u32,
+    /// Whose tasks it takes, if it is a worker.
+    pub queue: Option<QueueName>,
     /// Whether the node is to run, or to stop its services before it is terminated.
     pub run: bool,
     pub place: NodePlace,

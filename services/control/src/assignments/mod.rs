@@ -13,6 +13,7 @@ mod render;
 mod scripts;
 mod variables;
 
+mod worker_queue;
 pub use desk::{Desk, DeskError};
 pub use inputs::{AssignmentInputs, ClusterSecrets, DagInputs, NodePlace, Peer};
 pub use places::Places;

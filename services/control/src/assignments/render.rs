@@ -11,7 +11,7 @@ use updraft_authz::PublicKey;
 use updraft_model::NodeRole;
 use updraft_runtimes::{Health, MissingVariable, Relay, RenderedFile, RenderedService, Runtime, Variables};
 
-use super::{AssignmentInputs, scripts, variables as own};
+use super::{AssignmentInputs, scripts, variables as own, worker_queue};
 
 /// Where things lie below the node's directory.
 const WORK: &str = "work";
@@ -41,7 +41,7 @@ pub enum RenderError {
 /// When the runtime's data does not fit what is rendered here.
 pub fn render(runtime: &Runtime, inputs: &AssignmentInputs<'_>) -> Result<Assignment, RenderError> {
     let overrides = own::overrides(runtime, inputs.spec);
-    let node = runtime.render(inputs.role, &variables(inputs), &overrides)?;
+    let node = runtime.render(inputs.role, &variables(inputs, &overrides), &overrides)?;
     let relays = node
         .relays
         .iter()
@@ -92,7 +92,7 @@ pub fn render(runtime: &Runtime, inputs: &AssignmentInputs<'_>) -> Result<Assign
     })
 }
 
-fn variables(inputs: &AssignmentInputs<'_>) -> Variables {
+fn variables(inputs: &AssignmentInputs<'_>, overrides: &IndexMap<String, String>) -> Variables {
     let (place, logs) = (&inputs.place, &inputs.logs.access);
     let below = |part: &str| format!("{}/{part}", place.node_dir);
     Variables::default()
@@ -112,7 +112,14 @@ fn variables(inputs: &AssignmentInputs<'_>) -> Variables {
         .with("log_bucket", &logs.bucket)
         .with("log_prefix", inputs.logs.prefix.trim_end_matches('/'))
         .with("s3_endpoint", &logs.endpoint)
-        .with("worker_concurrency", inputs.spec.worker_concurrency.to_string())
+        .with(
+            "worker_concurrency",
+            worker_queue::concurrency(inputs.spec, inputs.queue.as_ref()).to_string(),
+        )
+        .with(
+            "worker_queues",
+            worker_queue::listens_to(inputs.spec, inputs.queue.as_ref(), overrides),
+        )
         .with("prefork_socket", format!("{}/prefork.sock", place.shared_dir))
         .with("log_keys_file", below(LOG_KEYS))
         .with("dsn", inputs.secrets.dsn.expose_secret())
@@ -132,7 +139,7 @@ fn parent_assignment(
     let own = ["work_dir", "logs_dir", "dags_dir"];
     let variables = own
         .iter()
-        .fold(variables(inputs), |all, name| all.with(name, &home));
+        .fold(variables(inputs, overrides), |all, name| all.with(name, &home));
     // It loads no plugin: theirs are each service's own to run, after the fork.
     let variables = variables
         .with("address", "127.0.0.1")

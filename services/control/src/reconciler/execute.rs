@@ -4,11 +4,12 @@ use futures::future::join_all;
 use tokio::time::timeout;
 use updraft_model::NodeId;
 use updraft_planner::{Action, Loss, Outcome};
-use updraft_provider::ProviderId;
+use updraft_provider::{NodeWanted, ProviderId};
 use updraft_store::events::{self, EventSeverity, NewEvent};
 use updraft_store::leases::{self, Lease};
 use updraft_store::nodes::{self, NodeRecord, RecordState};
 use updraft_store::{StoreError, Tx, operation_steps};
+use uuid::Uuid;
 
 use super::observe::View;
 use super::record::{cluster_event, failure_sentence};
@@ -49,7 +50,22 @@ impl Reconciler {
             Action::EnsureSecrets => self.ensure_secrets(lease, view).await,
             Action::EnsureDatabase => self.ensure_database(lease, view).await,
             Action::EnsureStorage => self.ensure_storage(lease, view).await,
-            Action::IntendNode { role, ordinal } => self.intend(lease, view, *role, *ordinal).await,
+            Action::IntendNode {
+                role,
+                ordinal,
+                queue,
+                instance_type,
+            } => {
+                let wanted = NodeWanted {
+                    cluster: view.cluster.id,
+                    node: NodeId(Uuid::now_v7()),
+                    role: *role,
+                    ordinal: *ordinal,
+                    queue: queue.clone(),
+                    instance_type: instance_type.clone(),
+                };
+                self.intend(lease, view, wanted).await
+            }
             Action::LaunchNode { node } => self.launch(lease, view, *node).await,
             Action::StartNode { node } => self.start(lease, view, *node).await,
             Action::StopNode { node, loss } => self.stop(lease, view, *node, *loss).await,

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
-use updraft_model::{NodeId, NodeRole};
+use updraft_model::NodeId;
 use updraft_provider::{
     BootSecret, ClientToken, LaunchRequest, Launched, NodeWanted, ProviderError, ProviderId,
 };
@@ -16,7 +16,6 @@ use updraft_store::events::{self, EventSeverity, NewEvent};
 use updraft_store::leases::Lease;
 use updraft_store::nodes::{self, LaunchFailureRecord, NewNode};
 use updraft_store::secrets::MasterKey;
-use uuid::Uuid;
 
 use super::execute::{Progress, commit};
 use super::observe::View;
@@ -37,29 +36,24 @@ impl Reconciler {
         &self,
         lease: &Lease,
         view: &View,
-        role: NodeRole,
-        ordinal: u32,
+        wanted: NodeWanted,
     ) -> Result<Progress, ReconcileError> {
-        let node = NodeId(Uuid::now_v7());
-        let cluster = view.cluster.id;
-        let request = match self.parts.provider.prepare(&NodeWanted {
-            cluster,
-            node,
-            role,
-            ordinal,
-        }) {
+        let request = match self.parts.provider.prepare(&wanted) {
             Ok(request) => request.0,
             // Recorded all the same: its launch will be refused with the reason.
             Err(error) => json!({ "refused": error.to_string() }),
         };
+        let client_token = client_token(wanted.node);
         let new = NewNode {
-            id: node,
-            cluster,
-            role,
-            ordinal,
+            id: wanted.node,
+            cluster: wanted.cluster,
+            role: wanted.role,
+            ordinal: wanted.ordinal,
+            queue: wanted.queue,
+            instance_type: wanted.instance_type,
             generation: view.cluster.generation,
             request,
-            client_token: client_token(node),
+            client_token,
         };
         let mut tx = self.fenced(lease).await?;
         nodes::intend(&mut tx, &new).await?;

@@ -101,7 +101,7 @@ impl Reconciler {
         let desired = Desired {
             power: cluster.power,
             generation: cluster.generation,
-            nodes: counted.node_counts(),
+            queues: counted.queues(),
             environment: environment::change(change.as_ref()),
             operation: records.operation.map(|operation| Operation {
                 kind: operation.kind,
@@ -312,6 +312,8 @@ impl Parts {
 
 fn state(record: &NodeRecord) -> NodeState {
     match (record.state, record.launched_at) {
+            queue: record.queue.clone(),
+            instance_type: record.instance_type.clone(),
         (RecordState::Intended, _) => NodeState::Intended {
             attempts: record.launch_attempts,
             attempted_at: record.launch_attempted_at,

@@ -211,6 +211,8 @@ impl Stage {
             node,
             role: NodeRole::Worker,
             ordinal: 9,
+            queue: None,
+            instance_type: None,
         };
         let request = self.provider.prepare(&wanted).unwrap();
         let boot = BootSecret(SecretString::from("{}"));

@@ -143,6 +143,8 @@ async fn node(world: &World, cluster: ClusterId, role: NodeRole) -> NodeId {
         cluster,
         role,
         ordinal: 1,
+        queue: None,
+        instance_type: None,
         generation: Generation(1),
         request: json!({}),
         client_token: id.to_string(),

@@ -44,6 +44,8 @@ pub(crate) async fn launched(
         cluster,
         role,
         ordinal: 1,
+        queue: None,
+        instance_type: None,
         generation: Generation(1),
         request: json!({}),
         client_token: id.to_string(),

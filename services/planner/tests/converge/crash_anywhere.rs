@@ -69,6 +69,10 @@ fn control_killed_at_any_step_of_an_update_is_followed_by_one_that_completes_it(
         for what in [
             Happening::Scale(3),
             Happening::Scale(0),
+            Happening::Heavy {
+                workers: 2,
+                machine: 1,
+            },
             Happening::Restart,
             Happening::ChangeEnvironment(Quality::Good),
             Happening::ChangeEnvironment(Quality::Broken),

@@ -91,6 +91,53 @@ fn machines_switched_off_come_back_as_the_same_nodes() {
     assert_eq!(world.machines().len(), 3);
 }
 
+/// A cluster with two workers of its second queue, each on a machine of the first type.
+fn with_a_heavy_queue() -> World {
+    let heavy = Happening::Heavy {
+        workers: 2,
+        machine: 1,
+    };
+    after(&[heavy, Happening::Start])
+}
+
+#[test]
+fn each_queue_has_workers_of_its_own() {
+    let mut world = with_a_heavy_queue();
+    world.assert_as_asked();
+    world.happen(&Happening::Scale(2));
+    world.run_until_settled();
+    world.assert_as_asked();
+    assert_eq!(
+        world.machines().len(),
+        6,
+        "a change of one queue touched another's workers"
+    );
+}
+
+#[test]
+fn workers_on_another_kind_of_machine_are_replaced_once_each() {
+    let mut world = with_a_heavy_queue();
+    let before = world.machines().len();
+    world.happen(&Happening::Heavy {
+        workers: 2,
+        machine: 2,
+    });
+    world.run_until_settled();
+    world.assert_as_asked();
+    assert_eq!(world.machines().len(), before + 2);
+}
+
+#[test]
+fn a_queue_that_is_taken_away_leaves_no_worker() {
+    let mut world = with_a_heavy_queue();
+    world.happen(&Happening::Heavy {
+        workers: 0,
+        machine: 0,
+    });
+    world.run_until_settled();
+    world.assert_as_asked();
+}
+
 #[test]
 fn control_away_for_an_hour_replaces_nothing() {
     let world = after(&[Happening::Start, Happening::ControlAway(720)]);

@@ -185,6 +185,8 @@ pub(crate) fn wanted(cluster: i64, role: NodeRole) -> NodeWanted {
         node: NodeId(Uuid::now_v7()),
         role,
         ordinal: 1,
+        queue: None,
+        instance_type: None,
     }
 }
 

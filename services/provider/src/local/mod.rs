@@ -232,6 +232,10 @@ impl NodeProvider for LocalProvider {
     }
 
     fn prepare(&self, wanted: &NodeWanted) -> Result<LaunchRequest, ProviderError> {
+        if let Some(instance_type) = &wanted.instance_type {
+            let why = format!("nodes here are processes of one machine: there is no `{instance_type}`");
+            return Err(ProviderError::Refused(why));
+        }
         let wanted =
             serde_json::to_value(wanted).map_err(|error| ProviderError::Refused(error.to_string()))?;
         Ok(LaunchRequest(

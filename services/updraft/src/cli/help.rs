@@ -62,6 +62,15 @@ Examples:
 `updraft up` makes the first admin an operator. It counts in sessions that were opened with a password, never in
 those of an identity provider, nor for API tokens.";
 
+pub(super) const OPERATOR_RESTORED: &str = "\
+Examples:
+  updraft operator restored
+  updraft operator restored --confirm
+
+A node that the provider lists and no record names was launched after the backup that control's database was restored
+from. Until you confirm it, control ends no node, stops none and deletes nothing, and leaves clusters with such nodes as
+they are. Confirmed, these nodes are ended and what their clusters were asked for is brought about.";
+
 pub(super) const TOKEN_CREATE: &str = "\
 Examples:
   updraft token create nightly --role user
@@ -199,11 +208,13 @@ pub(super) const CREATE: &str = "\
 Examples:
   updraft cluster create reports --wait
   updraft cluster create reports --workers 3 --worker-concurrency 8
+  updraft cluster create reports --worker-queue heavy=2,concurrency=1
   updraft cluster create reports --config core.parallelism=64 --tag env=prod --no-start";
 
 pub(super) const UPDATE: &str = "\
 Examples:
   updraft cluster update reports --workers 3 --wait
+  updraft cluster update reports --worker-queue heavy=2,concurrency=1 --worker-queue mail=1,concurrency=16
   updraft cluster update reports --config core.parallelism=64 --config core.load_examples=False
   updraft cluster update reports --tag env=prod --tag team=data
   updraft cluster update reports --env REGION=eu-west-1 --env AIRFLOW__CORE__PARALLELISM=64

@@ -83,6 +83,7 @@ async fn create(client: &Client, servers: &Servers) -> anyhow::Result<ClusterVie
         runtime: None,
         workers: None,
         worker_concurrency: None,
+        worker_queues: Vec::new(),
         dag_sources: None,
         config: IndexMap::new(),
         environment: None,

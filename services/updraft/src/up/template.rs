@@ -58,6 +58,7 @@ async fn migrate(
     ]
     .iter()
     .fold(variables, |all, name| all.with(name, &dir))
+    .with("worker_queues", "default")
     .with("worker_concurrency", "1")
     .with("dsn", dsn.expose_secret());
     let (program, arguments) = runtime

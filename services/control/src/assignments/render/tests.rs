@@ -1,7 +1,9 @@
 use secrecy::SecretString;
 use updraft_api::agent::Assignment;
 use updraft_app::LogPlace;
-use updraft_model::{ClusterId, ClusterSpec, CredentialConfig, Generation, NodeId, NodeRole, ServiceName};
+use updraft_model::{
+    ClusterId, ClusterSpec, CredentialConfig, Generation, NodeId, NodeRole, QueueName, ServiceName,
+};
 use updraft_provider::StorageAccess;
 use updraft_runtimes::Catalogue;
 use updraft_store::credentials::OpenCredential;
@@ -54,6 +56,7 @@ fn rendered_to(
         node: NodeId(uuid::Uuid::nil()),
         role,
         ordinal: 1,
+        queue: Some(QueueName::default()).filter(|_| role == NodeRole::Worker),
         run: true,
         build: None,
         trial: None,

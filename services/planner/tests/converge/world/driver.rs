@@ -218,6 +218,8 @@ impl Driver {
             id: row.id,
             role: row.role,
             ordinal: row.ordinal,
+            queue: row.queue.clone(),
+            instance_type: row.instance_type.clone(),
             generation: row.generation,
             state: row.node_state(),
             stop_asked_at: row.stop_asked_at,

@@ -1,7 +1,7 @@
 //! What a driver does for each action: record before effect, in the product's order.
 
 use secrecy::SecretString;
-use updraft_model::{NodeId, NodeRole};
+use updraft_model::NodeId;
 use updraft_planner::{
     Action, EnvironmentChange, EnvironmentStage, LaunchFailure, LaunchFailureKind, Loss, Outcome, Resource,
 };
@@ -29,7 +29,22 @@ impl Driver {
             Action::RemoveSecrets => self.remove(0).await,
             Action::DropDatabase => self.remove(1).await,
             Action::RemoveStorage => self.remove(2).await,
-            Action::IntendNode { role, ordinal } => self.intend(role, ordinal).await,
+            Action::IntendNode {
+                role,
+                ordinal,
+                queue,
+                instance_type,
+            } => {
+                let wanted = NodeWanted {
+                    cluster: CLUSTER,
+                    node: self.shared.fresh_node(),
+                    role,
+                    ordinal,
+                    queue,
+                    instance_type,
+                };
+                self.intend(&wanted).await
+            }
             Action::LaunchNode { node } => self.launch(node).await,
             Action::StartNode { node } => self.start(node).await,
             Action::StopNode { node, loss } => self.stop(node, loss).await,
@@ -67,25 +82,19 @@ impl Driver {
         Ok(Progress::Made)
     }
 
-    async fn intend(&self, role: NodeRole, ordinal: u32) -> Done {
-        let node = self.shared.fresh_node();
-        let wanted = NodeWanted {
-            cluster: CLUSTER,
-            node,
-            role,
-            ordinal,
-        };
-        let request = self.shared.provider.prepare(&wanted).unwrap();
+    async fn intend(&self, wanted: &NodeWanted) -> Done {
+        let node = wanted.node;
+        let request = self.shared.provider.prepare(wanted).unwrap();
         let early = match self.shared.bug {
             Some(Bug::LaunchesBeforeRecord) => self.ask_for(&request, &ClientToken::of(node)).await.ok(),
             _ => None,
         };
         self.commit(|records| {
-            let is_here = |row: &&Row| (row.role, row.ordinal) == (role, ordinal);
+            let is_here = |row: &&Row| (row.role, row.ordinal) == (wanted.role, wanted.ordinal);
             if records.live_rows().any(|row| is_here(&row)) {
                 return Err(Ended::Failed);
             }
-            let mut row = Row::intended(node, (role, ordinal), request.0, records);
+            let mut row = Row::intended(node, wanted, request.0, records);
             if let Some(launched) = early {
                 row.state = RowState::Launched;
                 (row.provider_id, row.launched_at) = (Some(launched.id), Some(records.now));

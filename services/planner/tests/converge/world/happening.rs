@@ -11,6 +11,11 @@ pub(crate) enum Happening {
     Stop,
     Restart,
     Scale(u32),
+    /// A second queue gets so many workers on machines of this type; with none of either it is taken away.
+    Heavy {
+        workers: u32,
+        machine: u32,
+    },
     /// Another environment is asked for, of this quality.
     ChangeEnvironment(Quality),
     Delete,
@@ -121,7 +126,7 @@ fn clock(dice: &mut Dice) -> i64 {
 }
 
 fn happening(dice: &mut Dice) -> Happening {
-    match dice.below(32) {
+    match dice.below(34) {
         0..3 => Happening::Start,
         3..5 => Happening::Stop,
         5 => Happening::Restart,
@@ -142,6 +147,10 @@ fn happening(dice: &mut Dice) -> Happening {
             ticks: pause(dice),
         },
         28..30 => Happening::ControlAway(1 + u32::from(dice.percent(40))),
+        30..32 => Happening::Heavy {
+            workers: u32::from(dice.percent(4)),
+            machine: u32::from(dice.percent(2)),
+        },
         _ => Happening::AgentsReconnect,
     }
 }

@@ -8,7 +8,7 @@ use updraft_provider::{NodeStatus, ProviderId};
 
 use super::driver::View;
 use super::happening::Quality;
-use super::records::{RowState, RunningOperation};
+use super::records::{Row, RowState, RunningOperation};
 use super::{CLUSTER, Shared, State};
 
 /// No two nodes in one place. Launches of a driver that slept through its lease are strays, not nodes.
@@ -39,7 +39,7 @@ pub(crate) fn no_harm(shared: &Shared, view: &View, is_held: bool, action: &Acti
     let Some(row) = state.records.rows.iter().find(|row| row.id == *node) else {
         return;
     };
-    let wanted = desired.power == Power::Running && row.ordinal <= desired.nodes.of(row.role);
+    let wanted = desired.power == Power::Running && is_needed(&state, desired, row);
     let given_up = row.stop_asked_at.is_some() || matches!(row.state, RowState::Terminating | RowState::Gone);
     let is_late = view.at != state.records.now && is_held;
     let hung = state.agents.get(&row.id).is_some_and(|agent| agent.hung);
@@ -60,6 +60,24 @@ pub(crate) fn no_harm(shared: &Shared, view: &View, is_held: bool, action: &Acti
         !wanted || given_up || is_late || !startable,
         "gives up a node that only has to be started: {action:?}"
     );
+}
+
+/// Whether the cluster has one node too few without it. Workers on another kind of machine than is asked for are replaced.
+fn is_needed(state: &State, desired: &Desired, row: &Row) -> bool {
+    let Some(name) = &row.queue else {
+        return true;
+    };
+    let Some(queue) = desired.queues.iter().find(|queue| queue.name == *name) else {
+        return false;
+    };
+    let serves = |other: &&Row| {
+        other.queue == row.queue
+            && other.stop_asked_at.is_none()
+            && other.loss.is_none()
+            && matches!(other.state, RowState::Intended | RowState::Launched)
+    };
+    let serving = state.records.rows.iter().filter(serves).count();
+    serving <= usize::try_from(queue.min).unwrap() && row.instance_type == queue.instance_type
 }
 
 /// Whoever slept through its lease writes nothing.

@@ -21,7 +21,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta};
-use updraft_model::{ClusterId, NodeId, NodeRole, Power};
+use updraft_model::{ClusterId, NodeId, Power};
 use updraft_planner::Outcome;
 use updraft_provider::simulated::{Faults, Machine, SimulatedProvider};
 use updraft_provider::{NodeStatus, ProviderId};
@@ -257,18 +257,28 @@ impl World {
 
     /// What there is at the provider is what was asked for, no more and no less.
     pub(crate) fn assert_as_asked(&self) {
+        let records = &self.shared.state.borrow().records;
+        let row_of = |machine: &Machine| records.rows.iter().find(|row| row.id == machine.node).unwrap();
         let mut live: Vec<_> = self
             .shared
             .live()
             .iter()
-            .map(|machine| (machine.role, machine.ordinal))
+            .map(|machine| (machine.role, row_of(machine).queue.clone()))
             .collect();
-        let records = &self.shared.state.borrow().records;
         let mut expected = Vec::new();
         if records.power == Power::Running {
-            for role in NodeRole::ALL.iter().copied() {
-                expected.extend((1..=records.counts().of(role)).map(|ordinal| (role, ordinal)));
-            }
+            expected = records.wanted_nodes();
+        }
+        for row in self.shared.live().iter().map(row_of) {
+            let queues = records.queues();
+            let queue = queues
+                .iter()
+                .find(|queue| Some(&queue.name) == row.queue.as_ref());
+            let asked = queue.and_then(|queue| queue.instance_type.clone());
+            assert_eq!(
+                row.instance_type, asked,
+                "a machine of another type than is asked for"
+            );
         }
         live.sort_unstable();
         expected.sort_unstable();

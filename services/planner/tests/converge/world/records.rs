@@ -2,12 +2,14 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
-use updraft_model::{Generation, NodeCounts, NodeId, NodeRole, OperationKind, Phase, Power, Step};
+use updraft_model::{
+    Generation, NodeId, NodeRole, OperationKind, Phase, Power, QueueName, Step, WorkerQueue,
+};
 use updraft_planner::{
     Desired, EnvironmentChange, LaunchFailure, Loss, NodeState, Operation, Outcome, PlaceHistory, Report,
     Resource,
 };
-use updraft_provider::ProviderId;
+use updraft_provider::{NodeWanted, ProviderId};
 
 use super::happening::Quality;
 
@@ -22,6 +24,8 @@ pub(crate) struct Records {
     pub(crate) power: Power,
     pub(crate) generation: Generation,
     pub(crate) workers: u32,
+    /// A second queue.
+    pub(crate) heavy: Option<WorkerQueue>,
     pub(crate) environment: EnvironmentChange,
     pub(crate) wanted_environment: Quality,
     pub(crate) operation: Option<RunningOperation>,
@@ -51,6 +55,8 @@ pub(crate) struct Row {
     pub(crate) id: NodeId,
     pub(crate) role: NodeRole,
     pub(crate) ordinal: u32,
+    pub(crate) queue: Option<QueueName>,
+    pub(crate) instance_type: Option<String>,
     pub(crate) generation: Generation,
     pub(crate) state: RowState,
     pub(crate) request: Value,
@@ -92,6 +98,7 @@ impl Records {
             power: Power::Stopped,
             generation: Generation::FIRST,
             workers: 1,
+            heavy: None,
             environment: EnvironmentChange::Settled,
             wanted_environment: Quality::Good,
             operation: None,
@@ -172,12 +179,25 @@ impl Records {
         }
     }
 
-    pub(crate) fn counts(&self) -> NodeCounts {
-        NodeCounts {
-            scheduler: 1,
-            web: 1,
-            worker: self.workers,
-        }
+    pub(crate) fn queues(&self) -> Vec<WorkerQueue> {
+        let default = WorkerQueue {
+            name: QueueName::default(),
+            instance_type: None,
+            concurrency: 2,
+            min: self.workers,
+            max: self.workers,
+        };
+        [default].into_iter().chain(self.heavy.clone()).collect()
+    }
+
+    /// Nodes of a running cluster, by role and queue.
+    pub(crate) fn wanted_nodes(&self) -> Vec<(NodeRole, Option<QueueName>)> {
+        let single = [(NodeRole::Scheduler, None), (NodeRole::Web, None)];
+        let workers = self
+            .queues()
+            .into_iter()
+            .flat_map(|queue| (0..queue.min).map(move |_| (NodeRole::Worker, Some(queue.name.clone()))));
+        single.into_iter().chain(workers).collect()
     }
 
     pub(crate) fn row(&mut self, node: NodeId) -> &mut Row {
@@ -192,7 +212,7 @@ impl Records {
         Desired {
             power: self.power,
             generation: self.generation,
-            nodes: self.counts(),
+            queues: self.queues(),
             environment: self.environment.clone(),
             operation: self.operation.clone().map(|operation| Operation {
                 kind: operation.kind,
@@ -238,11 +258,13 @@ impl Records {
 // === impl Row ===
 
 impl Row {
-    pub(crate) fn intended(id: NodeId, place: (NodeRole, u32), request: Value, records: &Records) -> Self {
+    pub(crate) fn intended(id: NodeId, wanted: &NodeWanted, request: Value, records: &Records) -> Self {
         Self {
             id,
-            role: place.0,
-            ordinal: place.1,
+            role: wanted.role,
+            ordinal: wanted.ordinal,
+            queue: wanted.queue.clone(),
+            instance_type: wanted.instance_type.clone(),
             generation: records.generation,
             state: RowState::Intended,
             request,

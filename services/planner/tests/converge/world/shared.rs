@@ -3,7 +3,7 @@
 use std::task::{Context, Waker};
 
 use chrono::{DateTime, Utc};
-use updraft_model::{NodeId, NodeRole, OperationKind, Phase, Power};
+use updraft_model::{NodeId, NodeRole, OperationKind, Phase, Power, WorkerQueue};
 use updraft_planner::EnvironmentChange;
 use updraft_provider::simulated::Machine;
 use updraft_provider::{ClientToken, NodeProvider as _, NodeStatus, NodeWanted, ProviderId};
@@ -48,6 +48,8 @@ impl Shared {
                 node,
                 role,
                 ordinal: 1,
+                queue: None,
+                instance_type: None,
             };
             let request = self.provider.prepare(&wanted).unwrap();
             let boot = execute::boot();
@@ -131,6 +133,10 @@ impl Shared {
                 self.state.borrow_mut().records.workers = workers;
                 self.ask(OperationKind::Update, power);
             }
+            Happening::Heavy { workers, machine } if power != Power::Deleted => {
+                self.state.borrow_mut().records.heavy = heavy(workers, machine);
+                self.ask(OperationKind::Update, power);
+            }
             Happening::ChangeEnvironment(quality) if power != Power::Deleted => {
                 let mut state = self.state.borrow_mut();
                 state.records.wanted_environment = quality;
@@ -160,6 +166,7 @@ impl Shared {
                 }
             }
             Happening::Scale(_)
+            | Happening::Heavy { .. }
             | Happening::ChangeEnvironment(_)
             | Happening::CrashAfterSteps { .. }
             | Happening::Pause { .. }
@@ -200,9 +207,19 @@ impl Shared {
             .filter(|row| row.state == RowState::Launched)
             .count();
         let wanted = match records.power {
-            Power::Running => usize::try_from(records.counts().total()).unwrap(),
+            Power::Running => records.wanted_nodes().len(),
             Power::Stopped | Power::Deleted => 0,
         };
         reached && alive && records.operation.is_none() && rows == live.len() && heard && launched == wanted
     }
+}
+
+fn heavy(workers: u32, machine: u32) -> Option<WorkerQueue> {
+    (workers > 0 || machine > 0).then(|| WorkerQueue {
+        name: "heavy".parse().unwrap(),
+        instance_type: (machine > 0).then(|| format!("type.{machine}")),
+        concurrency: 2,
+        min: workers,
+        max: workers,
+    })
 }

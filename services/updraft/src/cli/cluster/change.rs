@@ -5,7 +5,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use clap::Args;
 use updraft_api::rest::{ClusterView, UpdateCluster};
 use updraft_client::Client;
-use updraft_model::FolderSource;
+use updraft_model::{FolderSource, WorkerQueue};
 
 use super::Changed;
 use super::environment::EnvironmentArgs;
@@ -26,6 +26,16 @@ pub(crate) struct UpdateArgs {
     /// Tasks that one worker node runs at once, 1 to 64
     #[arg(long, value_name = "N", group = "change")]
     worker_concurrency: Option<u32>,
+    /// A queue with workers of its own; may be given several times. Together they replace all that were set
+    #[arg(
+        long = "worker-queue",
+        value_name = "NAME=WORKERS[,concurrency=N][,instance_type=TYPE]",
+        group = "change"
+    )]
+    worker_queues: Vec<WorkerQueue>,
+    /// Take all queues away but `default`, whose size --workers says
+    #[arg(long, conflicts_with = "worker_queues", group = "change")]
+    no_worker_queues: bool,
     /// Where DAGs come from, as for create; may be given several times. Together they replace all that were set
     #[arg(long, value_name = "[FOLDER=]SOURCE", group = "change")]
     dags: Vec<FolderSource>,
@@ -65,10 +75,12 @@ pub(crate) struct DeleteArgs {
 pub(super) async fn update(client: &Client, args: UpdateArgs, global: &Global) -> Result<(), CliError> {
     let cluster = resolve::cluster(client, &args.cluster).await?;
     let replaces_config = args.no_config || !args.config.is_empty();
+    let replaces_queues = args.no_worker_queues || !args.worker_queues.is_empty();
     let replaces_tags = args.no_tags || !args.tags.is_empty();
     let change = UpdateCluster {
         workers: args.workers,
         worker_concurrency: args.worker_concurrency,
+        worker_queues: replaces_queues.then_some(args.worker_queues),
         dag_sources: (!args.dags.is_empty()).then_some(args.dags),
         config: replaces_config.then(|| args.config.into_iter().collect()),
         environment: args.environment.asked(&cluster.spec.environment)?,

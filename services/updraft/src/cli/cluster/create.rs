@@ -4,7 +4,7 @@ use clap::Args;
 use indexmap::IndexMap;
 use updraft_api::rest::NewCluster;
 use updraft_client::{Client, IdempotencyKey};
-use updraft_model::{ClusterName, EnvironmentSpec, FolderSource, LogsSpec};
+use updraft_model::{ClusterName, EnvironmentSpec, FolderSource, LogsSpec, WorkerQueue};
 
 use super::environment::EnvironmentArgs;
 use super::logs::LogsArgs;
@@ -26,6 +26,12 @@ pub(crate) struct CreateArgs {
     /// Tasks that one worker node runs at once, 1 to 64 [default: 2]
     #[arg(long, value_name = "N")]
     worker_concurrency: Option<u32>,
+    /// A queue with workers of its own, besides `default`; may be given several times
+    #[arg(
+        long = "worker-queue",
+        value_name = "NAME=WORKERS[,concurrency=N][,instance_type=TYPE]"
+    )]
+    worker_queues: Vec<WorkerQueue>,
     /// Where DAGs come from: push, bucket:PREFIX, s3://BUCKET/PREFIX#region=REGION or git+https://HOST/PATH@REF#path=DIR;
     /// may be given several times, each with FOLDER= in front [default: bucket:dags/]
     #[arg(long, value_name = "[FOLDER=]SOURCE")]
@@ -55,6 +61,7 @@ pub(super) async fn create(client: &Client, args: CreateArgs, global: &Global) -
         runtime: args.runtime,
         workers: args.workers,
         worker_concurrency: args.worker_concurrency,
+        worker_queues: args.worker_queues,
         dag_sources: (!args.dags.is_empty()).then_some(args.dags),
         config: args.config.into_iter().collect::<IndexMap<_, _>>(),
         environment: args.environment.asked(&EnvironmentSpec::default())?,

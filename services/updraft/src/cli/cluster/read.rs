@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::json;
 use updraft_api::rest::{ClusterView, NodeView, OperationView};
 use updraft_client::Client;
-use updraft_model::{Phase, StepState};
+use updraft_model::{Phase, StepState, WorkerQueue};
 
 use super::Named;
 use crate::cli::args::{Format, Global};
@@ -91,10 +91,7 @@ fn details(cluster: &ClusterView, now: DateTime<Utc>) -> String {
         format!("Phase      {}", phase(&cluster.phase)),
         format!("Airflow    {}", cluster.airflow_url),
         format!("Runtime    {}", cluster.spec.runtime),
-        format!(
-            "Workers    {} × {} tasks at once",
-            cluster.spec.workers, cluster.spec.worker_concurrency
-        ),
+        workers(cluster),
         format!(
             "Nodes      {} of {} ready",
             cluster.nodes_ready, cluster.nodes_wanted
@@ -131,6 +128,23 @@ fn details(cluster: &ClusterView, now: DateTime<Utc>) -> String {
             .map(|(key, value)| format!("Tag        {key}={value}")),
     );
     lines.join("\n")
+}
+
+/// A line for each queue, or one where there is but `default`.
+fn workers(cluster: &ClusterView) -> String {
+    let queues = cluster.spec.queues();
+    let line = |queue: &WorkerQueue| {
+        let machine = queue.instance_type.iter().map(|machine| format!(" on {machine}"));
+        let size = format!("{} × {} tasks at once", queue.min, queue.concurrency);
+        format!("{size}{}", machine.collect::<String>())
+    };
+    if let [only] = queues.as_slice() {
+        return format!("Workers    {}", line(only));
+    }
+    let lines = queues
+        .iter()
+        .map(|queue| format!("Queue      {}: {}", queue.name, line(queue)));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The cluster's own packages, and what became of a change of them.
@@ -177,6 +191,7 @@ fn phase(phase: &Phase) -> String {
 fn node_table(nodes: &[NodeView], now: DateTime<Utc>) -> String {
     let mut table = Table::new([
         "NODE",
+        "QUEUE",
         "PHASE",
         "ADDRESS",
         "SERVICES",
@@ -192,6 +207,7 @@ fn node_table(nodes: &[NodeView], now: DateTime<Utc>) -> String {
             .count();
         table.row([
             node.label.clone(),
+            or_dash(node.queue.as_ref()),
             or_dash(node.phase),
             or_dash(node.address.as_ref()),
             format!("{healthy}/{} healthy", node.services.len()),

@@ -1,0 +1,92 @@
+//! Which places workers have: as many in each queue as it is to have, and those stay that do most.
+//!
+//! Workers of all queues share one row of ordinals. A queue that scales by itself does not wait for those that leave it: they may
+//! drain for hours. In a queue whose size people set, a place stays taken until its node is gone.
+
+use std::collections::BTreeSet;
+
+use updraft_model::{NodeRole, WorkerQueue};
+
+use crate::desired::Desired;
+use crate::observed::{Node, NodeState, Observed};
+use crate::phase::is_ready;
+
+/// One worker's place in its queue, with the record that holds it.
+pub(crate) struct WorkerPlace<'a> {
+    pub(crate) queue: &'a WorkerQueue,
+    pub(crate) ordinal: u32,
+    pub(crate) holder: Option<&'a Node>,
+}
+
+/// The places of a running cluster's workers, in the order of queues.
+pub(crate) fn places<'a>(desired: &'a Desired, observed: &'a Observed) -> Vec<WorkerPlace<'a>> {
+    let workers = observed.nodes.iter().filter(|node| node.role == NodeRole::Worker);
+    let mut taken: BTreeSet<u32> = workers.map(|node| node.ordinal).collect();
+    let mut places = Vec::new();
+    for queue in &desired.queues {
+        let mut of_queue: Vec<_> = staying(queue, observed)
+            .into_iter()
+            .map(|node| (node.ordinal, Some(node)))
+            .collect();
+        while of_queue.len() < wanted(queue) {
+            let ordinal = lowest_free(&taken);
+            taken.insert(ordinal);
+            of_queue.push((ordinal, None));
+        }
+        of_queue.sort_by_key(|(ordinal, _)| *ordinal);
+        let place = |(ordinal, holder)| WorkerPlace {
+            queue,
+            ordinal,
+            holder,
+        };
+        places.extend(of_queue.into_iter().map(place));
+    }
+    places
+}
+
+/// Whether the node goes, and not because it was lost: nobody is to take its place on its account.
+fn leaves(node: &Node) -> bool {
+    let ends = node.stop_asked_at.is_some() || matches!(node.state, NodeState::Terminating { .. });
+    ends && node.loss.is_none()
+}
+
+/// Those of the queue's workers that keep their places.
+fn staying<'a>(queue: &WorkerQueue, observed: &'a Observed) -> Vec<&'a Node> {
+    let scales = queue.min < queue.max;
+    let mut members: Vec<&Node> = observed
+        .nodes
+        .iter()
+        .filter(|node| node.queue.as_ref() == Some(&queue.name) && !(scales && leaves(node)))
+        .collect();
+    members.sort_by_key(|node| reasons_to_go(queue, node));
+    members.truncate(wanted(queue));
+    if members.iter().all(|node| !leaves(node) && is_ready(node)) {
+        // On another kind of machine than is asked for: one after the other is replaced.
+        let outdated = members.iter().rposition(|node| is_outdated(queue, node));
+        outdated.map(|index| members.remove(index));
+    }
+    members
+}
+
+/// Who has the most goes first.
+fn reasons_to_go(queue: &WorkerQueue, node: &Node) -> impl Ord + use<> {
+    (
+        leaves(node),
+        node.loss.is_some(),
+        !node.is_launched(),
+        is_outdated(queue, node),
+        node.ordinal,
+    )
+}
+
+fn is_outdated(queue: &WorkerQueue, node: &Node) -> bool {
+    node.instance_type != queue.instance_type
+}
+
+fn wanted(queue: &WorkerQueue) -> usize {
+    usize::try_from(queue.min).unwrap_or(usize::MAX)
+}
+
+fn lowest_free(taken: &BTreeSet<u32>) -> u32 {
+    (1..).find(|ordinal| !taken.contains(ordinal)).unwrap_or(u32::MAX)
+}
