@@ -28,6 +28,7 @@ UPDRAFT_ARCHIVES
 ROOT="${UPDRAFT_BOOT_ROOT:-}"
 METADATA="${UPDRAFT_BOOT_METADATA:-http://169.254.169.254}"
 SERVICES="${UPDRAFT_BOOT_USER:-updraft-services}"
+BUILDER="${UPDRAFT_BOOT_BUILDER:-updraft-builder}"
 export PATIENCE="${UPDRAFT_BOOT_PATIENCE:-120}"
 readonly UNIT=updraft-agent.service
 readonly OPT="$ROOT/opt/updraft" VAR="$ROOT/var/lib/updraft" LOG="$ROOT/var/log/updraft-boot.log"
@@ -114,6 +115,12 @@ step() {
     say "$STEP"
 }
 
+# have_user NAME HOME
+have_user() {
+    id -u "$1" >/dev/null 2>&1 ||
+        useradd --system --user-group --no-create-home --home-dir "$2" --shell /usr/sbin/nologin "$1"
+}
+
 look_around() {
     for tool in python3 tar gzip ip systemctl useradd; do
         command -v "$tool" >/dev/null || die "this image has no $tool: install it in the image (see infra/boot/README.md)"
@@ -123,8 +130,9 @@ look_around() {
     mkdir -p "$OPT" "$VAR"
     chmod 755 "$OPT"
     chmod 711 "$VAR"
-    id -u "$SERVICES" >/dev/null 2>&1 ||
-        useradd --system --user-group --no-create-home --home-dir "$VAR/node/work" --shell /usr/sbin/nologin "$SERVICES"
+    have_user "$SERVICES" "$VAR/node/work"
+    # Makes environments and does nothing else: what the services run can't touch them.
+    have_user "$BUILDER" /nonexistent
 }
 
 # Sets ADDRESS and INSTANCE.
@@ -166,8 +174,8 @@ registered() {
 }
 
 introduce() {
-    printf '{"control_url":"%s","node":"%s","token":"%s","node_dir":"%s","address":"%s","service_user":"%s","shared_dir":"%s"}\n' \
-        "$CONTROL_URL" "$NODE" "$1" "$VAR/node" "$ADDRESS" "$SERVICES" "$VAR/shared" >"$VAR/.bootstrap.new"
+    printf '{"control_url":"%s","node":"%s","token":"%s","node_dir":"%s","address":"%s","service_user":"%s","builder_user":"%s","shared_dir":"%s","instance":"%s"}\n' \
+        "$CONTROL_URL" "$NODE" "$1" "$VAR/node" "$ADDRESS" "$SERVICES" "$BUILDER" "$VAR/shared" "$INSTANCE" >"$VAR/.bootstrap.new"
     mv "$VAR/.bootstrap.new" "$VAR/bootstrap.json"
 }
 

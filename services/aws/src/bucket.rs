@@ -41,10 +41,29 @@ impl Bucket {
         (from, lasts): (SystemTime, Duration),
     ) -> Result<String, AwsError> {
         let method = match opens {
-            Opens::Reading => Method::GET,
-            Opens::Writing => Method::PUT,
+            Opens::Reading => &Method::GET,
+            Opens::Writing => &Method::PUT,
         };
-        presigned(method, &self.object(key), credentials, &self.region, (from, lasts))
+        presigned(
+            method,
+            &self.object(key),
+            credentials,
+            &self.region,
+            (from, lasts),
+        )
+    }
+
+    /// The same for one request about the bucket itself: PUT makes it, DELETE removes it when it is empty.
+    ///
+    /// # Errors
+    /// When the bucket's own address has no place in one.
+    pub fn own_address(
+        &self,
+        method: &Method,
+        credentials: &Credentials,
+        (from, lasts): (SystemTime, Duration),
+    ) -> Result<String, AwsError> {
+        presigned(method, &self.object(""), credentials, &self.region, (from, lasts))
     }
 
     fn object(&self, key: &str) -> String {

@@ -45,7 +45,7 @@ pub(crate) fn signed(
 
 /// An address of S3 that opens one object, whoever has it, for a while.
 pub(crate) fn presigned(
-    method: Method,
+    method: &Method,
     address: &str,
     credentials: &Credentials,
     region: &str,
@@ -68,7 +68,7 @@ pub(crate) fn presigned(
         .map_err(unsigned)?
         .into();
     let mut request = Request::builder()
-        .method(method.clone())
+        .method(method)
         .uri(address)
         .body(())
         .map_err(unsigned)?;

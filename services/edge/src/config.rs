@@ -9,8 +9,10 @@ use url::Url;
 /// Configuration of one edge process.
 #[derive(Clone, Debug)]
 pub struct EdgeConfig {
-    /// Control's internal listener: `http://127.0.0.1:7702`.
+    /// Control's internal listener: `http://127.0.0.1:7702`, or the https balancer before it.
     pub control_url: Url,
+    /// An authority to believe for it beside the machine's own, PEM.
+    pub control_ca_file: Option<PathBuf>,
     /// Holds the edge token, read at start.
     pub token_file: PathBuf,
     /// The last snapshot is kept here, readable by this user alone.
@@ -63,6 +65,7 @@ impl EdgeConfig {
     pub fn new(control_url: Url, token_file: PathBuf, state_dir: PathBuf, asset_dir: PathBuf) -> Self {
         Self {
             control_url,
+            control_ca_file: None,
             token_file,
             state_dir,
             listen_port: 7701,

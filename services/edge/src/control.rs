@@ -1,13 +1,18 @@
 //! Speaks to control's internal listener. The token is sent nowhere else.
 
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use updraft_api::edge::{HandoverRedeemed, RedeemHandover, Snapshot, TokenUses};
@@ -16,7 +21,7 @@ use updraft_api::tunnel::TunnelCertificate;
 use updraft_model::EdgeId;
 use url::Url;
 
-use crate::error::ControlError;
+use crate::error::{ControlError, EdgeError};
 
 /// A long poll lasts 25 s.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(35);
@@ -27,21 +32,36 @@ const REPORT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct ControlClient {
     base: String,
     token: SecretString,
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
 // === impl ControlClient ===
 
 impl ControlClient {
-    pub(crate) fn new(base: &Url, token: SecretString) -> Self {
+    /// # Errors
+    /// When control is to be asked over TLS and no authority is known, or the named one cannot be read.
+    pub(crate) fn new(base: &Url, ca_file: Option<&Path>, token: SecretString) -> Result<Self, EdgeError> {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(Duration::from_secs(3)));
         connector.set_nodelay(true);
-        Self {
+        connector.enforce_http(false);
+        let roots = match base.scheme() {
+            "https" => roots(ca_file)?,
+            _ => RootCertStore::empty(),
+        };
+        let tls = ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        Ok(Self {
             base: base.as_str().trim_end_matches('/').to_owned(),
             token,
             client: Client::builder(TokioExecutor::new()).build(connector),
-        }
+        })
     }
 
     /// The snapshot as soon as it is another than `after`; `None` when nothing changed for the time of a long poll.
@@ -139,6 +159,29 @@ impl ControlClient {
         tokio::time::timeout(timeout, exchange)
             .await
             .map_err(|_| ControlError::TimedOut)?
+    }
+}
+
+/// Those of the machine, and the one that is named.
+fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, EdgeError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(path) = ca_file {
+        let unreadable = |error: String| EdgeError::Authority {
+            path: path.to_owned(),
+            source: std::io::Error::other(error),
+        };
+        let named = CertificateDer::pem_file_iter(path).map_err(|error| unreadable(error.to_string()))?;
+        for certificate in named {
+            let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
+            roots
+                .add(certificate)
+                .map_err(|error| unreadable(error.to_string()))?;
+        }
+    }
+    match roots.is_empty() {
+        true => Err(EdgeError::NoAuthority),
+        false => Ok(roots),
     }
 }
 

@@ -9,8 +9,12 @@ use thiserror::Error;
 pub enum EdgeError {
     #[error("the edge token could not be read from {path}: check the file and its permissions")]
     Token { path: PathBuf, source: std::io::Error },
-    #[error("control's address must be an http:// address, not {0}")]
+    #[error("control's address must be an https:// or http:// address, not {0}")]
     ControlUrl(url::Url),
+    #[error("the authority in {path} could not be read: it has to be one or more certificates, PEM")]
+    Authority { path: PathBuf, source: std::io::Error },
+    #[error("no authority is known by which control could be believed: install ca-certificates, or name one")]
+    NoAuthority,
     #[error("the state directory {path} could not be made ready")]
     StateDir { path: PathBuf, source: std::io::Error },
     #[error("{address} could not be bound: stop what uses it, or choose another port")]

@@ -1,6 +1,6 @@
 //! Puts the edge together and runs it until it is told to stop.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub async fn run(config: EdgeConfig, shutdown: CancellationToken) -> Result<(), 
     let control = connect(&config)?;
     make_private_dir(&config.state_dir)?;
     let file = SnapshotFile::new(&config.state_dir);
-    let health = SocketAddr::from((Ipv4Addr::LOCALHOST, config.listen_port));
+    let health = health_of(&config);
     let state = Arc::new(State::new(config, control));
     if let Some(snapshot) = file.load() {
         tracing::info!(
@@ -40,10 +40,12 @@ pub async fn run(config: EdgeConfig, shutdown: CancellationToken) -> Result<(), 
     let mut workers = Workers::start(&state, &shutdown)?;
     let stopped = workers.take_stopped();
     let mut listeners = Listeners::new(Arc::new(workers), shutdown.clone());
+    let own = SocketAddr::from((state.config.listen_address, state.config.listen_port));
     listeners.open(health).await?;
+    listeners.open(own).await?;
     let dialled = tunnels::bind(state.config.tunnel_listen).await?;
 
-    let always = [health];
+    let always = [health, own];
     tokio::join!(
         follow(&state, &file, &shutdown),
         listeners.follow(&state, &always),
@@ -60,17 +62,27 @@ pub async fn run(config: EdgeConfig, shutdown: CancellationToken) -> Result<(), 
 }
 
 fn connect(config: &EdgeConfig) -> Result<ControlClient, EdgeError> {
-    if config.control_url.scheme() != "http" {
+    if !matches!(config.control_url.scheme(), "https" | "http") {
         return Err(EdgeError::ControlUrl(config.control_url.clone()));
     }
     let token = std::fs::read_to_string(&config.token_file).map_err(|source| EdgeError::Token {
         path: config.token_file.clone(),
         source,
     })?;
-    Ok(ControlClient::new(
+    ControlClient::new(
         &config.control_url,
+        config.control_ca_file.as_deref(),
         SecretString::from(token.trim()),
-    ))
+    )
+}
+
+/// Where it is asked whether it works: on loopback, and where names are served, which a balancer asks by address.
+fn health_of(config: &EdgeConfig) -> SocketAddr {
+    let address = match config.listen_address.is_unspecified() {
+        true => config.listen_address,
+        false => IpAddr::V4(Ipv4Addr::LOCALHOST),
+    };
+    (address, config.listen_port).into()
 }
 
 fn make_private_dir(path: &Path) -> Result<(), EdgeError> {

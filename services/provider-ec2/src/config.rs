@@ -1,6 +1,7 @@
 //! What the installation says of its nodes on EC2, checked before anything is asked of AWS.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -38,8 +39,25 @@ pub struct Ec2Config {
     pub scheduler: Machine,
     pub web: Machine,
     pub worker: Machine,
+    /// Where archives are that have a `key`, and where logs of boots go. Without it those stay on the node.
+    #[serde(default)]
+    pub artifacts: Option<Artifacts>,
     /// What nodes fetch before their agent starts: one of them is in the directory `agent`.
     pub archives: Vec<Archive>,
+}
+
+/// Updraft's own bucket. Nodes get addresses that open one object of it for an hour or two, and no keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Artifacts {
+    pub bucket: String,
+    pub region: String,
+    /// Instead of AWS's own, as nodes reach it.
+    #[serde(default)]
+    pub endpoint: Option<Url>,
+    /// `{"access_key": "…", "secret_key": "…"}`; none: Updraft's own credentials.
+    #[serde(default)]
+    pub keys_file: Option<PathBuf>,
 }
 
 /// A role in a tenant's account that trusts Updraft's, and the external id that Updraft generated for it.
@@ -86,14 +104,18 @@ pub struct RootVolume {
     pub kms_key: Option<String>,
 }
 
-/// A `.tar.gz` that nodes can fetch without credentials, from inside their network: verified by its digest.
+/// A `.tar.gz` that nodes fetch, verified by its digest: from [`Artifacts`] by its key, or from where it can be had without
+/// credentials.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Archive {
     pub sha256: String,
     /// Below `/opt/updraft`.
     pub directory: String,
-    pub url: Url,
+    #[serde(default)]
+    pub key: Option<String>,
+    #[serde(default)]
+    pub url: Option<Url>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -134,6 +156,9 @@ impl Ec2Config {
             "has to be the name of a key pair, or left out",
         )?;
         self.root_volume.check()?;
+        if let Some(artifacts) = &self.artifacts {
+            artifacts.check()?;
+        }
         self.check_archives()
     }
 
@@ -203,7 +228,13 @@ impl Ec2Config {
             "has to name the archive of the directory `agent`",
         )?;
         for (number, archive) in self.archives.iter().enumerate() {
-            archive.check(&format!("archives[{number}]"))?;
+            let field = format!("archives[{number}]");
+            archive.check(&field)?;
+            require(
+                archive.key.is_none() || self.artifacts.is_some(),
+                &format!("{field}.key"),
+                "takes `artifacts`, the bucket that it is in",
+            )?;
         }
         require(
             user_data::fits(&self.archives),
@@ -234,9 +265,41 @@ impl Archive {
             "has to be a directory below /opt/updraft, for example runtimes/airflow-3.3.2",
         )?;
         require(
-            matches!(self.url.scheme(), "https" | "http") && user_data::is_harmless(self.url.as_str()),
+            self.key.is_some() != self.url.is_some(),
+            field,
+            "has to have either a `key` in the bucket `artifacts` or a `url`",
+        )?;
+        require(
+            self.key.as_deref().is_none_or(is_key),
+            &format!("{field}.key"),
+            "has to be an object's key, for example archives/agent.tar.gz",
+        )?;
+        require(
+            self.url.as_ref().is_none_or(is_web),
             &format!("{field}.url"),
             "has to be an http or https address without quotes or spaces",
+        )
+    }
+}
+
+// === impl Artifacts ===
+
+impl Artifacts {
+    fn check(&self) -> Checked {
+        require(
+            self.bucket.len() >= 3 && is_word(&self.bucket, 63, "-."),
+            "artifacts.bucket",
+            "has to be the name of a bucket",
+        )?;
+        require(
+            self.region.contains('-') && is_word(&self.region, 32, "-"),
+            "artifacts.region",
+            "has to be a region, for example eu-central-1",
+        )?;
+        require(
+            self.endpoint.as_ref().is_none_or(is_web),
+            "artifacts.endpoint",
+            "has to be an http or https address, or left out",
         )
     }
 }
@@ -332,6 +395,17 @@ fn is_word(text: &str, longest: usize, more: &str) -> bool {
     (1..=longest).contains(&text.len()) && text.chars().all(in_word)
 }
 
+fn is_web(url: &Url) -> bool {
+    matches!(url.scheme(), "https" | "http") && user_data::is_harmless(url.as_str())
+}
+
+/// Of signs that stand for themselves in an address.
+fn is_key(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
+    let parts = || text.split('/');
+    text.len() <= 512 && text.chars().all(plain) && parts().all(|part| !part.is_empty() && part != "..")
+}
+
 fn is_id(text: &str, prefix: &str) -> bool {
     let number = text.strip_prefix(prefix).unwrap_or_default();
     (8..=32).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_hexdigit())
@@ -419,9 +493,14 @@ pub(crate) mod tests {
             ("directory", "agent/.ssh"),
             ("url", "file:///etc/passwd"),
             ("url", "https://b/it's"),
+            ("key", "../boot/x"),
+            ("key", "archives/agent.tar.gz"),
         ] {
             let mut config = example();
             let mut other = config["archives"][0].clone();
+            if field == "key" {
+                other["url"] = serde_json::Value::Null;
+            }
             other[field] = value.into();
             config["archives"].as_array_mut().unwrap().push(other);
             let error = checked(config).unwrap_err();

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod answers;
+mod artifacts;
 mod config;
 mod listing;
 mod newborn;
@@ -10,6 +11,8 @@ mod refusal;
 mod request;
 mod user_data;
 
-pub use config::{Archive, ConfigError, Ec2Config, Image, Machine, Market, RootVolume, TenantAccount};
+pub use config::{
+    Archive, Artifacts, ConfigError, Ec2Config, Image, Machine, Market, RootVolume, TenantAccount,
+};
 pub use preflight::{Check, Preflight};
 pub use provider::{Ec2Provider, SetupError};

@@ -223,11 +223,12 @@ impl Ec2Provider {
         };
         let boot = json!({"control_url": "https://updraft.invalid", "node": node, "token": "preflight"});
         let boot = BootSecret(boot.to_string().into());
-        let params =
-            Self::launch_params(&Kept::new(&self.config, &wanted), &boot).map_err(|error| Fault {
-                found: error.to_string(),
-                remedy: None,
-            })?;
+        let kept = Kept::new(&self.config, &wanted);
+        let params = self.launch_params(&kept, &boot).await;
+        let params = params.map_err(|error| Fault {
+            found: error.to_string(),
+            remedy: None,
+        })?;
         let asked = params.with("DryRun", true);
         match self.aws.query::<Done>(EC2, "RunInstances", &asked).await {
             Err(error) if error.code() == Some("DryRunOperation") => {

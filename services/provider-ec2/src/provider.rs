@@ -1,7 +1,7 @@
 //! The provider itself: each call one call of EC2's, or two.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -18,12 +18,13 @@ use updraft_provider::{
 };
 
 use crate::answers::{Done, Instance, Reservation, Reservations, StateName};
+use crate::artifacts::Signer;
 use crate::config::{ConfigError, Ec2Config};
 use crate::listing::Listing;
 use crate::newborn::Newborn;
 use crate::refusal::provider_error;
-use crate::request::{INSTALLATION, Kept};
-use crate::user_data;
+use crate::request::{INSTALLATION, Kept, NODE};
+use crate::user_data::{self, Boot};
 
 /// For so long a new instance may be known to one part of EC2 and not to another. It is seconds nearly always; what it
 /// costs is that an instance which is gone from every list within it is replaced that late.
@@ -35,6 +36,7 @@ const PAGE: u32 = 1000;
 pub struct Ec2Provider {
     pub(crate) config: Ec2Config,
     pub(crate) aws: Client,
+    signer: Option<Signer>,
     listing: Listing,
     newborn: Newborn,
 }
@@ -84,6 +86,7 @@ impl Ec2Provider {
         };
         Ok(Self {
             aws: Client::new(place, credentials)?,
+            signer: config.artifacts.as_ref().map(Signer::open).transpose()?,
             config,
             listing: Listing::default(),
             newborn: Newborn::lasting(LISTING_LAG),
@@ -152,16 +155,45 @@ impl Ec2Provider {
         answer
     }
 
-    /// `RunInstances` as it is kept, with the token in its user data.
-    pub(crate) fn launch_params(kept: &Kept, boot: &BootSecret) -> Result<Params, ProviderError> {
-        let user_data = user_data::complete(&kept.user_data, boot).ok_or_else(|| {
-            ProviderError::Refused(
-                "control's address or the node's token has no place in user data".to_owned(),
-            )
-        })?;
+    /// `RunInstances` as it is kept, with what its user data is told only now.
+    pub(crate) async fn launch_params(
+        &self,
+        kept: &Kept,
+        boot: &BootSecret,
+    ) -> Result<Params, ProviderError> {
+        let boot = Boot::read(boot).ok_or_else(|| no_place("the node's token"))?;
+        let objects = user_data::objects(&kept.user_data, &boot);
+        let addresses = match &self.signer {
+            Some(signer) => signer.addresses(&objects, SystemTime::now()).await,
+            None => Ok(Vec::new()),
+        };
+        let addresses = addresses.map_err(|error| ProviderError::Unclear(error.to_string()))?;
+        let addressed: Vec<_> = objects
+            .into_iter()
+            .zip(addresses)
+            .map(|((opens, key), address)| (opens, key, address))
+            .collect();
+        let user_data = user_data::complete(&kept.user_data, &boot, &addressed)
+            .ok_or_else(|| no_place("control's address, the node's token or an archive's address"))?;
         let encoded = STANDARD.encode(user_data.expose_secret());
         Ok(kept.params.clone().with("UserData", encoded))
     }
+
+    /// The same token with other addresses: an hour or a session ended after a launch whose answer was lost.
+    async fn launched_before(&self, kept: &Kept, refused: AwsError) -> Result<Launched, ProviderError> {
+        if self.signer.is_none() || refused.code() != Some("IdempotentParameterMismatch") {
+            return Err(provider_error(&refused));
+        }
+        let asked = Params::default().with_filter(&format!("tag:{NODE}"), [kept.wanted.node.to_string()]);
+        let found: Reservations = self.ask("DescribeInstances", &asked).await?;
+        let not_yet =
+            || ProviderError::Unclear("an earlier launch of this node is not listed yet".to_owned());
+        launched(&found.into_instances().next().ok_or_else(not_yet)?)
+    }
+}
+
+fn no_place(what: &str) -> ProviderError {
+    ProviderError::Refused(format!("{what} has no place in user data"))
 }
 
 #[async_trait]
@@ -188,11 +220,14 @@ impl NodeProvider for Ec2Provider {
         if *token != ClientToken::of(kept.wanted.node) {
             return Err(ProviderError::Refused("the token is another node's".to_owned()));
         }
-        let params = Self::launch_params(&kept, boot)?.with("ClientToken", &token.0);
-        let made: Reservation = self
-            .change("RunInstances", &params)
-            .await
-            .map_err(|error| provider_error(&error))?;
+        let params = self
+            .launch_params(&kept, boot)
+            .await?
+            .with("ClientToken", &token.0);
+        let made: Reservation = match self.change("RunInstances", &params).await {
+            Ok(made) => made,
+            Err(refused) => return self.launched_before(&kept, refused).await,
+        };
         let instance = made.instances_set.items.into_iter().next();
         let instance = instance.ok_or_else(|| ProviderError::Unclear("EC2 names no instance".to_owned()))?;
         self.newborn.add(instance.id());
