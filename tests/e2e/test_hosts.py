@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import json
 import socketserver
 import subprocess
 import sys
 import threading
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from harness.data_centre import GATE, DataCentre
-from harness.user_data import REPOSITORY
+from harness.surroundings import Surroundings
+from harness.user_data import AGENT, REPOSITORY, UNIT, packed, rendered
 from harness.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -196,6 +199,35 @@ def test_connections_to_hosts_are_refused_and_counted(centre: DataCentre, beats:
     assert subprocess.run(["python3", "-c", ping], capture_output=True).returncode != 0
     assert centre.ask("connections-tried") > 0
     beats_again(beats, address)
+
+
+def test_a_node_boots_on_a_host_and_its_services_reach_no_metadata(centre: DataCentre) -> None:
+    """User data as it is and the real agent; control and the store alone are the test's own."""
+    session = "'http://169.254.169.254/latest/api/token', None, {'X-aws-ec2-metadata-token-ttl-seconds': '60'}"
+    ask = f"from urllib.request import *; urlopen(Request({session}, method='PUT'), timeout=2); print('reached')"
+    with Surroundings(address=GATE) as around:
+        around.tokens.add("good-once")
+        around.objects["/agent.tar.gz"] = packed("updraft-agent", AGENT.read_bytes(), *UNIT)
+        digest = hashlib.sha256(around.objects["/agent.tar.gz"]).hexdigest()
+        values = {"NODE": str(uuid.uuid4()), "CONTROL_URL": around.url, "TOKEN": "good-once"}
+        values |= {"BOOT_LOG_URL": f"{around.url}/boot.log", "ARCHIVES": f"{digest} agent {around.url}/agent.tar.gz"}
+        instance = centre.launch(gzip.compress(rendered(values).encode()))
+        log = wait_for("the boot's log", lambda: around.shipped.get("/boot.log"))
+        assert log is not None and "booted" in log
+        assert f"on {instance}, {centre.address(instance)}" in log
+        assert around.asked("register") == 1
+        as_services = ["setpriv", "--reuid=updraft-services", "--clear-groups", "--", "python3", "-c", ask]
+        assert "reached" in centre.inside(instance, "python3", "-c", ask)
+        assert "Permission denied" in centre.inside(instance, *as_services)
+
+        centre.ec2().stop_instances(InstanceIds=[instance])
+        centre.reach(instance, "stopped")
+        fetched, asked = around.asked(".tar.gz"), around.asked("assignment")
+        centre.ec2().start_instances(InstanceIds=[instance])
+        wait_for("the agent is back", lambda: around.asked("assignment") > asked)
+        assert (around.asked("register"), around.asked(".tar.gz")) == (1, fetched)
+        centre.ec2().terminate_instances(InstanceIds=[instance])
+        centre.reach(instance, "terminated")
 
 
 def test_a_crashed_data_centre_leaves_nothing_that_the_next_keeps(centre: DataCentre) -> None:

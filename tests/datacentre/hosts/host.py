@@ -54,6 +54,14 @@ class Host:
         self._ended = False
         self._keeper = threading.Thread(target=self._keep, name=self._name, daemon=True)
 
+    def init(self) -> int | None:
+        """Its first process, as the machine around it numbers it."""
+        container = self._container
+        if container is None:
+            return None
+        children = Path(f"/proc/{container.pid}/task/{container.pid}/children").read_text().split()
+        return int(children[0]) if children else None
+
     # What EC2 does to it.
 
     def launch(self) -> None:

@@ -74,7 +74,11 @@ class Park:
                 raise ValueError(what)
 
     def all(self) -> dict[str, Any]:
-        return {name: {"address": host.machine.address} for name, host in self._hosts.items()}
+        return {
+            name: {"address": host.machine.address, "init": host.init()}
+            for name, host in self._hosts.items()
+            if self._states.state(name) != "terminated"
+        }
 
     def console(self, instance: str) -> str:
         console = self._hosts[instance].console

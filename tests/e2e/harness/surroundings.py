@@ -25,13 +25,14 @@ METADATA = {"local-ipv4": "127.0.0.1", "instance-id": "i-0123456789abcdef0"}
 class Surroundings:
     """`objects` by path; every request is remembered. A token that control does not know is refused."""
 
+    address: str = "127.0.0.1"
     objects: dict[str, bytes] = field(default_factory=dict)
     tokens: set[str] = field(default_factory=set)
     requests: list[str] = field(default_factory=list)
     shipped: dict[str, str] = field(default_factory=dict)
 
     def __enter__(self) -> Surroundings:
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler(self))
+        self.server = ThreadingHTTPServer((self.address, 0), handler(self))
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return self
 
@@ -43,7 +44,7 @@ class Surroundings:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}"
+        return f"http://{self.address}:{self.server.server_port}"
 
     def asked(self, what: str) -> int:
         return sum(what in request for request in self.requests)
