@@ -33,6 +33,7 @@ pub use shelf::Shelf;
 pub use source::foreign_bucket;
 pub use source::{Ground, Source};
 pub(crate) use source::{Judged, outbound, own_store};
+use source::{Renewal, without_keys};
 
 /// Something that happened to the node's DAGs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +81,8 @@ impl Wishes {
     }
 }
 
-/// Delivers until the sender of `delivery` is gone; begins anew when more of it changes than what is wished.
+/// Delivers until the sender of `delivery` is gone; begins anew when more of it changes than what is wished, and the keys
+/// of sources.
 pub async fn deliver(
     layout: Layout,
     address: IpAddr,
@@ -91,33 +93,41 @@ pub async fn deliver(
     loop {
         let current = delivery.borrow_and_update().clone();
         let (wish, wishes) = watch::channel(current.as_ref().map(Wishes::of).unwrap_or_default());
+        let begun = current.as_ref().map(|delivery| begin(delivery, &layout, address));
+        let sources = begun.iter().flatten().flat_map(|(_, sources)| sources);
+        let renewals: Vec<Renewal> = sources.filter_map(Source::renewal).collect();
         let work = async {
-            let Some(delivery) = &current else {
-                return std::future::pending().await;
-            };
-            match begin(delivery, &layout, address) {
-                Ok((bucket, sources)) => run(&shelf, &bucket, sources, wishes, &events).await,
-                Err(error) => {
+            match begun {
+                Some(Ok((bucket, sources))) => run(&shelf, &bucket, sources, wishes, &events).await,
+                Some(Err(error)) => {
                     let _ = events.send(DagEvent::Failed(error.chain())).await;
                     std::future::pending::<()>().await;
                 }
+                None => std::future::pending().await,
             }
+        };
+        let pass = |next: &DagDelivery| {
+            renewals.iter().for_each(|renewal| renewal.take(next));
+            wish.send_if_modified(|wishes| {
+                let before = std::mem::replace(wishes, Wishes::of(next));
+                *wishes != before
+            });
         };
         tokio::select! {
             () = work => {}
-            other = other_delivery(&mut delivery, current.as_ref(), &wish) => if !other { return },
+            other = other_delivery(&mut delivery, current.as_ref(), pass) => if !other { return },
         }
     }
 }
 
-/// Passes wishes on until something else changes; false when there will be no other delivery.
+/// Passes wishes and keys on until something else changes; false when there will be no other delivery.
 async fn other_delivery(
     delivery: &mut watch::Receiver<Option<DagDelivery>>,
     current: Option<&DagDelivery>,
-    wish: &watch::Sender<Wishes>,
+    pass: impl Fn(&DagDelivery),
 ) -> bool {
     let rest = |delivery: &DagDelivery| {
-        let mut rest = delivery.clone();
+        let mut rest = without_keys(delivery.clone());
         (rest.pinned, rest.kept, rest.sync_nonce) = (None, Vec::new(), 0);
         serde_json::to_string(&rest).ok()
     };
@@ -127,14 +137,7 @@ async fn other_delivery(
         }
         let next = delivery.borrow_and_update().clone();
         match (&next, current) {
-            (Some(next), Some(current)) if rest(next) == rest(current) => {
-                wish.send_if_modified(|wishes| {
-                    let wished = Wishes::of(next);
-                    let modified = *wishes != wished;
-                    *wishes = wished;
-                    modified
-                });
-            }
+            (Some(next), Some(current)) if rest(next) == rest(current) => pass(next),
             _ => {
                 delivery.mark_changed();
                 return true;

@@ -13,18 +13,18 @@ use crate::dags::{Disk, Source, delivery};
 use crate::git::look_again;
 use crate::support::storage::{self, Storage, Way};
 
-const BUCKET: &str = "dags-of-a-tenant";
+pub(crate) const BUCKET: &str = "dags-of-a-tenant";
 
 /// S3 and SQS, without their memory after the test.
-struct Cloud {
+pub(crate) struct Cloud {
     child: Child,
-    url: String,
-    http: reqwest::Client,
+    pub(crate) url: String,
+    pub(crate) http: reqwest::Client,
 }
 
 impl Cloud {
     /// None where moto is not installed.
-    async fn new() -> Option<Self> {
+    pub(crate) async fn new() -> Option<Self> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -62,7 +62,7 @@ impl Cloud {
     }
 
     /// An object; the bucket for no key.
-    async fn put(&self, key: &str, content: &'static str) -> reqwest::Result<()> {
+    pub(crate) async fn put(&self, key: &str, content: &'static str) -> reqwest::Result<()> {
         let request = self
             .http
             .put(format!("{}/{BUCKET}/{key}", self.url))
@@ -88,7 +88,7 @@ impl Cloud {
         answer.json().await.unwrap_or_default()
     }
 
-    async fn queue(&self) -> String {
+    pub(crate) async fn queue(&self) -> String {
         let made = self.sqs("CreateQueue", &json!({"QueueName": "dag-events"})).await;
         // As moto is called from outside.
         let path = url::Url::parse(made["QueueUrl"].as_str().unwrap())
@@ -98,7 +98,7 @@ impl Cloud {
         format!("{}{path}", self.url)
     }
 
-    async fn tell(&self, queue: &str, key: &str) {
+    pub(crate) async fn tell(&self, queue: &str, key: &str) {
         let record = json!({"Records": [{"s3": {"bucket": {"name": BUCKET}, "object": {"key": key}}}]});
         self.sqs(
             "SendMessage",
@@ -121,7 +121,7 @@ impl Cloud {
         number("ApproximateNumberOfMessages") + number("ApproximateNumberOfMessagesNotVisible")
     }
 
-    fn delivery(&self, prefix: &str, queue: Option<String>) -> DagDelivery {
+    pub(crate) fn delivery(&self, prefix: &str, queue: Option<String>) -> DagDelivery {
         let mut delivery = delivery(vec![SourceDelivery {
             folder: String::new(),
             from: SourceFrom::S3 {
@@ -150,7 +150,7 @@ impl Drop for Cloud {
     }
 }
 
-fn scope(service: &str) -> String {
+pub(crate) fn scope(service: &str) -> String {
     format!(
         "AWS4-HMAC-SHA256 Credential=access/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=x"
     )

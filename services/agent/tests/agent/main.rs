@@ -8,6 +8,7 @@
 
 mod dags;
 mod foreign;
+mod gate;
 mod git;
 mod health;
 mod kept_scripts;
@@ -19,6 +20,7 @@ mod relay;
 mod remains;
 mod retention;
 mod scripts;
+mod source_sessions;
 mod supervision;
 mod support;
 mod swaps;

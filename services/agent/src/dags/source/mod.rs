@@ -4,6 +4,7 @@
 mod gather;
 mod git;
 mod judged;
+mod keys;
 mod links;
 mod objects;
 mod push;
@@ -30,6 +31,8 @@ use crate::error::{Error, Result};
 use crate::layout::Layout;
 
 pub(crate) use judged::Judged;
+use keys::Keys;
+pub(super) use keys::{Renewal, without_keys};
 pub use store::foreign_bucket;
 pub(crate) use store::own_store;
 
@@ -48,6 +51,8 @@ pub struct Source {
     pace: Duration,
     /// Something tells of changes.
     woken: Arc<Notify>,
+    /// Of a tenant's bucket.
+    keys: Option<Keys>,
     _listening: Option<sqs::Listening>,
 }
 
@@ -146,6 +151,7 @@ impl Source {
             Ok(ground) => ground,
             Err(error) => return Self::refused(folder, &error),
         };
+        let keys = Keys::of(source);
         let (kind, pace) = match &source.from {
             SourceFrom::ClusterBucket { prefix } => {
                 let objects = objects::Objects::own(folder.clone(), own, prefix, &delivery.versions_prefix);
@@ -156,8 +162,8 @@ impl Source {
                 (Ok(Kind::Push(push)), OWN_PACE)
             }
             SourceFrom::S3 { .. } => {
-                listening = sqs::Listening::begin(&source.from, ground, &woken);
-                let objects = objects::Objects::foreign(folder.clone(), &source.from, ground);
+                listening = sqs::Listening::begin(&source.from, keys.as_ref(), ground, &woken);
+                let objects = objects::Objects::foreign(folder.clone(), &source.from, keys.clone(), ground);
                 let pace = if listening.is_some() {
                     SAFETY_PACE
                 } else {
@@ -175,6 +181,7 @@ impl Source {
             kind: kind.unwrap_or_else(|error| Kind::Refused(error.chain())),
             pace,
             woken,
+            keys,
             _listening: listening,
         }
     }
@@ -185,6 +192,7 @@ impl Source {
             kind: Kind::Refused(error.chain()),
             pace: FOREIGN_PACE,
             woken: Arc::default(),
+            keys: None,
             _listening: None,
         }
     }
@@ -195,6 +203,12 @@ impl Source {
 
     pub(super) fn pace(&self) -> Duration {
         self.pace
+    }
+
+    /// None: it has no keys.
+    pub(super) fn renewal(&self) -> Option<Renewal> {
+        let keys = self.keys.as_ref()?;
+        Some(Renewal::new(&self.folder, keys, &self.woken))
     }
 
     pub(super) async fn woken(&self) {

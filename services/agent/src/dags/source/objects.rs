@@ -14,6 +14,7 @@ use tokio::io::AsyncWriteExt as _;
 use updraft_api::agent::{SourceFrom, SourceRevision};
 
 use super::gather::{Seen, Tags, check};
+use super::keys::Keys;
 use super::store::foreign_store;
 use super::{Ground, Look, Snapshot, key};
 use crate::dags::archive::{self, MOST_FILES};
@@ -74,7 +75,12 @@ impl Objects {
         }
     }
 
-    pub(super) fn foreign(folder: String, from: &SourceFrom, ground: &Ground) -> Result<Self> {
+    pub(super) fn foreign(
+        folder: String,
+        from: &SourceFrom,
+        keys: Option<Keys>,
+        ground: &Ground,
+    ) -> Result<Self> {
         let SourceFrom::S3 {
             endpoint,
             region,
@@ -90,7 +96,7 @@ impl Objects {
             place: format!("{endpoint:?}/{region}/{bucket}/{prefix}"),
             except: None,
             reader: Reader {
-                store: foreign_store(from, ground)?,
+                store: foreign_store(from, keys, ground)?,
                 prefix: Path::from(prefix.as_str()),
             },
             own: false,

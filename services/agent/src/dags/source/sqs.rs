@@ -7,19 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Request, header};
-use object_store::aws::{AwsAuthorizer, AwsCredential};
+use object_store::aws::AwsAuthorizer;
 use object_store::client::{HttpRequest, HttpRequestBody};
-use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
-use updraft_api::agent::{KeyPair, SourceFrom};
+use updraft_api::agent::SourceFrom;
 use url::Url;
 
 use super::Ground;
 use super::judged::Judged;
+use super::keys::Keys;
 use crate::error::{Error, Result};
 
 /// How long a request waits for a message, in seconds: SQS's longest.
@@ -37,7 +37,7 @@ struct Queue {
     client: Judged,
     url: Url,
     region: String,
-    credential: AwsCredential,
+    keys: Keys,
     bucket: String,
     prefix: String,
 }
@@ -59,8 +59,13 @@ struct Message {
 
 impl Listening {
     /// None when the source has no queue, or one that can't be asked: then it is polled.
-    pub(super) fn begin(from: &SourceFrom, ground: &Ground, woken: &Arc<Notify>) -> Option<Self> {
-        let queue = Queue::new(from, ground)?;
+    pub(super) fn begin(
+        from: &SourceFrom,
+        keys: Option<&Keys>,
+        ground: &Ground,
+        woken: &Arc<Notify>,
+    ) -> Option<Self> {
+        let queue = Queue::new(from, keys?, ground)?;
         let woken = Arc::clone(woken);
         let listening = tokio::spawn(async move {
             loop {
@@ -92,17 +97,11 @@ impl Drop for Listening {
 // === impl Queue ===
 
 impl Queue {
-    fn new(from: &SourceFrom, ground: &Ground) -> Option<Self> {
+    fn new(from: &SourceFrom, keys: &Keys, ground: &Ground) -> Option<Self> {
         let SourceFrom::S3 {
             region,
             bucket,
             prefix,
-            credential:
-                Some(KeyPair {
-                    access_key,
-                    secret_key,
-                    session_token: None,
-                }),
             queue_url: Some(queue_url),
             ..
         } = from
@@ -121,11 +120,7 @@ impl Queue {
             client: client.ok()?,
             url,
             region: region.clone(),
-            credential: AwsCredential {
-                key_id: access_key.clone(),
-                secret_key: secret_key.expose_secret().to_owned(),
-                token: None,
-            },
+            keys: keys.clone(),
             bucket: bucket.clone(),
             prefix: prefix.clone(),
         })
@@ -163,7 +158,7 @@ impl Queue {
             .body(body.to_string().into())
             .map_err(|_| failed("has no address"))?;
         let mut request: HttpRequest = request;
-        AwsAuthorizer::new(&self.credential, "sqs", &self.region)
+        AwsAuthorizer::new(&self.keys.now(), "sqs", &self.region)
             .try_authorize(&mut request, None)
             .map_err(|_| failed("can't be asked: the request can't be signed"))?;
         let answer = self.client.store_client().execute(request).await;

@@ -12,6 +12,7 @@ use url::Url;
 
 use super::Ground;
 use super::judged::Judged;
+use super::keys::Keys;
 use crate::error::{Error, Result};
 
 const REQUEST_WITHIN: Duration = Duration::from_secs(30);
@@ -35,28 +36,39 @@ pub(crate) fn own_store(delivery: &DagDelivery) -> Result<Arc<dyn ObjectStore>> 
 }
 
 /// A bucket of the tenant's own.
-pub(super) fn foreign_store(from: &SourceFrom, ground: &Ground) -> Result<Arc<dyn ObjectStore>> {
+pub(super) fn foreign_store(
+    from: &SourceFrom,
+    keys: Option<Keys>,
+    ground: &Ground,
+) -> Result<Arc<dyn ObjectStore>> {
     let SourceFrom::S3 {
         endpoint,
         region,
         bucket,
-        credential,
         ..
     } = from
     else {
         return Err(Error::Dags("that is no bucket".to_owned()));
     };
     let place = (endpoint.as_deref(), region.as_str(), bucket.as_str());
-    foreign_bucket(place, credential.as_ref(), &ground.outbound)
+    opened(place, keys, &ground.outbound)
 }
 
-/// The same by endpoint, region and name.
+/// The same by endpoint, region and name, with keys that stay.
 ///
 /// # Errors
 /// When the endpoint makes no sense, or is not to be asked.
 pub fn foreign_bucket(
-    (endpoint, region, bucket): (Option<&str>, &str, &str),
+    place: (Option<&str>, &str, &str),
     credential: Option<&KeyPair>,
+    outbound: &Outbound,
+) -> Result<Arc<dyn ObjectStore>> {
+    opened(place, credential.map(Keys::from), outbound)
+}
+
+fn opened(
+    (endpoint, region, bucket): (Option<&str>, &str, &str),
+    keys: Option<Keys>,
     outbound: &Outbound,
 ) -> Result<Arc<dyn ObjectStore>> {
     let endpoint = endpoint
@@ -70,16 +82,8 @@ pub fn foreign_bucket(
         .with_http_connector(Judged::new(outbound, &url, REQUEST_WITHIN)?)
         .with_client_options(ClientOptions::new().with_allow_http(true))
         .with_retry(retry());
-    let builder = match credential {
-        Some(keys) => {
-            let builder = builder
-                .with_access_key_id(&keys.access_key)
-                .with_secret_access_key(keys.secret_key.expose_secret());
-            match &keys.session_token {
-                Some(token) => builder.with_token(token.expose_secret()),
-                None => builder,
-            }
-        }
+    let builder = match keys {
+        Some(keys) => builder.with_credentials(Arc::new(keys)),
         None => builder.with_skip_signature(true),
     };
     let store = builder.build().map_err(Error::store("be set up"))?;
