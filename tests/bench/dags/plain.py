@@ -46,6 +46,9 @@ while :; do
 done
 """
 
+# What else decides when bundles are looked at each second.
+BEST = {"DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1", "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0"}
+
 
 @dataclass
 class Plain:
@@ -106,6 +109,17 @@ class Plain:
         *folders: Path | str,
     ) -> Follower:
         """`folders` are where the files are, below the bundle's own directory or elsewhere."""
+        bundles = [{"name": "bench", "classpath": classpath, "kwargs": kwargs}]
+        fast = kwargs.get("refresh_interval", 300) < 5
+        directory, asked, process = self.processor(bundles, given, BEST if fast else {})
+        places = [directory / "bundles/bench" / folder for folder in folders]
+        disk = Watcher(lambda seen: min(self.pushes.in_directory(place, seen) for place in places))
+        return Follower(name, disk, Watcher(asked.recorded), [process])
+
+    def processor(
+        self, bundles: list[dict[str, Any]], given: dict[str, str], more: dict[str, str]
+    ) -> tuple[Path, Database, subprocess.Popen[bytes]]:
+        """A dag-processor with a directory and a database of its own; `more` are options."""
         self.processors += 1
         directory = self.directory / f"plain-{self.processors}"
         directory.mkdir()
@@ -113,7 +127,6 @@ class Plain:
         creating = Database(self.psql, self.server, "postgres")
         creating.ask(f'create database {database} template "template-airflow-3.3.2"')
         asked = Database(self.psql, self.server, database)
-        bundles = [{"name": "bench", "classpath": classpath, "kwargs": kwargs}]
         options = {
             "CORE__LOAD_EXAMPLES": "False",
             "CORE__FERNET_KEY": "",
@@ -122,15 +135,10 @@ class Plain:
             "DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(directory / "bundles"),
             "LOGGING__BASE_LOG_FOLDER": str(directory / "logs"),
         }
-        if kwargs.get("refresh_interval", 300) < 5:
-            options["DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL"] = "1"
-            options["CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL"] = "0"
-        environment = {f"AIRFLOW__{option}": value for option, value in options.items()}
+        environment = {f"AIRFLOW__{option}": value for option, value in (options | more).items()}
         environment |= {"PATH": f"{self.bin}:/usr/bin:/bin", "HOME": str(directory), "AIRFLOW_HOME": str(directory)}
         process = self.run([str(self.bin / "airflow"), "dag-processor"], directory, environment | {"TZ": "UTC"} | given)
-        places = [directory / "bundles/bench" / folder for folder in folders]
-        disk = Watcher(lambda seen: min(self.pushes.in_directory(place, seen) for place in places))
-        return Follower(name, disk, Watcher(asked.recorded), [process])
+        return directory, asked, process
 
     def git_provider(self) -> Path:
         target = self.directory / "git-provider"
