@@ -128,7 +128,8 @@ class Host:
         for part in ("upper", "work", "root"):
             (self._place / part).mkdir(parents=True)
         lower = ":".join(str(layer) for layer in self._image.layers)
-        options = f"lowerdir={lower},upperdir={self._place / 'upper'},workdir={self._place / 'work'}"
+        # Volatile: nothing waits for the disk below, which a host never loses.
+        options = f"volatile,lowerdir={lower},upperdir={self._place / 'upper'},workdir={self._place / 'work'}"
         network.run("mount", "-t", "overlay", "-o", options, self._name, str(self._root))
         (self._root / "etc/hostname").write_text(f"{self.machine.host_name}\n")
         names = f"127.0.0.1 localhost\n{self.machine.address} {self.machine.host_name}\n"
