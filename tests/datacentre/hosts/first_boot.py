@@ -1,7 +1,7 @@
 """What an image of EC2's own does at its first boot, as one more layer of a host: user data is run as root, once.
 
-cloud-init would do it, and does on EC2. In a container it refuses to see EC2 (it believes no DMI there), and would ask
-for user data without a session, which Updraft's instances refuse; and it takes some 30 s of these hosts' processors.
+cloud-init does it on EC2. In a container it sees no EC2 (it believes no DMI there) and so asks for user data without a
+session, which Updraft's instances refuse. Where they are optional it ran user data after 1.4 s, this does after 0.5 s.
 """
 
 from __future__ import annotations

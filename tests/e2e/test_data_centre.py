@@ -1,0 +1,141 @@
+"""A cluster on four hosts of the test data centre: every line from user data to a DAG run is executed for real."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import DAGS
+from harness.on_hosts import OnHosts
+from harness.user_data import REPOSITORY
+from harness.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.airflow import Airflow
+    from harness.rest import Rest
+
+pytestmark = [pytest.mark.root_only, pytest.mark.soak]
+
+NAME, BUSY = "four", "busy"
+# Airflow notices a lost task after this many seconds instead of after 300.
+QUICK = {"scheduler.task_instance_heartbeat_timeout": "30"}
+# By role: what happens to a node's host, and what EC2 has to say of it.
+HARMS = [
+    ("worker", "lose-power"),
+    ("worker", "freeze"),
+    ("worker", "part"),
+    ("worker", "reclaim"),
+    ("scheduler", "lose-power"),
+    ("web", "lose-power"),
+]
+SAMPLE = (REPOSITORY / "infra/sample-dags/hello_updraft.py").read_text()
+RESULTS = Path(__file__).parents[1] / "results" / "data_centre.jsonl"
+
+
+@pytest.fixture(scope="module")
+def updraft() -> Iterator[OnHosts]:
+    with OnHosts() as updraft:
+        updraft.centre.ask("outbound-only")
+        yield updraft
+
+
+def note(what: str, **seconds: Any) -> None:
+    RESULTS.parent.mkdir(exist_ok=True)
+    with RESULTS.open("a") as results:
+        results.write(json.dumps({"what": what, **seconds}) + "\n")
+
+
+def instances(updraft: OnHosts) -> list[dict[str, Any]]:
+    pages = updraft.centre.ec2().get_paginator("describe_instances").paginate()
+    found = [one for page in pages for those in page["Reservations"] for one in those["Instances"]]
+    return [one for one in found if one["State"]["Name"] != "terminated"]
+
+
+def run_sample(updraft: OnHosts, cluster: int) -> float:
+    """Through edge and tunnel; the seconds until Airflow's page answered."""
+    began = time.monotonic()
+    airflow = wait_for("Airflow answers", lambda: updraft.airflow(cluster), 60)
+    answered = time.monotonic() - began
+    assert airflow is not None
+    run = airflow.trigger("hello_updraft")
+    assert airflow.wait_for_run("hello_updraft", run) == "success"
+    return answered
+
+
+def test_a_cluster_on_four_hosts_is_made_used_stopped_started_and_gone(updraft: OnHosts) -> None:
+    rest = updraft.rest
+    began = time.monotonic()
+    cluster = rest.post("clusters", {"name": NAME, "workers": 2})["cluster"]["id"]
+    updraft.add_dag(NAME, "hello_updraft.py", SAMPLE)
+    rest.wait_for_phase(NAME, "running", 300)
+    note("create", running=time.monotonic() - began)
+    nodes = rest.items(f"clusters/{cluster}/nodes")
+    assert sorted(node["role"] for node in nodes) == ["scheduler", "web", "worker", "worker"]
+    on_hosts = {one["PrivateIpAddress"] for one in instances(updraft)}
+    assert {node["address"] for node in nodes} == on_hosts
+    assert len(on_hosts) == 4
+    run_sample(updraft, cluster)
+
+    rest.post(f"clusters/{cluster}/stop")
+    rest.wait_for_phase(NAME, "stopped", 300)
+    began = time.monotonic()
+    rest.post(f"clusters/{cluster}/start")
+    rest.wait_for_phase(NAME, "running", 300)
+    note("start", running=time.monotonic() - began)
+    run_sample(updraft, cluster)
+
+    rest.ask("DELETE", f"clusters/{cluster}")
+    wait_for("the cluster is gone", lambda: NAME not in [one["name"] for one in rest.items("clusters")], 300)
+    assert instances(updraft) == []
+    ec2 = updraft.centre.ec2()
+    assert ec2.describe_volumes()["Volumes"] == []
+    assert ec2.describe_network_interfaces()["NetworkInterfaces"] == []
+    groups = {group["GroupId"] for group in ec2.describe_security_groups()["SecurityGroups"]}
+    assert groups >= set(updraft.centre.world["security_groups"])
+    assert updraft.centre.ask("connections-tried") == 0, "control and edge never connect to a host"
+
+
+@pytest.fixture(scope="module")
+def busy(updraft: OnHosts) -> Airflow:
+    """A cluster that is there for the rest of this file."""
+    spec = {"name": BUSY, "workers": 2, "worker_concurrency": 10, "config": QUICK}
+    cluster = updraft.rest.post("clusters", spec)["cluster"]["id"]
+    updraft.add_dag(BUSY, "twenty.py", (DAGS / "twenty.py").read_text())
+    updraft.rest.wait_for_phase(BUSY, "running", 300)
+    return updraft.airflow(cluster)
+
+
+@pytest.mark.parametrize(("role", "harm"), HARMS)
+def test_a_node_is_replaced_and_no_task_is_lost(updraft: OnHosts, busy: Airflow, role: str, harm: str) -> None:
+    rest, cluster = updraft.rest, updraft.rest.cluster(BUSY)["id"]
+    run = busy.trigger("twenty")
+    wait_for("all workers are at it", lambda: states(busy, run).count("running") >= 15, 120)
+    victim = next(node for node in rest.items(f"clusters/{cluster}/nodes") if node["role"] == role)
+    host = next(one for one in instances(updraft) if one["PrivateIpAddress"] == victim["address"])["InstanceId"]
+
+    updraft.centre.befall(host, harm, seconds=30)
+    began = time.monotonic()
+    wait_for("it is noticed", lambda: victim["id"] not in node_ids(rest, cluster), 300)
+    noticed = time.monotonic() - began
+    rest.wait_for_phase(BUSY, "running", 300)
+    healthy = time.monotonic() - began
+    assert busy.wait_for_run("twenty", run, 600) == "success"
+    again = sum(task["try_number"] > 1 for task in busy.tasks("twenty", run))
+    note(f"{role} {harm}", noticed=noticed, healthy=healthy, done=time.monotonic() - began, tried_again=again)
+    if role != "worker":
+        assert again == 0, "a task outlives the nodes that it does not run on"
+    wait_for("its host is gone", lambda: host not in [one["InstanceId"] for one in instances(updraft)], 120)
+    assert len(instances(updraft)) == 4
+
+
+def states(airflow: Airflow, run: str) -> list[str]:
+    return [task["state"] for task in airflow.tasks("twenty", run)]
+
+
+def node_ids(rest: Rest, cluster: int) -> set[str]:
+    return {node["id"] for node in rest.items(f"clusters/{cluster}/nodes")}
