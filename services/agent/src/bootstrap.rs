@@ -76,6 +76,7 @@ async fn register(bootstrap: &Bootstrap) -> Result<Registered> {
     let request = Register {
         node: bootstrap.node,
         bootstrap_token: bootstrap.token.clone(),
+        instance: bootstrap.instance.clone(),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         protocol: PROTOCOL,
     };

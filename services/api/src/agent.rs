@@ -35,6 +35,9 @@ pub struct Bootstrap {
     pub service_user: Option<String>,
     /// A directory shared by the nodes of this cluster on this machine, for the pre-imported parent's socket.
     pub shared_dir: String,
+    /// The instance that this machine is, as its metadata service says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -42,6 +45,9 @@ pub struct Register {
     pub node: NodeId,
     #[serde(serialize_with = "expose")]
     pub bootstrap_token: SecretString,
+    /// Where nodes are instances, the token is good from the one alone that control was given for this node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
     pub agent_version: String,
     pub protocol: u32,
 }

@@ -20,6 +20,8 @@ const CONNECTION_LIMIT: u32 = 100;
 #[derive(Clone, Debug)]
 pub struct MetadataServer {
     admin: SecretString,
+    /// `host:port` for clusters, where it is another than the administrator's.
+    reached_at: Option<String>,
 }
 
 // === impl MetadataServer ===
@@ -28,7 +30,19 @@ impl MetadataServer {
     /// `admin`: a superuser's `postgresql://` address on that server.
     #[must_use]
     pub fn new(admin: SecretString) -> Self {
-        Self { admin }
+        Self {
+            admin,
+            reached_at: None,
+        }
+    }
+
+    /// Clusters reach the server at this `host:port`.
+    #[must_use]
+    pub fn reached_at(self, address: Option<String>) -> Self {
+        Self {
+            reached_at: address,
+            ..self
+        }
     }
 
     /// Makes the cluster's database and role, or completes what an earlier call left half done; the answer is the DSN
@@ -89,12 +103,9 @@ impl MetadataServer {
 
     fn dsn(&self, name: &str, password: &SecretString) -> Result<SecretString, StoreError> {
         let options: PgConnectOptions = PgConnectOptions::from_str(self.admin.expose_secret())?;
-        let (host, port) = (options.get_host(), options.get_port());
-        Ok(format!(
-            "postgresql://{name}:{}@{host}:{port}/{name}",
-            password.expose_secret()
-        )
-        .into())
+        let own = || format!("{}:{}", options.get_host(), options.get_port());
+        let at = self.reached_at.clone().unwrap_or_else(own);
+        Ok(format!("postgresql://{name}:{}@{at}/{name}", password.expose_secret()).into())
     }
 
     async fn connect(&self, database: Option<&str>) -> Result<PgConnection, StoreError> {

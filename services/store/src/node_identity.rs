@@ -15,28 +15,56 @@ pub struct NodeIdentity {
 }
 
 /// Trades a bootstrap token for an identity. The token is used up when the identity is first used: an agent that died
-/// between the answer and its disk may ask again, and what it was given before is worth nothing from then on.
+/// between the answer and its disk may ask again, and what it was given before is worth nothing from then on. Where an
+/// `instance` is named, it has to be the node's own; none until the provider's answer is recorded: ask again.
 ///
 /// # Errors
-/// [`StoreError::Missing`] when the node is gone or the token is wrong, used or expired.
+/// [`StoreError::Missing`] when the node is gone or another instance, or the token is wrong, used or expired.
 pub async fn redeem_bootstrap(
     connection: &mut PgConnection,
     node: NodeId,
     bootstrap_hash: &[u8],
     identity_hash: &[u8],
-) -> Result<NodeIdentity, StoreError> {
+    instance: Option<&str>,
+) -> Result<Option<NodeIdentity>, StoreError> {
     let row = sqlx::query!(
         "update nodes set identity_hash = $3
          where id = $1 and bootstrap_hash = $2 and bootstrap_expires_at > now() and state in ('intended', 'launched')
+             and ($4::text is null or provider_id = $4)
          returning id, cluster_id, role",
         node.0,
         bootstrap_hash,
         identity_hash,
+        instance,
     )
-    .fetch_optional(connection)
-    .await?
-    .ok_or(StoreError::Missing { what: "bootstrap token" })?;
-    identity(NodeId(row.id), ClusterId(row.cluster_id), &row.role)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(row) = row else {
+        return match instance.is_some() && is_unanswered(connection, node, bootstrap_hash).await? {
+            true => Ok(None),
+            false => Err(StoreError::Missing {
+                what: "bootstrap token",
+            }),
+        };
+    };
+    identity(NodeId(row.id), ClusterId(row.cluster_id), &row.role).map(Some)
+}
+
+/// The token is right, but the provider's answer to the launch is not recorded yet: the instance was faster.
+async fn is_unanswered(
+    connection: &mut PgConnection,
+    node: NodeId,
+    bootstrap_hash: &[u8],
+) -> Result<bool, StoreError> {
+    let found = sqlx::query_scalar!(
+        r#"select exists (
+               select from nodes
+               where id = $1 and bootstrap_hash = $2 and bootstrap_expires_at > now() and state = 'intended'
+                   and provider_id is null) as "found!""#,
+        node.0,
+        bootstrap_hash,
+    );
+    Ok(found.fetch_one(connection).await?)
 }
 
 /// The node with this identity token, unless it is gone. Its first use ends the bootstrap token's.
@@ -75,6 +103,17 @@ pub async fn assignment_version(
     node: NodeId,
     digest: &[u8],
 ) -> Result<i64, StoreError> {
+    // Nearly always, and nothing has to be written.
+    let same = sqlx::query_scalar!(
+        "select assignment_version from nodes where id = $1 and assignment_digest = $2",
+        node.0,
+        digest,
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let Some(version) = same {
+        return Ok(version);
+    }
     let version = sqlx::query_scalar!(
         "update nodes
          set assignment_version = assignment_version + (assignment_digest is distinct from $2)::int,

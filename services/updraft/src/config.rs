@@ -1,9 +1,10 @@
-//! What `up` tells the processes it starts, in files that only their owner reads.
+//! What processes are told when they start, by `up` or by an installation's own files, which only their owner reads.
 
-use std::collections::BTreeMap;
+mod nodes;
+
 use std::fs;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,11 @@ use updraft_aws::PrincipalArn;
 use updraft_control::mail::{MailFrom, SmtpUrl};
 use updraft_sso::outbound::Destination;
 use url::Url;
+
+pub(crate) use nodes::{
+    BucketFile, Ec2Nodes, LocalNodes, NodeKeys, NodesFile, ReadyRuntime, StorageFile, TemplateOf,
+    check_control_url,
+};
 
 /// Every port of one Updraft on this machine, counted from `--port-base`.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +44,9 @@ pub(crate) struct Ports {
 pub(crate) struct ControlFile {
     pub(crate) data_dir: PathBuf,
     pub(crate) port_base: u16,
+    /// Where control listens; without it, on loopback at the ports that `port_base` counts.
+    #[serde(default)]
+    pub(crate) listen: Option<ListenFile>,
     pub(crate) console_url: String,
     /// Template with `{cluster}`, `{tenant}` and `{cluster_ip}`: see `docs/tenants.md`.
     pub(crate) airflow_url: String,
@@ -47,13 +56,11 @@ pub(crate) struct ControlFile {
     pub(crate) metadata_url: SecretString,
     pub(crate) master_key_file: PathBuf,
     pub(crate) edge_token_file: PathBuf,
-    pub(crate) storage_socket: PathBuf,
-    pub(crate) broker_binary: PathBuf,
-    pub(crate) uv_binary: PathBuf,
+    /// Where nodes come from, and with them what they are made of.
+    pub(crate) nodes: NodesFile,
     /// What clusters' own packages come from; none: the public index.
     #[serde(default)]
     pub(crate) package_index: Option<Url>,
-    pub(crate) runtimes: BTreeMap<String, ReadyRuntime>,
     /// What control may reach for a tenant (its identity provider, for example) beyond https on the public internet:
     /// `["127.0.0.1:9000", "idp.corp.internal"]`. For every tenant, so it is the installation's to say.
     #[serde(default)]
@@ -77,6 +84,14 @@ pub(crate) struct ControlFile {
 
 pub(crate) fn log_disk_bytes() -> u64 {
     4 << 30
+}
+
+/// Two addresses: people and programs come to the one, agents and edges to the other.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListenFile {
+    pub(crate) public: SocketAddr,
+    pub(crate) internal: SocketAddr,
 }
 
 /// Its credentials are those of control's environment, else of the machine's role.
@@ -103,14 +118,6 @@ pub(crate) struct MailFile {
     pub(crate) from: MailFrom,
 }
 
-/// A runtime made ready on this machine.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ReadyRuntime {
-    pub(crate) environment_dir: PathBuf,
-    pub(crate) template_database: String,
-}
-
 /// `updraft edge --config`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -118,10 +125,23 @@ pub(crate) struct EdgeFile {
     pub(crate) state_dir: PathBuf,
     /// One directory per runtime with its pre-compressed static files.
     pub(crate) asset_dir: PathBuf,
+    /// `https://agents.updraft.example.com`; plain `http` on loopback, or where `plain_http` says so.
     pub(crate) control_url: String,
+    /// Control is asked without TLS, on a network where nobody else listens.
+    #[serde(default)]
+    pub(crate) plain_http: bool,
+    /// An authority to believe for `control_url` beside the machine's own, PEM.
+    #[serde(default)]
+    pub(crate) ca_file: Option<PathBuf>,
     pub(crate) console_url: String,
     pub(crate) edge_token_file: PathBuf,
     pub(crate) port: u16,
+    /// Where hosts that are names are served, and health by address; without it, loopback.
+    #[serde(default)]
+    pub(crate) listen: Option<IpAddr>,
+    /// How browsers come: by https, where a balancer before the edges has the certificate.
+    #[serde(default)]
+    pub(crate) https: bool,
     /// Where tunnels are accepted.
     #[serde(default)]
     pub(crate) tunnel_listen: Option<SocketAddr>,

@@ -6,6 +6,7 @@ mod config;
 mod down;
 mod operator;
 mod provider;
+mod runtime;
 mod telemetry;
 mod up;
 
@@ -50,6 +51,7 @@ async fn local(command: LocalCommand, output: Format) -> anyhow::Result<()> {
         LocalCommand::Down(args) => down::run(&args).await,
         LocalCommand::Operator(args) => operator::run(&args).await,
         LocalCommand::Provider(args) => provider::run(&args.command, output).await,
+        LocalCommand::Runtime(args) => runtime::run(&args.command).await,
         LocalCommand::Control(args) => compose::control(&args.config).await,
         LocalCommand::Edge(args) => compose::edge(&args.config).await,
         LocalCommand::Agent(args) => compose::agent(&args).await,

@@ -4,23 +4,36 @@
 use anyhow::Context as _;
 use serde_json::json;
 use updraft_app::audit::{By, Change, Target, besides};
+use updraft_app::{FirstOwner, Quota, install_tenant};
 use updraft_embedded::Layout;
+use updraft_sso::Passwords;
 use updraft_store::{Store, StoreError, operators};
 
-use crate::cli::{OperatorArgs, OperatorCommand};
+use crate::cli::{OperatorArgs, OperatorCommand, OperatorInit};
 use crate::config::{self, ControlFile};
 use crate::up::config_file;
+
+/// Of the first tenant; an operator changes it.
+const QUOTA: Quota = Quota {
+    max_clusters: 20,
+    max_nodes: 100,
+};
 
 /// # Errors
 /// When there is no installation, its database does not run, or there is no such account.
 pub(crate) async fn run(args: &OperatorArgs) -> anyhow::Result<()> {
-    let layout = Layout::new(args.data_dir.clone().unwrap_or_else(Layout::default_dir));
-    let file: ControlFile = config::read(&config_file(&layout, "control"))
-        .context("no installation is to be found: give its directory with --data-dir")?;
+    let of_up = || {
+        let layout = Layout::new(args.data_dir.clone().unwrap_or_else(Layout::default_dir));
+        config_file(&layout, "control")
+    };
+    let file: ControlFile = config::read(&args.config.clone().unwrap_or_else(of_up)).context(
+        "no installation is to be found: give its directory with --data-dir, or control's file with --config",
+    )?;
     let store = Store::connect(&file.database_url, 1)
         .await
         .context("control's database does not run: start it with `updraft up`")?;
     match &args.command {
+        OperatorCommand::Init(args) => init(&store, args).await?,
         OperatorCommand::List => {
             let mut connection = store.connection().await?;
             for operator in operators::list(&mut connection).await? {
@@ -36,6 +49,27 @@ pub(crate) async fn run(args: &OperatorArgs) -> anyhow::Result<()> {
             println!("{} is no operator any more.", person.email);
         }
     }
+    Ok(())
+}
+
+/// The first tenant, its owner, and that owner as an operator.
+async fn init(store: &Store, args: &OperatorInit) -> anyhow::Result<()> {
+    store.migrate().await?;
+    let password = config::read_secret(&args.password_file)?;
+    let owner = FirstOwner {
+        email: &args.email,
+        name: "Admin",
+        password: &password,
+    };
+    if !install_tenant(store, &Passwords::new()?, &args.tenant, QUOTA, owner).await? {
+        println!("There is a tenant {} already: nothing was changed.", args.tenant);
+        return Ok(());
+    }
+    set(store, &args.email, true).await?;
+    println!(
+        "{} owns the tenant {} and is an operator.",
+        args.email, args.tenant
+    );
     Ok(())
 }
 

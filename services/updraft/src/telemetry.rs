@@ -12,7 +12,8 @@ pub(crate) fn start(command: &LocalCommand) {
         LocalCommand::Up(_)
         | LocalCommand::Down(_)
         | LocalCommand::Operator(_)
-        | LocalCommand::Provider(_) => "warn",
+        | LocalCommand::Provider(_)
+        | LocalCommand::Runtime(_) => "warn",
         LocalCommand::Control(_) | LocalCommand::Edge(_) | LocalCommand::Agent(_) => "info",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));

@@ -28,6 +28,8 @@ const LARGEST_BODY: usize = 256 * 1024;
 pub struct AgentsState {
     pub desk: Arc<Desk>,
     pub reports: Reports,
+    /// Nodes are instances: one introduces itself with the id that its provider gave it.
+    pub instances: bool,
 }
 
 pub fn router(state: AgentsState) -> Router {

@@ -23,11 +23,20 @@ pub(super) async fn post(
     let node_token = secrets::random_token();
     let bootstrap_hash = Sha256::digest(request.bootstrap_token.expose_secret());
     let identity_hash = Sha256::digest(node_token.expose_secret());
+    let instance = request.instance.as_deref().filter(|_| state.instances);
+    if state.instances && instance.is_none() {
+        return Err(StatusCode::UNAUTHORIZED);
+    }
     let mut transaction = state.desk.store.begin().await.map_err(unavailable)?;
-    let identity =
-        node_identity::redeem_bootstrap(&mut transaction, request.node, &bootstrap_hash, &identity_hash)
-            .await
-            .map_err(refuse)?;
+    let identity = node_identity::redeem_bootstrap(
+        &mut transaction,
+        request.node,
+        &bootstrap_hash,
+        &identity_hash,
+        instance,
+    );
+    let identity = identity.await.map_err(refuse)?;
+    let identity = identity.ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
     let ca = cluster_ca(&state, &mut transaction, &identity).await?;
     let NodeCertificate { cert_pem, key_pem } =
         ca.issue(identity.cluster, identity.role).map_err(unavailable)?;
@@ -57,7 +66,7 @@ async fn cluster_ca(
     Ok(ClusterCa { cert_pem, key_pem })
 }
 
-/// A wrong, used or expired token: the same answer for all three.
+/// A wrong, used or expired token, or another instance: the same answer for all four.
 fn refuse(error: StoreError) -> StatusCode {
     match error {
         StoreError::Missing { .. } => StatusCode::UNAUTHORIZED,

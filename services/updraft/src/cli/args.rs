@@ -125,12 +125,20 @@ pub(crate) struct OperatorArgs {
         hide_env_values = true
     )]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Control's configuration, where it runs as a service
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "data_dir")]
+    pub(crate) config: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: OperatorCommand,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum OperatorCommand {
+    /// Make the first tenant, whose owner is an operator: once, where control runs as a service
+    ///
+    /// `updraft up` does so by itself. A tenant of this name that is there already stays as it is.
+    #[command(after_help = help::OPERATOR_INIT)]
+    Init(OperatorInit),
     /// List the operators
     #[command(visible_alias = "ls", after_help = help::OPERATOR)]
     List,
@@ -140,6 +148,19 @@ pub(crate) enum OperatorCommand {
     /// Take it away again
     #[command(after_help = help::OPERATOR)]
     Revoke(OperatorPerson),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct OperatorInit {
+    /// The tenant's name
+    #[arg(long, default_value = "main")]
+    pub(crate) tenant: String,
+    /// The owner's e-mail address
+    #[arg(long)]
+    pub(crate) email: String,
+    /// Holds the owner's password
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: PathBuf,
 }
 
 #[derive(Args, Debug)]

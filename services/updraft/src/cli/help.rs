@@ -53,6 +53,14 @@ Examples:
 The configuration is described in docs/ec2.md. Credentials are those of the environment (AWS_ACCESS_KEY_ID and
 AWS_SECRET_ACCESS_KEY), or of this machine's instance profile.";
 
+pub(super) const RUNTIME: &str = "\
+Example:
+  updraft runtime prepare --config control.json --environment /opt/updraft/runtimes/airflow-3.3.2";
+
+pub(super) const OPERATOR_INIT: &str = "\
+Example:
+  updraft operator init --config control.json --email ada@example.com --password-file password";
+
 pub(super) const OPERATOR: &str = "\
 Examples:
   updraft operator list

@@ -22,6 +22,7 @@ mod progress;
 pub(crate) mod provider;
 pub(crate) mod remote;
 mod resolve;
+pub(crate) mod runtime;
 mod secrets;
 mod service_account;
 mod session;
@@ -34,7 +35,7 @@ mod wait;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use args::{AgentArgs, DownArgs, OperatorArgs, OperatorCommand, ServerArgs, UpArgs};
+pub(crate) use args::{AgentArgs, DownArgs, OperatorArgs, OperatorCommand, OperatorInit, ServerArgs, UpArgs};
 
 use args::Global;
 use remote::RemoteCommand;
@@ -77,6 +78,8 @@ pub(crate) enum LocalCommand {
     Operator(OperatorArgs),
     /// Look whether nodes could be had from a cloud, before anything starts
     Provider(provider::ProviderArgs),
+    /// Make what clusters of a release of Airflow begin with
+    Runtime(runtime::RuntimeArgs),
     /// Run the control plane: REST, console and reconciler
     #[command(after_help = help::CONTROL)]
     Control(ServerArgs),

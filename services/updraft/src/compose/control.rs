@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::Router;
 use chrono::Utc;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::watch;
@@ -14,7 +15,7 @@ use updraft_authz::SigningKey;
 use updraft_aws::{Client, OwnCredentials, Place, Renewed};
 use updraft_control::agents::{self, AgentsState};
 use updraft_control::assignments::Desk;
-use updraft_control::audit_export::AuditExport;
+use updraft_control::audit_export::{AuditBucket, AuditExport};
 use updraft_control::edges::{self, EdgesState, SnapshotSettings};
 use updraft_control::log_sweep::sweep_logs;
 use updraft_control::mail::{Post, Smtp};
@@ -25,16 +26,14 @@ use updraft_provider::local::LocalProvider;
 use updraft_runtimes::Catalogue;
 use updraft_sso::outbound::{Outbound, OutboundPolicy};
 use updraft_store::Store;
-use updraft_store::metadata::MetadataServer;
 use updraft_store::secrets::{MasterKey, ensure_control_key};
 use url::Url;
 
 use super::identities;
 use super::listen;
-use super::nodes::{self, LocalPlaces};
+use super::nodes::Nodes;
 use super::pushes::ClusterBuckets;
 use super::shutdown;
-use super::storage::{EmbeddedAuditBucket, EmbeddedStorage};
 use crate::config::{self, AwsFile, ControlFile, Ports};
 
 /// Everything that more than one part needs.
@@ -48,7 +47,7 @@ struct Ground {
     /// Signs what edges tell Airflow.
     airflow_key: SigningKey,
     liveness: Arc<Liveness>,
-    provider: Arc<LocalProvider>,
+    nodes: Nodes,
     tunnels: Option<Arc<Tunnels>>,
     shutdown: CancellationToken,
 }
@@ -65,8 +64,9 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
     let (snapshots, snapshot) = watch::channel(None);
 
     let internal = agents::router(AgentsState {
-        desk,
         reports: reconciler.reports(),
+        instances: ground.nodes.are_instances,
+        desk,
     })
     .merge(edges::router(EdgesState {
         app: ground.app.clone(),
@@ -85,7 +85,7 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
             shutdown.clone(),
         )),
         tokio::spawn(agents::follow(ground.store.clone(), ticks, shutdown.clone())),
-        tokio::spawn(ground.provider.clone().supervise(shutdown.clone())),
+        tokio::spawn(supervise(ground.nodes.supervised.clone(), shutdown.clone())),
         tokio::spawn({
             let (reconciler, shutdown) = (reconciler, shutdown.clone());
             async move { reconciler.run(shutdown).await }
@@ -94,20 +94,21 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
         tokio::spawn(tidy(ground.app.clone(), shutdown.clone())),
         tokio::spawn(identities::refresh(ground.app.clone(), shutdown.clone())),
         tokio::spawn(identities::recheck_domains(ground.app.clone(), shutdown.clone())),
-        tokio::spawn(audit_export(&ground).run(shutdown.clone())),
+        tokio::spawn(audit_export(
+            ground.store.clone(),
+            ground.nodes.audit.clone(),
+            shutdown.clone(),
+        )),
         tokio::spawn(sweep_logs(ground.app.clone(), shutdown.clone())),
         tokio::spawn(renew_roles(ground.app.clone(), shutdown.clone())),
         tokio::spawn(turn_session_keys(ground.app.clone(), shutdown.clone())),
     ];
-    let served = tokio::try_join!(
-        listen::on_loopback(ground.ports.console, public, shutdown.clone()),
-        listen::internally(ground.ports.internal, internal, shutdown.clone()),
-    );
+    let served = serve(&ground, public, internal).await;
     shutdown.cancel();
     for task in background {
         let _ = task.await;
     }
-    served.map(|_| ())
+    served
 }
 
 // === impl Ground ===
@@ -123,6 +124,7 @@ impl Ground {
         let session_key = control_key(&store, &master_key, "session").await?;
         let airflow_key = control_key(&store, &master_key, "airflow").await?;
         let catalogue = Arc::new(Catalogue::embedded()?);
+        let nodes = Nodes::open(&file, &master_key).await?;
         let outbound = Outbound::new(OutboundPolicy {
             allow: file.outbound_allow.clone(),
             ..OutboundPolicy::default()
@@ -130,12 +132,20 @@ impl Ground {
         let settings = AppConfig {
             airflow_url: airflow_url(&file)?,
             console_url: file.console_url.clone(),
-            tenancy: nodes::tenancy(),
+            tenancy: nodes.tenancy,
+            instance_types: nodes.are_instances,
             sends_mail: file.mail.is_some(),
             identity_refresh: Duration::from_secs(file.identity_refresh_seconds),
             outbound: outbound.clone(),
             aws: file.aws.as_ref().map(aws_identity).transpose()?,
             ..AppConfig::local(ports.console, ports.edge, session_key, master_key.clone())
+        };
+        let settings = match nodes.dag_location.clone() {
+            Some(dag_location) => AppConfig {
+                dag_location,
+                ..settings
+            },
+            None => settings,
         };
         let buckets = Arc::new(ClusterBuckets { outbound });
         let liveness = Arc::new(Liveness::new(Utc::now()));
@@ -149,8 +159,6 @@ impl Ground {
                 file.airflow_url
             )
         })?;
-        let provider =
-            Arc::new(nodes::isolated_provider(&file.data_dir, &ports, file.package_index.as_ref()).await?);
         app.turn_session_keys().await?;
         let tunnels = match file.tunnel_address.clone() {
             Some(address) => Some(Tunnels::open(store.clone(), &master_key, address).await?),
@@ -166,7 +174,7 @@ impl Ground {
             app,
             airflow_key,
             liveness,
-            provider,
+            nodes,
             tunnels,
             shutdown,
         })
@@ -179,13 +187,7 @@ fn desk(ground: &Ground, ticks: watch::Sender<u64>) -> Desk {
         store: ground.store.clone(),
         master_key: ground.master_key.clone(),
         catalogue: ground.catalogue.clone(),
-        places: Arc::new(LocalPlaces {
-            layout: ground.provider.layout().clone(),
-            runtimes: ground.file.runtimes.clone(),
-            broker_binary: ground.file.broker_binary.clone(),
-            uv_binary: ground.file.uv_binary.clone(),
-            package_index: ground.file.package_index.as_ref().map(Url::to_string),
-        }),
+        places: ground.nodes.places.clone(),
         airflow_keys: vec![ground.airflow_key.public().clone()],
         outbound_allow: ground
             .file
@@ -204,17 +206,13 @@ fn reconciler(ground: &Ground, desk: Arc<Desk>) -> Reconciler {
     Reconciler::new(Parts {
         store: ground.store.clone(),
         master_key: ground.master_key.clone(),
-        metadata: MetadataServer::new(ground.file.metadata_url.clone()),
-        provider: ground.provider.clone(),
-        storage: Arc::new(EmbeddedStorage {
-            socket: ground.file.storage_socket.clone(),
-            endpoint: format!("http://127.0.0.1:{}", ground.ports.s3),
-            master_key: ground.master_key.clone(),
-        }),
+        metadata: ground.nodes.metadata.clone(),
+        provider: ground.nodes.provider.clone(),
+        storage: ground.nodes.storage.clone(),
         assignments: desk,
         liveness: ground.liveness.clone(),
         settings: Settings {
-            control_url: ground.ports.internal_url(),
+            control_url: ground.nodes.control_url.clone(),
             ..Settings::default()
         },
     })
@@ -230,13 +228,32 @@ fn aws_identity(file: &AwsFile) -> anyhow::Result<AwsIdentity> {
     Ok(AwsIdentity::new(file.identity.clone(), sts))
 }
 
-fn audit_export(ground: &Ground) -> AuditExport {
-    let bucket = EmbeddedAuditBucket {
-        socket: ground.file.storage_socket.clone(),
-        endpoint: format!("http://127.0.0.1:{}", ground.ports.s3),
-        master_key: ground.master_key.clone(),
-    };
-    AuditExport::new(ground.store.clone(), Arc::new(bucket))
+async fn audit_export(store: Store, bucket: Option<Arc<dyn AuditBucket>>, shutdown: CancellationToken) {
+    if let Some(bucket) = bucket {
+        AuditExport::new(store, bucket).run(shutdown).await;
+    }
+}
+
+async fn supervise(nodes: Option<Arc<LocalProvider>>, shutdown: CancellationToken) {
+    if let Some(nodes) = nodes {
+        nodes.supervise(shutdown).await;
+    }
+}
+
+async fn serve(ground: &Ground, public: Router, internal: Router) -> anyhow::Result<()> {
+    let shutdown = || ground.shutdown.clone();
+    match ground.file.listen {
+        None => tokio::try_join!(
+            listen::on_loopback(ground.ports.console, public, shutdown()),
+            listen::internally(ground.ports.internal, internal, shutdown()),
+        )
+        .map(|_| ()),
+        Some(at) => tokio::try_join!(
+            listen::at(at.public, public, shutdown()),
+            listen::at(at.internal, internal, shutdown()),
+        )
+        .map(|_| ()),
+    }
 }
 
 fn snapshot_settings(ground: &Ground) -> SnapshotSettings {

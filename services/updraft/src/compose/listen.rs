@@ -1,4 +1,4 @@
-//! The listeners of control, all on loopback.
+//! The listeners of control, on loopback unless its settings say otherwise.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -36,6 +36,18 @@ pub(crate) async fn on_loopback(
 /// When the port is taken.
 pub(crate) async fn internally(port: u16, router: Router, shutdown: CancellationToken) -> anyhow::Result<()> {
     serve(bind((Ipv4Addr::LOCALHOST, port).into()).await?, router, shutdown).await
+}
+
+/// Where the settings say.
+///
+/// # Errors
+/// When the address is taken, or is not this machine's.
+pub(crate) async fn at(
+    address: SocketAddr,
+    router: Router,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    serve(bind(address).await?, router, shutdown).await
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

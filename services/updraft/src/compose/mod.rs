@@ -1,6 +1,7 @@
 //! The composition root: which parts a process is made of.
 
 mod agent;
+mod buckets;
 mod control;
 mod edge;
 mod identities;

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use tokio_util::sync::CancellationToken;
@@ -11,6 +11,8 @@ use updraft_app::App;
 use updraft_console::ConsoleConfig;
 use updraft_control::{RestConfig, RestState};
 use url::Url;
+
+const HEALTH: &str = "/api/v1/health";
 
 /// # Errors
 /// When the console's address is no URL.
@@ -33,20 +35,42 @@ pub(crate) fn router(app: &App, console_url: &str, shutdown: CancellationToken) 
             console_url: url.clone(),
         },
     );
+    let (named, app) = (authority.clone(), app.clone());
     let home = url.to_string();
     let known =
         move |request: Request, next: Next| only_known_host(request, next, authority.clone(), home.clone());
-    Ok(rest.merge(console.layer(middleware::from_fn(known))))
+    let whole = rest.merge(console.layer(middleware::from_fn(known)));
+    Ok(
+        whole.layer(middleware::from_fn(move |request: Request, next: Next| {
+            by_whatever_name(request, next, named.clone(), app.clone())
+        })),
+    )
 }
 
-/// A name that was rebound to this machine reaches nothing; somebody who typed the number is shown the way.
-async fn only_known_host(request: Request, next: Next, authority: String, home: String) -> Response {
+/// A balancer asks by address. It is told whether control works, and nothing else.
+async fn by_whatever_name(request: Request, next: Next, authority: String, app: App) -> Response {
+    let asks = request.method() == Method::GET && request.uri().path() == HEALTH;
+    if !asks || is_for(&request, &authority) {
+        return next.run(request).await;
+    }
+    match app.health().await.database {
+        true => StatusCode::OK.into_response(),
+        false => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+fn is_for(request: &Request, authority: &str) -> bool {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let named = hosts
         .next()
         .and_then(|host| host.to_str().ok())
         .filter(|_| hosts.next().is_none());
-    if named.is_some_and(|named| named.eq_ignore_ascii_case(&authority)) {
+    named.is_some_and(|named| named.eq_ignore_ascii_case(authority))
+}
+
+/// A name that was rebound to this machine reaches nothing; somebody who typed the number is shown the way.
+async fn only_known_host(request: Request, next: Next, authority: String, home: String) -> Response {
+    if is_for(&request, &authority) {
         return next.run(request).await;
     }
     (

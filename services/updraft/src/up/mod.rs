@@ -11,7 +11,7 @@ mod seed;
 mod servers;
 mod storage_socket;
 mod summary;
-mod template;
+pub(crate) mod template;
 mod terminal;
 mod visitor;
 
@@ -27,7 +27,7 @@ use updraft_embedded::{
 use updraft_runtimes::{Catalogue, Runtime};
 
 use crate::cli::UpArgs;
-use crate::config::{self, AwsFile, ControlFile, EdgeFile, MailFile, ReadyRuntime};
+use crate::config::{self, AwsFile, ControlFile, EdgeFile, LocalNodes, MailFile, NodesFile, ReadyRuntime};
 
 use demo::Demo;
 use ground::Ground;
@@ -128,10 +128,17 @@ async fn start(
     let layout = ground.layout();
     let metadata = servers.metadata.superuser_dsn();
     let own_database = servers.control.superuser_dsn();
-    let (template_database, seeded) = tokio::try_join!(
+    let template_database = format!("template-{}", runtime.name());
+    let ((), seeded) = tokio::try_join!(
         terminal.step(
             "Database template",
-            template::ensure(&metadata, runtime, environment, layout.root())
+            template::ensure(
+                &metadata,
+                &template_database,
+                runtime,
+                &environment.path,
+                layout.root()
+            )
         ),
         terminal.step("Control's database", seed::ensure(&own_database, layout)),
     )?;
@@ -139,6 +146,7 @@ async fn start(
     let control = ControlFile {
         data_dir: layout.root().to_owned(),
         port_base: ground.ports.console,
+        listen: None,
         console_url: ground.ports.console_url(),
         airflow_url: args
             .airflow_url
@@ -149,18 +157,20 @@ async fn start(
         metadata_url: metadata,
         master_key_file: ground.master_key_file(),
         edge_token_file: ground.secret("edge-token", 32)?,
-        storage_socket: storage_socket::path(layout),
-        broker_binary: parts.valkey_server.clone(),
-        uv_binary: parts.uv.clone(),
+        nodes: NodesFile::Local(LocalNodes {
+            storage_socket: storage_socket::path(layout),
+            broker_binary: parts.valkey_server.clone(),
+            uv_binary: parts.uv.clone(),
+            runtimes: [(
+                runtime.name().to_owned(),
+                ReadyRuntime {
+                    environment_dir: environment.path.clone(),
+                    template_database,
+                },
+            )]
+            .into(),
+        }),
         package_index: args.package_index.clone(),
-        runtimes: [(
-            runtime.name().to_owned(),
-            ReadyRuntime {
-                environment_dir: environment.path.clone(),
-                template_database,
-            },
-        )]
-        .into(),
         outbound_allow: args.outbound_allow.clone(),
         log_disk_bytes: config::log_disk_bytes(),
         mail: mail(args)?,
@@ -176,9 +186,13 @@ async fn start(
         state_dir: layout.root().join("edge"),
         asset_dir: layout.root().join(ASSETS),
         control_url: ground.ports.internal_url(),
+        plain_http: false,
+        ca_file: None,
         console_url: control.console_url.clone(),
         edge_token_file: control.edge_token_file.clone(),
         port: ground.ports.edge,
+        listen: None,
+        https: false,
         tunnel_listen: tunnels,
     };
     config::write(&processes::config_file(layout, "control"), &control)?;

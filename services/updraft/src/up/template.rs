@@ -6,7 +6,6 @@ use std::process::Stdio;
 use anyhow::{Context as _, bail};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::process::Command;
-use updraft_embedded::EnvDir;
 use updraft_runtimes::{Runtime, Variables};
 use updraft_store::template::{self, Template};
 
@@ -14,23 +13,22 @@ use updraft_store::template::{self, Template};
 /// When the metadata server is not there, or Airflow's own migration fails; it is tried anew at the next start.
 pub(crate) async fn ensure(
     admin: &SecretString,
+    name: &str,
     runtime: &Runtime,
-    environment: &EnvDir,
+    environment: &Path,
     scratch: &Path,
-) -> anyhow::Result<String> {
-    let name = format!("template-{}", runtime.name());
-    if template::ensure(admin, &name).await? == Template::Sealed {
-        return Ok(name);
+) -> anyhow::Result<()> {
+    if template::ensure(admin, name).await? == Template::Sealed {
+        return Ok(());
     }
-    let dsn = template::address_of(admin, &name)?;
+    let dsn = template::address_of(admin, name)?;
     migrate(runtime, environment, scratch, &dsn).await?;
-    template::seal(admin, &name).await?;
-    Ok(name)
+    Ok(template::seal(admin, name).await?)
 }
 
 async fn migrate(
     runtime: &Runtime,
-    environment: &EnvDir,
+    environment: &Path,
     scratch: &Path,
     dsn: &SecretString,
 ) -> anyhow::Result<()> {
@@ -58,14 +56,14 @@ async fn migrate(
     ]
     .iter()
     .fold(variables, |all, name| all.with(name, &dir))
-    .with("worker_queues", "default")
     .with("worker_concurrency", "1")
+    .with("worker_queues", "default")
     .with("dsn", dsn.expose_secret());
     let (program, arguments) = runtime
         .migrate_argv()
         .split_first()
         .context("the runtime names no migration")?;
-    let output = Command::new(environment.path.join("bin").join(program))
+    let output = Command::new(environment.join("bin").join(program))
         .args(arguments)
         .env_clear()
         .envs(runtime.migrate_env(&variables)?)

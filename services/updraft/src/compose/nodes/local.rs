@@ -1,4 +1,4 @@
-//! Nodes of this machine, for those who compose: their provider, where their files are, and their stopping.
+//! Nodes of this machine, with all that `up` brings: their provider, where their files are, and their stopping.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,13 +17,59 @@ use updraft_provider::local::{
     Isolation, LocalLayout, LocalProvider, LocalSettings, ServiceUser, ServiceUsers,
 };
 
+use updraft_store::metadata::MetadataServer;
+use updraft_store::secrets::MasterKey;
 use url::Url;
 
-use crate::config::{Ports, ReadyRuntime};
+use super::Nodes;
+use crate::compose::storage::{EmbeddedAuditBucket, EmbeddedStorage};
+use crate::config::{ControlFile, LocalNodes, Ports, ReadyRuntime};
 
 /// # Errors
 /// When the data directory cannot be used.
-pub(crate) fn provider(data_dir: &Path) -> anyhow::Result<LocalProvider> {
+pub(super) async fn open(
+    file: &ControlFile,
+    local: &LocalNodes,
+    master_key: &Arc<MasterKey>,
+) -> anyhow::Result<Nodes> {
+    let ports = Ports::from_base(file.port_base);
+    let provider = isolated_provider(&file.data_dir, &ports, file.package_index.as_ref()).await?;
+    let provider = Arc::new(provider);
+    let (socket, endpoint) = (
+        local.storage_socket.clone(),
+        format!("http://127.0.0.1:{}", ports.s3),
+    );
+    Ok(Nodes {
+        places: Arc::new(LocalPlaces {
+            layout: provider.layout().clone(),
+            runtimes: local.runtimes.clone(),
+            broker_binary: local.broker_binary.clone(),
+            uv_binary: local.uv_binary.clone(),
+            package_index: file.package_index.as_ref().map(Url::to_string),
+        }),
+        storage: Arc::new(EmbeddedStorage {
+            socket: socket.clone(),
+            endpoint: endpoint.clone(),
+            master_key: master_key.clone(),
+        }),
+        audit: Some(Arc::new(EmbeddedAuditBucket {
+            socket,
+            endpoint,
+            master_key: master_key.clone(),
+        })),
+        metadata: MetadataServer::new(file.metadata_url.clone()),
+        control_url: ports.internal_url(),
+        dag_location: None,
+        tenancy: tenancy(),
+        are_instances: false,
+        supervised: Some(provider.clone()),
+        provider,
+    })
+}
+
+/// # Errors
+/// When the data directory cannot be used.
+fn provider(data_dir: &Path) -> anyhow::Result<LocalProvider> {
     let program = std::env::current_exe().context("this program's own file is not to be found")?;
     let accounts = Accounts::detect();
     let separate = matches!(accounts, Accounts::Separate);
@@ -45,7 +91,7 @@ pub(crate) fn provider(data_dir: &Path) -> anyhow::Result<LocalProvider> {
 ///
 /// # Errors
 /// When the data directory cannot be used.
-pub(crate) async fn isolated_provider(
+async fn isolated_provider(
     data_dir: &Path,
     ports: &Ports,
     package_index: Option<&Url>,
@@ -78,7 +124,7 @@ fn port_on_loopback(index: &Url) -> Option<u16> {
 }
 
 /// Tenants share a machine only where each cluster has a user of its own.
-pub(crate) fn tenancy() -> Tenancy {
+fn tenancy() -> Tenancy {
     match Accounts::detect() {
         Accounts::Separate => Tenancy::Several,
         Accounts::Shared(_) => {
@@ -138,12 +184,12 @@ impl ServiceUsers for ClusterUsers {
 }
 
 /// Where nodes of this machine have their things.
-pub(crate) struct LocalPlaces {
-    pub(crate) layout: LocalLayout,
-    pub(crate) runtimes: BTreeMap<String, ReadyRuntime>,
-    pub(crate) broker_binary: PathBuf,
-    pub(crate) uv_binary: PathBuf,
-    pub(crate) package_index: Option<String>,
+struct LocalPlaces {
+    layout: LocalLayout,
+    runtimes: BTreeMap<String, ReadyRuntime>,
+    broker_binary: PathBuf,
+    uv_binary: PathBuf,
+    package_index: Option<String>,
 }
 
 impl Places for LocalPlaces {

@@ -1,0 +1,98 @@
+//! Nodes that are EC2 instances: their provider, where their files are, their buckets.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use updraft_app::Tenancy;
+use updraft_control::assignments::Places;
+use updraft_control::audit_export::AuditBucket;
+use updraft_model::{ClusterId, NodeId};
+use updraft_provider_ec2::Ec2Provider;
+use updraft_store::metadata::MetadataServer;
+use url::Url;
+
+use super::Nodes;
+use crate::compose::buckets::{ControlBucket, InstallationStorage};
+use crate::config::{ControlFile, Ec2Nodes, TemplateOf};
+
+/// Of infra/boot, which makes them: an instance is one node.
+const NODE: &str = "/var/lib/updraft/node";
+const SHARED: &str = "/var/lib/updraft/shared";
+const ENVIRONMENTS: &str = "/var/lib/updraft/environments";
+const ARCHIVES: &str = "/opt/updraft";
+
+/// # Errors
+/// When a setting cannot be right.
+pub(super) fn open(file: &ControlFile, ec2: &Ec2Nodes) -> anyhow::Result<Nodes> {
+    ec2.check()?;
+    let provider = Ec2Provider::open(ec2.provider.clone()).context("`nodes.ec2.provider` cannot be right")?;
+    let storage = InstallationStorage::open(&ec2.storage).context("`nodes.ec2.storage` cannot be used")?;
+    let audit = ec2.audit.as_ref().map(ControlBucket::open).transpose();
+    let audit = audit.context("`nodes.ec2.audit` cannot be used")?;
+    if audit.is_none() {
+        tracing::info!("the audit log is copied nowhere: `nodes.ec2.audit` names a bucket for that");
+    }
+    Ok(Nodes {
+        provider: Arc::new(provider),
+        places: Arc::new(InstancePlaces {
+            runtimes: ec2.runtimes.clone(),
+            package_index: file.package_index.as_ref().map(Url::to_string),
+        }),
+        dag_location: Some(storage.location()),
+        storage: Arc::new(storage),
+        audit: audit.map(|bucket| Arc::new(bucket) as Arc<dyn AuditBucket>),
+        metadata: MetadataServer::new(file.metadata_url.clone()).reached_at(ec2.metadata_address.clone()),
+        control_url: ec2.control_url.as_str().trim_end_matches('/').to_owned(),
+        tenancy: Tenancy::Several,
+        are_instances: true,
+        supervised: None,
+    })
+}
+
+/// The same on every instance.
+struct InstancePlaces {
+    runtimes: BTreeMap<String, TemplateOf>,
+    package_index: Option<String>,
+}
+
+impl Places for InstancePlaces {
+    fn node_dir(&self, _node: NodeId) -> String {
+        NODE.to_owned()
+    }
+
+    fn shared_dir(&self, _cluster: ClusterId) -> String {
+        SHARED.to_owned()
+    }
+
+    fn environment_dir(&self, runtime: &str) -> Option<String> {
+        let known = self.runtimes.contains_key(runtime);
+        known.then(|| format!("{ARCHIVES}/runtimes/{runtime}"))
+    }
+
+    fn environments_dir(&self, _cluster: ClusterId) -> String {
+        ENVIRONMENTS.to_owned()
+    }
+
+    fn uv_binary(&self) -> String {
+        format!("{ARCHIVES}/tools/bin/uv")
+    }
+
+    fn package_index(&self) -> Option<String> {
+        self.package_index.clone()
+    }
+
+    /// What it left ended with its instances.
+    fn forget(&self, _cluster: ClusterId) {}
+
+    fn broker_binary(&self) -> String {
+        format!("{ARCHIVES}/tools/bin/valkey-server")
+    }
+
+    fn template_database(&self, runtime: &str) -> String {
+        let found = self.runtimes.get(runtime);
+        found
+            .map(|runtime| runtime.template_database.clone())
+            .unwrap_or_default()
+    }
+}

@@ -1,0 +1,49 @@
+//! Where nodes come from, for those who compose: a provider, and all that belongs to its kind of nodes.
+
+mod ec2;
+mod local;
+
+use std::sync::Arc;
+
+use updraft_app::Tenancy;
+use updraft_control::assignments::Places;
+use updraft_control::audit_export::AuditBucket;
+use updraft_provider::local::LocalProvider;
+use updraft_provider::{ClusterStorage, NodeProvider};
+use updraft_store::metadata::MetadataServer;
+use updraft_store::secrets::MasterKey;
+
+use crate::config::{ControlFile, NodesFile};
+
+pub(crate) use local::stop_nodes;
+
+pub(crate) struct Nodes {
+    pub(crate) provider: Arc<dyn NodeProvider>,
+    pub(crate) places: Arc<dyn Places>,
+    pub(crate) storage: Arc<dyn ClusterStorage>,
+    /// None: the audit log is copied nowhere.
+    pub(crate) audit: Option<Arc<dyn AuditBucket>>,
+    pub(crate) metadata: MetadataServer,
+    /// Where agents find control.
+    pub(crate) control_url: String,
+    /// Where people put DAGs, where it is another place than locally.
+    pub(crate) dag_location: Option<String>,
+    pub(crate) tenancy: Tenancy,
+    /// A node introduces itself with the id of the instance that it is.
+    pub(crate) are_instances: bool,
+    /// Agents that nobody but control starts again.
+    pub(crate) supervised: Option<Arc<LocalProvider>>,
+}
+
+// === impl Nodes ===
+
+impl Nodes {
+    /// # Errors
+    /// When a setting cannot be right, or the data directory cannot be used.
+    pub(crate) async fn open(file: &ControlFile, master_key: &Arc<MasterKey>) -> anyhow::Result<Self> {
+        match &file.nodes {
+            NodesFile::Local(local) => local::open(file, local, master_key).await,
+            NodesFile::Ec2(ec2) => ec2::open(file, ec2),
+        }
+    }
+}
