@@ -45,6 +45,9 @@ pub struct CredentialView {
     /// Of a role: the trust policy that lets Updraft assume it, to paste in its account's IAM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust_policy: Option<String>,
+    /// Of a role: why Updraft could not assume it again, while that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<String>,
     /// Names of the clusters that read with it; while there are any it cannot be deleted.
     pub used_by: Vec<String>,
     pub created_at: DateTime<Utc>,

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use thiserror::Error;
 use updraft_api::agent::KeyPair;
 use updraft_aws::{
     AssumedRole, AwsError, Client, CredentialSource as _, ExternalId, PrincipalArn, RoleArn, SessionName,
@@ -23,6 +24,15 @@ const DENIED: &str = "AccessDenied";
 pub struct AwsIdentity {
     principal: PrincipalArn,
     sts: Arc<Client>,
+}
+
+/// Why there is no session of a role, and what a person can do about it.
+#[derive(Debug, Error)]
+#[error("{why}")]
+pub(crate) struct NotAssumed {
+    why: String,
+    /// AWS was asked, and refuses.
+    pub(crate) is_refusal: bool,
 }
 
 /// What is known of a role credential, valid.
@@ -66,27 +76,30 @@ impl AwsIdentity {
     }
 
     /// Refuses a role that whoever does not know the external id may assume as well.
-    pub(crate) async fn prove(&self, role: &Role, field: &str) -> Result<RoleSession, AppError> {
-        let session = self.assume(role, field).await?;
+    pub(crate) async fn prove(&self, role: &Role) -> Result<RoleSession, NotAssumed> {
+        let session = self.assume(role).await?;
         match self.ask(role, ExternalId::generate()).await {
             Err(error) if error.code() == Some(DENIED) => Ok(session),
-            Err(error) => Err(AppError::invalid(field, self.fault(role, &error))),
+            Err(error) => Err(self.fault(role, &error)),
             Ok(_) => {
                 let why = format!(
                     "`{}` lets Updraft in without its external id, so that others who use Updraft could name it too: give it \
                      the trust policy that the credential shows, with its condition",
                     role.arn
                 );
-                Err(AppError::invalid(field, why))
+                Err(NotAssumed {
+                    why,
+                    is_refusal: true,
+                })
             }
         }
     }
 
-    pub(crate) async fn assume(&self, role: &Role, field: &str) -> Result<RoleSession, AppError> {
+    pub(crate) async fn assume(&self, role: &Role) -> Result<RoleSession, NotAssumed> {
         let answer = self.ask(role, role.external_id.clone()).await;
         answer.map_err(|error| {
             tracing::info!(role.arn = %role.arn, error = &error as &dyn std::error::Error, "a role was not assumed");
-            AppError::invalid(field, self.fault(role, &error))
+            self.fault(role, &error)
         })
     }
 
@@ -108,9 +121,8 @@ impl AwsIdentity {
         })
     }
 
-    /// What a person can do about it.
-    fn fault(&self, role: &Role, error: &AwsError) -> String {
-        match error.code() {
+    fn fault(&self, role: &Role, error: &AwsError) -> NotAssumed {
+        let why = match error.code() {
             Some(DENIED) => format!(
                 "AWS does not let Updraft assume `{}` (AccessDenied): there is no such role, or its trust policy does not allow \
                  sts:AssumeRole to `{}` with the external id `{}`. Paste the trust policy that the credential shows",
@@ -120,6 +132,10 @@ impl AwsIdentity {
             None => "AWS can't be asked for the role by this installation now: try again in a minute; if it stays so, your \
                      operator looks at control's log"
                 .to_owned(),
+        };
+        NotAssumed {
+            why,
+            is_refusal: error.code().is_some(),
         }
     }
 }
@@ -129,6 +145,15 @@ impl fmt::Debug for AwsIdentity {
         f.debug_struct("AwsIdentity")
             .field("principal", &self.principal)
             .finish_non_exhaustive()
+    }
+}
+
+// === impl NotAssumed ===
+
+impl NotAssumed {
+    /// As an answer to who named the role there.
+    pub(crate) fn at(self, field: &str) -> AppError {
+        AppError::invalid(field, self.why)
     }
 }
 

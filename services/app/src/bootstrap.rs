@@ -61,12 +61,11 @@ pub(crate) async fn check_named(
             "there is no credential `{name}`: an owner makes it with `updraft credential create`"
         )),
         Some(record) => match record.config {
-            CredentialConfig::S3Keys { .. } => Ok(()),
+            CredentialConfig::S3Keys { .. } | CredentialConfig::AwsRole { .. } => Ok(()),
             CredentialConfig::GitToken { .. }
             | CredentialConfig::SshKey { .. }
-            | CredentialConfig::AwsRole { .. }
             | CredentialConfig::PackageIndex { .. } => {
-                refuse("name a credential of kind `s3_keys`".to_owned())
+                refuse("name a credential of kind `s3_keys` or `aws_role`".to_owned())
             }
         },
     }

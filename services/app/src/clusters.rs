@@ -61,6 +61,8 @@ impl App {
         let spec = spec::new_spec(new, self.runtimes())?;
         worker_queues::check_machines(&spec, self.config().instance_types)?;
         self.try_log_bucket(actor, &spec.logs).await?;
+        self.try_roles(actor.tenant, &spec.dag_sources, Some(&spec.bootstrap))
+            .await?;
         let nodes = if power == Power::Running {
             spec.most_nodes()
         } else {
@@ -116,13 +118,7 @@ impl App {
         update: UpdateCluster,
     ) -> Result<Accepted, AppError> {
         let attempt = attempt("cluster.update");
-        if let Some(logs) = &update.logs {
-            // Nothing slow happens in a transaction.
-            let mut connection = self.store().connection().await?;
-            access::cluster(&mut connection, actor, id, ClusterAction::Change).await?;
-            drop(connection);
-            self.try_log_bucket(actor, logs).await?;
-        }
+        self.try_what_it_names(actor, id, &update).await?;
         let mut change = self
             .begin_change(actor, id, ClusterAction::Change, attempt)
             .await?;
@@ -161,6 +157,27 @@ impl App {
             change: changed.hiding(self.secret_options(&spec)),
         };
         self.accept(change.tx, actor, id, written).await
+    }
+
+    /// Buckets and roles, elsewhere: nothing slow happens in a transaction.
+    async fn try_what_it_names(
+        &self,
+        actor: &Actor,
+        id: ClusterId,
+        update: &UpdateCluster,
+    ) -> Result<(), AppError> {
+        if update.logs.is_none() && update.dag_sources.is_none() && update.bootstrap.is_none() {
+            return Ok(());
+        }
+        let mut connection = self.store().connection().await?;
+        access::cluster(&mut connection, actor, id, ClusterAction::Change).await?;
+        drop(connection);
+        if let Some(logs) = &update.logs {
+            self.try_log_bucket(actor, logs).await?;
+        }
+        let sources = update.dag_sources.as_deref().unwrap_or_default();
+        self.try_roles(actor.tenant, sources, update.bootstrap.as_ref())
+            .await
     }
 
     /// Options of Airflow whose values are secrets, and the bootstrap script's text: it may hold some.

@@ -6,16 +6,14 @@ use std::time::Duration;
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt as _};
 use tokio::time::timeout;
-use updraft_api::agent::KeyPair;
 use updraft_authz::Actor;
-use updraft_model::{ClusterId, CredentialConfig, CredentialKind, LogBucketSpec, LogsSpec, TenantId};
+use updraft_model::{ClusterId, CredentialKind, LogBucketSpec, LogsSpec, TenantId};
 use updraft_provider::StorageAccess;
-use updraft_store::credentials::OpenCredential;
 use updraft_store::secrets::{MasterKey, SecretError};
 use updraft_store::{PgConnection, credentials};
 use uuid::Uuid;
 
-use crate::aws_identity::RoleSession;
+use crate::bucket_keys::bucket_keys;
 use crate::dags::sources;
 use crate::{App, AppError};
 
@@ -76,7 +74,7 @@ impl LogPlace {
         prefix: String,
     ) -> Result<Option<Self>, SecretError> {
         let opened = credentials::open(connection, key, tenant, &bucket.credential).await?;
-        Ok(opened.and_then(keys).map(|keys| Self {
+        Ok(opened.as_ref().and_then(bucket_keys).map(|keys| Self {
             access: StorageAccess {
                 endpoint: endpoint(bucket),
                 region: bucket.region.clone(),
@@ -88,21 +86,6 @@ impl LogPlace {
             prefix,
             foreign: true,
         }))
-    }
-}
-
-/// None: it is for something else, or a role that was never assumed.
-fn keys(opened: OpenCredential) -> Option<KeyPair> {
-    match opened.config {
-        CredentialConfig::S3Keys { access_key } => Some(KeyPair {
-            access_key,
-            secret_key: opened.secret,
-            session_token: None,
-        }),
-        CredentialConfig::AwsRole { .. } => RoleSession::kept(&opened.secret).map(RoleSession::into_keys),
-        CredentialConfig::GitToken { .. }
-        | CredentialConfig::SshKey { .. }
-        | CredentialConfig::PackageIndex { .. } => None,
     }
 }
 

@@ -3,19 +3,24 @@
 //! A role has to ask for the credential's own external id, which is tried before it is used: one that does not could be named
 //! by any other tenant. A session lies where a key would, encrypted, and another one takes its place in time.
 
-use chrono::TimeDelta;
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use thiserror::Error;
 use updraft_aws::{ExternalId, RoleArn};
-use updraft_model::{CredentialConfig, CredentialName, TenantId};
-use updraft_store::credentials;
+use updraft_model::{BootstrapSpec, CredentialConfig, CredentialName, FolderSource, TenantId};
+use updraft_store::events::{self, EventSeverity, NewEvent};
+use updraft_store::{PgConnection, StoreError, credentials, role_sessions};
 
-use crate::aws_identity::{Role, RoleSession};
+use crate::aws_identity::{NotAssumed, Role, RoleSession};
 use crate::dags::credentials::found;
 use crate::{App, AppError, AwsIdentity};
 
 /// A session lasts an hour: nodes have one for half of it, whatever happens to control or AWS.
 const RENEWED_BEFORE: TimeDelta = TimeDelta::minutes(30);
+/// AWS may be out of reach for a while: tenants hear of it when so much of a session is left.
+const UNANSWERED_TOLD: TimeDelta = TimeDelta::minutes(15);
 
 /// A role in use could not be assumed again, this time.
 #[derive(Debug, Error)]
@@ -78,7 +83,10 @@ impl App {
         let role = Role::of(name, &config).ok_or(AppError::Internal {
             what: "reading a role back",
         })?;
-        let session = aws.prove(&role, "config.role_arn").await?;
+        let session = aws
+            .prove(&role)
+            .await
+            .map_err(|refused| refused.at("config.role_arn"))?;
         Ok((config, session.to_keep()?))
     }
 
@@ -99,7 +107,8 @@ impl App {
         }) else {
             return Ok(());
         };
-        let session = self.aws()?.prove(&role, field).await?;
+        let proven = self.aws()?.prove(&role).await;
+        let session = proven.map_err(|refused| refused.at(field))?;
         self.keep(tenant, name, &config, &session).await
     }
 
@@ -111,9 +120,75 @@ impl App {
         session: &RoleSession,
     ) -> Result<(), AppError> {
         let session = session.to_keep()?;
-        let mut connection = self.store().connection().await?;
+        let mut tx = self.store().begin().await?;
         let key = &self.config().master_key;
-        Ok(credentials::keep_session(&mut connection, key, tenant, name, (config, &session)).await?)
+        role_sessions::keep(&mut tx, key, tenant, name, (config, &session)).await?;
+        if role_sessions::note_refusal(&mut tx, tenant, name, config, None).await? {
+            let message = format!("AWS lets Updraft assume the role of the credential `{name}` again");
+            tell(
+                &mut tx,
+                tenant,
+                name,
+                ("role_assumed", EventSeverity::Info),
+                &message,
+            )
+            .await?;
+        }
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(())
+    }
+
+    /// For all clusters that name it, once.
+    async fn keep_refusal(
+        &self,
+        tenant: TenantId,
+        name: &CredentialName,
+        config: &CredentialConfig,
+        (refused, ends): (&NotAssumed, Option<DateTime<Utc>>),
+    ) -> Result<(), AppError> {
+        let left = ends.map_or(TimeDelta::zero(), |ends| ends - self.now());
+        if !refused.is_refusal && left > UNANSWERED_TOLD {
+            return Ok(());
+        }
+        let refusal = format!("the role of the credential `{name}` can't be assumed: {refused}");
+        let mut tx = self.store().begin().await?;
+        if role_sessions::note_refusal(&mut tx, tenant, name, config, Some(&refusal)).await? {
+            let until = ends.unwrap_or_default().format("%H:%M UTC on %d %b %Y");
+            let message = format!("{refusal}. The session that nodes have ends at {until}");
+            tell(
+                &mut tx,
+                tenant,
+                name,
+                ("role_refused", EventSeverity::Warning),
+                &message,
+            )
+            .await?;
+        }
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(())
+    }
+
+    /// Assumes the roles that sources and a script name; refuses those that [`Self::try_role`] does.
+    pub(crate) async fn try_roles(
+        &self,
+        tenant: TenantId,
+        sources: &[FolderSource],
+        bootstrap: Option<&BootstrapSpec>,
+    ) -> Result<(), AppError> {
+        let of_sources = sources.iter().enumerate().filter_map(|(index, one)| {
+            let name = one.source.credential()?;
+            Some((name, format!("dag_sources[{index}].source.credential")))
+        });
+        let of_script = bootstrap.and_then(BootstrapSpec::credential);
+        let of_script = of_script.map(|name| (name, "bootstrap.script.credential".to_owned()));
+        let mut fields = BTreeMap::new();
+        for (name, field) in of_sources.chain(of_script) {
+            fields.entry(name).or_insert(field);
+        }
+        for (name, field) in fields {
+            self.try_role(tenant, name, &field).await?;
+        }
+        Ok(())
     }
 
     /// Assumes roles in use again that nodes have a session of for half an hour or less; the refusals. Any number of control
@@ -126,7 +201,7 @@ impl App {
             return Ok(Vec::new());
         }
         let mut connection = self.store().connection().await?;
-        let roles = credentials::roles_in_use(&mut connection).await?;
+        let roles = role_sessions::in_use(&mut connection).await?;
         drop(connection);
         let mut refused = Vec::new();
         for (tenant, name) in roles {
@@ -143,18 +218,48 @@ impl App {
         let opened = credentials::open(&mut connection, key, tenant, name).await?;
         drop(connection);
         let Some(opened) = opened else { return Ok(()) };
-        let lasts = |session: RoleSession| session.expires_at > self.now() + RENEWED_BEFORE;
-        if RoleSession::kept(&opened.secret).is_some_and(lasts) {
+        let ends = RoleSession::kept(&opened.secret).map(|session| session.expires_at);
+        if ends.is_some_and(|ends| ends > self.now() + RENEWED_BEFORE) {
             return Ok(());
         }
         let Some(role) = Role::of(name, &opened.config) else {
             return Ok(());
         };
-        let session = self.aws()?.assume(&role, "config.role_arn").await?;
+        let session = match self.aws()?.assume(&role).await {
+            Ok(session) => session,
+            Err(refused) => {
+                self.keep_refusal(tenant, name, &opened.config, (&refused, ends))
+                    .await?;
+                return Err(refused.at("config.role_arn"));
+            }
+        };
         self.keep(tenant, name, &opened.config, &session).await?;
         tracing::info!(tenant.id = %tenant, credential = %name, "a role was assumed again");
         Ok(())
     }
+}
+
+/// To the clusters that name the credential.
+async fn tell(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    name: &CredentialName,
+    (kind, severity): (&str, EventSeverity),
+    message: &str,
+) -> Result<(), StoreError> {
+    for cluster in credentials::named_by(tx, tenant, name).await? {
+        let event = NewEvent {
+            tenant,
+            cluster: Some(cluster),
+            node: None,
+            service: None,
+            kind,
+            severity,
+            message,
+        };
+        events::append(tx, &event).await?;
+    }
+    Ok(())
 }
 
 /// What is kept of what was asked for. Pure.

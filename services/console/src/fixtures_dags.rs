@@ -100,6 +100,7 @@ pub(crate) fn credentials_page(frame: Frame) -> CredentialsPage {
         config,
         public_key: public_key.map(str::to_owned),
         trust_policy: None,
+        refusal: None,
         used_by: used_by.iter().map(|name| (*name).to_owned()).collect(),
         created_at: now(),
         updated_at: now() - TimeDelta::days(3),
@@ -120,6 +121,7 @@ pub(crate) fn credentials_page(frame: Frame) -> CredentialsPage {
     };
     let role = CredentialView {
         trust_policy: Some(format!("{{\n  \"sts:ExternalId\": \"{id}\"\n}}")),
+        refusal: Some("the role of the credential `logs` can't be assumed: AWS does not let Updraft assume it (AccessDenied)".into()),
         ..one("logs", role, None, &["demo"])
     };
     let all = vec![

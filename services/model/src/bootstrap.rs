@@ -37,7 +37,7 @@ pub enum BootstrapScript {
         /// `https://…` of a storage that is not AWS.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         endpoint: Option<String>,
-        /// Name of a credential of kind `s3_keys`. Absent: the node's own role.
+        /// Name of a credential of kind `s3_keys` or `aws_role`. Absent: it is read by nobody in particular, as public ones are.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         credential: Option<CredentialName>,
     },

@@ -116,11 +116,11 @@ pub fn credential_fits(source: &DagSource, credential: &CredentialConfig) -> Res
             }
         }
         (DagSource::Git { url, .. }, CredentialConfig::SshKey { .. }) if url.starts_with("ssh:") => Ok(()),
-        (DagSource::S3 { .. }, CredentialConfig::S3Keys { .. }) => Ok(()),
+        (DagSource::S3 { .. }, CredentialConfig::S3Keys { .. } | CredentialConfig::AwsRole { .. }) => Ok(()),
         (DagSource::Git { .. }, _) => {
             Err("name a credential of kind `git_token` for an https address, `ssh_key` for an ssh one")
         }
-        (DagSource::S3 { .. }, _) => Err("name a credential of kind `s3_keys`"),
+        (DagSource::S3 { .. }, _) => Err("name a credential of kind `s3_keys` or `aws_role`"),
         (DagSource::ClusterBucket { .. } | DagSource::Push {}, _) => Err("this source takes no credential"),
     }
 }

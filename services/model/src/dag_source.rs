@@ -44,7 +44,8 @@ pub enum DagSource {
         /// `https://…` of a storage that is not AWS.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         endpoint: Option<String>,
-        /// Name of a credential of kind `s3_keys`. Absent: the node's own role.
+        /// Name of a credential of kind `s3_keys` or `aws_role`; the queue is asked with it too. Absent: it is read by nobody in
+        /// particular, as public buckets are.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         credential: Option<CredentialName>,
         /// `https://sqs.…` of a queue that gets the bucket's event notifications.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use sqlx::PgConnection;
 use sqlx::types::Json;
-use updraft_model::{CredentialConfig, CredentialName, TenantId};
+use updraft_model::{ClusterId, CredentialConfig, CredentialName, TenantId};
 
 use crate::StoreError;
 use crate::error::one_row;
@@ -17,6 +17,8 @@ pub struct CredentialRecord {
     pub config: CredentialConfig,
     /// Of an SSH key.
     pub public_key: Option<String>,
+    /// Why the role that it is was refused, when it was last assumed.
+    pub refusal: Option<String>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     /// Names of the clusters whose spec names it.
@@ -43,6 +45,7 @@ struct Row {
     name: String,
     config: Json<CredentialConfig>,
     public_key: Option<String>,
+    refusal: Option<String>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     used_by: Vec<String>,
@@ -83,7 +86,7 @@ pub async fn replace(
 ) -> Result<(), SecretError> {
     let sealed = key.seal(&context(tenant, new.name), "credential", new.secret)?;
     let done = sqlx::query!(
-        "update credentials set config = $3, public_key = $4, ciphertext = $5, updated_at = now()
+        "update credentials set config = $3, public_key = $4, ciphertext = $5, refusal = null, updated_at = now()
          where tenant_id = $1 and name = $2",
         tenant.0,
         new.name.as_str(),
@@ -109,7 +112,8 @@ pub async fn list(
 ) -> Result<Vec<CredentialRecord>, StoreError> {
     let rows = sqlx::query_as!(
         Row,
-        r#"select r.name, r.config as "config: Json<CredentialConfig>", r.public_key, r.created_at, r.updated_at,
+        r#"select r.name, r.config as "config: Json<CredentialConfig>", r.public_key, r.refusal, r.created_at,
+                  r.updated_at,
                   array(select c.name from clusters c
                         where c.tenant_id = $1 and c.deleted_at is null
                           and jsonb_path_exists(c.spec, '$.**.credential ? (@ == $name)',
@@ -137,7 +141,8 @@ pub async fn find(
 ) -> Result<Option<CredentialRecord>, StoreError> {
     let row = sqlx::query_as!(
         Row,
-        r#"select r.name, r.config as "config: Json<CredentialConfig>", r.public_key, r.created_at, r.updated_at,
+        r#"select r.name, r.config as "config: Json<CredentialConfig>", r.public_key, r.refusal, r.created_at,
+                  r.updated_at,
                   array(select c.name from clusters c
                         where c.tenant_id = $1 and c.deleted_at is null
                           and jsonb_path_exists(c.spec, '$.**.credential ? (@ == $name)',
@@ -180,56 +185,26 @@ pub async fn open(
     }))
 }
 
-/// Another session of the role that it is, unless it was made something else meanwhile.
-///
-/// # Errors
-/// When the database cannot be asked, or the session not be sealed.
-pub async fn keep_session(
-    connection: &mut PgConnection,
-    key: &MasterKey,
-    tenant: TenantId,
-    name: &CredentialName,
-    (config, session): (&CredentialConfig, &SecretString),
-) -> Result<(), SecretError> {
-    let sealed = key.seal(&context(tenant, name), "credential", session)?;
-    sqlx::query!(
-        "update credentials set ciphertext = $4 where tenant_id = $1 and name = $2 and config = $3",
-        tenant.0,
-        name.as_str(),
-        Json(config) as _,
-        sealed,
-    )
-    .execute(connection)
-    .await
-    .map_err(StoreError::from)?;
-    Ok(())
-}
-
-/// Roles of all tenants that a cluster names.
+/// The clusters whose spec names it.
 ///
 /// # Errors
 /// When the database cannot be asked.
-pub async fn roles_in_use(
+pub async fn named_by(
     connection: &mut PgConnection,
-) -> Result<Vec<(TenantId, CredentialName)>, StoreError> {
-    let rows = sqlx::query!(
-        r#"select r.tenant_id, r.name from credentials r
-           where r.config->>'kind' = 'aws_role'
-             and exists (select from clusters c
-                         where c.tenant_id = r.tenant_id and c.deleted_at is null
-                           and jsonb_path_exists(c.spec, '$.**.credential ? (@ == $name)',
-                                                 jsonb_build_object('name', r.name)))
-           order by r.tenant_id, r.name"#
+    tenant: TenantId,
+    name: &CredentialName,
+) -> Result<Vec<ClusterId>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        "select id from clusters
+         where tenant_id = $1 and deleted_at is null
+           and jsonb_path_exists(spec, '$.**.credential ? (@ == $name)', jsonb_build_object('name', $2::text))
+         order by id",
+        tenant.0,
+        name.as_str(),
     )
     .fetch_all(connection)
     .await?;
-    let parsed = rows.into_iter().map(|row| {
-        let name = row.name.parse().map_err(|_| StoreError::Corrupt {
-            what: "credential's name",
-        })?;
-        Ok((TenantId(row.tenant_id), name))
-    });
-    parsed.collect()
+    Ok(ids.into_iter().map(ClusterId).collect())
 }
 
 /// # Errors
@@ -270,8 +245,14 @@ pub async fn announce(
     Ok(())
 }
 
-fn context(tenant: TenantId, name: &CredentialName) -> String {
+pub(crate) fn context(tenant: TenantId, name: &CredentialName) -> String {
     format!("updraft/tenant/{tenant}/credential/{name}")
+}
+
+pub(crate) fn parsed(name: &str) -> Result<CredentialName, StoreError> {
+    name.parse().map_err(|_| StoreError::Corrupt {
+        what: "credential's name",
+    })
 }
 
 impl TryFrom<Row> for CredentialRecord {
@@ -279,11 +260,10 @@ impl TryFrom<Row> for CredentialRecord {
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
         Ok(Self {
-            name: row.name.parse().map_err(|_| StoreError::Corrupt {
-                what: "credential's name",
-            })?,
+            name: parsed(&row.name)?,
             config: row.config.0,
             public_key: row.public_key,
+            refusal: row.refusal,
             created_at: row.created_at,
             updated_at: row.updated_at,
             used_by: row.used_by,

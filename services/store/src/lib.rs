@@ -44,6 +44,7 @@ pub mod people;
 pub mod person_facts;
 pub mod provider_sessions;
 pub mod resources;
+pub mod role_sessions;
 pub mod routes;
 pub mod saml_assertions;
 pub mod scim_groups;

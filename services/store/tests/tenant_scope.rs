@@ -58,7 +58,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("dag_versions::arrive", "what a node reports of its own cluster"),
     ("dag_versions::tidy", "what a node reports of its own cluster"),
     (
-        "credentials::roles_in_use",
+        "role_sessions::in_use",
         "sessions of all tenants' roles are renewed by one task",
     ),
     (

@@ -168,6 +168,7 @@ impl App {
             name: record.name,
             config: record.config,
             public_key: record.public_key,
+            refusal: record.refusal,
             used_by: record.used_by,
             created_at: record.created_at,
             updated_at: record.updated_at,

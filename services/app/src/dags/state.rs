@@ -1,5 +1,6 @@
 //! How a cluster's DAGs are: what is live where, what Airflow made of it, what is wrong with a source.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -7,10 +8,10 @@ use updraft_api::agent::Report;
 use updraft_api::dags::{DagParsed, DagSourceView, DagState, DagVersionView};
 use updraft_api::rest::{EnvironmentState, EnvironmentView, Page};
 use updraft_authz::{Actor, ClusterAction};
-use updraft_model::{ClusterId, FolderSource, NodeRole, Power};
+use updraft_model::{ClusterId, CredentialName, FolderSource, NodeRole, Power};
 use updraft_store::clusters::ClusterRecord;
 use updraft_store::dag_versions::{self, VersionRecord};
-use updraft_store::{dag_wishes, node_list};
+use updraft_store::{dag_wishes, node_list, role_sessions};
 
 use crate::environment::is_settled;
 use crate::{App, AppError, access, view};
@@ -22,6 +23,7 @@ impl App {
         let mut connection = self.store().connection().await?;
         let (cluster, _) = access::cluster(&mut connection, actor, id, ClusterAction::View).await?;
         let wishes = dag_wishes::find(&mut connection, actor.tenant, id).await?;
+        let refusals = role_sessions::refusals(&mut connection, actor.tenant).await?;
         let nodes = node_list::list(&mut connection, actor.tenant, id).await?;
         let reports: Vec<_> = nodes
             .iter()
@@ -50,7 +52,7 @@ impl App {
         let on_live = reports.iter().filter(|(_, report)| has_it(report)).count();
         Ok(DagState {
             environment: packages(&cluster, resolver.as_deref()),
-            sources: sources(cluster.spec.dag_sources, resolver.as_deref()),
+            sources: sources(cluster.spec.dag_sources, resolver.as_deref(), &refusals),
             live: live.map(version),
             nodes_on_live: count(on_live),
             nodes: count(reports.len()),
@@ -97,19 +99,26 @@ fn packages(cluster: &ClusterRecord, resolver: Option<&Report>) -> Option<Enviro
     })
 }
 
-fn sources(asked: Vec<FolderSource>, resolver: Option<&Report>) -> Vec<DagSourceView> {
-    let trouble = |folder: &str| {
+fn sources(
+    asked: Vec<FolderSource>,
+    resolver: Option<&Report>,
+    refusals: &BTreeMap<CredentialName, String>,
+) -> Vec<DagSourceView> {
+    let trouble = |one: &FolderSource| {
         let states = &resolver?.dags.sources;
-        states
-            .iter()
-            .find(|state| state.folder == folder)?
-            .trouble
-            .clone()
+        let state = states.iter().find(|state| state.folder == one.folder.as_str())?;
+        let said = state.trouble.as_ref()?;
+        // A session that ended reads nothing: what is to be done is with the role.
+        let refusal = one.source.credential().and_then(|name| refusals.get(name));
+        Some(refusal.map_or_else(
+            || said.clone(),
+            |refusal| format!("{refusal}. The node says: {said}"),
+        ))
     };
     asked
         .into_iter()
         .map(|one| DagSourceView {
-            trouble: trouble(one.folder.as_str()),
+            trouble: trouble(&one),
             folder: one.folder,
             source: one.source,
         })

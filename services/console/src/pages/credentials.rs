@@ -32,6 +32,7 @@ struct Row {
     of: String,
     public_key: Option<String>,
     trust_policy: Option<String>,
+    refusal: Option<String>,
     used_by: Vec<String>,
     changed: Moment,
 }
@@ -74,6 +75,7 @@ impl Row {
             of,
             public_key: credential.public_key,
             trust_policy: credential.trust_policy,
+            refusal: credential.refusal,
             used_by: credential.used_by,
             changed: Moment::new(credential.updated_at, now),
         }

@@ -251,7 +251,7 @@ impl Desk {
             Some(name) => credentials::open(connection, &self.master_key, rows.tenant, name).await?,
             None => None,
         };
-        Ok(scripts::trial(spec, attempt, credential))
+        Ok(scripts::trial(spec, attempt, credential.as_ref()))
     }
 
     /// Credentials go to the one node that resolves, and to no other.

@@ -2,9 +2,10 @@
 
 use sha2::{Digest as _, Sha256};
 use updraft_api::agent::{
-    BuildLimits, KeyPair, ScriptAssignment, ScriptFrom, ScriptObject, ServiceAssignment, TrialAssignment,
+    BuildLimits, ScriptAssignment, ScriptFrom, ScriptObject, ServiceAssignment, TrialAssignment,
 };
-use updraft_model::{BootstrapKey, BootstrapScript, ClusterSpec, CredentialConfig, Generation, NodeRole};
+use updraft_app::bucket_keys;
+use updraft_model::{BootstrapKey, BootstrapScript, ClusterSpec, Generation, NodeRole};
 use updraft_store::assignments::AssignmentRows;
 use updraft_store::credentials::OpenCredential;
 use updraft_store::environment_changes::Stage;
@@ -49,7 +50,7 @@ pub(super) fn to_try(rows: &AssignmentRows) -> Option<(&ClusterSpec, Generation)
 pub(super) fn trial(
     spec: &ClusterSpec,
     attempt: Generation,
-    credential: Option<OpenCredential>,
+    credential: Option<&OpenCredential>,
 ) -> Option<TrialAssignment> {
     let object = match spec.bootstrap.script.as_ref()? {
         BootstrapScript::Inline { .. } => None,
@@ -64,7 +65,7 @@ pub(super) fn trial(
             region: region.clone(),
             bucket: bucket.clone(),
             key: key.clone(),
-            credential: credential.and_then(key_pair),
+            credential: credential.and_then(bucket_keys),
         }),
     };
     Some(TrialAssignment {
@@ -84,17 +85,6 @@ pub(super) fn add(service: &mut ServiceAssignment, script: Option<&ScriptAssignm
     service.env.insert("UPDRAFT_BOOTSTRAP_DIR".to_owned(), directory);
     service.env.insert("PATH".to_owned(), path);
     service.digest = format!("{}-{}", service.digest, script.digest);
-}
-
-fn key_pair(credential: OpenCredential) -> Option<KeyPair> {
-    match credential.config {
-        CredentialConfig::S3Keys { access_key } => Some(KeyPair {
-            access_key,
-            secret_key: credential.secret,
-            session_token: None,
-        }),
-        _ => None,
-    }
 }
 
 fn digest(key: &BootstrapKey) -> String {

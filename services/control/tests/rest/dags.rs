@@ -159,14 +159,14 @@ async fn node(world: &World, cluster: ClusterId, role: NodeRole) -> NodeId {
 }
 
 /// Nodes that report as their agents would.
-struct Nodes {
+pub(crate) struct Nodes {
     reports: Reports,
-    scheduler: NodeId,
+    pub(crate) scheduler: NodeId,
     worker: NodeId,
 }
 
 impl Nodes {
-    async fn of(world: &World, cluster: ClusterId) -> Self {
+    pub(crate) async fn of(world: &World, cluster: ClusterId) -> Self {
         Self {
             reports: Reports::new(
                 world.database.store().clone(),
@@ -177,7 +177,7 @@ impl Nodes {
         }
     }
 
-    async fn report(&self, node: NodeId, live: &str, dags: Value) {
+    pub(crate) async fn report(&self, node: NodeId, live: &str, dags: Value) {
         let report = json!({
             "node": node, "assignment_version": 1, "generation": 1, "phase": "running", "services": [], "steps": [],
             "events": [], "dag_version": live, "dags": dags, "cpu_percent": null, "memory_bytes": null,

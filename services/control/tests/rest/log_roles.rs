@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use updraft_app::AwsIdentity;
 use updraft_model::{ClusterId, CredentialName};
-use updraft_store::credentials;
+use updraft_store::{credentials, role_sessions};
 
 use crate::aws::{self, Aws, PRINCIPAL};
 use crate::fake_bucket::give_storage;
@@ -14,7 +14,7 @@ use crate::support::{Answer, Someone, World, request};
 
 const ROLE: &str = "arn:aws:iam::210987654321:role/airflow-logs";
 
-async fn world(identity: AwsIdentity) -> (World, Someone) {
+pub(crate) async fn world(identity: AwsIdentity) -> (World, Someone) {
     let world = World::with_config(|config| config.aws = Some(identity)).await;
     let tenant = world.tenant("acme").await;
     let owner = world.owner(tenant).await;
@@ -23,7 +23,7 @@ async fn world(identity: AwsIdentity) -> (World, Someone) {
     (world, owner)
 }
 
-fn role(name: &str, arn: &str) -> Value {
+pub(crate) fn role(name: &str, arn: &str) -> Value {
     json!({"name": name, "config": {"kind": "aws_role", "role_arn": arn}})
 }
 
@@ -32,7 +32,7 @@ fn bucket(credential: &str) -> Value {
 }
 
 /// Makes the credential; its external id.
-async fn made(world: &World, owner: &Someone, name: &str, arn: &str) -> String {
+pub(crate) async fn made(world: &World, owner: &Someone, name: &str, arn: &str) -> String {
     let made = world
         .post(owner, "/credentials", role(name, arn))
         .await
@@ -51,7 +51,7 @@ fn why(answer: &Answer) -> &str {
 }
 
 /// What is kept of the role.
-async fn session(world: &World, owner: &Someone) -> Value {
+pub(crate) async fn session(world: &World, owner: &Someone) -> Value {
     let mut tx = world.tx().await;
     let key = &world.app.config().master_key;
     let name: CredentialName = "logs".parse().unwrap();
@@ -62,7 +62,7 @@ async fn session(world: &World, owner: &Someone) -> Value {
 }
 
 /// The session has so many minutes left.
-async fn let_it_end_in(world: &World, owner: &Someone, minutes: i64) {
+pub(crate) async fn let_it_end_in(world: &World, owner: &Someone, minutes: i64) {
     let mut kept = session(world, owner).await;
     kept["expires_at"] = json!(Utc::now() + TimeDelta::minutes(minutes));
     let kept = SecretString::from(kept.to_string());
@@ -72,7 +72,7 @@ async fn let_it_end_in(world: &World, owner: &Someone, minutes: i64) {
         .await
         .unwrap()
         .unwrap();
-    credentials::keep_session(&mut tx, key, owner.tenant, &name, (&opened.config, &kept))
+    role_sessions::keep(&mut tx, key, owner.tenant, &name, (&opened.config, &kept))
         .await
         .unwrap();
     tx.commit().await.unwrap();

@@ -17,6 +17,8 @@ mod clusters;
 #[cfg(test)]
 mod credentials;
 #[cfg(test)]
+mod dag_roles;
+#[cfg(test)]
 mod dag_setup;
 #[cfg(test)]
 mod dags;

@@ -148,7 +148,8 @@ fn told(kept: &CredentialView, did: &str, global: &Global) -> Result<(), CliErro
             kept.name, kept.name
         ),
         CredentialKind::AwsRole => eprintln!(
-            "{did} `{}`: name it in `updraft cluster update … --log-bucket 's3://…#region=…&credential={}'`.",
+            "{did} `{}`: name it for a bucket, as in `updraft cluster update … --dags 's3://…#region=…&credential={}'` \
+             or `--log-bucket`.",
             kept.name, kept.name
         ),
     }
@@ -188,7 +189,11 @@ async fn list(client: &Client, global: &Global) -> Result<(), CliError> {
             one.used_by.join(", "),
         ]);
     }
-    output::print(&table.render())
+    output::print(&table.render())?;
+    for refusal in credentials.iter().filter_map(|one| one.refusal.as_ref()) {
+        output::print(&format!("! {refusal}"))?;
+    }
+    Ok(())
 }
 
 fn purpose(config: &CredentialConfig) -> String {
