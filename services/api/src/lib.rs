@@ -17,6 +17,7 @@ pub mod logs;
 pub mod passwords;
 mod problem;
 pub mod rest;
+pub mod schedule;
 pub mod sign_in;
 pub mod task_secrets;
 pub mod tenants;

@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use updraft_model::{
     AgentPhase, BootstrapSpec, ClusterId, ClusterName, ClusterRole, ClusterSpec, EnvironmentSpec, EventId,
     Failure, FolderSource, Generation, LogsSpec, NodeId, NodeRole, OperationId, OperationKind,
-    OperationState, Phase, Power, QueueName, ServiceName, ServiceStatus, Step, TenantId, TenantRole, UserId,
-    WorkerQueue,
+    OperationState, Phase, Power, QueueName, Schedule, ServiceName, ServiceStatus, Step, TenantId,
+    TenantRole, UserId, WorkerQueue,
 };
 use utoipa::ToSchema;
 
+use crate::schedule::UpcomingView;
 use crate::tokens::CredentialView;
 
 /// One page of a list. `next` goes into `?cursor=` for the following page.
@@ -114,12 +115,12 @@ pub struct NewCluster {
     pub workers: Option<u32>,
     #[serde(default)]
     pub worker_concurrency: Option<u32>,
-    /// Default: `dags/` of the cluster's own bucket.
-    #[serde(default)]
-    pub dag_sources: Option<Vec<FolderSource>>,
     /// Queues with workers of their own. One named `default` takes the place of `workers` and `worker_concurrency`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub worker_queues: Vec<WorkerQueue>,
+    /// Default: `dags/` of the cluster's own bucket.
+    #[serde(default)]
+    pub dag_sources: Option<Vec<FolderSource>>,
     #[serde(default)]
     pub config: IndexMap<String, String>,
     /// The cluster's own packages.
@@ -131,6 +132,9 @@ pub struct NewCluster {
     /// What each node runs before its services start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootstrap: Option<BootstrapSpec>,
+    /// When it starts and stops by itself. Default: never.
+    #[serde(default, skip_serializing_if = "Schedule::is_empty")]
+    pub schedule: Schedule,
     /// How long its logs are kept, and where. Default: 90 days, in the cluster's own bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logs: Option<LogsSpec>,
@@ -150,12 +154,12 @@ pub struct UpdateCluster {
     pub workers: Option<u32>,
     #[serde(default)]
     pub worker_concurrency: Option<u32>,
-    /// Replaces all sources. Restarts nothing.
-    #[serde(default)]
-    pub dag_sources: Option<Vec<FolderSource>>,
     /// Replaces all queues with workers of their own. Running tasks finish before a worker goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker_queues: Option<Vec<WorkerQueue>>,
+    /// Replaces all sources. Restarts nothing.
+    #[serde(default)]
+    pub dag_sources: Option<Vec<FolderSource>>,
     /// Replaces all overrides.
     #[serde(default)]
     pub config: Option<IndexMap<String, String>>,
@@ -170,6 +174,9 @@ pub struct UpdateCluster {
     /// fails, nothing changes on any node. An object of S3 is read anew each time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootstrap: Option<BootstrapSpec>,
+    /// Replaces when it starts and stops by itself, from now on; `{}` is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Schedule>,
     /// Replaces how long logs are kept, and where. Another bucket restarts the service that shows task logs; what the one
     /// before holds stays there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -202,6 +209,9 @@ pub struct ClusterView {
     /// While nodes do not have the environment that is wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<EnvironmentView>,
+    /// What its schedule does next, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upcoming: Option<UpcomingView>,
     /// The operation under way, if any.
     pub operation: Option<OperationId>,
 }
@@ -256,12 +266,12 @@ pub struct NodeView {
     pub role: NodeRole,
     /// `worker-2`
     pub label: String,
-    pub address: Option<String>,
-    /// What its agent last said; `null` before the first report.
-    pub phase: Option<AgentPhase>,
     /// Whose tasks it takes, if it is a worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueName>,
+    pub address: Option<String>,
+    /// What its agent last said; `null` before the first report.
+    pub phase: Option<AgentPhase>,
     pub generation: Generation,
     pub dag_version: Option<String>,
     pub services: Vec<ServiceStatus>,

@@ -73,6 +73,7 @@ impl App {
             kind: written.kind,
             generation: record.generation,
             requested_by: Some(actor.user),
+            cause: None,
         };
         operations::open(&mut tx, &operation).await?;
         let message = format!("{} {}", actor.email, written.message);

@@ -13,8 +13,8 @@ use crate::dags::{check_index, check_named};
 use crate::page::page;
 use crate::rights::Sight;
 use crate::{
-    App, AppError, PageRequest, access, bootstrap, environment, log_place, quota, spec, task_secrets, view,
-    worker_queues,
+    App, AppError, PageRequest, access, bootstrap, environment, log_place, quota, schedules, spec,
+    task_secrets, view, worker_queues,
 };
 
 impl App {
@@ -87,6 +87,7 @@ impl App {
             .await
             .map_err(taken)?;
         environment::begin(&mut tx, actor, id, &spec).await?;
+        schedules::keep(&mut tx, actor.tenant, id, &spec.schedule).await?;
         let made = audit::Change::made(json!({"name": name, "power": power, "spec": spec}));
         let written = Written {
             kind: OperationKind::Create,
@@ -124,11 +125,11 @@ impl App {
             .await?;
         change.check_not_deleting()?;
         let current = change.cluster.generation;
-        worker_queues::check_machines(&spec, self.config().instance_types)?;
         if current != if_match {
             return Err(AppError::GenerationMismatch { current });
         }
         let spec = spec::updated_spec((&change.cluster.spec, current), update, self.runtimes())?;
+        worker_queues::check_machines(&spec, self.config().instance_types)?;
         if spec.dag_sources != change.cluster.spec.dag_sources {
             check_named(&mut change.tx, actor.tenant, &spec.dag_sources).await?;
         }
@@ -148,6 +149,9 @@ impl App {
         }
         let current_spec = (&change.cluster.spec, current);
         environment::change(&mut change.tx, actor.tenant, id, current_spec, &spec).await?;
+        if spec.schedule != change.cluster.spec.schedule {
+            schedules::keep(&mut change.tx, actor.tenant, id, &spec.schedule).await?;
+        }
         clusters::set_spec(&mut change.tx, actor.tenant, id, current, &spec).await?;
         let changed = audit::Change::between(json!(change.cluster.spec), json!(spec));
         let written = Written {

@@ -43,6 +43,7 @@ mod power;
 mod quota;
 mod rights;
 mod roles;
+mod schedules;
 mod scim;
 mod second_factor;
 mod second_step;
@@ -58,8 +59,8 @@ mod tenants;
 mod tokens;
 mod variables;
 mod view;
-
 mod worker_queues;
+
 pub use airflow_url::{AirflowUrl, AirflowUrlError, HostSharing};
 pub use app::App;
 pub use aws_identity::AwsIdentity;

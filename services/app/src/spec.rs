@@ -7,7 +7,7 @@ use updraft_runtimes::{Catalogue, Runtime};
 
 use crate::dags::sources;
 use crate::worker_queues::{self, MAX_CONCURRENCY, MAX_WORKERS};
-use crate::{AppError, bootstrap, environment, log_place, variables};
+use crate::{AppError, bootstrap, environment, log_place, schedules, variables};
 
 const MAX_OVERRIDES: usize = 200;
 const MAX_TAGS: usize = 50;
@@ -28,6 +28,7 @@ pub(crate) fn new_spec(new: NewCluster, runtimes: &Catalogue) -> Result<ClusterS
         environment: environment::asked(new.environment.unwrap_or_default(), None),
         environment_variables: new.environment_variables,
         bootstrap: new.bootstrap.unwrap_or_default().asked_at(Generation::FIRST),
+        schedule: new.schedule,
         logs: new.logs.unwrap_or_default(),
         tags: new.tags,
     };
@@ -63,6 +64,7 @@ pub(crate) fn updated_spec(
             || spec.bootstrap.clone(),
             |asked| asked.asked_at(generation.next()),
         ),
+        schedule: update.schedule.unwrap_or_else(|| spec.schedule.clone()),
         logs: update.logs.unwrap_or_else(|| spec.logs.clone()),
         tags: update.tags.unwrap_or_else(|| spec.tags.clone()),
     };
@@ -88,6 +90,7 @@ fn check(spec: &ClusterSpec, runtime: &Runtime) -> Result<(), AppError> {
         return Err(AppError::invalid("worker_concurrency", why));
     }
     worker_queues::check(&spec.worker_queues)?;
+    schedules::check(&spec.schedule)?;
     environment::check(&spec.environment)?;
     bootstrap::check(&spec.bootstrap)?;
     variables::check(spec, runtime)?;

@@ -14,7 +14,7 @@ use updraft_store::event_log::LoggedEvent;
 use updraft_store::node_list::ListedNode;
 use updraft_store::operations::OperationRecord;
 
-use crate::{AppConfig, LiveReports};
+use crate::{AppConfig, LiveReports, schedules};
 
 pub(crate) fn cluster(
     record: ClusterRecord,
@@ -30,6 +30,8 @@ pub(crate) fn cluster(
         airflow_url: config.airflow_url(tenant, record.id),
         dag_location: config.dag_location(record.id, &record.spec.dag_sources),
         environment: record.environment.and_then(environment),
+        upcoming: schedules::upcoming(&record.spec.schedule, Utc::now())
+            .filter(|_| record.power != Power::Deleted),
         id: record.id,
         name: record.name,
         spec: record.spec,
@@ -97,12 +99,12 @@ pub(crate) fn node(listed: ListedNode, live: &dyn LiveReports) -> NodeView {
         id: listed.id,
         role: listed.role,
         label: format!("{}-{}", listed.role, listed.ordinal),
+        queue: listed.queue,
         address: listed.address,
         phase: report.map(|report| report.phase),
         generation: listed.generation,
         dag_version: report.and_then(|report| report.dag_version.clone()),
         services: report.map(|report| report.services.clone()).unwrap_or_default(),
-        queue: listed.queue,
         created_at: listed.created_at,
         last_report_at: reported_at,
         cpu_percent: report.and_then(|report| report.cpu_percent),

@@ -12,7 +12,7 @@ use updraft_authz::{Outcome, Tag, Target, Who};
 use updraft_model::{
     AgentPhase, AuditActorKind, AuditId, AuditOutcome, BootstrapSpec, ClusterId, ClusterName, ClusterRole,
     ClusterSpec, DagFolder, DagSource, EnvironmentSpec, EventId, Failure, FolderSource, Generation, LogsSpec,
-    NodeId, NodeRole, OperationId, OperationKind, OperationState, Phase, Power, QueueName, RuleId,
+    NodeId, NodeRole, OperationId, OperationKind, OperationState, Phase, Power, QueueName, RuleId, Schedule,
     ServiceName, ServiceState, ServiceStatus, SessionId, Step, StepState, TenantRole, UserId,
 };
 
@@ -104,8 +104,9 @@ pub(crate) fn cluster(id: i64, name: &str) -> ClusterView {
             runtime: "airflow-3.3.2".into(),
             workers: 2,
             worker_concurrency: 4,
-            dag_sources: vec![FolderSource {
+            schedule: Schedule::default(),
             worker_queues: "heavy=2,concurrency=1".parse().into_iter().collect(),
+            dag_sources: vec![FolderSource {
                 folder: DagFolder::default(),
                 source: DagSource::ClusterBucket {
                     prefix: "dags/".into(),
@@ -131,6 +132,7 @@ pub(crate) fn cluster(id: i64, name: &str) -> ClusterView {
         created_at: earlier(864_000),
         updated_at: earlier(7_300),
         environment: None,
+        upcoming: None,
         operation: None,
     }
 }
@@ -279,8 +281,8 @@ pub(crate) fn nodes() -> Vec<NodeView> {
         id: NodeId(uuid(u128::from(number))),
         role,
         label: label.into(),
-        address: Some(format!("127.64.1.{number}")),
         queue: (role == NodeRole::Worker).then(QueueName::default),
+        address: Some(format!("127.64.1.{number}")),
         phase: Some(AgentPhase::Running),
         generation: Generation(7),
         dag_version: Some("sha256:3f9ac27bd0e14c5599aa".into()),

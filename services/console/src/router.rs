@@ -13,9 +13,9 @@ use updraft_app::App;
 use crate::pages::{
     access, access_rules, account, account_help, activity, change_configuration, choices, cluster, clusters,
     configuration, credentials, dags, delete_cluster, device, forgot_password, handover, log_keeping, logs,
-    new_cluster, new_provider, nodes, operation, overview, people, person_sign_in, provider, second_factor,
-    sessions, set_password, settings, sign_in, sign_in_code, sign_out, sso, switch_tenant, tenants,
-    through_provider, tokens,
+    new_cluster, new_provider, nodes, operation, overview, people, person_sign_in, provider, schedule,
+    second_factor, sessions, set_password, settings, sign_in, sign_in_code, sign_out, sso, switch_tenant,
+    tenants, through_provider, tokens,
 };
 use crate::state::{Console, ConsoleConfig};
 use crate::{assets, audit, csrf, live, pages, refusal, shell};
@@ -195,6 +195,7 @@ fn one_cluster() -> Router<Console> {
         .route("/clusters/{id}/secrets", post(settings::conceal))
         .route("/clusters/{id}/bootstrap", post(settings::reboot))
         .route("/clusters/{id}/log-keeping", post(log_keeping::keep))
+        .route("/clusters/{id}/schedule", post(schedule::change))
         .route("/clusters/{id}/access", get(access::show).post(access::give))
         .route("/clusters/{id}/access/remove", post(access::take))
         .route("/clusters/{id}/activity", get(activity::show))

@@ -12,6 +12,7 @@ pub mod reconciler;
 mod rest;
 pub mod role_renewal;
 mod routes;
+pub mod schedules;
 mod scim;
 pub mod tunnels;
 

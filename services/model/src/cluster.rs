@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::{
     BootstrapKey, BootstrapSpec, EnvironmentKey, EnvironmentSpec, FolderSource, LogsSpec, QueueName,
-    WorkerQueue,
+    Schedule, WorkerQueue,
 };
 
 /// What the tenant asked of a cluster; each change is a new [`crate::Generation`].
@@ -39,6 +39,9 @@ pub struct ClusterSpec {
     /// What each node runs before its services start.
     #[serde(default)]
     pub bootstrap: BootstrapSpec,
+    /// When it starts and stops by itself.
+    #[serde(default, skip_serializing_if = "Schedule::is_empty")]
+    pub schedule: Schedule,
     /// How long its logs are kept, and where.
     #[serde(default)]
     pub logs: LogsSpec,

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod action;
+mod calendar;
 mod desired;
 mod environment;
 mod failure;
@@ -13,6 +14,7 @@ mod steps;
 mod workers;
 
 pub use action::{Action, Outcome, Plan};
+pub use calendar::{Calendar, InvalidSchedule, Upcoming};
 pub use desired::{Desired, EnvironmentChange, EnvironmentStage, Operation};
 pub use observed::{
     Build, BuildOutcome, BuildStage, BuildStageKind, LaunchFailure, LaunchFailureKind, Loss, Node, NodeState,

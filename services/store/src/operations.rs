@@ -1,6 +1,7 @@
 //! Asked-for changes: opened, superseded, listed. Their steps are written by `operation_steps`.
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use updraft_model::{
@@ -19,6 +20,15 @@ pub struct NewOperation {
     pub generation: Generation,
     /// None: Updraft itself.
     pub requested_by: Option<UserId>,
+    /// Why Updraft itself asks, where people want to know.
+    pub cause: Option<Cause>,
+}
+
+/// What people asked Updraft to ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    Schedule,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +40,7 @@ pub struct OperationRecord {
     pub state: OperationState,
     pub steps: Vec<Step>,
     pub failure: Option<Failure>,
-    /// The person's address; none when they are gone, or Updraft itself asked.
+    /// The person's address, or why Updraft itself asked; none when they are gone.
     pub requested_by: Option<String>,
     pub created_at: DateTime<Utc>,
     pub finished_at: Option<DateTime<Utc>>,
@@ -63,14 +73,15 @@ pub async fn open(connection: &mut PgConnection, operation: &NewOperation) -> Re
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
-        "insert into operations (id, tenant_id, cluster_id, kind, generation, requested_by)
-         values ($1, $2, $3, $4, $5, $6)",
+        "insert into operations (id, tenant_id, cluster_id, kind, generation, requested_by, cause)
+         values ($1, $2, $3, $4, $5, $6, $7)",
         operation.id.0,
         operation.tenant.0,
         operation.cluster.0,
         text("operation kind", &operation.kind)?,
         operation.generation.0,
         operation.requested_by.map(|user| user.0),
+        operation.cause.map(|cause| text("cause", &cause)).transpose()?,
     )
     .execute(connection)
     .await?;
@@ -88,7 +99,7 @@ pub async fn find(
         Row,
         r#"select o.id, o.cluster_id, o.kind, o.generation, o.state,
                   o.steps as "steps: Json<Vec<Step>>", o.failure as "failure: Json<Failure>",
-                  u.email as "email?", o.created_at, o.finished_at
+                  coalesce(u.email, 'Updraft: ' || o.cause) as "email?", o.created_at, o.finished_at
            from operations o left join users u on u.id = o.requested_by
            where o.tenant_id = $1 and o.id = $2"#,
         tenant.0,
@@ -112,7 +123,7 @@ pub async fn find_running(
         Row,
         r#"select o.id, o.cluster_id, o.kind, o.generation, o.state,
                   o.steps as "steps: Json<Vec<Step>>", o.failure as "failure: Json<Failure>",
-                  u.email as "email?", o.created_at, o.finished_at
+                  coalesce(u.email, 'Updraft: ' || o.cause) as "email?", o.created_at, o.finished_at
            from operations o left join users u on u.id = o.requested_by
            where o.tenant_id = $1 and o.cluster_id = $2 and o.state = 'running'"#,
         tenant.0,
@@ -138,7 +149,7 @@ pub async fn list(
         Row,
         r#"select o.id, o.cluster_id, o.kind, o.generation, o.state,
                   o.steps as "steps: Json<Vec<Step>>", o.failure as "failure: Json<Failure>",
-                  u.email as "email?", o.created_at, o.finished_at
+                  coalesce(u.email, 'Updraft: ' || o.cause) as "email?", o.created_at, o.finished_at
            from operations o left join users u on u.id = o.requested_by
            where o.tenant_id = $1 and o.cluster_id = $2 and ($3::uuid is null or o.id < $3)
            order by o.id desc

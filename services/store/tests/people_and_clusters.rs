@@ -50,6 +50,7 @@ mod tests {
             workers: 2,
             worker_concurrency: 2,
             worker_queues: Vec::new(),
+            schedule: updraft_model::Schedule::default(),
             dag_sources: vec![FolderSource {
                 folder: DagFolder::default(),
                 source: DagSource::Push {},
@@ -156,6 +157,7 @@ mod tests {
                 kind,
                 generation: updraft_model::Generation(1),
                 requested_by: Some(ada),
+                cause: None,
             };
             operations::open(&mut tx, &operation).await.unwrap();
             opened.push(operation.id);

@@ -100,6 +100,7 @@ pub async fn take_found(
             kind: OperationKind::Update,
             generation: generation.next(),
             requested_by: None,
+            cause: None,
         };
         operations::open(tx, &operation).await?;
         let message = news.join("; ");

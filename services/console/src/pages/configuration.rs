@@ -11,6 +11,7 @@ use updraft_model::{ClusterId, ClusterRole, Power};
 use super::cluster::{Head, Tab};
 use super::log_keeping::LogKeeping;
 use super::packages::Packages;
+use super::schedule::{self, Times};
 use super::settings::Settings;
 use super::{tags, worker_queues};
 use crate::error::Complaint;
@@ -37,6 +38,8 @@ pub(crate) struct ConfigurationPage {
     tags: String,
     packages: Packages,
     settings: Settings,
+    times: Times,
+    upcoming: Vec<String>,
     logs: LogKeeping,
     counts: Counts,
     sections: Vec<Section>,
@@ -71,6 +74,9 @@ pub(crate) struct View {
     pub(crate) script: Option<String>,
     #[serde(skip)]
     pub(crate) object: Option<String>,
+    /// When it starts and stops, likewise.
+    #[serde(skip)]
+    pub(crate) schedule: Option<Times>,
     /// How long logs are kept and where, likewise.
     #[serde(skip)]
     pub(crate) logs: Option<LogKeeping>,
@@ -145,6 +151,11 @@ impl ConfigurationPage {
                 .unwrap_or_else(|| tags::write(&cluster.spec.tags)),
             packages: Packages::of(cluster, view.requirements.clone()),
             settings: Settings::of(cluster, &view),
+            times: view
+                .schedule
+                .clone()
+                .unwrap_or_else(|| Times::of(&cluster.spec.schedule)),
+            upcoming: schedule::upcoming(cluster),
             logs: view
                 .logs
                 .clone()

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use updraft_api::rest::{ClusterView, NodeView};
 use updraft_model::{ClusterSpec, WorkerQueue};
 
+use super::schedule::upcoming;
 use crate::text::{Moment, count, short};
 
 #[derive(Template)]
@@ -13,6 +14,7 @@ use crate::text::{Moment, count, short};
 pub(crate) struct Facts {
     runtime: String,
     queues: Vec<String>,
+    upcoming: Vec<String>,
     tags: Vec<String>,
     generation: i64,
     dag_location: String,
@@ -37,6 +39,7 @@ impl Facts {
         Self {
             runtime: spec.runtime.clone(),
             queues: spec.queues().iter().map(|queue| size(queue, spec)).collect(),
+            upcoming: upcoming(cluster),
             tags: spec
                 .tags
                 .iter()

@@ -33,6 +33,7 @@ pub(crate) mod people;
 pub(crate) mod person_sign_in;
 pub(crate) mod provider;
 pub(crate) mod provider_form;
+pub(crate) mod schedule;
 pub(crate) mod second_factor;
 pub(crate) mod sessions;
 pub(crate) mod set_password;

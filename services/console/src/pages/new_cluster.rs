@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 use updraft_api::rest::NewCluster;
 use updraft_authz::{TenantAction, tenant_allows};
-use updraft_model::{ClusterName, FolderSource, WorkerQueue};
+use updraft_model::{ClusterName, FolderSource, Schedule, WorkerQueue};
 
 use super::cluster::back_to;
 use super::{dags, tags, worker_queues};
@@ -80,6 +80,7 @@ impl NewClusterForm {
             environment: None,
             environment_variables: IndexMap::new(),
             bootstrap: None,
+            schedule: Schedule::default(),
             logs: None,
             tags: tags::read(&self.tags),
             start: Some(self.start.is_some()),

@@ -119,3 +119,42 @@ async fn an_option_is_set_refused_by_name_protected_from_overwriting_and_reset()
         .await;
     assert_eq!(resized.status, StatusCode::SEE_OTHER, "{}", resized.html);
 }
+
+#[tokio::test]
+async fn queues_and_a_schedule_are_set_by_forms_and_what_is_refused_is_kept() {
+    let house = house().await;
+    let token = house.token("ada@example.com").await;
+    let form = "name=demo&workers=1&worker_concurrency=2&worker_queues=heavy%3D2%2Cconcurrency%3D1";
+    let made = house
+        .post(Some(&token), "/clusters", form)
+        .await
+        .location
+        .unwrap();
+    let shown = house.get(Some(&token), &made).await.html;
+    assert!(shown.contains("heavy: 2 workers × 1 tasks at once"), "{shown}");
+
+    for (path, wrong, kept) in [
+        (
+            "size",
+            "workers=1&worker_concurrency=2&worker_queues=heavy",
+            ">heavy</textarea>",
+        ),
+        (
+            "size",
+            "workers=1&worker_concurrency=2&worker_queues=a%3D21",
+            ">a=21</textarea>",
+        ),
+        ("schedule", "start=often&stop=&time_zone=UTC", r#"value="often""#),
+    ] {
+        let form = format!("generation=1&{wrong}");
+        let refused = house.post(Some(&token), &format!("{made}/{path}"), &form).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
+        assert_accessible(&refused.html);
+        assert!(refused.html.contains(kept), "{}", refused.html);
+    }
+    let form = "generation=1&start=0+7+*+*+1-5&stop=0+20+*+*+1-5&time_zone=Europe%2FBerlin";
+    let done = house.post(Some(&token), &format!("{made}/schedule"), form).await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.html);
+    let shown = house.get(Some(&token), &made).await.html;
+    assert!(shown.contains("starts ") && shown.contains(" UTC"), "{shown}");
+}

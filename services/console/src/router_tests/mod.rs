@@ -141,6 +141,7 @@ impl House {
             workers: Some(1),
             worker_concurrency: None,
             worker_queues: Vec::new(),
+            schedule: updraft_model::Schedule::default(),
             dag_sources: None,
             config: indexmap::IndexMap::new(),
             environment: None,

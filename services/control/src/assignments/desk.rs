@@ -133,13 +133,13 @@ impl Desk {
             node,
             role: rows.role,
             ordinal: rows.ordinal,
+            queue: rows.queue.clone(),
             run: rows.run,
             build: build(&environments, rows).map(|build| BuildAssignment {
                 own_index: sealed.own_index.clone(),
                 ..build
             }),
             trial: sealed.trial.clone(),
-            queue: rows.queue.clone(),
             requirements_file: rows
                 .spec
                 .environment

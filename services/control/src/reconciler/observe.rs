@@ -265,6 +265,8 @@ impl Parts {
             id: record.id,
             role: record.role,
             ordinal: record.ordinal,
+            queue: record.queue.clone(),
+            instance_type: record.instance_type.clone(),
             generation: record.generation,
             state: state(record),
             stop_asked_at: record.stop_asked_at,
@@ -312,8 +314,6 @@ impl Parts {
 
 fn state(record: &NodeRecord) -> NodeState {
     match (record.state, record.launched_at) {
-            queue: record.queue.clone(),
-            instance_type: record.instance_type.clone(),
         (RecordState::Intended, _) => NodeState::Intended {
             attempts: record.launch_attempts,
             attempted_at: record.launch_attempted_at,

@@ -383,3 +383,43 @@ async fn a_runtimes_options_are_listed_with_who_sets_them() {
         "runtime-not-found"
     );
 }
+
+#[tokio::test]
+async fn queues_have_workers_of_their_own_and_count_towards_the_quota() {
+    let (world, _, owner) = world().await;
+    let queue =
+        |name: &str, workers: u32| json!({"name": name, "concurrency": 1, "min": workers, "max": workers});
+    let new = json!({"name": "demo", "workers": 2, "worker_queues": [queue("heavy", 3)]});
+    let made = world.post(&owner, "/clusters", new).await.must_be(202);
+    assert_eq!(made["cluster"]["nodes_wanted"], 7);
+    assert_eq!(made["cluster"]["spec"]["worker_queues"][0]["name"], "heavy");
+
+    let queues = json!({"worker_queues": [queue("default", 4)]});
+    let changed = patch(&world, &owner, "/clusters/1", "\"1\"", queues)
+        .await
+        .must_be(202);
+    let spec = &changed["cluster"]["spec"];
+    assert_eq!(
+        (&spec["workers"], &spec["worker_concurrency"]),
+        (&json!(4), &json!(1))
+    );
+    let twice = patch(&world, &owner, "/clusters/1", "\"2\"", json!({"workers": 2})).await;
+    assert!(twice.must_be(422).to_string().contains("worker_queues"));
+
+    let on_a_machine = json!({"name": "heavy", "instance_type": "r7i.xlarge", "min": 1, "max": 1});
+    for (queue, field) in [
+        (on_a_machine, "worker_queues[0].instance_type"),
+        (queue("he avy", 1), "worker_queues"),
+        (queue("heavy", 21), "worker_queues[0].max"),
+    ] {
+        let refused = patch(
+            &world,
+            &owner,
+            "/clusters/1",
+            "\"2\"",
+            json!({"worker_queues": [queue]}),
+        )
+        .await;
+        assert!(refused.must_be(422).to_string().contains(field), "{field}");
+    }
+}

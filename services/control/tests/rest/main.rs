@@ -63,6 +63,9 @@ mod people;
 #[cfg(test)]
 mod protocol;
 #[cfg(test)]
+mod schedules;
+#[cfg(test)]
+mod scale;
 mod scim;
 #[cfg(test)]
 mod second_factor;

@@ -21,6 +21,8 @@ use updraft_control::log_sweep::sweep_logs;
 use updraft_control::mail::{Post, Smtp};
 use updraft_control::reconciler::{Liveness, Parts, Reconciler, Settings};
 use updraft_control::role_renewal::renew_roles;
+use updraft_control::schedules::follow_schedules;
+use updraft_control::storage_sessions::Renewal;
 use updraft_control::tunnels::Tunnels;
 use updraft_provider::local::LocalProvider;
 use updraft_runtimes::Catalogue;
@@ -100,6 +102,7 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
             shutdown.clone(),
         )),
         tokio::spawn(sweep_logs(ground.app.clone(), shutdown.clone())),
+        tokio::spawn(follow_schedules(ground.app.clone(), shutdown.clone())),
         tokio::spawn(renew_roles(ground.app.clone(), shutdown.clone())),
         tokio::spawn(turn_session_keys(ground.app.clone(), shutdown.clone())),
     ];

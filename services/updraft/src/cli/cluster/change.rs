@@ -10,6 +10,7 @@ use updraft_model::{FolderSource, WorkerQueue};
 use super::Changed;
 use super::environment::EnvironmentArgs;
 use super::logs::LogsArgs;
+use super::schedule::ScheduleArgs;
 use super::settings::SettingsArgs;
 use crate::cli::args::{Global, Waiting, parse_option, parse_tag};
 use crate::cli::error::{CliError, Exit};
@@ -58,6 +59,8 @@ pub(crate) struct UpdateArgs {
     #[command(flatten)]
     logs: LogsArgs,
     #[command(flatten)]
+    schedule: ScheduleArgs,
+    #[command(flatten)]
     waiting: Waiting,
 }
 
@@ -86,6 +89,7 @@ pub(super) async fn update(client: &Client, args: UpdateArgs, global: &Global) -
         environment: args.environment.asked(&cluster.spec.environment)?,
         environment_variables: args.settings.variables(),
         bootstrap: args.settings.bootstrap()?,
+        schedule: args.schedule.asked(&cluster.spec.schedule),
         logs: args.logs.asked(&cluster.spec.logs)?,
         tags: replaces_tags.then(|| args.tags.into_iter().collect()),
     };

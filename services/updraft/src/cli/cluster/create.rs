@@ -4,10 +4,11 @@ use clap::Args;
 use indexmap::IndexMap;
 use updraft_api::rest::NewCluster;
 use updraft_client::{Client, IdempotencyKey};
-use updraft_model::{ClusterName, EnvironmentSpec, FolderSource, LogsSpec, WorkerQueue};
+use updraft_model::{ClusterName, EnvironmentSpec, FolderSource, LogsSpec, Schedule, WorkerQueue};
 
 use super::environment::EnvironmentArgs;
 use super::logs::LogsArgs;
+use super::schedule::ScheduleArgs;
 use super::settings::SettingsArgs;
 use crate::cli::args::{Global, Waiting, parse_option, parse_tag};
 use crate::cli::error::CliError;
@@ -48,6 +49,8 @@ pub(crate) struct CreateArgs {
     settings: SettingsArgs,
     #[command(flatten)]
     logs: LogsArgs,
+    #[command(flatten)]
+    schedule: ScheduleArgs,
     /// Create it stopped
     #[arg(long)]
     no_start: bool,
@@ -67,6 +70,7 @@ pub(super) async fn create(client: &Client, args: CreateArgs, global: &Global) -
         environment: args.environment.asked(&EnvironmentSpec::default())?,
         environment_variables: args.settings.variables().unwrap_or_default(),
         bootstrap: args.settings.bootstrap()?,
+        schedule: args.schedule.asked(&Schedule::default()).unwrap_or_default(),
         logs: args.logs.asked(&LogsSpec::default())?,
         tags: args.tags.into_iter().collect(),
         start: Some(!args.no_start),

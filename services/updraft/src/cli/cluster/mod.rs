@@ -6,6 +6,7 @@ mod environment;
 mod events;
 mod logs;
 mod read;
+mod schedule;
 mod services;
 mod settings;
 

@@ -107,6 +107,12 @@ fn details(cluster: &ClusterView, now: DateTime<Utc>) -> String {
             cluster.generation
         ),
     ];
+    if let Some(next) = cluster.upcoming {
+        let line =
+            |verb: &str, at: DateTime<Utc>| format!("Schedule   {verb} at {}", at.format("%F %H:%M UTC"));
+        lines.extend(next.start.map(|at| line("starts", at)));
+        lines.extend(next.stop.map(|at| line("stops", at)));
+    }
     lines.extend(packages(cluster));
     lines.extend(cluster.operation.map(|id| format!("Operation  {id}")));
     lines.extend(
