@@ -18,8 +18,9 @@ from watching import Database, Follower, Pushes, Watcher
 # Of the release that Airflow 3.3.2 was tested with, and what it needs beside the runtime.
 GIT_PROVIDER = ["apache-airflow-providers-git==1.0.1", "gitpython==3.2.1", "gitdb==4.0.12", "smmap==5.0.3"]
 
-# git-sync 4 is a Go program that no registry at hand carries. This does what its `SyncRepo` does, with its defaults:
-# depth 1, a new worktree, the link renamed, the old worktree removed, `git gc`; a check when nothing is new.
+# git-sync 4 is a Go program that no registry at hand carries: who has it names it (--git-sync). This does what its
+# `SyncRepo` does, with its defaults: depth 1, a new worktree, the link renamed, the old worktree removed, `git gc`; a
+# check when nothing is new.
 GIT_SYNC = """
 set -u
 repo=$1 period=$2
@@ -61,6 +62,7 @@ class Plain:
     server: str
     key: Path
     pushes: Pushes
+    git_sync_program: Path | None = None
     processors: int = 0
 
     def git_bundle(self, url: str, refresh: int) -> Follower:
@@ -84,21 +86,36 @@ class Plain:
     def git_sync(self, url: str, period: int, nodes: int) -> Follower:
         """One git-sync beside each of the nodes, as in Airflow's chart."""
         ssh = f"ssh -i {self.key} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
-        who = {"GIT_AUTHOR_NAME": "x", "GIT_AUTHOR_EMAIL": "x", "GIT_COMMITTER_NAME": "x", "GIT_COMMITTER_EMAIL": "x"}
-        environment = {**os.environ, **who, "GIT_SSH_COMMAND": ssh}
+        author = {
+            "GIT_AUTHOR_NAME": "x",
+            "GIT_AUTHOR_EMAIL": "x",
+            "GIT_COMMITTER_NAME": "x",
+            "GIT_COMMITTER_EMAIL": "x",
+        }
+        environment = {**os.environ, **author, "GIT_SSH_COMMAND": ssh}
         links, syncing = [], []
         for node in range(nodes):
             root = self.directory / f"git-sync-{node}"
             root.mkdir()
             links.append(root / "link")
-            command = ["/bin/sh", "-c", f"sleep {node * period / nodes}; {GIT_SYNC}", "git-sync", url, str(period)]
+            script, words = GIT_SYNC, ["git-sync", url, str(period)]
+            if self.git_sync_program:
+                script, words = 'exec "$0" "$@"', self.real_git_sync(url, root, period)
+            command = ["/bin/sh", "-c", f"sleep {node * period / nodes}; {script}", *words]
             syncing.append(self.run(command, root, environment))
         kwargs = {"path": str(links[0])}
         classpath = "airflow.dag_processing.bundles.local.LocalDagBundle"
-        name = f"git-sync, period {period} s, plain dag-processor"
+        who = self.git_sync_program.name if self.git_sync_program else "git-sync's commands"
+        name = f"{who}, period {period} s, plain dag-processor"
         follower = self.bundle(name, classpath, kwargs, {}, *links)
         follower.processes += syncing
         return follower
+
+    def real_git_sync(self, url: str, root: Path, period: int) -> list[str]:
+        """Options that are not named are its defaults."""
+        words = [str(self.git_sync_program), f"--repo={url}", "--ref=main", f"--period={period}s"]
+        words += [f"--root={root / 'root'}", f"--link={root / 'link'}"]
+        return [*words, f"--ssh-key-file={self.key}", "--ssh-known-hosts=false"]
 
     def bundle(
         self,

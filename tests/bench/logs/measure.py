@@ -1,4 +1,4 @@
-"""One writer, three ways into the same SeaweedFS: the agent's shipper, `aws s3 sync` each minute, and each ten seconds.
+"""One writer, several ways into the same SeaweedFS: the agent's shipper, fluent-bit, `aws s3 sync` again and again.
 
 What is measured: CPU and memory of the way and its children; and how old the oldest byte is that is not there yet,
 asked twice a second.
@@ -163,6 +163,42 @@ class Cron:
         return objects.get(f"plain/{name}.log", 0)
 
 
+class FluentBit:
+    """in_tail, with its offsets on disk, into out_s3: an object when there is `size` of a file, or after `pause`."""
+
+    def __init__(self, program: str, size: str, pause: int) -> None:
+        self.name, self.program = f"fluent-bit, {size} or {pause} s", program
+        self.size, self.pause = size, pause
+        self.known: dict[str, int] = {}
+
+    def start(self, node: Path, store: Store) -> subprocess.Popen[bytes]:
+        parts = ["[SERVICE]\n    Log_Level error\n"]
+        for name in NAMES:
+            tail = {"Path": node / f"logs/{name}.log", "Tag": name, "Read_from_Head": "On", "Refresh_Interval": 1}
+            parts.append(section("INPUT", {"Name": "tail", "DB": node / f"{name}.db"} | tail))
+        place = {"bucket": BUCKET, "region": "us-east-1", "endpoint": store.endpoint, "tls": "Off"}
+        how = {"log_key": "log", "compression": "gzip", "use_put_object": "On", "static_file_path": "On"}
+        when = {"total_file_size": self.size, "upload_timeout": f"{self.pause}s", "store_dir": node / "s3"}
+        key = {"s3_key_format": "/fluent/$TAG/%Y%m%d%H%M%S-$UUID.gz"}
+        parts.append(section("OUTPUT", {"Name": "s3", "Match": "*"} | place | how | when | key))
+        (node / "fluent-bit.conf").write_text("\n".join(parts))
+        keys = {"AWS_ACCESS_KEY_ID": KEYS[0], "AWS_SECRET_ACCESS_KEY": KEYS[1]}
+        command = [self.program, "-q", "-c", str(node / "fluent-bit.conf")]
+        return subprocess.Popen(command, env=os.environ | keys)
+
+    def there(self, store: Store, name: str, objects: dict[str, int]) -> int:
+        """Objects hold lines alone, and are never written again."""
+        mine = [key for key in objects if key.startswith(f"fluent/{name}/")]
+        for key in mine:
+            if key not in self.known:
+                self.known[key] = unzipped(store.request("GET", f"{BUCKET}/{key}") or b"")
+        return sum(self.known[key] for key in mine)
+
+
+def section(kind: str, options: dict[str, object]) -> str:
+    return "\n".join([f"[{kind}]", *(f"    {name} {value}" for name, value in options.items()), ""])
+
+
 def unzipped(body: bytes) -> int:
     length = 0
     while body:
@@ -205,7 +241,7 @@ def memory(process: subprocess.Popen[bytes]) -> int:
     return total
 
 
-def measure(way: Shipper | Cron, store: Store, scratch: Path, seconds: float, rate: float) -> None:
+def measure(way: Shipper | FluentBit | Cron, store: Store, scratch: Path, seconds: float, rate: float) -> None:
     node = Path(tempfile.mkdtemp(dir=scratch))
     (node / "logs").mkdir()
     process = way.start(node, store)
@@ -233,7 +269,7 @@ def measure(way: Shipper | Cron, store: Store, scratch: Path, seconds: float, ra
     each = f"{core:5.2f} % of a core and {held / rate * 1e6:4.1f} MB for each MB/s"
     cost = f"{each}, {held:.0f} MB in all, idle {idle * 100:.2f} %"
     lag = f"lag p50 {statistics.median(lags):5.1f} s, p95 {cut[18]:5.1f} s"
-    print(f"{way.name:24} {written:.0f} MB written, {stored:.0f} MB stored: {cost}; {lag}", flush=True)
+    print(f"{way.name:26} {written:.0f} MB written, {stored:.0f} MB stored: {cost}; {lag}", flush=True)
 
 
 def main() -> None:
@@ -241,6 +277,7 @@ def main() -> None:
     seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 130.0
     rate = float(sys.argv[3]) * 1e6 if len(sys.argv) > 3 else 5e6
     aws = os.environ.get("AWS_CLI") or shutil.which("aws")
+    fluent_bit = os.environ.get("FLUENT_BIT") or shutil.which("fluent-bit")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
@@ -249,6 +286,8 @@ def main() -> None:
         server = store.start()
         try:
             measure(Shipper(binary), store, scratch, seconds, rate)
+            for size, pause in (("1M", 6), ("50M", 60)) if fluent_bit else ():
+                measure(FluentBit(str(fluent_bit), size, pause), store, scratch, seconds, rate)
             for pause in (10, 60) if aws else ():
                 measure(Cron(str(aws), pause), store, scratch, seconds, rate)
         finally:
