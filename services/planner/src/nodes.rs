@@ -87,7 +87,8 @@ pub(crate) fn places<'a>(desired: &'a Desired, observed: &'a Observed) -> impl I
     single.into_iter().chain(workers).filter(move |_| is_running)
 }
 
-fn serves(node: &Node) -> bool {
+/// Neither given up nor asked to stop.
+pub(crate) fn serves(node: &Node) -> bool {
     node.stop_asked_at.is_none()
         && node.loss.is_none()
         && !matches!(node.state, NodeState::Terminating { .. })
@@ -290,9 +291,10 @@ impl Case<'_> {
             || self.is_surely_absent(Some(launched_at))
     }
 
-    /// Workers drain while the nodes they need still work; a deletion waits for nobody.
+    /// Workers drain while the nodes they need still work. Those of a deletion, too, though not for long: a worker
+    /// without its broker would use all the time that it is given.
     fn may_stop(&self) -> bool {
-        let waits_for_workers = self.node.role != NodeRole::Worker && self.desired.power == Power::Stopped;
+        let waits_for_workers = self.node.role != NodeRole::Worker && self.desired.power != Power::Running;
         !waits_for_workers
             || !self
                 .observed
