@@ -16,12 +16,21 @@ use crate::agent::{expose, expose_some};
 pub struct DagDelivery {
     /// The cluster's own bucket: versions are published there.
     pub endpoint: String,
+    #[serde(default = "region")]
+    pub region: String,
     pub bucket: String,
     /// Published versions: `updraft/dag-versions/` (`current`, `<digest>.tar.zst`).
     pub versions_prefix: String,
     pub access_key: String,
     #[serde(serialize_with = "expose")]
     pub secret_key: SecretString,
+    /// Of keys that end by themselves.
+    #[serde(
+        default,
+        serialize_with = "expose_some",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub session_token: Option<SecretString>,
     /// Exactly one node resolves the sources into versions; the others fetch them.
     pub resolver: bool,
     /// Empty on nodes that do not resolve.
@@ -38,6 +47,11 @@ pub struct DagDelivery {
     /// Destinations that the installation opens for sources beyond the public internet (`--outbound-allow`).
     #[serde(default)]
     pub outbound_allow: Vec<String>,
+}
+
+/// What was delivered before regions were.
+fn region() -> String {
+    "us-east-1".to_owned()
 }
 
 /// One source and the folder of a version that it fills.

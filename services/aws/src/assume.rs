@@ -37,6 +37,7 @@ pub struct AssumedRole {
     role: RoleArn,
     external_id: Option<ExternalId>,
     session: SessionName,
+    policy: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -133,6 +134,17 @@ impl AssumedRole {
             role,
             external_id,
             session,
+            policy: None,
+        }
+    }
+
+    /// The session may do what both the role and this policy (JSON) allow
+    /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies.html#policies_session>).
+    #[must_use]
+    pub fn limited_by(self, policy: String) -> Self {
+        Self {
+            policy: Some(policy),
+            ..self
         }
     }
 }
@@ -146,6 +158,9 @@ impl CredentialSource for AssumedRole {
             .with("DurationSeconds", LASTS);
         if let Some(external_id) = &self.external_id {
             params = params.with("ExternalId", external_id);
+        }
+        if let Some(policy) = &self.policy {
+            params = params.with("Policy", policy);
         }
         let answer: Answer = self.sts.query(STS, "AssumeRole", &params).await?;
         let given = answer.result.credentials;

@@ -15,6 +15,7 @@ mod routes;
 pub mod schedules;
 mod scim;
 pub mod tunnels;
+pub mod storage_sessions;
 
 pub use rest::{RestConfig, RestState};
 pub use routes::{openapi_document, router as rest_router};

@@ -172,11 +172,15 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, EdgeError> {
             source: std::io::Error::other(error),
         };
         let named = CertificateDer::pem_file_iter(path).map_err(|error| unreadable(error.to_string()))?;
+        let known = roots.len();
         for certificate in named {
             let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
             roots
                 .add(certificate)
                 .map_err(|error| unreadable(error.to_string()))?;
+        }
+        if roots.len() == known {
+            return Err(unreadable("it holds no certificate".to_owned()));
         }
     }
     match roots.is_empty() {

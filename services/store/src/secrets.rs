@@ -98,6 +98,53 @@ pub async fn put(
     Ok(())
 }
 
+/// Clusters whose secret of this name was written before then.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn aged(
+    connection: &mut PgConnection,
+    name: &str,
+    before: DateTime<Utc>,
+) -> Result<Vec<ClusterId>, StoreError> {
+    let found = sqlx::query_scalar!(
+        "select cluster_id from cluster_secrets where name = $1 and created_at < $2 order by created_at",
+        name,
+        before,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(found.into_iter().map(ClusterId).collect())
+}
+
+/// Writes a secret in the place of one that is there, and announces it to those who hand it out. False: there is none any
+/// more, and nothing was written.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn replace(
+    connection: &mut PgConnection,
+    key: &MasterKey,
+    cluster: ClusterId,
+    name: &str,
+    secret: &SecretString,
+) -> Result<bool, SecretError> {
+    let sealed = key.seal(&cluster_context(cluster, name), name, secret)?;
+    let done = sqlx::query!(
+        "with written as (
+             update cluster_secrets set ciphertext = $3, created_at = now() where cluster_id = $1 and name = $2
+             returning cluster_id)
+         select pg_notify('updraft_clusters', cluster_id::text) from written",
+        cluster.0,
+        name,
+        sealed,
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::from)?;
+    Ok(done.is_some())
+}
+
 /// Writes a secret unless there is one, and gives the one that is there.
 ///
 /// # Errors

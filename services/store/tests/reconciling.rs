@@ -13,7 +13,7 @@ use updraft_store::metadata::MetadataServer;
 use updraft_store::nodes::{self, NewNode};
 use updraft_store::secrets::{self, MasterKey, random_token};
 use updraft_store::testing::TestDatabase;
-use updraft_store::{StoreError, controls, leases, template};
+use updraft_store::{StoreError, controls, leases, node_identity, template};
 use uuid::Uuid;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -328,4 +328,56 @@ async fn a_metadata_database_is_cloned_owned_and_closed_to_others() {
 
 async fn connect(url: &SecretString) -> Result<PgConnection, sqlx::Error> {
     PgConnection::connect(url.expose_secret()).await
+}
+
+#[tokio::test]
+async fn a_bootstrap_token_is_good_from_the_instance_alone_that_was_recorded() {
+    let (database, cluster) = database_with_cluster().await;
+    let mut connection = database.store().connection().await.unwrap();
+    let new = node(cluster);
+    nodes::intend(&mut connection, &new).await.unwrap();
+    let (token, identity) = ([1; 32], [2; 32]);
+    let later = Utc::now() + TimeDelta::minutes(15);
+    nodes::begin_launch(&mut connection, new.id, &token, later)
+        .await
+        .unwrap();
+    let mut redeem = async |token: &[u8], instance: Option<&str>| {
+        let redeemed =
+            node_identity::redeem_bootstrap(&mut connection, new.id, token, &identity, instance).await;
+        redeemed.map(|identity| identity.is_some())
+    };
+    // The instance is faster than the provider's answer: it asks again. With a wrong token it is refused at once.
+    assert!(matches!(redeem(&token, Some("i-own")).await, Ok(false)));
+    assert!(redeem(&[9; 32], Some("i-own")).await.is_err());
+    let mut other = database.store().connection().await.unwrap();
+    nodes::record_launched(&mut other, new.id, "i-own", "10.0.0.1")
+        .await
+        .unwrap();
+    assert!(redeem(&token, Some("i-other")).await.is_err());
+    assert!(matches!(redeem(&token, Some("i-own")).await, Ok(true)));
+    assert!(matches!(redeem(&token, None).await, Ok(true)), "a local node");
+}
+
+#[tokio::test]
+async fn a_secret_that_ages_is_replaced_and_one_that_is_gone_stays_gone() {
+    let (database, cluster) = database_with_cluster().await;
+    let mut connection = database.store().connection().await.unwrap();
+    let key = MasterKey::from_bytes([7; 32]);
+    let (old, new) = (SecretString::from("old"), SecretString::from("new"));
+    secrets::put(&mut connection, &key, cluster, "storage", &old)
+        .await
+        .unwrap();
+    let mut aged = async |age| {
+        let before = Utc::now() - age;
+        let aged = secrets::aged(&mut connection, "storage", before).await.unwrap();
+        aged.contains(&cluster)
+    };
+    assert!(aged(TimeDelta::seconds(-1)).await && !aged(TimeDelta::minutes(1)).await);
+    let replaced = secrets::replace(&mut connection, &key, cluster, "storage", &new).await;
+    assert!(replaced.unwrap());
+    let kept = secrets::get(&mut connection, &key, cluster, "storage").await;
+    assert_eq!(kept.unwrap().unwrap().expose_secret(), "new");
+    secrets::remove_all(&mut connection, cluster).await.unwrap();
+    let replaced = secrets::replace(&mut connection, &key, cluster, "storage", &new).await;
+    assert!(!replaced.unwrap(), "a deleted cluster has a secret again");
 }

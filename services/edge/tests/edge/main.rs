@@ -7,6 +7,7 @@ mod harness;
 mod api_tokens;
 mod assets;
 mod authorization;
+mod control_tls;
 mod forwarding;
 mod headers;
 mod kept_connections;

@@ -10,12 +10,17 @@ use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::{ClientOptions, ObjectStore as _, ObjectStoreExt as _};
 use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret as _;
-use updraft_aws::{Bucket, CredentialSource, Credentials, own_credentials};
+use serde_json::json;
+use updraft_aws::{
+    AssumedRole, AwsError, Bucket, Client, CredentialSource, Credentials, Place, RoleArn, SessionName,
+    own_credentials,
+};
 use updraft_control::audit_export::AuditBucket;
+use updraft_control::storage_sessions::StorageSessions;
 use updraft_model::ClusterId;
 use updraft_provider::{ClusterStorage, ProviderError, StorageAccess};
 
-use crate::config::{BucketFile, StorageFile};
+use crate::config::{BucketFile, NodeKeys, StorageFile};
 
 /// One request, in a minute or not at all.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -31,6 +36,8 @@ pub(crate) struct ControlBucket {
 pub(crate) struct InstallationStorage {
     file: StorageFile,
     credentials: Arc<dyn CredentialSource>,
+    /// Where sessions for nodes come from.
+    sts: Arc<Client>,
 }
 
 // === impl ControlBucket ===
@@ -137,9 +144,15 @@ impl InstallationStorage {
     /// # Errors
     /// When the keys cannot be read.
     pub(crate) fn open(file: &StorageFile) -> anyhow::Result<Self> {
+        let credentials = own_credentials(file.keys_file.as_deref())?;
+        let place = Place {
+            region: file.region.clone(),
+            endpoint: file.endpoint.clone(),
+        };
         Ok(Self {
             file: file.clone(),
-            credentials: own_credentials(file.keys_file.as_deref())?,
+            sts: Arc::new(Client::new(place, credentials.clone())?),
+            credentials,
         })
     }
 
@@ -159,15 +172,32 @@ impl InstallationStorage {
         }
     }
 
-    async fn ready(&self, cluster: ClusterId) -> anyhow::Result<StorageAccess> {
+    /// Whether what nodes are given ends.
+    pub(crate) fn has_sessions(&self) -> bool {
+        matches!(self.file.node_keys, NodeKeys::Role(_))
+    }
+
+    async fn for_nodes(&self, cluster: ClusterId, bucket: &str) -> Result<Credentials, AwsError> {
+        match &self.file.node_keys {
+            NodeKeys::Shared => self.credentials.credentials().await,
+            NodeKeys::Role(role) => {
+                let session = SessionName::of(&format!("cluster-{cluster}"));
+                AssumedRole::new(self.sts.clone(), role.clone(), None, session)
+                    .limited_by(one_bucket(role, bucket))
+                    .credentials()
+                    .await
+            }
+        }
+    }
+
+    async fn access(&self, cluster: ClusterId) -> anyhow::Result<StorageAccess> {
         let own = self.of(cluster);
-        own.ensure().await?;
         let Credentials {
             access_key,
             secret_key,
             session_token,
             ..
-        } = self.credentials.credentials().await?;
+        } = self.for_nodes(cluster, &own.bucket.name).await?;
         Ok(StorageAccess {
             endpoint: endpoint(&own.bucket),
             region: own.bucket.region,
@@ -182,12 +212,39 @@ impl InstallationStorage {
 #[async_trait]
 impl ClusterStorage for InstallationStorage {
     async fn ensure(&self, cluster: ClusterId) -> Result<StorageAccess, ProviderError> {
-        self.ready(cluster).await.map_err(unavailable)
+        self.of(cluster).ensure().await.map_err(unavailable)?;
+        self.access(cluster).await.map_err(unavailable)
     }
 
     async fn remove(&self, cluster: ClusterId) -> Result<(), ProviderError> {
         self.of(cluster).remove().await.map_err(unavailable)
     }
+}
+
+#[async_trait]
+impl StorageSessions for InstallationStorage {
+    async fn open(&self, cluster: ClusterId) -> Result<StorageAccess, ProviderError> {
+        self.access(cluster).await.map_err(unavailable)
+    }
+}
+
+/// What nodes do there: everything with objects, and nothing with the bucket.
+fn one_bucket(role: &RoleArn, bucket: &str) -> String {
+    let role = role.to_string();
+    let partition = role.split(':').nth(1).unwrap_or("aws");
+    let bucket = format!("arn:{partition}:s3:::{bucket}");
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
+                "Resource": format!("{bucket}/*"),
+            },
+            {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket},
+        ],
+    })
+    .to_string()
 }
 
 fn endpoint(bucket: &Bucket) -> String {

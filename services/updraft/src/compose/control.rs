@@ -107,6 +107,7 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
         tokio::spawn(turn_session_keys(ground.app.clone(), shutdown.clone())),
     ];
     let served = serve(&ground, public, internal).await;
+        tokio::spawn(renew_storage(&ground, shutdown.clone())),
     shutdown.cancel();
     for task in background {
         let _ = task.await;
@@ -242,6 +243,20 @@ async fn supervise(nodes: Option<Arc<LocalProvider>>, shutdown: CancellationToke
         nodes.supervise(shutdown).await;
     }
 }
+fn renew_storage(ground: &Ground, shutdown: CancellationToken) -> impl Future<Output = ()> + use<> {
+    let (store, master_key) = (ground.store.clone(), ground.master_key.clone());
+    let renewal = ground.nodes.sessions.clone().map(|sessions| Renewal {
+        store,
+        master_key,
+        sessions,
+    });
+    async move {
+        if let Some(renewal) = renewal {
+            renewal.run(shutdown).await;
+        }
+    }
+}
+
 
 async fn serve(ground: &Ground, public: Router, internal: Router) -> anyhow::Result<()> {
     let shutdown = || ground.shutdown.clone();

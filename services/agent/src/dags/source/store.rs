@@ -22,17 +22,19 @@ pub(crate) fn own_store(delivery: &DagDelivery) -> Result<Arc<dyn ObjectStore>> 
         .with_allow_http(true)
         .with_timeout(REQUEST_WITHIN)
         .with_connect_timeout(Duration::from_secs(5));
-    let store = AmazonS3Builder::new()
+    let builder = AmazonS3Builder::new()
         .with_endpoint(&delivery.endpoint)
-        .with_region("us-east-1")
+        .with_region(&delivery.region)
         .with_bucket_name(&delivery.bucket)
         .with_access_key_id(&delivery.access_key)
         .with_secret_access_key(delivery.secret_key.expose_secret())
         .with_client_options(options)
-        .with_retry(retry())
-        .build()
-        .map_err(Error::store("be set up"))?;
-    Ok(Arc::new(store))
+        .with_retry(retry());
+    let builder = match &delivery.session_token {
+        Some(token) => builder.with_token(token.expose_secret()),
+        None => builder,
+    };
+    Ok(Arc::new(builder.build().map_err(Error::store("be set up"))?))
 }
 
 /// A bucket of the tenant's own.

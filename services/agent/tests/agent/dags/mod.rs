@@ -234,10 +234,12 @@ impl Source {
 pub(crate) fn delivery(sources: Vec<SourceDelivery>) -> DagDelivery {
     DagDelivery {
         endpoint: String::new(),
+        region: "us-east-1".to_owned(),
         bucket: String::new(),
         versions_prefix: VERSIONS.to_owned(),
         access_key: String::new(),
         secret_key: String::new().into(),
+        session_token: None,
         resolver: true,
         sources,
         pinned: None,

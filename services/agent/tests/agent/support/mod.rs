@@ -19,8 +19,8 @@ use axum::{Json, Router};
 use tokio::sync::watch;
 use updraft_agent::process::{ProcessId, Stat};
 use updraft_api::agent::{
-    AgentEvent, Assignment, DagDelivery, HealthCheck, NodePower, ParentAssignment, Register, Registered,
-    Report, ServiceAssignment, StopPolicy,
+    AgentEvent, Assignment, DagDelivery, EnvironmentOffer, HealthCheck, NodePower, ParentAssignment,
+    Register, Registered, Report, ServiceAssignment, StopPolicy,
 };
 use updraft_model::{
     AgentPhase, ClusterId, Generation, NodeId, NodeRole, ServiceName, ServiceState, ServiceStatus,
@@ -39,6 +39,7 @@ struct ControlState {
     assignment: watch::Sender<Option<Assignment>>,
     reports: watch::Sender<Vec<Report>>,
     events: Mutex<BTreeMap<u64, AgentEvent>>,
+    offers: Mutex<BTreeMap<String, EnvironmentOffer>>,
     registered: Mutex<u32>,
     pki: Pki,
 }
@@ -55,6 +56,7 @@ pub(crate) struct TestNode {
     pub(crate) node: NodeId,
     pub(crate) address: String,
     pub(crate) service_user: Option<String>,
+    pub(crate) builder_user: Option<String>,
     pub(crate) shared_dir: PathBuf,
     control_url: String,
 }
@@ -72,6 +74,7 @@ impl Control {
             assignment: watch::Sender::new(None),
             reports: watch::Sender::new(Vec::new()),
             events: Mutex::default(),
+            offers: Mutex::default(),
             registered: Mutex::default(),
             pki: Pki::new(),
         });
@@ -104,6 +107,11 @@ impl Control {
     }
 
     pub(crate) fn registrations(&self) -> u32 {
+    /// What nodes may take.
+    pub(crate) fn offer(&self, digest: &str, offer: EnvironmentOffer) {
+        self.state.offers.lock().unwrap().insert(digest.to_owned(), offer);
+    }
+
         *self.state.registered.lock().unwrap()
     }
 
@@ -173,6 +181,14 @@ async fn assignment(
 }
 
 async fn report(State(state): State<Arc<ControlState>>, Json(report): Json<Report>) {
+async fn environment(
+    State(state): State<Arc<ControlState>>,
+    axum::extract::Path(digest): axum::extract::Path<String>,
+) -> Result<Json<EnvironmentOffer>, StatusCode> {
+    let offer = state.offers.lock().unwrap().get(&digest).cloned();
+    offer.map(Json).ok_or(StatusCode::NOT_FOUND)
+}
+
     state
         .events
         .lock()
@@ -220,6 +236,7 @@ impl TestNode {
             address: address(),
             service_user: None,
             shared_dir,
+            builder_user: None,
             control_url: control.url.clone(),
         }
     }
@@ -237,7 +254,7 @@ impl TestNode {
         let text = serde_json::json!({
             "control_url": self.control_url, "node": self.node, "token": "once",
             "node_dir": self.dir.path().join("node"), "address": self.address,
-            "service_user": self.service_user, "shared_dir": self.shared_dir,
+            "service_user": self.service_user, "builder_user": self.builder_user, "shared_dir": self.shared_dir,
         });
         std::fs::write(&path, text.to_string()).unwrap();
         path
@@ -280,6 +297,7 @@ impl TestNode {
             power: NodePower::Run,
             environment_dir: "/".to_owned(),
             build: None,
+            environment: None,
             requirements_file: None,
             script: None,
             trial: None,
@@ -290,10 +308,12 @@ impl TestNode {
             dags: DagDelivery {
                 endpoint: "http://127.0.0.1:9".to_owned(),
                 bucket: "none".to_owned(),
+                region: "us-east-1".to_owned(),
                 versions_prefix: "updraft/dag-versions/".to_owned(),
                 access_key: "none".to_owned(),
                 secret_key: "none".into(),
                 resolver: false,
+                session_token: None,
                 sources: Vec::new(),
                 pinned: None,
                 kept: Vec::new(),
@@ -303,6 +323,7 @@ impl TestNode {
             logs: None,
             relays: Vec::new(),
             tunnel: None,
+            tells_load: false,
         }
     }
 }

@@ -28,6 +28,7 @@ pub(super) fn open(file: &ControlFile, ec2: &Ec2Nodes) -> anyhow::Result<Nodes> 
     ec2.check()?;
     let provider = Ec2Provider::open(ec2.provider.clone()).context("`nodes.ec2.provider` cannot be right")?;
     let storage = InstallationStorage::open(&ec2.storage).context("`nodes.ec2.storage` cannot be used")?;
+    let storage = Arc::new(storage);
     let audit = ec2.audit.as_ref().map(ControlBucket::open).transpose();
     let audit = audit.context("`nodes.ec2.audit` cannot be used")?;
     if audit.is_none() {
@@ -40,7 +41,8 @@ pub(super) fn open(file: &ControlFile, ec2: &Ec2Nodes) -> anyhow::Result<Nodes> 
             package_index: file.package_index.as_ref().map(Url::to_string),
         }),
         dag_location: Some(storage.location()),
-        storage: Arc::new(storage),
+        sessions: storage.has_sessions().then(|| storage.clone() as _),
+        storage,
         audit: audit.map(|bucket| Arc::new(bucket) as Arc<dyn AuditBucket>),
         metadata: MetadataServer::new(file.metadata_url.clone()).reached_at(ec2.metadata_address.clone()),
         control_url: ec2.control_url.as_str().trim_end_matches('/').to_owned(),

@@ -52,6 +52,7 @@ pub(super) async fn open(
             endpoint: endpoint.clone(),
             master_key: master_key.clone(),
         }),
+        sessions: None,
         audit: Some(Arc::new(EmbeddedAuditBucket {
             socket,
             endpoint,

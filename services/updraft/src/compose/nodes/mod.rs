@@ -8,6 +8,7 @@ use std::sync::Arc;
 use updraft_app::Tenancy;
 use updraft_control::assignments::Places;
 use updraft_control::audit_export::AuditBucket;
+use updraft_control::storage_sessions::StorageSessions;
 use updraft_provider::local::LocalProvider;
 use updraft_provider::{ClusterStorage, NodeProvider};
 use updraft_store::metadata::MetadataServer;
@@ -21,6 +22,8 @@ pub(crate) struct Nodes {
     pub(crate) provider: Arc<dyn NodeProvider>,
     pub(crate) places: Arc<dyn Places>,
     pub(crate) storage: Arc<dyn ClusterStorage>,
+    /// None: what opens it does not end.
+    pub(crate) sessions: Option<Arc<dyn StorageSessions>>,
     /// None: the audit log is copied nowhere.
     pub(crate) audit: Option<Arc<dyn AuditBucket>>,
     pub(crate) metadata: MetadataServer,
