@@ -101,6 +101,7 @@ class Node:
             "UPDRAFT_BOOT_ROOT": str(self.root),
             "UPDRAFT_BOOT_METADATA": self.around.url,
             "UPDRAFT_BOOT_USER": getpass.getuser(),
+            "UPDRAFT_BOOT_BUILDER": getpass.getuser(),
             "UPDRAFT_BOOT_PATIENCE": str(patience),
             "UPDRAFT_BOOT_PATH": f"{self.directory / 'bin'}:/usr/sbin:/usr/bin:/sbin:/bin",
             "PLAYED": str(self.directory),

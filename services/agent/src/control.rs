@@ -1,10 +1,14 @@
-//! The three requests an agent makes of control.
+//! The requests an agent makes of control, and the one that control sends it elsewhere for.
 
+use std::path::Path;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use reqwest::{RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
-use updraft_api::agent::{Assignment, Register, Registered, Report};
+use sha2::{Digest as _, Sha256};
+use tokio::io::AsyncWriteExt as _;
+use updraft_api::agent::{Assignment, EnvironmentOffer, Register, Registered, Report};
 
 use crate::error::{Error, Result};
 
@@ -13,6 +17,8 @@ pub(crate) const PROTOCOL: u32 = 1;
 /// Control holds the long poll for 25 s.
 const POLL_WITHIN: Duration = Duration::from_secs(40);
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Of a download.
+const SILENCE: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Debug)]
 pub struct ControlClient {
@@ -84,6 +90,55 @@ impl ControlClient {
             .timeout(ANSWER_WITHIN);
         send(request).await.map(|_| ())
     }
+
+    /// What the node's cluster may take instead of building it.
+    ///
+    /// # Errors
+    /// When control can't be reached or refuses.
+    pub(crate) async fn environment(&self, digest: &str) -> Result<Option<EnvironmentOffer>> {
+        let request = self
+            .http
+            .get(format!("{}/environments/{digest}", self.base))
+            .bearer_auth(self.token.expose_secret())
+            .timeout(ANSWER_WITHIN);
+        match send(request).await {
+            Ok(answer) => answer.json().await.map(Some).map_err(Error::ControlUnreachable),
+            Err(Error::ControlRefused { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes what is offered into a new file; the SHA-256 of what came. Whoever has the address may read it too, so it is
+    /// in no error.
+    ///
+    /// # Errors
+    /// When it can't be had, is larger than was said, or the disk refuses.
+    pub(crate) async fn download(&self, offer: &EnvironmentOffer, into: &Path) -> Result<String> {
+        let failed = |error: reqwest::Error| {
+            Error::Environment(format!("the bucket could not be read: {}", error.without_url()))
+        };
+        let written = || Error::file("write", into);
+        let request = self.http.get(offer.url.expose_secret());
+        let answer = within(request.send()).await?.map_err(failed)?;
+        let answer = answer.error_for_status().map_err(failed)?;
+        let mut file = tokio::fs::File::create_new(into).await.map_err(written())?;
+        let (mut stream, mut hash, mut left) = (answer.bytes_stream(), Sha256::new(), offer.bytes);
+        while let Some(chunk) = within(stream.next()).await? {
+            let chunk = chunk.map_err(failed)?;
+            left = left
+                .checked_sub(chunk.len() as u64)
+                .ok_or_else(|| Error::Environment("more came than control named".to_owned()))?;
+            hash.update(&chunk);
+            file.write_all(&chunk).await.map_err(written())?;
+        }
+        file.flush().await.map_err(written())?;
+        Ok(hex::encode(hash.finalize()))
+    }
+}
+
+async fn within<T>(answer: impl Future<Output = T>) -> Result<T> {
+    let answer = tokio::time::timeout(SILENCE, answer).await;
+    answer.map_err(|_| Error::Environment("the bucket fell silent".to_owned()))
 }
 
 async fn send(request: RequestBuilder) -> Result<Response> {

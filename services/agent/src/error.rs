@@ -46,6 +46,8 @@ pub enum Error {
     #[error("{0}")]
     Dags(String),
     #[error("{0}")]
+    Environment(String),
+    #[error("{0}")]
     Logs(String),
 }
 

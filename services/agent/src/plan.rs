@@ -173,7 +173,9 @@ fn phase(
                 seen.attempts.is_troubled()
                     || states.get(&seen.assignment.name) == Some(&ServiceState::Unhealthy)
             });
-            if waits_for_script(assignment, readiness) {
+            if waits_for_script(assignment, readiness)
+                || waits_for_environment(assignment, readiness, observed)
+            {
                 AgentPhase::Preparing
             } else if settled {
                 AgentPhase::Running
@@ -192,4 +194,17 @@ fn phase(
 fn waits_for_script(assignment: &Assignment, readiness: Readiness) -> bool {
     let waits = |service: &ServiceAssignment| service.enabled && service.after_script;
     !readiness.script && assignment.services.iter().any(waits)
+}
+
+/// Whether something here runs on as it was, since what it is to run with is not there.
+fn waits_for_environment(
+    assignment: &Assignment,
+    readiness: Readiness,
+    observed: &BTreeMap<ServiceName, Observed>,
+) -> bool {
+    let runs_on = |service: &ServiceAssignment| {
+        let process = observed.get(&service.name).map(|seen| &seen.process);
+        matches!(process, Some(Process::Running { digest, .. }) if *digest != service.digest)
+    };
+    !readiness.environment && assignment.services.iter().any(runs_on)
 }

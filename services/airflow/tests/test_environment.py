@@ -31,8 +31,10 @@ class Builder:
         """The builder's last words."""
         staging = self.place / f"staging-{len(list(self.place.iterdir()))}"
         staging.mkdir()
+        environment = staging / "environment"
         request = {
             "staging": str(staging),
+            "environment": str(environment),
             "base": str(self.base),
             "before": str(self.base),
             "dags": None,
@@ -42,6 +44,12 @@ class Builder:
             "index_url": self.index.url,
             "limits": {"time_s": 120, "memory_bytes": 2 << 30, "disk_bytes": 1 << 30, "processes": 100_000},
         } | changes
+        last = self.run(staging, request | {"part": "make"})
+        if last.get("ready"):
+            last = self.run(staging, request | {"part": "check"})
+        return last | {"environment": environment}
+
+    def run(self, staging: Path, request: dict[str, Any]) -> dict[str, Any]:
         (staging / "request.json").write_text(json.dumps(request))
         environment = {
             "PATH": "/usr/bin:/bin",
@@ -59,7 +67,7 @@ class Builder:
         )
         lines = [json.loads(line) for line in ended.stdout.splitlines()]
         assert lines, ended.stderr
-        last: dict[str, Any] = lines[-1] | {"environment": staging / "environment"}
+        last: dict[str, Any] = lines[-1]
         return last
 
 

@@ -7,6 +7,42 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::expose;
 
+/// Where a packed environment lies in a cluster's bucket: named by what went in, then by what came out.
+#[must_use]
+pub fn environment_key(digest: &str, sha256: &str) -> String {
+    format!("{ENVIRONMENTS}/{digest}/{sha256}{ENVIRONMENT_END}")
+}
+
+/// Below it lie all packed environments of a cluster.
+pub const ENVIRONMENTS: &str = "updraft/environments";
+pub const ENVIRONMENT_END: &str = ".tar.zst";
+
+/// The cluster's own environment that a node runs with. A node whose disk lacks it fetches it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvironmentAssignment {
+    /// Of all that went in; the last part of the assignment's `environment_dir`.
+    pub digest: String,
+    /// The runtime's own environment, which it extends.
+    pub base_dir: String,
+    /// Names of environments that stay.
+    pub keep: Vec<String>,
+    /// The largest that is taken, packed or not.
+    pub disk_bytes: u64,
+}
+
+/// `GET /agent/v1/environments/{digest}`: a packed environment that the node's cluster may take.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EnvironmentOffer {
+    /// Good for this one object and some minutes, for whoever has it.
+    #[serde(serialize_with = "expose")]
+    pub url: SecretString,
+    /// Of the archive, lower-case hex: nothing else is to be unpacked.
+    pub sha256: String,
+    pub bytes: u64,
+    /// Whether other clusters of the tenant may take it too.
+    pub shared: bool,
+}
+
 /// An environment to be built on this node unless it is there.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BuildAssignment {
@@ -22,6 +58,9 @@ pub struct BuildAssignment {
     pub before_dir: String,
     /// Names of environments that stay; others of this cluster that were unused for long may go.
     pub keep: Vec<String>,
+    /// Control knows of a copy in the cluster's bucket.
+    #[serde(default)]
+    pub recorded: bool,
     pub requirements: String,
     pub allow_source_builds: bool,
     #[serde(default)]
@@ -77,6 +116,19 @@ pub struct BuildReport {
     /// Those that were begun, in order.
     pub stages: Vec<BuildStageReport>,
     pub outcome: BuildOutcome,
+    /// Its copy in the cluster's bucket, when this agent put one there.
+    #[serde(default)]
+    pub kept: Option<KeptReport>,
+}
+
+/// A packed environment in the cluster's bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptReport {
+    /// Of the archive, lower-case hex.
+    pub sha256: String,
+    pub bytes: u64,
+    /// None of the cluster's processes could touch it before it was packed.
+    pub apart: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

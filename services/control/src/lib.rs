@@ -4,6 +4,7 @@ pub mod agents;
 pub mod assignments;
 pub mod audit_export;
 pub mod edges;
+pub mod environments;
 mod internal;
 mod live;
 pub mod log_sweep;
@@ -14,8 +15,8 @@ pub mod role_renewal;
 mod routes;
 pub mod schedules;
 mod scim;
-pub mod tunnels;
 pub mod storage_sessions;
+pub mod tunnels;
 
 pub use rest::{RestConfig, RestState};
 pub use routes::{openapi_document, router as rest_router};

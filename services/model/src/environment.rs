@@ -26,6 +26,9 @@ pub struct EnvironmentSpec {
     pub package_index: Option<PackageIndex>,
     /// Packages without a wheel may be built, which runs their own code on a node of the cluster.
     pub allow_source_builds: bool,
+    /// It takes no environment that another cluster of the tenant built, and gives none to them.
+    #[serde(skip_serializing_if = "is_false")]
+    pub own_builds: bool,
     /// Longest time for solving, installing and checking together: 10 to 1,500 s.
     pub build_time_limit_s: u32,
 }
@@ -79,6 +82,8 @@ pub struct FoundPlugins {
 pub struct EnvironmentKey {
     pub requirements: Vec<String>,
     pub allow_source_builds: bool,
+    /// One that no other cluster has a part in differs from all that may be shared.
+    pub own_builds: bool,
     /// The tenant's own.
     pub index_url: Option<String>,
     /// One that can't be used differs from all that can.
@@ -104,6 +109,7 @@ impl EnvironmentSpec {
         has_own.then_some(EnvironmentKey {
             requirements,
             allow_source_builds: self.allow_source_builds,
+            own_builds: self.own_builds,
             index_url: self.package_index.as_ref().map(|index| index.url.clone()),
             trouble,
             plugins,
@@ -165,6 +171,11 @@ pub fn requirement_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives it so")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 fn requirements_txt() -> String {
     "requirements.txt".to_owned()
 }
@@ -178,6 +189,7 @@ impl Default for EnvironmentSpec {
             plugins: None,
             package_index: None,
             allow_source_builds: false,
+            own_builds: false,
             build_time_limit_s: 600,
         }
     }

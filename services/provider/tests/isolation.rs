@@ -25,6 +25,15 @@ impl ServiceUsers for Numbers {
             gid: id,
         })
     }
+
+    async fn ensure_builder(&self, cluster: ClusterId) -> Result<ServiceUser, ProviderError> {
+        let id = 71_000 + u32::try_from(cluster.0).unwrap();
+        Ok(ServiceUser {
+            name: format!("builder-{cluster}"),
+            uid: id,
+            gid: id,
+        })
+    }
 }
 
 /// Tries as that user; listens as root on the address first.
@@ -111,6 +120,9 @@ async fn a_clusters_processes_reach_their_own_nodes_and_what_is_shared_only() {
     let (one, other) = (addresses[0].address.to_string(), addresses[1].address.to_string());
     assert!(reaches(70_001, &one, 8080), "its own node");
     assert!(!reaches(70_001, &other, 8080), "another cluster's node");
+    assert!(reaches(71_001, &one, 8080), "the node that it builds on");
+    assert!(!reaches(71_001, &other, 8080), "another cluster's node");
+    assert!(!reaches(71_001, "127.0.0.1", 7702), "control's internal listener");
     assert!(!reaches(1000, &one, 8080), "a user of the machine");
     assert!(
         reaches(0, &one, 8080) && reaches(60_000, &other, 8080),

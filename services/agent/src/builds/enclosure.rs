@@ -135,7 +135,7 @@ fn dropping(owner: Option<Owner>) -> Vec<String> {
 }
 
 /// Tried once: it needs the programs and, for others than root, the kernel's permission.
-fn is_possible() -> bool {
+pub(crate) fn is_possible() -> bool {
     static POSSIBLE: OnceLock<bool> = OnceLock::new();
     *POSSIBLE.get_or_init(|| {
         let words = ["/proc", "", "/dev/shm", "--", "--"].map(str::to_owned);

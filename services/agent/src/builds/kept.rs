@@ -1,8 +1,8 @@
-//! Environments in the cluster's bucket: put there once by the node that built them, fetched by one whose disk lacks them.
+//! Environments in the cluster's bucket, put there once by the node that built or fetched them.
 //!
-//! `updraft/environments/<digest>/<sha256>.tar.zst`: named by what went in, then by what came out, so that a damaged one is
-//! known. Whoever can write that bucket runs code in this cluster anyhow, and in no other: none is shared beyond it. What is
-//! not named any more stays for a week, and no more than a few of them.
+//! `updraft/environments/<digest>/<sha256>.tar.zst`: named by what went in, then by what came out. What is in there is
+//! nobody's word for anything, since more than this agent can write the bucket: control keeps what came out, and names it to
+//! whoever fetches. What is not named any more stays for a week, and no more than a few of them.
 
 use std::path::Path as FilePath;
 use std::sync::Arc;
@@ -11,15 +11,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::TryStreamExt as _;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _, WriteMultipart};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use updraft_api::agent::DagDelivery;
+use tokio::io::AsyncReadExt as _;
+use updraft_api::agent::{DagDelivery, ENVIRONMENTS, environment_key};
 
 use super::archive;
 use crate::dags::own_store;
 use crate::error::{Error, Result};
 
-const PREFIX: &str = "updraft/environments";
-const END: &str = ".tar.zst";
 const PART: usize = 8 << 20;
 const UNUSED: TimeDelta = TimeDelta::days(7);
 /// Of those that nobody names.
@@ -36,9 +34,14 @@ pub(super) struct Kept {
 struct Object {
     location: Path,
     digest: String,
-    sha256: String,
-    bytes: u64,
     at: DateTime<Utc>,
+}
+
+/// What was put there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Copy {
+    pub(super) sha256: String,
+    pub(super) bytes: u64,
 }
 
 // === impl Kept ===
@@ -50,46 +53,17 @@ impl Kept {
         own_store(delivery).map(|store| Self { store })
     }
 
-    pub(super) async fn has(&self, digest: &str) -> Result<bool> {
-        Ok(!self.list(Some(digest)).await?.is_empty())
-    }
-
-    /// Downloads one into a file; false when there is none.
+    /// Puts an archive there.
     ///
     /// # Errors
-    /// When it can't be read, is larger than `most_bytes`, or is not what its name says.
-    pub(super) async fn fetch(&self, digest: &str, into: &FilePath, most_bytes: u64) -> Result<bool> {
-        let failed = || Error::store("fetch an environment");
-        let Some(object) = self.list(Some(digest)).await?.into_iter().next() else {
-            return Ok(false);
-        };
-        if object.bytes > most_bytes {
-            return Err(Error::Dags("a kept environment is too large".to_owned()));
-        }
-        let answer = self.store.get(&object.location).await.map_err(failed())?;
-        let mut stream = answer.into_stream();
-        let written = || Error::file("write", into);
-        let mut file = tokio::fs::File::create_new(into).await.map_err(written())?;
-        while let Some(chunk) = stream.try_next().await.map_err(failed())? {
-            file.write_all(&chunk).await.map_err(written())?;
-        }
-        file.flush().await.map_err(written())?;
-        let found = digest_of(into).await?;
-        if found == object.sha256 {
-            return Ok(true);
-        }
-        Err(Error::Dags(
-            "a kept environment is not what its name says".to_owned(),
-        ))
-    }
-
-    /// # Errors
     /// When it can't be read, or the bucket does not take it.
-    pub(super) async fn put(&self, digest: &str, archive: &FilePath) -> Result<()> {
+    pub(super) async fn put(&self, digest: &str, archive: &FilePath) -> Result<Copy> {
         let failed = || Error::store("keep an environment");
         let read = || Error::file("read", archive);
+        let bytes = tokio::fs::metadata(archive).await.map_err(read())?.len();
         let sha256 = digest_of(archive).await?;
-        let location = Path::from(PREFIX).join(digest).join(format!("{sha256}{END}"));
+        let location = Path::from(environment_key(digest, &sha256));
+        let copy = Copy { sha256, bytes };
         let upload = self.store.put_multipart(&location).await.map_err(failed())?;
         let mut writer = WriteMultipart::new_with_chunk_size(upload, PART);
         let mut file = tokio::fs::File::open(archive).await.map_err(read())?;
@@ -97,7 +71,7 @@ impl Kept {
         loop {
             let length = file.read(&mut buffer).await.map_err(read())?;
             if length == 0 {
-                return writer.finish().await.map(drop).map_err(failed());
+                return writer.finish().await.map(|_| copy).map_err(failed());
             }
             writer.wait_for_capacity(4).await.map_err(failed())?;
             writer.write(&buffer[..length]);
@@ -109,7 +83,7 @@ impl Kept {
     /// # Errors
     /// When the bucket can't be asked.
     pub(super) async fn collect(&self, keep: &[String]) -> Result<()> {
-        for location in superfluous(self.list(None).await?, keep, Utc::now()) {
+        for location in superfluous(self.list().await?, keep, Utc::now()) {
             self.store
                 .delete(&location)
                 .await
@@ -119,8 +93,8 @@ impl Kept {
     }
 
     /// The latest first.
-    async fn list(&self, digest: Option<&str>) -> Result<Vec<Object>> {
-        let prefix = digest.map_or_else(|| Path::from(PREFIX), |digest| Path::from(PREFIX).join(digest));
+    async fn list(&self) -> Result<Vec<Object>> {
+        let prefix = Path::from(ENVIRONMENTS);
         let listed: Vec<ObjectMeta> = self
             .store
             .list(Some(&prefix))
@@ -134,12 +108,10 @@ impl Kept {
 }
 
 fn object(meta: ObjectMeta) -> Option<Object> {
-    let below = meta.location.as_ref().strip_prefix(PREFIX)?.strip_prefix('/')?;
-    let (digest, name) = below.split_once('/')?;
+    let below = meta.location.as_ref().strip_prefix(ENVIRONMENTS)?;
+    let (digest, _) = below.strip_prefix('/')?.split_once('/')?;
     Some(Object {
         digest: digest.to_owned(),
-        sha256: name.strip_suffix(END)?.to_owned(),
-        bytes: meta.size,
         at: meta.last_modified,
         location: meta.location,
     })
@@ -173,34 +145,33 @@ mod tests {
     use object_store::memory::InMemory;
     use object_store::path::Path;
 
+    use updraft_api::agent::environment_key;
+
     use super::{Kept, MOST, Object, superfluous};
 
+    /// Of `packed`.
+    const PACKED: &str = "88cb8a087b6e8cebfc9ae5602f5a2159a6bcf923e7f2c56809bcda6cad1727a7";
+
     #[tokio::test]
-    async fn what_was_put_is_fetched_and_what_is_damaged_is_not_taken() {
+    async fn what_is_put_is_named_by_what_it_is_and_stays_while_it_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        let (made, got) = (dir.path().join("made"), dir.path().join("got"));
+        let made = dir.path().join("made");
         std::fs::write(&made, "packed").unwrap();
         let store = Arc::new(InMemory::new());
         let kept = Kept { store: store.clone() };
-        assert!(!kept.fetch("d", &got, 100).await.unwrap());
-        kept.put("d", &made).await.unwrap();
-        assert!(kept.has("d").await.unwrap() && !kept.has("e").await.unwrap());
-        assert!(kept.fetch("d", &got, 100).await.unwrap());
-        assert_eq!(std::fs::read(&got).unwrap(), b"packed");
-        assert!(kept.fetch("d", &dir.path().join("large"), 3).await.is_err());
-        let location = kept.list(None).await.unwrap().remove(0).location;
-        store.put(&location, "damaged".into()).await.unwrap();
-        assert!(kept.fetch("d", &dir.path().join("again"), 100).await.is_err());
+        let copy = kept.put("d", &made).await.unwrap();
+        assert_eq!((copy.sha256.as_str(), copy.bytes), (PACKED, 6));
+        let location = Path::from(environment_key("d", PACKED));
         kept.collect(&["d".to_owned()]).await.unwrap();
-        assert!(store.head(&location).await.is_ok());
+        let found = store.get(&location).await.unwrap().bytes().await.unwrap();
+        assert_eq!(found, "packed");
+        assert_eq!(kept.list().await.unwrap()[0].digest, "d");
     }
 
     fn object(number: usize, age: TimeDelta) -> Object {
         Object {
             location: Path::from(format!("{number}")),
             digest: number.to_string(),
-            sha256: String::new(),
-            bytes: 1,
             at: Utc::now() - age,
         }
     }

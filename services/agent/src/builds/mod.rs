@@ -1,16 +1,21 @@
 //! Environments of the cluster, built on this node beside what runs.
 //!
-//! One is built aside, as the services' user and under limits, by the runtime's own builder (`updraft_airflow.environment`);
-//! when it is complete and nothing of its build runs any more, the agent takes it over and it appears by a rename. What is
-//! killed half-way leaves a directory that nobody uses. Nothing is decided here but whether it is there.
+//! One is built aside and under limits by the runtime's own builder (`updraft_airflow.environment`), in two parts. It is made
+//! by a user who does nothing else; when nothing of that runs any more, the agent takes it over, and packs nothing that
+//! another has touched. Then the services' user, whose DAGs are imported for that, checks what it can't change, and it appears
+//! by a rename. What is killed half-way leaves a directory that nobody uses. What control knows of already is fetched, not
+//! built. Nothing is decided here but whether it is there.
 
 mod archive;
+mod aside;
+mod bring;
 mod enclosure;
 mod index;
 mod kept;
 mod progress;
 mod seal;
 mod staging;
+mod tidy;
 mod watch;
 mod work;
 
@@ -23,9 +28,11 @@ use tokio::task::AbortHandle;
 use updraft_api::agent::{BuildAssignment, BuildOutcome, BuildReport, DagDelivery};
 use updraft_outbound::Outbound;
 
+use crate::control::ControlClient;
 use crate::layout::Layout;
 use crate::place::Owner;
-pub(crate) use enclosure::{View, enclosed, private_places};
+pub(crate) use bring::{Bringing, Errand};
+pub(crate) use enclosure::{View, enclosed, is_possible, private_places};
 use staging::Staging;
 pub(crate) use staging::threads_of;
 pub(crate) use watch::Watch;
@@ -41,6 +48,8 @@ pub(crate) struct Builds {
 #[derive(Debug)]
 struct Current {
     report: BuildReport,
+    /// Control knew of a copy.
+    recorded: bool,
     /// Ends the build when it is dropped.
     _task: Ending,
 }
@@ -62,6 +71,10 @@ pub(crate) struct Surroundings {
     /// What the cluster's services have on this machine, and no build sees.
     pub(crate) covered: Vec<PathBuf>,
     pub(crate) owner: Option<Owner>,
+    /// Who makes environments and nothing else; none: the services' user.
+    pub(crate) builder: Option<Owner>,
+    /// Names what may be fetched.
+    pub(crate) control: ControlClient,
     /// The node's own address.
     pub(crate) address: IpAddr,
     /// The way to an index of the tenant's own.
@@ -84,7 +97,11 @@ impl Builds {
             self.current = None;
             return;
         };
-        if self.current.as_ref().is_some_and(|current| current.is(wanted)) {
+        if self
+            .current
+            .as_mut()
+            .is_some_and(|current| current.goes_on(wanted))
+        {
             return;
         }
         // The earlier one is over before its successor begins: they may share a directory.
@@ -94,6 +111,7 @@ impl Builds {
             attempt: wanted.attempt,
             stages: Vec::new(),
             outcome: BuildOutcome::Running,
+            kept: None,
         };
         let (said, mut heard) = mpsc::unbounded_channel();
         let work = Work {
@@ -110,6 +128,7 @@ impl Builds {
         });
         self.current = Some(Current {
             report,
+            recorded: wanted.recorded,
             _task: Ending(task.abort_handle()),
         });
     }
@@ -131,8 +150,11 @@ impl Builds {
 // === impl Current ===
 
 impl Current {
-    fn is(&self, wanted: &BuildAssignment) -> bool {
-        (&self.report.digest, self.report.attempt) == (&wanted.digest, wanted.attempt)
+    /// Not where it is another, or its copy in the bucket was lost.
+    fn goes_on(&mut self, wanted: &BuildAssignment) -> bool {
+        let same = (&self.report.digest, self.report.attempt) == (&wanted.digest, wanted.attempt);
+        let lost = std::mem::replace(&mut self.recorded, wanted.recorded) && !wanted.recorded;
+        same && !lost
     }
 }
 

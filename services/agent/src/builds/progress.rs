@@ -93,6 +93,7 @@ mod tests {
             attempt: 1,
             stages: Vec::new(),
             outcome: BuildOutcome::Running,
+            kept: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! One build from beginning to end.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -8,14 +9,14 @@ use chrono::Utc;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval};
-use updraft_api::agent::{BuildAssignment, BuildRefusal, BuildReport, BuildStage};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use updraft_api::agent::{BuildAssignment, BuildRefusal, BuildReport, KeptReport};
 
 use super::enclosure::{View, enclosed};
 use super::index::IndexDoor;
 use super::kept::Kept;
 use super::progress::{Verdict, conclude, last, take};
-use super::staging::Staging;
+use super::staging::{Part, Staging};
 use super::watch::Watch;
 use crate::dags::plugins;
 use crate::error::{Error, Result};
@@ -23,6 +24,9 @@ use crate::process::{MARK, ProcessId, kill_tree};
 use crate::supervise::service_uid;
 
 const LOOK: Duration = Duration::from_millis(200);
+/// Between tries at the bucket.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// What is kept of the builder's standard error.
 const COMPLAINT: usize = 2_000;
 /// The longest line that is read.
@@ -33,6 +37,16 @@ pub(super) struct Work {
     pub(super) wanted: BuildAssignment,
     pub(super) report: BuildReport,
     pub(super) said: mpsc::UnboundedSender<BuildReport>,
+}
+
+/// Where an environment came from.
+enum Origin {
+    /// It was in its place.
+    Found,
+    Built,
+    Fetched {
+        shared: bool,
+    },
 }
 
 /// Kills all of a build, also when it is given up half-way.
@@ -46,22 +60,23 @@ pub(crate) struct Processes {
 
 impl Work {
     pub(super) async fn run(mut self) {
-        let verdict = if Path::new(&self.wanted.directory).is_dir() {
-            Verdict::Ready
+        let done = if Path::new(&self.wanted.directory).is_dir() {
+            Ok((Verdict::Ready, Origin::Found))
         } else {
-            self.build().await.unwrap_or_else(|error| {
-                tracing::warn!(error = error.chain(), "An environment could not be built");
-                Verdict::Refused(BuildRefusal::Failed, error.chain())
-            })
+            self.build().await
         };
+        let (verdict, origin) = done.unwrap_or_else(|error| {
+            tracing::warn!(error = error.chain(), "An environment could not be built");
+            (
+                Verdict::Refused(BuildRefusal::Failed, error.chain()),
+                Origin::Found,
+            )
+        });
         let is_ready = verdict == Verdict::Ready;
         conclude(&mut self.report, verdict, Utc::now());
         self.say();
-        if is_ready && let Err(error) = self.keep().await {
-            tracing::warn!(
-                error = error.chain(),
-                "An environment could not be kept in the bucket: without its disk this cluster builds it anew"
-            );
+        if is_ready {
+            self.keep(origin).await;
         }
     }
 
@@ -70,60 +85,124 @@ impl Work {
         let _ = self.said.send(self.report.clone());
     }
 
-    async fn build(&mut self) -> Result<Verdict> {
-        let mut door = match self.door().await {
-            Ok(door) => door,
-            Err(error) => return Ok(Verdict::Refused(BuildRefusal::Index, error.chain())),
+    async fn build(&mut self) -> Result<(Verdict, Origin)> {
+        let deadline = Instant::now() + Duration::from_secs(self.wanted.limits.time_s.into());
+        self.off_thread(|staging, _| staging.prepare()).await?;
+        let (mut verdict, origin) = match self.fetch().await {
+            Some(shared) => (Verdict::Ready, Origin::Fetched { shared }),
+            None => (self.make(deadline).await?, Origin::Built),
         };
-        self.staging.plugins = self.plugins().await?;
-        self.staging.own_index = door.as_ref().map(|door| door.url.clone());
-        self.off_thread(|staging, wanted| staging.prepare(wanted)).await?;
-        match self.fetch().await {
-            Ok(true) => tracing::info!(environment = self.wanted.digest, "An environment was fetched"),
-            Ok(false) => {}
-            Err(error) => {
-                tracing::warn!(
-                    error = error.chain(),
-                    "A kept environment is not taken: it is built anew"
-                );
-            }
+        if verdict == Verdict::Ready {
+            verdict = self.run_part(Part::Check, deadline, None).await?;
         }
-        let mut child = self.start()?;
-        let processes = self.processes(&child)?;
-        let verdict = self.attend(&mut child, &processes, &mut door).await;
-        // Before anything is taken over: nothing of the build may go on.
-        drop(processes);
         if verdict == Verdict::Ready {
             self.off_thread(|staging, wanted| staging.publish(Path::new(&wanted.directory)))
                 .await?;
         }
         self.off_thread(|staging, _| staging.remove()).await?;
+        Ok((verdict, origin))
+    }
+
+    /// What control offers, in the place of what would be made; whether other clusters may take it too. None: it is to be
+    /// built.
+    async fn fetch(&self) -> Option<bool> {
+        let staging = &self.staging;
+        let fetched = async {
+            let (digest, most) = (&self.wanted.digest, self.wanted.limits.disk_bytes);
+            let control = &staging.surroundings.control;
+            let Some(offer) = staging.aside.download(control, digest, most).await? else {
+                return Ok(None);
+            };
+            self.off_thread(|staging, wanted| staging.take_fetched(wanted))
+                .await?;
+            Ok::<_, Error>(Some(offer.shared))
+        };
+        match fetched.await {
+            Ok(None) => None,
+            Ok(Some(shared)) => {
+                tracing::info!(
+                    environment = self.wanted.digest,
+                    shared,
+                    "An environment was fetched"
+                );
+                Some(shared)
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = error.chain(),
+                    "A kept environment is not taken: it is built anew"
+                );
+                None
+            }
+        }
+    }
+
+    /// Ready: it is sealed.
+    async fn make(&mut self, deadline: Instant) -> Result<Verdict> {
+        let door = match self.door().await {
+            Ok(door) => door,
+            Err(error) => return Ok(Verdict::Refused(BuildRefusal::Index, error.chain())),
+        };
+        self.staging.plugins = self.plugins().await?;
+        self.staging.own_index = door.as_ref().map(|door| door.url.clone());
+        let verdict = self.run_part(Part::Make, deadline, door.as_ref()).await?;
+        if verdict == Verdict::Ready {
+            self.off_thread(|staging, _| staging.seal()).await?;
+        }
         Ok(verdict)
     }
 
-    /// Into the staging directory, where what is there already is only checked; false: there is none.
-    async fn fetch(&self) -> Result<bool> {
-        let archive = self.staging.aside()?;
-        let kept = Kept::of(&self.staging.surroundings.bucket)?;
-        let most = self.wanted.limits.disk_bytes;
-        let is_there = kept.fetch(&self.wanted.digest, &archive, most).await?;
-        if is_there {
-            self.off_thread(|staging, wanted| staging.take_fetched(wanted))
-                .await?;
-        }
-        self.staging.end_aside()?;
-        Ok(is_there)
+    async fn run_part(&mut self, part: Part, deadline: Instant, door: Option<&IndexDoor>) -> Result<Verdict> {
+        self.off_thread(move |staging, wanted| staging.begin(part, wanted))
+            .await?;
+        let mut child = self.start(part)?;
+        let processes = self.processes(part, &child)?;
+        let verdict = self.attend(part, &mut child, &processes, deadline).await;
+        // Before anything is taken over: nothing of the part may go on.
+        drop(processes);
+        Ok(blamed(verdict, door))
     }
 
-    /// Once: whoever loses its disk needs not build it anew.
-    async fn keep(&self) -> Result<()> {
+    /// Once, however long the bucket is away: whoever lacks it need not build it anew.
+    async fn keep(&mut self, origin: Origin) {
+        if matches!(origin, Origin::Found | Origin::Built) && !self.wanted.recorded {
+            let pack = |staging: &Staging, wanted: &BuildAssignment| {
+                staging.aside.pack(Path::new(&wanted.directory))
+            };
+            if let Err(error) = self.off_thread(pack).await {
+                tracing::warn!(error = error.chain(), "An environment could not be packed");
+                return;
+            }
+        }
+        let mut pause = FIRST_PAUSE;
+        while let Err(error) = self.try_to_keep(&origin).await {
+            tracing::warn!(
+                error = error.chain(),
+                "An environment could not be kept in the bucket: other nodes can't have it yet"
+            );
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn try_to_keep(&mut self, origin: &Origin) -> Result<()> {
         let kept = Kept::of(&self.staging.surroundings.bucket)?;
-        if !kept.has(&self.wanted.digest).await? {
-            let archive = self
-                .off_thread(|staging, wanted| staging.pack(Path::new(&wanted.directory)))
-                .await?;
-            kept.put(&self.wanted.digest, &archive).await?;
-            self.staging.end_aside()?;
+        let is_known = matches!(origin, Origin::Found | Origin::Built) && self.wanted.recorded;
+        if !is_known && self.report.kept.is_none() {
+            let aside = &self.staging.aside;
+            let copy = kept.put(&self.wanted.digest, &aside.archive()).await?;
+            aside.end()?;
+            self.report.kept = Some(KeptReport {
+                sha256: copy.sha256,
+                bytes: copy.bytes,
+                apart: match origin {
+                    // Nobody knows any more.
+                    Origin::Found => false,
+                    Origin::Built => self.staging.is_apart(),
+                    Origin::Fetched { shared } => *shared,
+                },
+            });
+            self.say();
         }
         kept.collect(self.staging.keep()).await
     }
@@ -148,22 +227,27 @@ impl Work {
         }
     }
 
-    fn start(&self) -> Result<Child> {
+    fn start(&self, part: Part) -> Result<Child> {
         let surroundings = &self.staging.surroundings;
-        let mut env = surroundings.env.clone();
+        let mut env = match part {
+            Part::Make => BTreeMap::new(),
+            Part::Check => surroundings.env.clone(),
+        };
         env.insert(MARK.to_owned(), surroundings.mark.clone());
         env.entry("PATH".to_owned())
             .or_insert_with(|| "/usr/bin:/bin".to_owned());
         let program = format!("{}/bin/python", self.wanted.base_dir);
-        let request = self.staging.request().to_string_lossy().into_owned();
+        let request = self.staging.request(part).to_string_lossy().into_owned();
         let arguments = ["-I", "-m", "updraft_airflow.environment", "--request", &request].map(str::to_owned);
         let view = View {
-            own: &self.staging.path(),
-            // All versions that are there: what the cluster's plugins are taken from may be another.
-            kept: surroundings.dags.as_deref().and_then(Path::parent),
+            own: &self.staging.path(part),
+            kept: match part {
+                Part::Make => self.staging.plugins.as_deref(),
+                Part::Check => surroundings.dags.as_deref().and_then(Path::parent),
+            },
             covered: &surroundings.covered,
         };
-        let command = enclosed(&program, &arguments, &env, &view, surroundings.owner);
+        let command = enclosed(&program, &arguments, &env, &view, self.staging.owner(part));
         Command::from(command)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -172,23 +256,24 @@ impl Work {
             .map_err(|error| self.failed(format!("`{program}`: {error}")))
     }
 
-    fn processes(&self, child: &Child) -> Result<Processes> {
+    fn processes(&self, part: Part, child: &Child) -> Result<Processes> {
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
         Ok(Processes {
             root: pid
                 .and_then(ProcessId::of)
                 .ok_or_else(|| self.failed("it ended at once".to_owned()))?,
             mark: self.staging.surroundings.mark.clone(),
-            uid: service_uid(self.staging.surroundings.owner),
+            uid: service_uid(self.staging.owner(part)),
         })
     }
 
     /// Listens and watches until it has ended or has taken too much.
     async fn attend(
         &mut self,
+        part: Part,
         child: &mut Child,
         processes: &Processes,
-        door: &mut Option<IndexDoor>,
+        deadline: Instant,
     ) -> Verdict {
         let complaint = tokio::spawn(tail(child.stderr.take()));
         let mut lines = child
@@ -197,7 +282,7 @@ impl Work {
             .map(|out| BufReader::new(out.take(16 * LINE)).lines());
         let limits = self.wanted.limits;
         let mut watch = Watch::new(processes.root, processes.mark.clone(), processes.uid, limits);
-        let deadline = Instant::now() + Duration::from_secs(limits.time_s.into());
+        let directory = self.staging.path(part);
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut verdict = None;
@@ -209,18 +294,13 @@ impl Work {
                         let words = format!("It did not end within {} s.", limits.time_s);
                         return Verdict::Refused(BuildRefusal::Time, words);
                     }
-                    if let Some((cause, words)) = watch.look(&self.staging.path()) {
+                    if let Some((cause, words)) = watch.look(&directory) {
                         return Verdict::Refused(cause, words);
                     }
                 }
                 line = next(&mut lines) => match line {
                     Some(line) => {
-                        let told = take(&mut self.report, &line, Utc::now());
-                        verdict = told.map(|told| blamed(told, door.as_ref())).or(verdict);
-                        if self.report.stages.iter().any(|begun| begun.stage == BuildStage::Check) {
-                            // What was installed is imported now, and has no business there.
-                            *door = None;
-                        }
+                        verdict = take(&mut self.report, &line, Utc::now()).or(verdict);
                         self.say();
                     }
                     None => lines = None,
@@ -233,7 +313,7 @@ impl Work {
                 }
             }
         }
-        if let Some((cause, words)) = watch.look_at_disk(&self.staging.path()) {
+        if let Some((cause, words)) = watch.look_at_disk(&directory) {
             return Verdict::Refused(cause, words);
         }
         match verdict {

@@ -140,8 +140,8 @@ impl Situation<'_> {
                 None => stop(Because::Unwanted),
             };
         }
-        // With a script that is still to be run, what runs goes on.
-        if changed && self.is_after_script(service) {
+        // Until its script was run and its environment is there, what runs goes on.
+        if changed && self.is_after_script(service) && self.readiness.environment {
             return stop(Because::Changed);
         }
         let overdue = |since: Instant, limit: Duration| self.now >= since + limit;

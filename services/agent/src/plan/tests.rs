@@ -242,6 +242,21 @@ fn a_restart_is_asked_for_by_nonce_or_digest() {
 }
 
 #[test]
+fn what_is_to_change_runs_on_until_its_environment_is_there() {
+    let mut world = World::all_healthy();
+    world.readiness.environment = false;
+    assert_eq!(world.plan().phase, AgentPhase::Running, "nothing is to change");
+    world.assignment.services[2].digest = "2".to_owned();
+    let waiting = world.plan();
+    assert_eq!((waiting.actions, waiting.phase), (vec![], AgentPhase::Preparing));
+    world.readiness.environment = true;
+    assert_eq!(
+        world.plan().actions,
+        [Action::Stop(ServiceName::Triggerer, Because::Changed)]
+    );
+}
+
+#[test]
 fn disabling_stops_one_service_and_the_rest_is_still_running() {
     let mut world = World::all_healthy();
     world.assignment.services[2].enabled = false;

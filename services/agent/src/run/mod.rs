@@ -48,6 +48,7 @@ pub async fn run(bootstrap_path: &Path, shutdown: impl Future<Output = ()>) -> R
     let _ = rustls::crypto::ring::default_provider().install_default();
     let bootstrap = bootstrap::read(bootstrap_path)?;
     let owner = Owner::resolve(bootstrap.service_user.as_deref())?;
+    let builder = Owner::resolve(bootstrap.builder_user.as_deref())?;
     let layout = Layout::ensure(Place::open(Path::new(&bootstrap.node_dir), owner)?)?;
     let shared = Place::open(Path::new(&bootstrap.shared_dir), owner)?;
     shared.secure(0o1770, Ownership::Shared)?;
@@ -61,7 +62,8 @@ pub async fn run(bootstrap_path: &Path, shutdown: impl Future<Output = ()>) -> R
         () = &mut shutdown => return Ok(()),
     };
     let (tell, happenings) = mpsc::unbounded_channel();
-    let node = begin(&bootstrap, &identity, layout, shared, tell)?;
+    let mut node = begin(&bootstrap, &identity, layout, shared, tell)?;
+    node.builder = builder;
     drive(node, happenings, shutdown).await
 }
 

@@ -15,14 +15,14 @@ use super::happening::Happening;
 use super::reporter;
 use super::shipping::Shipping;
 use crate::assignment;
-use crate::builds::Builds;
+use crate::builds::{Bringing, Builds};
 use crate::control::ControlClient;
 use crate::dags::{self, Shelf};
 use crate::error::{Error, Result};
 use crate::events::Outbox;
 use crate::health;
 use crate::layout::{self, Layout};
-use crate::place::Place;
+use crate::place::{Owner, Place};
 use crate::plan::{HOLD, Observed, Plan, Readiness, plan};
 use crate::relay::Relays;
 use crate::scripts::Scripts;
@@ -50,6 +50,10 @@ pub(super) struct Node {
     pub(super) builds: Builds,
     pub(super) scripts: Scripts,
     pub(super) outbox: Outbox,
+    /// Who makes environments.
+    pub(super) builder: Option<Owner>,
+    /// What the node is to run with, while it is not there.
+    pub(super) bringing: Option<Bringing>,
     pub(super) delivery: watch::Sender<Option<DagDelivery>>,
     pub(super) dag_version: Option<String>,
     pub(super) dag_report: DagReport,
@@ -138,6 +142,8 @@ impl Node {
             scripts: Scripts::default(),
             outbox,
             delivery,
+            builder: None,
+            bringing: None,
             dag_version,
             dag_report: DagReport::default(),
             logs,
@@ -194,7 +200,7 @@ impl Node {
         let now = Instant::now();
         match happening {
             Happening::Assigned(assignment) => self.take(*assignment),
-            Happening::EnvironmentFound => self.readiness.environment = true,
+            Happening::EnvironmentFound(directory) => self.environment_found(&directory),
             Happening::ParentReady(attempt, ready) => self.parent_ready(attempt, ready),
             Happening::ParentEnded(attempt) => self.parent_ended(attempt),
             Happening::Launched(name, launched) => self.launched(name, launched, now),

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::Utc;
 use tokio::sync::oneshot;
@@ -13,13 +12,11 @@ use updraft_api::rest::Severity;
 
 use super::happening::Happening;
 use super::node::{Node, ParentState};
-use crate::builds::{Surroundings, private_places};
+use crate::builds::{Bringing, Errand, Surroundings, is_possible, private_places};
 use crate::dags::outbound;
 use crate::error::Result;
 use crate::scripts::Ground;
 use crate::supervise::{Membership, Parent, ParentName, Slot, bring_parent_up, write_files};
-
-const LOOK_FOR_ENVIRONMENT: Duration = Duration::from_millis(50);
 
 impl Node {
     /// Carries out an assignment: what it needs is begun here, services are the plan's.
@@ -33,7 +30,6 @@ impl Node {
             self.since.prepared = None;
         }
         self.readiness.environment = Path::new(&assignment.environment_dir).is_dir();
-        let environment_dir = assignment.environment_dir.clone();
         self.assignment = Some(assignment);
         self.join_parent();
         // It takes longest, so it goes first.
@@ -41,15 +37,48 @@ impl Node {
         self.apply_rest();
         self.ensure_build();
         self.ensure_scripts();
-        if !self.readiness.environment {
-            let tell = self.tell.clone();
-            tokio::spawn(async move {
-                // Whoever brings it renames it into place: once it is there, it is whole.
-                while !Path::new(&environment_dir).is_dir() {
-                    tokio::time::sleep(LOOK_FOR_ENVIRONMENT).await;
-                }
-                let _ = tell.send(Happening::EnvironmentFound);
-            });
+        self.ensure_environment();
+    }
+
+    /// The cluster's own is fetched, unless it is what this node builds.
+    fn ensure_environment(&mut self) {
+        let Some(assignment) = self.assignment.as_ref().filter(|_| !self.readiness.environment) else {
+            self.bringing = None;
+            return;
+        };
+        let built = assignment.build.as_ref().map(|build| &build.digest);
+        let errand = Errand {
+            directory: assignment.environment_dir.clone(),
+            wanted: assignment
+                .environment
+                .clone()
+                .filter(|wanted| self.power() == NodePower::Run && built != Some(&wanted.digest)),
+            owner: self.layout.place().owner(),
+            control: self.control.clone(),
+            node: self.id.to_string(),
+        };
+        if self
+            .bringing
+            .as_ref()
+            .is_some_and(|bringing| bringing.is_of(&errand))
+        {
+            return;
+        }
+        let tell = self.tell.clone();
+        self.bringing = Some(Bringing::begin(errand, move |directory| {
+            let _ = tell.send(Happening::EnvironmentFound(directory));
+        }));
+    }
+
+    /// Unless it is another that is waited for now.
+    pub(super) fn environment_found(&mut self, directory: &str) {
+        let wanted = self
+            .assignment
+            .as_ref()
+            .map(|assignment| assignment.environment_dir.as_str());
+        if wanted == Some(directory) {
+            self.readiness.environment = true;
+            self.bringing = None;
         }
     }
 
@@ -72,6 +101,9 @@ impl Node {
                 .map(|digest| self.layout.path(&format!("dags/versions/{digest}"))),
             covered: private_places(self.layout.place().path(), self.shared.path()),
             owner: self.layout.place().owner(),
+            // It reads what it is shown in the enclosure alone.
+            builder: self.builder.filter(|_| is_possible()),
+            control: self.control.clone(),
             address: self.address,
             outbound: outbound(&assignment.dags),
             mark: format!("{}/environment", self.id),

@@ -52,7 +52,7 @@ fn trial(attempt: i64, endpoint: &str, key: &str, secret: &str) -> TrialAssignme
 }
 
 /// The store is the cluster's own and the tenant's too.
-fn with(storage: &Storage, mut assignment: Assignment) -> Assignment {
+pub(crate) fn with(storage: &Storage, mut assignment: Assignment) -> Assignment {
     assignment.dags.endpoint = storage.endpoint();
     assignment.dags.bucket = storage::BUCKET.to_owned();
     assignment.dags.access_key = storage::KEY.0.to_owned();

@@ -7,6 +7,7 @@
 )]
 
 mod dags;
+mod environments;
 mod foreign;
 mod gate;
 mod git;

@@ -2,8 +2,8 @@
 
     python -I -m updraft_airflow.environment --request request.json
 
-runs with the runtime's own interpreter, as the cluster's user, under limits. On standard output it says, one JSON
-object a line, which stage began, and at last `{"ready": true}` or `{"refused": cause, "message": …}`. What it makes is
-`<staging>/environment`; the agent moves it to its place. Packages of the runtime are never changed and never shadowed:
-the new environment looks for modules there first.
+runs with the runtime's own interpreter, under limits: to make it as a builder's user, and, once the agent has taken
+that over, to check it as the cluster's, who can't change it. On standard output it says, one JSON object a line, which
+stage began, and at last `{"ready": true}` or `{"refused": cause, "message": …}`. The agent moves it to its place.
+Packages of the runtime are never changed and never shadowed: the new environment looks for modules there first.
 """

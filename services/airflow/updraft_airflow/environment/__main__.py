@@ -25,14 +25,14 @@ def main() -> int:
 
 
 def build(request: Request) -> None:
-    if not request.environment.is_dir():
+    if request.part == "make":
         say(stage="solve")
         packages = solve.solve(request)
         say(stage="install", detail=install.counted(packages))
         install.install(request, packages)
-    # One that was built before is only checked: the DAGs may be others now.
-    say(stage="check")
-    check.check(request)
+    else:
+        say(stage="check")
+        check.check(request)
 
 
 if __name__ == "__main__":

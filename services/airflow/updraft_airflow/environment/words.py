@@ -34,8 +34,11 @@ class Limits:
 class Request:
     """As the agent writes it."""
 
+    part: Literal["make", "check"]
     staging: Path
-    """A directory for this build alone."""
+    """A directory for this part of the build alone."""
+    environment: Path
+    """What is made, below `staging`, or checked, and not to be changed."""
     base: Path
     """The runtime's own environment."""
     before: Path
@@ -56,7 +59,9 @@ class Request:
     def read(cls, path: Path) -> Request:
         told: dict[str, Any] = json.loads(path.read_text())
         return cls(
+            part=told["part"],
             staging=Path(told["staging"]),
+            environment=Path(told["environment"]),
             base=Path(told["base"]),
             before=Path(told["before"]),
             dags=Path(told["dags"]) if told["dags"] else None,
@@ -68,10 +73,6 @@ class Request:
             own_index=told.get("own_index"),
             limits=Limits(**told["limits"]),
         )
-
-    @property
-    def environment(self) -> Path:
-        return self.staging / "environment"
 
     @property
     def python(self) -> Path:

@@ -65,6 +65,8 @@ pub(crate) struct Repack {
     index_credential: String,
     #[serde(default)]
     allow_source_builds: Option<String>,
+    #[serde(default)]
+    own_builds: Option<String>,
 }
 
 pub(crate) async fn change(
@@ -153,6 +155,7 @@ pub(crate) async fn repack(
             // Browsers end lines as mail does.
             requirements: repack.requirements.replace("\r\n", "\n"),
             allow_source_builds: repack.allow_source_builds.is_some(),
+            own_builds: repack.own_builds.is_some(),
             from_dags: file(&repack.from_dags, &repack.extras),
             package_index,
             ..current

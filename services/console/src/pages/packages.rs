@@ -13,6 +13,7 @@ pub(crate) struct Packages {
     /// What is asked for there.
     pub(crate) found: String,
     pub(crate) allow_source_builds: bool,
+    pub(crate) own_builds: bool,
     /// How far a change is.
     pub(crate) note: Option<&'static str>,
     /// Why it was refused, in the tool's own words.
@@ -45,6 +46,7 @@ impl Packages {
                 .collect(),
             requirements: attempt.unwrap_or_else(|| wanted.requirements.clone()),
             allow_source_builds: wanted.allow_source_builds,
+            own_builds: wanted.own_builds,
             note: change.map(note),
             reason: failure.map(|failure| format!("{}\n\n{}", failure.message, failure.remedy)),
         }

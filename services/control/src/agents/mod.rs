@@ -4,6 +4,7 @@
 mod assignment;
 mod certificate;
 mod changes;
+mod environment;
 mod identity;
 mod register;
 mod report;
@@ -19,6 +20,7 @@ pub use certificate::{CertificateError, ClusterCa};
 pub use changes::follow;
 
 use crate::assignments::Desk;
+use crate::environments::Environments;
 use crate::reconciler::Reports;
 
 /// A report of a node with every service is some 10 KB.
@@ -28,6 +30,7 @@ const LARGEST_BODY: usize = 256 * 1024;
 pub struct AgentsState {
     pub desk: Arc<Desk>,
     pub reports: Reports,
+    pub environments: Environments,
     /// Nodes are instances: one introduces itself with the id that its provider gave it.
     pub instances: bool,
 }
@@ -37,6 +40,7 @@ pub fn router(state: AgentsState) -> Router {
     let known = Router::new()
         .route("/agent/v1/assignment", get(assignment::get))
         .route("/agent/v1/report", post(report::post))
+        .route("/agent/v1/environments/{digest}", get(environment::get))
         .layer(middleware::from_fn_with_state(
             state.clone(),
             identity::require_node,

@@ -18,6 +18,11 @@ pub(super) async fn post(
     Extension(identity): Extension<NodeIdentity>,
     Json(report): Json<Report>,
 ) -> Result<StatusCode, StatusCode> {
+    if let Some(build) = &report.build {
+        // Before anybody goes by what is reported.
+        let taken_in = state.environments.take_in(&identity, build).await;
+        taken_in.map_err(unavailable)?;
+    }
     match state.reports.accept(identity.node, report).await {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
         Err(ReportRefused::Gone) => Err(StatusCode::GONE),

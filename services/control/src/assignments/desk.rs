@@ -11,13 +11,17 @@ use tokio::sync::watch;
 use updraft_api::agent::{Assignment, BuildAssignment, IndexDelivery, TrialAssignment};
 use updraft_app::LogPlace;
 use updraft_authz::PublicKey;
-use updraft_model::{ClusterId, ClusterSpec, Generation, NodeId, NodeRole, ServiceName, TenantId};
+use updraft_model::{
+    ClusterId, ClusterSpec, EnvironmentSpec, Generation, NodeId, NodeRole, ServiceName, TenantId,
+};
 use updraft_provider::StorageAccess;
 use updraft_runtimes::Catalogue;
 use updraft_store::assignments::{self, AssignmentRows};
 use updraft_store::environment_changes::Stage;
 use updraft_store::secrets::{self, MasterKey, SecretError};
-use updraft_store::{PgConnection, Store, StoreError, credentials, edges, node_identity, task_secrets};
+use updraft_store::{
+    PgConnection, Store, StoreError, credentials, edges, environment_copies, node_identity, task_secrets,
+};
 
 use super::environments::{Environments, key_digest};
 use super::{
@@ -69,6 +73,8 @@ struct Sealed {
     /// Of the environment that is built.
     own_index: Option<IndexDelivery>,
     trial: Option<TrialAssignment>,
+    /// What is built lies in the cluster's bucket already.
+    recorded: bool,
 }
 
 // === impl Desk ===
@@ -137,6 +143,7 @@ impl Desk {
             run: rows.run,
             build: build(&environments, rows).map(|build| BuildAssignment {
                 own_index: sealed.own_index.clone(),
+                recorded: sealed.recorded,
                 ..build
             }),
             trial: sealed.trial.clone(),
@@ -151,6 +158,7 @@ impl Desk {
                 node_dir: self.places.node_dir(node),
                 shared_dir: self.places.shared_dir(cluster),
                 environment_dir: environments.directory(&spec.environment),
+                environment: environments.assigned(&spec.environment, &named(rows)),
                 plugins_dir: environments.plugins(&spec.environment),
                 environment_key: key_digest(&spec.environment),
                 broker_binary: self.places.broker_binary(),
@@ -169,6 +177,38 @@ impl Desk {
             enabled: &|service: ServiceName| rows.wishes.on(service, node).enabled,
         };
         render(runtime, &inputs).map(Some)
+    }
+
+    /// The environments that a cluster's nodes may be made of now, by name.
+    pub(crate) fn environments_of<'a>(
+        &self,
+        cluster: ClusterId,
+        rows: &'a AssignmentRows,
+    ) -> Vec<(String, &'a EnvironmentSpec)> {
+        let before = rows.change.as_ref().map(|change| &change.before);
+        let specs = [Some(&rows.spec), before].into_iter().flatten();
+        let digest = |spec: &'a ClusterSpec| {
+            let environments = self.environments(cluster, self.catalogue.get(&spec.runtime)?.name())?;
+            Some((environments.digest_of(&spec.environment)?, &spec.environment))
+        };
+        specs.filter_map(digest).collect()
+    }
+
+    async fn is_recorded(
+        &self,
+        connection: &mut PgConnection,
+        cluster: ClusterId,
+        rows: &AssignmentRows,
+    ) -> Result<bool, StoreError> {
+        let runtime = self.catalogue.get(&rows.given().runtime);
+        let environments = runtime.and_then(|runtime| self.environments(cluster, runtime.name()));
+        let wanted = environments
+            .zip(to_build(rows))
+            .and_then(|(environments, wanted)| environments.digest_of(&wanted.environment));
+        match wanted {
+            Some(digest) => environment_copies::is_recorded(connection, rows.tenant, cluster, &digest).await,
+            None => Ok(false),
+        }
     }
 
     /// None: the runtime is not ready here.
@@ -221,6 +261,7 @@ impl Desk {
             dags: self.dags(connection, rows).await?,
             own_index: self.own_index(connection, rows).await?,
             trial: self.trial(connection, rows).await?,
+            recorded: self.is_recorded(connection, cluster, rows).await?,
         }))
     }
 
@@ -289,6 +330,15 @@ fn build(environments: &Environments, rows: &AssignmentRows) -> Option<BuildAssi
         .as_ref()
         .map_or(no_change, |change| (&change.before, change.attempt));
     environments.build(&wanted.environment, &before.environment, attempt)
+}
+
+/// What the cluster has, had, or is to have.
+fn named(rows: &AssignmentRows) -> Vec<&EnvironmentSpec> {
+    let before = rows.change.as_ref().map(|change| &change.before.environment);
+    [Some(&rows.spec.environment), before]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Whose environment this node builds, if it builds one.

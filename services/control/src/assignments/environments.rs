@@ -1,7 +1,7 @@
 //! Which environment nodes are given, and which is built: directories named by the digest of all that went in.
 
 use sha2::{Digest as _, Sha256};
-use updraft_api::agent::{BuildAssignment, BuildLimits, PluginsAssignment};
+use updraft_api::agent::{BuildAssignment, BuildLimits, EnvironmentAssignment, PluginsAssignment};
 use updraft_model::{EnvironmentKey, EnvironmentSpec, Generation};
 
 /// A build's processes together. Solving is small; importing Airflow and all DAGs takes some hundred MiB.
@@ -34,6 +34,24 @@ impl Environments {
         Some(format!("{}/plugins", self.directory(spec)))
     }
 
+    /// What a node runs with; none: the runtime's own.
+    pub(super) fn assigned(
+        &self,
+        given: &EnvironmentSpec,
+        named: &[&EnvironmentSpec],
+    ) -> Option<EnvironmentAssignment> {
+        Some(EnvironmentAssignment {
+            digest: self.digest_of(given)?,
+            base_dir: self.base_dir.clone(),
+            keep: named.iter().filter_map(|spec| self.digest_of(spec)).collect(),
+            disk_bytes: DISK_BYTES,
+        })
+    }
+
+    pub(super) fn digest_of(&self, spec: &EnvironmentSpec) -> Option<String> {
+        spec.key().map(|key| self.digest(&key))
+    }
+
     /// None: there is nothing to be built, the runtime's own is there.
     pub(super) fn build(
         &self,
@@ -41,13 +59,14 @@ impl Environments {
         before: &EnvironmentSpec,
         attempt: Generation,
     ) -> Option<BuildAssignment> {
-        let digest = self.digest(&wanted.key()?);
+        let digest = self.digest_of(wanted)?;
         Some(BuildAssignment {
             attempt: attempt.0,
             directory: format!("{}/{digest}", self.home),
             base_dir: self.base_dir.clone(),
             before_dir: self.directory(before),
-            keep: before.key().map(|key| self.digest(&key)).into_iter().collect(),
+            keep: self.digest_of(before).into_iter().collect(),
+            recorded: false,
             requirements: wanted.all_requirements(),
             allow_source_builds: wanted.allow_source_builds,
             plugins: wanted.plugins.clone().map(|plugins| PluginsAssignment {
@@ -84,11 +103,15 @@ fn parts<'a>(base_dir: &'a str, key: &'a EnvironmentKey, text: &'a str) -> Vec<&
 }
 
 fn text(key: &EnvironmentKey) -> String {
-    let text = format!("{}\n{}", key.allow_source_builds, key.requirements.join("\n"));
-    match &key.index_url {
-        Some(index) => format!("{text}\nfrom {index}"),
-        None => text,
+    let mut text = format!("{}\n{}", key.allow_source_builds, key.requirements.join("\n"));
+    if let Some(index) = &key.index_url {
+        text.push_str("\nfrom ");
+        text.push_str(index);
     }
+    if key.own_builds {
+        text.push_str("\nof its own");
+    }
+    text
 }
 
 fn digest(parts: &[&str]) -> String {
@@ -146,6 +169,30 @@ mod tests {
         assert_eq!(build.directory, directory);
         assert_eq!(build.before_dir, one.directory(&asked("old")));
         assert!(directory.ends_with(&build.digest) && build.attempt == 4);
+        let assigned = one.assigned(&asked("pandas==2.3.0"), &[&asked("old"), &asked("")]);
+        let assigned = assigned.unwrap();
+        assert_eq!((assigned.digest, assigned.keep), (build.digest, build.keep));
+        assert_eq!(one.assigned(&asked(""), &[]), None);
+    }
+
+    #[test]
+    fn clusters_that_share_builds_mean_the_same_by_a_name_and_one_that_does_not_means_another() {
+        let (one, other) = (
+            environments("/environments/airflow-1"),
+            Environments {
+                home: "/nodes/environments-2".to_owned(),
+                ..environments("/environments/airflow-1")
+            },
+        );
+        let alone = EnvironmentSpec {
+            own_builds: true,
+            ..asked("pandas==2.3.0")
+        };
+        assert_eq!(
+            one.digest_of(&asked("pandas==2.3.0")),
+            other.digest_of(&asked("pandas==2.3.0"))
+        );
+        assert_ne!(one.digest_of(&alone), one.digest_of(&asked("pandas==2.3.0")));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use secrecy::SecretString;
-use updraft_api::agent::{BuildAssignment, TrialAssignment};
+use updraft_api::agent::{BuildAssignment, EnvironmentAssignment, TrialAssignment};
 use updraft_app::LogPlace;
 use updraft_authz::PublicKey;
 use updraft_model::{
@@ -61,6 +61,8 @@ pub struct NodePlace {
     /// Shared by the cluster's nodes on this machine.
     pub shared_dir: String,
     pub environment_dir: String,
+    /// What that is, if it is the cluster's own.
+    pub environment: Option<EnvironmentAssignment>,
     /// Of the environment; none: it has none.
     pub plugins_dir: Option<String>,
     /// Of what the environment has beyond the runtime's packages: services are restarted when it changes.

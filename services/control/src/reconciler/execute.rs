@@ -8,7 +8,7 @@ use updraft_provider::{NodeWanted, ProviderId};
 use updraft_store::events::{self, EventSeverity, NewEvent};
 use updraft_store::leases::{self, Lease};
 use updraft_store::nodes::{self, NodeRecord, RecordState};
-use updraft_store::{StoreError, Tx, operation_steps};
+use updraft_store::{StoreError, Tx, environment_copies, operation_steps};
 use uuid::Uuid;
 
 use super::observe::View;
@@ -164,6 +164,7 @@ impl Reconciler {
         .await?;
         leases::mark_deleted(&mut tx, view.cluster.id).await?;
         self.parts.assignments.forget(view.cluster.id);
+        environment_copies::forget_cluster(&mut tx, view.cluster.tenant, view.cluster.id).await?;
         commit(tx).await?;
         Ok(Progress::Made)
     }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use thiserror::Error;
 use updraft_api::agent::{
-    AgentEvent, BuildOutcome, BuildReport, BuildStageReport, DagReport, ImportError, LONGEST_REQUIREMENTS,
-    ParsedVersion, PublishedVersion, Report, RequirementsReport, ScriptOutcome, ScriptReport, SourceRevision,
-    SourceState, TrialReport,
+    AgentEvent, BuildOutcome, BuildReport, BuildStageReport, DagReport, ImportError, KeptReport,
+    LONGEST_REQUIREMENTS, ParsedVersion, PublishedVersion, Report, RequirementsReport, ScriptOutcome,
+    ScriptReport, SourceRevision, SourceState, TrialReport,
 };
 use updraft_api::rest::Severity;
 use updraft_model::{NodeId, ServiceStatus, Step};
@@ -256,6 +256,10 @@ fn bounded_outcome(outcome: ScriptOutcome) -> ScriptOutcome {
         },
         outcome @ (ScriptOutcome::Running | ScriptOutcome::Done) => outcome,
     }
+        kept: build.kept.map(|kept| KeptReport {
+            sha256: cut(&kept.sha256, 2 * WORD),
+            ..kept
+        }),
 }
 
 fn bounded_step(step: Step) -> Step {

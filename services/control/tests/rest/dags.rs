@@ -136,7 +136,7 @@ async fn a_cluster_without_a_bucket_takes_no_push() {
 
 // --- versions ---
 
-async fn node(world: &World, cluster: ClusterId, role: NodeRole) -> NodeId {
+pub(crate) async fn node(world: &World, cluster: ClusterId, role: NodeRole) -> NodeId {
     let id = NodeId(Uuid::now_v7());
     let node = NewNode {
         id,

@@ -29,6 +29,8 @@ mod edge_policy;
 #[cfg(test)]
 mod edge_refusals;
 #[cfg(test)]
+mod environments;
+#[cfg(test)]
 mod event_stream;
 #[cfg(test)]
 mod fake_bucket;
@@ -63,9 +65,10 @@ mod people;
 #[cfg(test)]
 mod protocol;
 #[cfg(test)]
+mod scale;
+#[cfg(test)]
 mod schedules;
 #[cfg(test)]
-mod scale;
 mod scim;
 #[cfg(test)]
 mod second_factor;

@@ -30,6 +30,10 @@ pub(super) struct NodeRecord {
     pub(super) service_user: Option<String>,
     #[serde(default)]
     pub(super) service_uid: Option<u32>,
+    #[serde(default)]
+    pub(super) builder_user: Option<String>,
+    #[serde(default)]
+    pub(super) builder_uid: Option<u32>,
 }
 
 /// The agent last started.

@@ -53,6 +53,9 @@ pub struct LocalSettings {
 pub trait ServiceUsers: Send + Sync {
     /// The user of a cluster, made if missing.
     async fn ensure(&self, cluster: ClusterId) -> Result<ServiceUser, ProviderError>;
+
+    /// The user that makes a cluster's environments and nothing else, made if missing.
+    async fn ensure_builder(&self, cluster: ClusterId) -> Result<ServiceUser, ProviderError>;
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,7 +117,8 @@ impl LocalProvider {
         };
         let mut nodes: BTreeMap<u32, Vec<Ipv4Addr>> = BTreeMap::new();
         for (_, record) in self.layout.nodes() {
-            if let Some(user) = record.service_uid {
+            // A builder reaches the door to the tenant's package index there.
+            for user in [record.service_uid, record.builder_uid].into_iter().flatten() {
                 nodes.entry(user).or_default().push(record.address);
             }
         }
@@ -160,9 +164,12 @@ impl LocalProvider {
         request: &Value,
         boot: &BootSecret,
     ) -> Result<Launched, ProviderError> {
-        let user = match &self.settings.users {
-            Some(users) => Some(users.ensure(wanted.cluster).await?),
-            None => None,
+        let (user, builder) = match &self.settings.users {
+            Some(users) => (
+                Some(users.ensure(wanted.cluster).await?),
+                Some(users.ensure_builder(wanted.cluster).await?),
+            ),
+            None => (None, None),
         };
         let address =
             addresses::allocate(&self.layout, &self.settings.data_dir).map_err(|error| broken(&error))?;
@@ -172,6 +179,8 @@ impl LocalProvider {
             address,
             service_user: user.as_ref().map(|user| user.name.clone()),
             service_uid: user.as_ref().map(|user| user.uid),
+            builder_user: builder.as_ref().map(|user| user.name.clone()),
+            builder_uid: builder.as_ref().map(|user| user.uid),
         };
         let shared = self.layout.shared_dir(wanted.cluster);
         let made = make_directory(&shared, user.as_ref()).and_then(|()| {
@@ -194,6 +203,7 @@ impl LocalProvider {
             "node_dir": self.layout.node_dir(record.wanted.node),
             "address": record.address,
             "service_user": record.service_user,
+            "builder_user": record.builder_user,
             "shared_dir": self.layout.shared_dir(record.wanted.cluster),
         });
         if let (Value::Object(all), Value::Object(own)) = (&mut bootstrap, own) {

@@ -17,6 +17,7 @@ use updraft_control::agents::{self, AgentsState};
 use updraft_control::assignments::Desk;
 use updraft_control::audit_export::{AuditBucket, AuditExport};
 use updraft_control::edges::{self, EdgesState, SnapshotSettings};
+use updraft_control::environments::Environments;
 use updraft_control::log_sweep::sweep_logs;
 use updraft_control::mail::{Post, Smtp};
 use updraft_control::reconciler::{Liveness, Parts, Reconciler, Settings};
@@ -51,6 +52,7 @@ struct Ground {
     liveness: Arc<Liveness>,
     nodes: Nodes,
     tunnels: Option<Arc<Tunnels>>,
+    buckets: Arc<ClusterBuckets>,
     shutdown: CancellationToken,
 }
 
@@ -68,6 +70,7 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
     let internal = agents::router(AgentsState {
         reports: reconciler.reports(),
         instances: ground.nodes.are_instances,
+        environments: Environments::new(desk.clone(), ground.buckets.clone()),
         desk,
     })
     .merge(edges::router(EdgesState {
@@ -156,7 +159,7 @@ impl Ground {
         let app = App::new(store.clone(), catalogue.clone(), settings)?
             .with_live_reports(liveness.clone())
             .with_push_bucket(buckets.clone())
-            .with_log_buckets(buckets);
+            .with_log_buckets(buckets.clone());
         app.check_hosts().await.with_context(|| {
             format!(
                 "`airflow_url` ({}) needs {{cluster}} or {{tenant}} in its host",
@@ -180,6 +183,7 @@ impl Ground {
             liveness,
             nodes,
             tunnels,
+            buckets,
             shutdown,
         })
     }

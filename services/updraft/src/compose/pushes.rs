@@ -1,4 +1,4 @@
-//! The way into clusters' buckets, each with that cluster's own access: pushed DAGs in, logs out.
+//! The way into clusters' buckets, each with that cluster's own access: pushed DAGs in, logs and environments out.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -9,11 +9,13 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
+use object_store::signer::Signer as _;
 use object_store::{ClientOptions, ObjectStore, ObjectStoreExt as _, RetryConfig};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use updraft_agent::dags::foreign_bucket;
 use updraft_api::agent::KeyPair;
 use updraft_app::{LogBuckets, PushBucket};
+use updraft_control::environments::EnvironmentBuckets;
 use updraft_provider::StorageAccess;
 use updraft_sso::outbound::Outbound;
 
@@ -21,6 +23,8 @@ use updraft_sso::outbound::Outbound;
 const WITHIN: Duration = Duration::from_secs(60);
 /// A request for logs.
 const LOGS_WITHIN: Duration = Duration::from_secs(15);
+/// An environment is fetched at once.
+const OFFERED_FOR: Duration = Duration::from_secs(600);
 const PART: usize = 8 << 20;
 
 /// Tenants' own are reached by the outbound policy.
@@ -40,6 +44,28 @@ impl PushBucket for ClusterBuckets {
             anyhow::Ok(())
         };
         put.await.map_err(words)
+    }
+}
+
+#[async_trait]
+impl EnvironmentBuckets for ClusterBuckets {
+    async fn offer(
+        &self,
+        access: &StorageAccess,
+        key: &str,
+        bytes: u64,
+    ) -> Result<Option<SecretString>, String> {
+        let offer = async {
+            let (store, key) = (store(access)?, key.into());
+            match store.head(&key).await {
+                Ok(found) if found.size == bytes => {}
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+            let url = store.signed_url(reqwest::Method::GET, &key, OFFERED_FOR).await?;
+            anyhow::Ok(Some(SecretString::from(url.to_string())))
+        };
+        offer.await.map_err(words)
     }
 }
 
@@ -111,13 +137,17 @@ fn store(access: &StorageAccess) -> anyhow::Result<AmazonS3> {
 
 fn builder(access: &StorageAccess, within: Duration) -> AmazonS3Builder {
     let options = ClientOptions::new().with_allow_http(true).with_timeout(within);
-    AmazonS3Builder::new()
+    let builder = AmazonS3Builder::new()
         .with_endpoint(&access.endpoint)
         .with_region(&access.region)
         .with_bucket_name(&access.bucket)
         .with_access_key_id(&access.access_key)
         .with_secret_access_key(access.secret_key.expose_secret())
-        .with_client_options(options)
+        .with_client_options(options);
+    match &access.session_token {
+        Some(token) => builder.with_token(token.expose_secret()),
+        None => builder,
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it maps an error")]

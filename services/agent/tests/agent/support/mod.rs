@@ -82,6 +82,7 @@ impl Control {
             .route("/agent/v1/register", post(register))
             .route("/agent/v1/assignment", get(assignment))
             .route("/agent/v1/report", post(report))
+            .route("/agent/v1/environments/{digest}", get(environment))
             .with_state(Arc::clone(&state));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -106,12 +107,12 @@ impl Control {
         self.state.events.lock().unwrap().values().cloned().collect()
     }
 
-    pub(crate) fn registrations(&self) -> u32 {
     /// What nodes may take.
     pub(crate) fn offer(&self, digest: &str, offer: EnvironmentOffer) {
         self.state.offers.lock().unwrap().insert(digest.to_owned(), offer);
     }
 
+    pub(crate) fn registrations(&self) -> u32 {
         *self.state.registered.lock().unwrap()
     }
 
@@ -180,7 +181,6 @@ async fn assignment(
     }
 }
 
-async fn report(State(state): State<Arc<ControlState>>, Json(report): Json<Report>) {
 async fn environment(
     State(state): State<Arc<ControlState>>,
     axum::extract::Path(digest): axum::extract::Path<String>,
@@ -189,6 +189,7 @@ async fn environment(
     offer.map(Json).ok_or(StatusCode::NOT_FOUND)
 }
 
+async fn report(State(state): State<Arc<ControlState>>, Json(report): Json<Report>) {
     state
         .events
         .lock()
@@ -235,8 +236,8 @@ impl TestNode {
             node,
             address: address(),
             service_user: None,
-            shared_dir,
             builder_user: None,
+            shared_dir,
             control_url: control.url.clone(),
         }
     }
@@ -296,8 +297,8 @@ impl TestNode {
             generation: Generation(1),
             power: NodePower::Run,
             environment_dir: "/".to_owned(),
-            build: None,
             environment: None,
+            build: None,
             requirements_file: None,
             script: None,
             trial: None,
@@ -307,13 +308,13 @@ impl TestNode {
             directories: Vec::new(),
             dags: DagDelivery {
                 endpoint: "http://127.0.0.1:9".to_owned(),
-                bucket: "none".to_owned(),
                 region: "us-east-1".to_owned(),
+                bucket: "none".to_owned(),
                 versions_prefix: "updraft/dag-versions/".to_owned(),
                 access_key: "none".to_owned(),
                 secret_key: "none".into(),
-                resolver: false,
                 session_token: None,
+                resolver: false,
                 sources: Vec::new(),
                 pinned: None,
                 kept: Vec::new(),
@@ -322,8 +323,8 @@ impl TestNode {
             },
             logs: None,
             relays: Vec::new(),
-            tunnel: None,
             tells_load: false,
+            tunnel: None,
         }
     }
 }

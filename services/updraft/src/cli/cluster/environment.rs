@@ -35,6 +35,9 @@ pub(crate) struct EnvironmentArgs {
     /// Build packages that have no wheel: their own code runs for that on a node of the cluster
     #[arg(long, requires = "packages")]
     allow_source_builds: bool,
+    /// Take no environment that another cluster of the tenant built, and give none to them
+    #[arg(long, requires = "packages")]
+    own_builds: bool,
 }
 
 // === impl EnvironmentArgs ===
@@ -56,6 +59,7 @@ impl EnvironmentArgs {
         }
         let mut asked = EnvironmentSpec {
             allow_source_builds: self.allow_source_builds,
+            own_builds: self.own_builds,
             ..current.clone()
         };
         if let Some(path) = &self.requirements {

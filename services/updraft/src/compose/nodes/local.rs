@@ -171,9 +171,19 @@ fn user_prefix(data_dir: &Path) -> String {
 #[async_trait]
 impl ServiceUsers for ClusterUsers {
     async fn ensure(&self, cluster: ClusterId) -> Result<ServiceUser, ProviderError> {
+        self.user(&format!("c{cluster}")).await
+    }
+
+    async fn ensure_builder(&self, cluster: ClusterId) -> Result<ServiceUser, ProviderError> {
+        self.user(&format!("b{cluster}")).await
+    }
+}
+
+impl ClusterUsers {
+    async fn user(&self, whose: &str) -> Result<ServiceUser, ProviderError> {
         let account = self
             .accounts
-            .ensure_user(&format!("{}-c{cluster}", self.prefix))
+            .ensure_user(&format!("{}-{whose}", self.prefix))
             .await;
         let account = account.map_err(|error| ProviderError::Refused(error.to_string()))?;
         Ok(ServiceUser {
