@@ -15,7 +15,7 @@ use crate::usage::Usage;
 pub(super) enum Happening {
     Assigned(Box<Assignment>),
     /// The environment's directory is there.
-    EnvironmentFound,
+    EnvironmentFound(String),
     /// It answers; or why services are started without it. Of the attempt with this number.
     ParentReady(u64, Result<Parent, String>),
     ParentEnded(u64),

@@ -69,6 +69,7 @@ pub fn render(runtime: &Runtime, inputs: &AssignmentInputs<'_>) -> Result<Assign
             NodePower::Stop
         },
         environment_dir: inputs.place.environment_dir.clone(),
+        environment: inputs.place.environment.clone(),
         build: inputs.build.clone(),
         script: script.clone(),
         trial: inputs.trial.clone(),

@@ -66,6 +66,7 @@ fn rendered_to(
             node_dir: "/nodes/1".into(),
             shared_dir: path("shared"),
             environment_dir: path("environment"),
+            environment: None,
             environment_key: environment.map(str::to_owned),
             plugins_dir: environment.map(|digest| format!("/environments/{digest}/plugins")),
             broker_binary: path("valkey-server"),
