@@ -9,6 +9,7 @@ mod error;
 mod events;
 pub mod health;
 mod layout;
+mod load;
 pub mod logs;
 mod place;
 pub mod plan;

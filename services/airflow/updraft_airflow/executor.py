@@ -8,6 +8,7 @@ with the scheduler's node none will see it, and where a worker died between taki
 from __future__ import annotations
 
 import json
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from airflow.utils.state import TaskInstanceState
 from kombu.exceptions import OperationalError
 from sqlalchemy import select, update
 
+from updraft_airflow.task_load import note_load
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from uuid import UUID
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 # Kombu keeps what a worker has taken but not acknowledged here.
 _UNACKNOWLEDGED = "unacked"
 _UNACKNOWLEDGED_INDEX = "unacked_index"
+# Pause (seconds) between notes of how many tasks there are.
+_NOTE = 5.0
 # Pause (seconds) between looks for tasks that nobody has.
 _LOOK = 10.0
 # What a worker says of a task that it runs or will run.
@@ -41,11 +46,15 @@ class UpdraftCeleryExecutor(CeleryExecutor):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._looked_at = time.monotonic()
+        self._noted_at = -_NOTE
         # In no queue at the last look.
         self._away: set[str] = set()
 
     def sync(self) -> None:
         """Asks for the states of the tasks; without an answer they are as they were, and asked for in the next loop."""
+        if time.monotonic() - self._noted_at > _NOTE:
+            self._noted_at = time.monotonic()
+            note_load(os.environ.get("UPDRAFT_TASK_LOAD_FILE"))
         try:
             super().sync()
             if time.monotonic() - self._looked_at > _LOOK:

@@ -17,6 +17,7 @@ pub use crate::bootstrap_script::*;
 pub use crate::dag_delivery::*;
 pub use crate::environment_build::*;
 pub use crate::log_delivery::*;
+use crate::task_load::TaskLoad;
 use crate::tunnel::TunnelAssignment;
 
 /// What an agent is started with: a file (mode 0600) named on its command line.
@@ -108,6 +109,9 @@ pub struct Assignment {
     #[serde(default)]
     pub logs: Option<LogDelivery>,
     pub relays: Vec<RelayAssignment>,
+    /// Tell how many tasks there are: a queue scales by it.
+    #[serde(default)]
+    pub tells_load: bool,
     /// Edges reach this node through what its agent dials.
     #[serde(default)]
     pub tunnel: Option<TunnelAssignment>,
@@ -260,6 +264,9 @@ pub struct Report {
     pub script: Option<ScriptReport>,
     #[serde(default)]
     pub trial: Option<TrialReport>,
+    /// Of the whole cluster, by the scheduler's node, where it is asked for that.
+    #[serde(default)]
+    pub load: Option<TaskLoad>,
     pub cpu_percent: Option<f32>,
     pub memory_bytes: Option<u64>,
     pub agent_version: String,

@@ -11,6 +11,7 @@ use updraft_model::{
 };
 use utoipa::ToSchema;
 
+use crate::queues::QueueView;
 use crate::schedule::UpcomingView;
 use crate::tokens::CredentialView;
 
@@ -209,6 +210,9 @@ pub struct ClusterView {
     /// While nodes do not have the environment that is wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<EnvironmentView>,
+    /// Its queues and their workers, `default` first.
+    #[serde(default)]
+    pub queues: Vec<QueueView>,
     /// What its schedule does next, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upcoming: Option<UpcomingView>,

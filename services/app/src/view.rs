@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use updraft_api::agent::Report;
+use updraft_api::queues::QueueView;
 use updraft_api::rest::{
     ClusterView, EnvironmentState, EnvironmentView, EventView, NodeView, OperationView, Severity,
 };
-use updraft_model::{ClusterRole, Power, TenantId};
+use updraft_model::{ClusterRole, Power, TenantId, WorkerQueue};
 use updraft_store::clusters::ClusterRecord;
 use updraft_store::environment_changes::{EnvironmentChange, Stage};
 use updraft_store::event_log::LoggedEvent;
@@ -22,8 +23,9 @@ pub(crate) fn cluster(
     role: ClusterRole,
     config: &AppConfig,
 ) -> ClusterView {
+    let queues = queues(&record);
     let nodes_wanted = match record.power {
-        Power::Running => record.spec.most_nodes(),
+        Power::Running => 2 + queues.iter().map(|queue| queue.workers_wanted).sum::<u32>(),
         Power::Stopped | Power::Deleted => 0,
     };
     ClusterView {
@@ -39,6 +41,7 @@ pub(crate) fn cluster(
         power: record.power,
         phase: record.phase,
         role,
+        queues,
         nodes_ready: record.nodes_ready,
         nodes_wanted,
         dag_version: record.dag_version,
@@ -46,6 +49,30 @@ pub(crate) fn cluster(
         updated_at: record.updated_at,
         operation: record.operation,
     }
+}
+
+fn queues(record: &ClusterRecord) -> Vec<QueueView> {
+    let view = |queue: WorkerQueue| {
+        let size = record.sizes.get(&queue.name).copied().unwrap_or(queue.min);
+        let wanted = match record.power {
+            Power::Running => size.clamp(queue.min, queue.max),
+            Power::Stopped | Power::Deleted => 0,
+        };
+        QueueView {
+            workers_wanted: wanted,
+            workers_ready: record.workers_ready.get(&queue.name).copied().unwrap_or(0),
+            min: queue.min,
+            max: queue.max,
+            name: queue.name,
+        }
+    };
+    record
+        .spec
+        .queues()
+        .into_iter()
+        .filter(|queue| queue.min <= queue.max)
+        .map(view)
+        .collect()
 }
 
 /// None: nodes have what is wanted.

@@ -51,12 +51,6 @@ pub(crate) fn check(queues: &[WorkerQueue]) -> Result<(), AppError> {
         if queue.min > queue.max {
             return refuse("min", format!("it is more than the most, which is {}", queue.max));
         }
-        if queue.min < queue.max {
-            return refuse(
-                "max",
-                "the least and the most workers have to be the same".to_owned(),
-            );
-        }
         if queue
             .instance_type
             .as_deref()

@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use indexmap::IndexMap;
 use updraft_api::access::{AccessExplanation, AccessReason, AccessRuleView, ClusterPerson, Through};
 use updraft_api::audit::{AuditActor, AuditEntry};
+use updraft_api::queues::QueueView;
 use updraft_api::rest::{
     ClusterView, ConfigOptionView, EventView, NodeView, OperationView, Page, Person, ServiceView, Severity,
 };
@@ -125,6 +126,13 @@ pub(crate) fn cluster(id: i64, name: &str) -> ClusterView {
         phase: Phase::Running,
         role: ClusterRole::Admin,
         airflow_url: format!("http://127.0.0.{id}:7701/airflow-webserver-{id}/"),
+        queues: vec![QueueView {
+            name: QueueName::default(),
+            workers_wanted: 2,
+            workers_ready: 2,
+            min: 2,
+            max: 2,
+        }],
         nodes_ready: 4,
         nodes_wanted: 4,
         dag_location: format!("s3://updraft-c{id}/dags/"),

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use updraft_model::{Failure, NodeId, NodeRole, Phase, QueueName, Step};
 
 use crate::desired::EnvironmentStage;
-use crate::observed::Loss;
+use crate::observed::{Loss, QueueSize};
 
 /// The whole decision on one cluster at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +56,10 @@ pub enum Action {
     },
     TerminateOrphan {
         provider_id: String,
+    },
+    /// Record how many workers a queue is to have from now on.
+    SizeQueue {
+        size: QueueSize,
     },
     /// Write how far the change of the environment is: nodes are given what that means.
     MoveEnvironment {

@@ -1,6 +1,6 @@
 //! What was asked of a cluster, reduced to what its nodes depend on.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use updraft_model::{Failure, Generation, OperationKind, Power, Step, WorkerQueue};
 
 /// The tenant's wish. Configuration is no part of it: it reaches agents through their assignments, and a node that
@@ -18,6 +18,8 @@ pub struct Desired {
     /// An operator confirmed that nodes without any record may be terminated. Records precede nodes, so such a node
     /// means that the records are older than the world: a database restored from a backup.
     pub terminate_unrecorded: bool,
+    /// How long a queue that scales by itself needs fewer workers before some go.
+    pub scale_in_after: TimeDelta,
 }
 
 /// What nodes are given while another environment is wanted.

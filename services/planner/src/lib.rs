@@ -10,6 +10,7 @@ mod nodes;
 mod observed;
 mod phase;
 mod plan;
+mod scaling;
 mod steps;
 mod workers;
 
@@ -17,7 +18,7 @@ pub use action::{Action, Outcome, Plan};
 pub use calendar::{Calendar, InvalidSchedule, Upcoming};
 pub use desired::{Desired, EnvironmentChange, EnvironmentStage, Operation};
 pub use observed::{
-    Build, BuildOutcome, BuildStage, BuildStageKind, LaunchFailure, LaunchFailureKind, Loss, Node, NodeState,
-    Observed, Orphan, PlaceHistory, ProviderView, Report, Resource,
+    Build, BuildOutcome, BuildStage, BuildStageKind, Fewer, LaunchFailure, LaunchFailureKind, Loss, Node,
+    NodeState, Observed, Orphan, PlaceHistory, ProviderView, QueueLoad, QueueSize, Report, Resource,
 };
 pub use plan::plan;

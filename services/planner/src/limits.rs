@@ -33,10 +33,11 @@ pub const SERVICE_RESTARTS: u32 = 3;
 
 /// Pause between looks while something is changing at the provider; reports wake the driver at once.
 pub const LOOK_CHANGING: TimeDelta = TimeDelta::seconds(1);
-/// Pause between looks at a cluster that is as it should be.
-pub const LOOK_STEADY: TimeDelta = TimeDelta::seconds(5);
+/// Pause between looks at a cluster that is as it should be. Whatever a plan depends on wakes the cluster when it changes,
+/// so that this is but for what was missed.
+pub const LOOK_STEADY: TimeDelta = TimeDelta::minutes(5);
 /// The same without nodes.
-pub const LOOK_EMPTY: TimeDelta = TimeDelta::seconds(60);
+pub const LOOK_EMPTY: TimeDelta = TimeDelta::minutes(5);
 
 /// Failed launches of one node before the operation fails; attempts go on.
 pub(crate) fn launch_attempts(kind: LaunchFailureKind) -> u32 {

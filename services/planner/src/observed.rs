@@ -18,6 +18,10 @@ pub struct Observed {
     pub nodes: Vec<Node>,
     /// Places whose nodes were lost lately.
     pub losses: Vec<PlaceHistory>,
+    /// Tasks by queue, as the scheduler's node says; none when that is not known now.
+    pub load: Option<Vec<QueueLoad>>,
+    /// Of queues that scale by themselves, as last recorded.
+    pub sizes: Vec<QueueSize>,
     /// What the provider lists for this cluster beyond its nodes.
     pub orphans: Vec<Orphan>,
     /// How long after a launch the provider's list may still lack the node.
@@ -83,6 +87,8 @@ pub struct Node {
     pub queue: Option<QueueName>,
     /// What was asked for it; none: the installation's.
     pub instance_type: Option<String>,
+    /// Tasks that run on it, if it is a worker and that is known.
+    pub tasks: Option<u32>,
     pub generation: Generation,
     pub state: NodeState,
     /// When it was last asked to stop, if it was.
@@ -186,6 +192,31 @@ pub struct PlaceHistory {
     /// Of these, in a row up to the last, those whose agent was never heard of.
     pub never_reported: u32,
     pub last_lost_at: DateTime<Utc>,
+}
+
+/// A queue's tasks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueLoad {
+    pub queue: QueueName,
+    /// Wait for a worker.
+    pub queued: u32,
+    pub running: u32,
+}
+
+/// How many workers a queue is to have that scales by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueSize {
+    pub queue: QueueName,
+    pub count: u32,
+    /// Since when its tasks need fewer.
+    pub fewer: Option<Fewer>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fewer {
+    pub since: DateTime<Utc>,
+    /// The most workers that were needed since then.
+    pub most: u32,
 }
 
 /// A node at the provider that is no live record's.

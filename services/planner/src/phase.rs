@@ -8,6 +8,7 @@ use crate::failure::{because, cannot_start, hopeless, is_optional};
 use crate::limits;
 use crate::nodes::{Place, places};
 use crate::observed::{Node, NodeState, Observed, ProviderView, Resource};
+use crate::scaling::scales;
 
 pub(crate) fn phase(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Phase {
     match desired.power {
@@ -64,6 +65,7 @@ fn running_phase(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> 
         Some(reason) if !(was_up && serves) => Phase::Failed { reason },
         Some(reason) => degraded(reason.message, desired, observed),
         None if is_change_in_place(desired) && was_up && serves => Phase::Running,
+        None if was_up && serves && lacks_only_what_scales(desired, observed) => Phase::Running,
         None if was_up && serves && !is_start(desired) => Phase::Degraded {
             reasons: reasons(desired, observed),
         },
@@ -84,6 +86,18 @@ fn is_change_in_place(desired: &Desired) -> bool {
         .operation
         .as_ref()
         .is_some_and(|op| matches!(op.kind, OperationKind::Update | OperationKind::Service))
+}
+
+/// Workers that a queue brings by itself are on their way: that is how it is meant.
+fn lacks_only_what_scales(desired: &Desired, observed: &Observed) -> bool {
+    let is_new = |node: &Node| {
+        node.report
+            .as_ref()
+            .is_none_or(|report| matches!(report.phase, AgentPhase::Preparing | AgentPhase::Starting))
+    };
+    let lacking = places(desired, observed).filter(|place| !place.node.is_some_and(is_ready));
+    let mut comes = lacking.map(|place| place.queue.is_some_and(scales) && place.node.is_none_or(is_new));
+    comes.all(|comes| comes)
 }
 
 fn is_start(desired: &Desired) -> bool {

@@ -8,19 +8,24 @@ use crate::desired::{Desired, EnvironmentChange};
 use crate::failure::hopeless;
 use crate::observed::{Observed, Resource};
 use crate::phase::{is_complete, phase};
-use crate::{environment, limits, nodes, steps};
+use crate::{environment, limits, nodes, scaling, steps};
 
 /// What to do about one cluster now. Pure and total: the same arguments give the same plan, and every combination of
 /// wish and observation has one.
 #[must_use]
 pub fn plan(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Plan {
+    let sizes = scaling::changes(desired, observed, now);
+    let observed = &scaling::with(observed, &sizes);
     let mut actions = resource_actions(desired, observed, now);
     actions.extend(nodes::actions(desired, observed, now));
+    actions.extend(sizes.into_iter().map(|size| Action::SizeQueue { size }));
     actions.extend(environment::action(desired, observed, now));
     actions.extend(end(desired, observed, now));
     let phase = phase(desired, observed, now);
     let steps = steps::compose(desired, observed, now);
-    let wake_at = now + pause(desired, observed, &phase);
+    let later = now + pause(desired, observed, &phase);
+    let wake_at = scaling::next_change(desired, observed)
+        .map_or(later, |at| later.min(at.max(now + limits::LOOK_CHANGING)));
     Plan {
         actions,
         phase,

@@ -3,6 +3,7 @@
 //! Workers of all queues share one row of ordinals. A queue that scales by itself does not wait for those that leave it: they may
 //! drain for hours. In a queue whose size people set, a place stays taken until its node is gone.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use updraft_model::{NodeRole, WorkerQueue};
@@ -10,6 +11,7 @@ use updraft_model::{NodeRole, WorkerQueue};
 use crate::desired::Desired;
 use crate::observed::{Node, NodeState, Observed};
 use crate::phase::is_ready;
+use crate::scaling;
 
 /// One worker's place in its queue, with the record that holds it.
 pub(crate) struct WorkerPlace<'a> {
@@ -28,7 +30,7 @@ pub(crate) fn places<'a>(desired: &'a Desired, observed: &'a Observed) -> Vec<Wo
             .into_iter()
             .map(|node| (node.ordinal, Some(node)))
             .collect();
-        while of_queue.len() < wanted(queue) {
+        while of_queue.len() < wanted(observed, queue) {
             let ordinal = lowest_free(&taken);
             taken.insert(ordinal);
             of_queue.push((ordinal, None));
@@ -52,14 +54,14 @@ fn leaves(node: &Node) -> bool {
 
 /// Those of the queue's workers that keep their places.
 fn staying<'a>(queue: &WorkerQueue, observed: &'a Observed) -> Vec<&'a Node> {
-    let scales = queue.min < queue.max;
+    let scales = scaling::scales(queue);
     let mut members: Vec<&Node> = observed
         .nodes
         .iter()
         .filter(|node| node.queue.as_ref() == Some(&queue.name) && !(scales && leaves(node)))
         .collect();
     members.sort_by_key(|node| reasons_to_go(queue, node));
-    members.truncate(wanted(queue));
+    members.truncate(wanted(observed, queue));
     if members.iter().all(|node| !leaves(node) && is_ready(node)) {
         // On another kind of machine than is asked for: one after the other is replaced.
         let outdated = members.iter().rposition(|node| is_outdated(queue, node));
@@ -75,6 +77,8 @@ fn reasons_to_go(queue: &WorkerQueue, node: &Node) -> impl Ord + use<> {
         node.loss.is_some(),
         !node.is_launched(),
         is_outdated(queue, node),
+        // Who does most stays.
+        Reverse(node.tasks.filter(|_| scaling::scales(queue))),
         node.ordinal,
     )
 }
@@ -83,8 +87,8 @@ fn is_outdated(queue: &WorkerQueue, node: &Node) -> bool {
     node.instance_type != queue.instance_type
 }
 
-fn wanted(queue: &WorkerQueue) -> usize {
-    usize::try_from(queue.min).unwrap_or(usize::MAX)
+fn wanted(observed: &Observed, queue: &WorkerQueue) -> usize {
+    usize::try_from(scaling::count(observed, queue)).unwrap_or(usize::MAX)
 }
 
 fn lowest_free(taken: &BTreeSet<u32>) -> u32 {

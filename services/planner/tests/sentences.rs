@@ -40,6 +40,7 @@ fn wanted(workers: u32) -> Case {
             environment: EnvironmentChange::Settled,
             operation: None,
             terminate_unrecorded: false,
+            scale_in_after: TimeDelta::seconds(300),
         },
         observed: Observed {
             phase: Phase::Stopped,
@@ -49,6 +50,8 @@ fn wanted(workers: u32) -> Case {
             build: None,
             nodes: Vec::new(),
             losses: Vec::new(),
+            load: None,
+            sizes: Vec::new(),
             orphans: Vec::new(),
             listing_lag: TimeDelta::seconds(10),
         },
@@ -83,6 +86,7 @@ fn node(role: NodeRole, ordinal: u32) -> Node {
         ordinal,
         queue: (role == NodeRole::Worker).then(QueueName::default),
         instance_type: None,
+        tasks: None,
         generation: Generation(1),
         state: NodeState::Launched { at: ago(3600) },
         stop_asked_at: None,
@@ -345,13 +349,19 @@ fn a_stop_lets_workers_drain_before_the_nodes_they_need() {
 
 #[test]
 fn a_draining_worker_is_given_its_time() {
-    let draining = |asked| {
-        running(1).asked(Power::Stopped).worker(|node| {
+    let draining = |power, asked| {
+        running(1).asked(power).worker(|node| {
             (node.stop_asked_at, node.report) = (Some(asked), Some(report(AgentPhase::Stopping)));
         })
     };
-    assert_eq!(draining(ago(3600)).actions(), []);
-    assert_eq!(draining(now() - limits::DRAIN).actions().len(), 1);
+    assert_eq!(draining(Power::Stopped, ago(3600)).actions(), []);
+    assert_eq!(draining(Power::Stopped, now() - limits::DRAIN).actions().len(), 1);
+    assert_eq!(
+        draining(Power::Deleted, ago(59)).actions(),
+        [],
+        "it would hang without its broker"
+    );
+    assert_eq!(draining(Power::Deleted, ago(60)).actions().len(), 1);
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! Clusters as people ask for them. What the reconciler writes of them (phase, leases) is in `leases`.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use updraft_authz::ClusterFacts;
 use updraft_model::{
-    ClusterId, ClusterName, ClusterRole, ClusterSpec, Generation, OperationId, Phase, Power, ServiceWishes,
-    TenantId, UserId,
+    ClusterId, ClusterName, ClusterRole, ClusterSpec, Generation, OperationId, Phase, Power, QueueName,
+    ServiceWishes, TenantId, UserId,
 };
 
 use crate::StoreError;
@@ -28,6 +30,10 @@ pub struct ClusterRecord {
     /// The role granted to the person who asks.
     pub granted: Option<ClusterRole>,
     pub nodes_ready: u32,
+    /// Workers that a queue is to have now that scales by itself; one without a size has the least.
+    pub sizes: HashMap<QueueName, u32>,
+    /// By queue.
+    pub workers_ready: HashMap<QueueName, u32>,
     /// As the scheduler node reported it.
     pub dag_version: Option<String>,
     /// How far the change of its environment is, if there ever was one.
@@ -56,6 +62,8 @@ struct Row {
     updated_at: DateTime<Utc>,
     granted: Option<String>,
     nodes_ready: i64,
+    sizes: Option<Json<HashMap<QueueName, u32>>>,
+    workers_ready: Option<Json<HashMap<QueueName, u32>>>,
     dag_version: Option<String>,
     operation: Option<uuid::Uuid>,
 }
@@ -98,6 +106,14 @@ pub async fn find(
                   c.created_at, c.updated_at, g.role as "granted?",
                   (select count(*) from nodes n where n.cluster_id = c.id and n.state = 'launched'
                       and n.power = 'run' and n.report ->> 'phase' = 'running') as "nodes_ready!",
+                  (select jsonb_object_agg(s.queue, s.workers) from queue_sizes s
+                      where s.tenant_id = c.tenant_id and s.cluster_id = c.id)
+                      as "sizes: Json<HashMap<QueueName, u32>>",
+                  (select jsonb_object_agg(w.queue, w.ready) from
+                      (select coalesce(n.queue, 'default') as queue, count(*) as ready from nodes n
+                       where n.cluster_id = c.id and n.role = 'worker' and n.state = 'launched' and n.power = 'run'
+                         and n.report ->> 'phase' = 'running'
+                       group by coalesce(n.queue, 'default')) w) as "workers_ready: Json<HashMap<QueueName, u32>>",
                   (select n.report ->> 'dag_version' from nodes n where n.cluster_id = c.id
                       and n.role = 'scheduler' and n.state <> 'gone') as dag_version,
                   (select o.id from operations o
@@ -156,6 +172,14 @@ pub async fn list(
                   c.created_at, c.updated_at, g.role as "granted?",
                   (select count(*) from nodes n where n.cluster_id = c.id and n.state = 'launched'
                       and n.power = 'run' and n.report ->> 'phase' = 'running') as "nodes_ready!",
+                  (select jsonb_object_agg(s.queue, s.workers) from queue_sizes s
+                      where s.tenant_id = c.tenant_id and s.cluster_id = c.id)
+                      as "sizes: Json<HashMap<QueueName, u32>>",
+                  (select jsonb_object_agg(w.queue, w.ready) from
+                      (select coalesce(n.queue, 'default') as queue, count(*) as ready from nodes n
+                       where n.cluster_id = c.id and n.role = 'worker' and n.state = 'launched' and n.power = 'run'
+                         and n.report ->> 'phase' = 'running'
+                       group by coalesce(n.queue, 'default')) w) as "workers_ready: Json<HashMap<QueueName, u32>>",
                   (select n.report ->> 'dag_version' from nodes n where n.cluster_id = c.id
                       and n.role = 'scheduler' and n.state <> 'gone') as dag_version,
                   (select o.id from operations o
@@ -353,6 +377,8 @@ impl TryFrom<Row> for ClusterRecord {
             updated_at: row.updated_at,
             granted: row.granted.map(|role| word("cluster role", &role)).transpose()?,
             nodes_ready: u32::try_from(row.nodes_ready).unwrap_or(u32::MAX),
+            sizes: row.sizes.map(|sizes| sizes.0).unwrap_or_default(),
+            workers_ready: row.workers_ready.map(|ready| ready.0).unwrap_or_default(),
             dag_version: row.dag_version,
             environment: None,
             operation: row.operation.map(OperationId),

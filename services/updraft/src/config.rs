@@ -76,10 +76,17 @@ pub(crate) struct ControlFile {
     pub(crate) aws: Option<AwsFile>,
     /// How often identity providers are asked again about people who are signed in.
     pub(crate) identity_refresh_seconds: u64,
+    /// How long a queue that scales by itself needs fewer workers before some go.
+    #[serde(default = "five_minutes")]
+    pub(crate) scale_in_after_seconds: u64,
     /// Where agents of web nodes dial tunnels to: the edges, or a TCP balancer before them. Without it edges connect to
     /// web nodes.
     #[serde(default)]
     pub(crate) tunnel_address: Option<String>,
+}
+
+fn five_minutes() -> u64 {
+    300
 }
 
 pub(crate) fn log_disk_bytes() -> u64 {

@@ -104,6 +104,7 @@ class Installation:
         command = [*self.wrapper, str(self.binary), "up", "--data-dir", str(self.data_dir)]
         command += ["--port-base", str(self.port_base), "--yes", *arguments]
         command += ["--outbound-allow", f"127.0.0.1:{self.idp_port}", "--identity-refresh", "5s"]
+        command += ["--scale-in-after", "3s"]
         command += ["--outbound-allow", f"127.0.0.1:{self.git_port}"]
         command += ["--outbound-allow", f"127.0.0.1:{self.own_index_port}"]
         command += ["--smtp-url", f"smtp://127.0.0.1:{self.smtp_port}", "--mail-from", "Updraft <updraft@example.com>"]

@@ -1,6 +1,7 @@
 //! What the event loop is told.
 
 use updraft_api::agent::{Assignment, BuildReport, PluginsReport, ScriptReport, TrialReport};
+use updraft_api::task_load::TaskLoad;
 use updraft_model::ServiceName;
 
 use crate::dags::DagEvent;
@@ -37,5 +38,6 @@ pub(super) enum Happening {
     Trial(TrialReport),
     /// Control has all events up to this one.
     Reported(u64),
-    Measured(Usage),
+    /// And how many tasks there are, where that is asked for.
+    Measured(Usage, Option<TaskLoad>),
 }

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot, watch};
 use updraft_api::agent::{Assignment, DagDelivery, DagReport, NodePower, Report};
 use updraft_api::rest::Severity;
+use updraft_api::task_load::TaskLoad;
 use updraft_model::{AgentPhase, NodeId, ServiceName};
 
 use super::happening::Happening;
@@ -22,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::events::Outbox;
 use crate::health;
 use crate::layout::{self, Layout};
+use crate::load;
 use crate::place::{Owner, Place};
 use crate::plan::{HOLD, Observed, Plan, Readiness, plan};
 use crate::relay::Relays;
@@ -59,6 +61,7 @@ pub(super) struct Node {
     pub(super) dag_report: DagReport,
     pub(super) logs: Shipping,
     pub(super) usage: Usage,
+    pub(super) load: Option<TaskLoad>,
     pub(super) since: Since,
     pub(super) report: watch::Sender<Option<Report>>,
     pub(super) reported: String,
@@ -148,6 +151,7 @@ impl Node {
             dag_report: DagReport::default(),
             logs,
             usage: Usage::default(),
+            load: None,
             since,
             report,
             reported: String::new(),
@@ -214,7 +218,7 @@ impl Node {
             Happening::Script(report) => self.script_ended(report),
             Happening::Trial(report) => self.scripts.note_trial(report),
             Happening::Reported(sequence) => self.outbox.confirm(sequence),
-            Happening::Measured(usage) => self.usage = usage,
+            Happening::Measured(usage, load) => (self.usage, self.load) = (usage, load),
         }
     }
 
@@ -270,10 +274,16 @@ impl Node {
             })
             .collect();
         let (meter, tell) = (Arc::clone(&self.meter), self.tell.clone());
+        let tells_load = self
+            .assignment
+            .as_ref()
+            .is_some_and(|assignment| assignment.tells_load);
+        let layout = tells_load.then(|| self.layout.clone());
         tokio::task::spawn_blocking(move || {
             if let Ok(mut meter) = meter.lock() {
                 // Nobody listens when the agent is ending.
-                let _ = tell.send(Happening::Measured(meter.look(&roots, Instant::now())));
+                let load = layout.as_ref().and_then(load::read);
+                let _ = tell.send(Happening::Measured(meter.look(&roots, Instant::now()), load));
             }
         });
     }

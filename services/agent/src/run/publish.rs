@@ -33,6 +33,7 @@ impl Node {
             build: self.builds.report().cloned(),
             script: self.scripts.report().cloned(),
             trial: self.scripts.trial_report().cloned(),
+            load: self.load.clone(),
             cpu_percent: self.usage.cpu_percent,
             memory_bytes: self.usage.memory_bytes,
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),

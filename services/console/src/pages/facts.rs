@@ -4,7 +4,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use chrono::{DateTime, Utc};
 use updraft_api::rest::{ClusterView, NodeView};
-use updraft_model::{ClusterSpec, WorkerQueue};
+use updraft_model::WorkerQueue;
 
 use super::schedule::upcoming;
 use crate::text::{Moment, count, short};
@@ -38,7 +38,7 @@ impl Facts {
             .count();
         Self {
             runtime: spec.runtime.clone(),
-            queues: spec.queues().iter().map(|queue| size(queue, spec)).collect(),
+            queues: spec.queues().iter().map(|queue| size(queue, cluster)).collect(),
             upcoming: upcoming(cluster),
             tags: spec
                 .tags
@@ -56,9 +56,16 @@ impl Facts {
 }
 
 /// `2 workers × 4 tasks at once`, with the queue's name where there are several.
-fn size(queue: &WorkerQueue, spec: &ClusterSpec) -> String {
-    let workers = count(queue.min as usize, "worker", "workers");
-    let name = if spec.worker_queues.is_empty() {
+fn size(queue: &WorkerQueue, cluster: &ClusterView) -> String {
+    let now = cluster.queues.iter().find(|now| now.name == queue.name);
+    let workers = match now.filter(|_| queue.min < queue.max) {
+        Some(now) => format!(
+            "{} to {} workers ({} of {} ready now)",
+            queue.min, queue.max, now.workers_ready, now.workers_wanted
+        ),
+        None => count(queue.min as usize, "worker", "workers"),
+    };
+    let name = if cluster.spec.worker_queues.is_empty() {
         String::new()
     } else {
         format!("{}: ", queue.name)

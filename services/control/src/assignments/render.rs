@@ -89,6 +89,7 @@ pub fn render(runtime: &Runtime, inputs: &AssignmentInputs<'_>) -> Result<Assign
         dags: super::dags::delivery(inputs),
         logs: Some(super::logs::delivery(inputs)),
         relays,
+        tells_load: inputs.role == NodeRole::Scheduler && worker_queue::any_scales(inputs.spec),
         tunnel: None,
     })
 }

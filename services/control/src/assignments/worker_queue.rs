@@ -6,6 +6,11 @@ use updraft_model::{ClusterSpec, QueueName};
 /// The option of Airflow that says in which queue tasks are that name none.
 const DEFAULT_QUEUE: &str = "operators.default_queue";
 
+/// Whether the size of a queue goes by its tasks.
+pub(super) fn any_scales(spec: &ClusterSpec) -> bool {
+    spec.queues().iter().any(|queue| queue.min < queue.max)
+}
+
 /// Tasks at once. A queue that was taken away has workers until they are drained.
 pub(super) fn concurrency(spec: &ClusterSpec, queue: Option<&QueueName>) -> u32 {
     let queues = spec.queues();

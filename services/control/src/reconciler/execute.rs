@@ -66,6 +66,7 @@ impl Reconciler {
                 };
                 self.intend(lease, view, wanted).await
             }
+            Action::SizeQueue { size } => self.size_queue(lease, view, size).await,
             Action::LaunchNode { node } => self.launch(lease, view, *node).await,
             Action::StartNode { node } => self.start(lease, view, *node).await,
             Action::StopNode { node, loss } => self.stop(lease, view, *node, *loss).await,

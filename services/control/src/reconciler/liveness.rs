@@ -153,6 +153,7 @@ fn is_same(one: &Report, other: &Report) -> bool {
         && one.build == other.build
         && one.script == other.script
         && one.trial == other.trial
+        && one.load == other.load
         && other.events.is_empty()
 }
 
@@ -178,6 +179,7 @@ mod tests {
             build: None,
             script: None,
             trial: None,
+            load: None,
             cpu_percent: Some(cpu),
             memory_bytes: None,
             agent_version: String::new(),

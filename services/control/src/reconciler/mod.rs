@@ -23,6 +23,7 @@ mod resources;
 mod run;
 mod steady;
 mod sweep;
+mod task_load;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,6 +73,8 @@ pub struct Settings {
     pub call_timeout: Duration,
     /// Pause between comparisons of the provider's whole list with the records.
     pub sweep: Duration,
+    /// How long a queue that scales by itself needs fewer workers before some go.
+    pub scale_in_after: Duration,
     /// How many clusters are looked at at once.
     pub parallel: usize,
     /// An operator confirmed that nodes no record ever named may be terminated.
@@ -126,6 +129,7 @@ impl Default for Settings {
             lease: Duration::from_secs(60),
             call_timeout: Duration::from_secs(30),
             sweep: Duration::from_secs(60),
+            scale_in_after: Duration::from_secs(300),
             parallel: 8,
             terminate_unrecorded: false,
         }

@@ -4,20 +4,22 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::timeout;
+use updraft_api::task_load::TaskLoad;
 use updraft_model::{ClusterId, NodeId, NodeRole, OperationId};
 use updraft_planner::{
     self as planner, Desired, LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed, Operation,
-    Orphan, PlaceHistory, ProviderView, Report, Resource,
+    Orphan, PlaceHistory, ProviderView, Report, Resource, limits,
 };
 use updraft_provider::{ListedNode, NodeStatus, ProviderId};
 use updraft_store::environment_changes::{self, EnvironmentChange};
 use updraft_store::leases::{self, ReconciledCluster};
 use updraft_store::nodes::{self, LaunchFailureRecord, LostNode, NodeRecord, RecordState};
+use updraft_store::queue_sizes::{self, QueueSizeRecord};
 use updraft_store::resources::{self, ResourceKind, ResourceRecord};
 use updraft_store::{Store, operation_steps};
 
 use super::environment::Said;
-use super::{Parts, ReconcileError, Reconciler, bootstrap, environment};
+use super::{Parts, ReconcileError, Reconciler, bootstrap, environment, task_load};
 
 /// How long a loss counts against its place.
 const LOSSES_COUNT_FOR: TimeDelta = TimeDelta::minutes(30);
@@ -43,6 +45,7 @@ struct Records {
     change: Option<EnvironmentChange>,
     operation: Option<operation_steps::RunningOperation>,
     nodes: Vec<NodeRecord>,
+    sizes: Vec<QueueSizeRecord>,
     lost: Vec<LostNode>,
     resources: [Resource; 3],
 }
@@ -97,6 +100,8 @@ impl Reconciler {
             .as_ref()
             .map_or(&cluster.spec, |change| change.counted(&cluster.spec));
         let build = self.build(change.as_ref(), &cluster, &records.nodes);
+        let load = self.load(&cluster, &records.nodes);
+        let nodes = with_tasks(nodes, &records.nodes, load.as_ref());
         let operation = records.operation.as_ref().map(|operation| operation.id);
         let desired = Desired {
             power: cluster.power,
@@ -110,6 +115,7 @@ impl Reconciler {
                 steps: operation.steps,
             }),
             terminate_unrecorded: self.parts.settings.terminate_unrecorded,
+            scale_in_after: TimeDelta::from_std(self.parts.settings.scale_in_after).unwrap_or(TimeDelta::MAX),
         };
         let lag = TimeDelta::from_std(self.parts.provider.listing_lag()).unwrap_or(TimeDelta::MAX);
         let observed = Observed {
@@ -120,6 +126,8 @@ impl Reconciler {
             build,
             nodes,
             losses: histories(&records.lost),
+            load: load.as_ref().map(task_load::of_queues),
+            sizes: records.sizes.into_iter().map(task_load::size).collect(),
             orphans,
             listing_lag: lag,
         };
@@ -132,6 +140,23 @@ impl Reconciler {
             change,
             records: records.nodes,
             listed,
+        }
+    }
+
+    /// How many tasks there are, as the scheduler's node said last; none where it is silent.
+    fn load(&self, cluster: &ReconciledCluster, records: &[NodeRecord]) -> Option<TaskLoad> {
+        let teller = records.iter().find(|record| record.role == NodeRole::Scheduler)?;
+        let age = teller.reported_at.map(|at| cluster.now - at);
+        let silence = self
+            .parts
+            .liveness
+            .silence(teller.id, teller.launched_at.map(|at| cluster.now - at));
+        if silence >= limits::QUIET {
+            return None;
+        }
+        match self.parts.liveness.latest_since(teller.id, age) {
+            Some(report) => report.load.clone(),
+            None => kept_report(teller)?.load,
         }
     }
 
@@ -209,6 +234,7 @@ impl Records {
             change: environment_changes::find(&mut tx, loaded.tenant, cluster).await?,
             operation: operation_steps::running(&mut tx, cluster).await?,
             nodes: nodes::live(&mut tx, cluster).await?,
+            sizes: queue_sizes::list(&mut tx, loaded.tenant, cluster).await?,
             lost: nodes::lost_since(&mut tx, cluster, loaded.now - LOSSES_COUNT_FOR).await?,
             cluster: loaded,
             resources,
@@ -267,6 +293,7 @@ impl Parts {
             ordinal: record.ordinal,
             queue: record.queue.clone(),
             instance_type: record.instance_type.clone(),
+            tasks: None,
             generation: record.generation,
             state: state(record),
             stop_asked_at: record.stop_asked_at,
@@ -310,6 +337,25 @@ impl Parts {
             steps: report.steps,
         }))
     }
+}
+
+fn kept_report(record: &NodeRecord) -> Option<updraft_api::agent::Report> {
+    serde_json::from_value(record.report.clone()?).ok()
+}
+
+/// Workers with the tasks that run on them.
+fn with_tasks(nodes: Vec<Node>, records: &[NodeRecord], load: Option<&TaskLoad>) -> Vec<Node> {
+    let tasks = |node: &Node| {
+        let record = records.iter().find(|record| record.id == node.id)?;
+        Some(task_load::on(load?, record.address.as_deref()?))
+    };
+    nodes
+        .into_iter()
+        .map(|node| Node {
+            tasks: tasks(&node),
+            ..node
+        })
+        .collect()
 }
 
 fn state(record: &NodeRecord) -> NodeState {

@@ -18,7 +18,7 @@ use updraft_store::events::{EventSeverity, NewEvent};
 use updraft_store::{Store, StoreError, events, leases, node_identity, nodes};
 
 use super::dag_receipts::{self, DagWords};
-use super::{Liveness, steady};
+use super::{Liveness, steady, task_load};
 
 const TEXT: usize = 500;
 const WORD: usize = 60;
@@ -156,6 +156,7 @@ fn bounded(node: NodeId, report: Report) -> Report {
             outcome: bounded_outcome(trial.outcome),
             ..trial
         }),
+        load: report.load.map(task_load::bounded),
         agent_version: cut(&report.agent_version, WORD),
         ..report
     }

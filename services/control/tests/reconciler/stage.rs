@@ -475,6 +475,7 @@ fn said(node: NodeId, version: i64, phase: AgentPhase) -> Report {
         logs: updraft_api::agent::LogReport::default(),
         cpu_percent: None,
         memory_bytes: None,
+        load: None,
         agent_version: "test".to_owned(),
     }
 }

@@ -128,6 +128,18 @@ fn workers_on_another_kind_of_machine_are_replaced_once_each() {
 }
 
 #[test]
+fn a_queue_that_scales_has_the_workers_its_tasks_need() {
+    let mut world = after(&[Happening::HeavyUpTo(3), Happening::Start]);
+    assert_eq!(world.machines().len(), 3, "a worker came without a task");
+    for (tasks, launched) in [(1, 4), (6, 6), (60, 6), (0, 6), (1, 7)] {
+        world.happen(&Happening::Tasks(tasks));
+        world.run_until_settled();
+        world.assert_as_asked();
+        assert_eq!(world.machines().len(), launched, "{tasks} tasks");
+    }
+}
+
+#[test]
 fn a_queue_that_is_taken_away_leaves_no_worker() {
     let mut world = with_a_heavy_queue();
     world.happen(&Happening::Heavy {

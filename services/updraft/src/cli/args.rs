@@ -96,6 +96,9 @@ pub(crate) struct UpArgs {
     /// How often identity providers are asked again about people who are signed in, at most 15m
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_refresh)]
     pub(crate) identity_refresh: Duration,
+    /// How long a queue that scales by itself needs fewer workers before some go, at most 1h
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_cool_down)]
+    pub(crate) scale_in_after: Duration,
     /// Reach Airflow's web nodes through tunnels that they dial, as in a network that lets nothing in
     #[arg(long)]
     pub(crate) tunnels: bool,
@@ -212,6 +215,15 @@ fn parse_refresh(text: &str) -> Result<Duration, String> {
         Ok(time)
     } else {
         Err("it is 1s to 15m".to_owned())
+    }
+}
+
+fn parse_cool_down(text: &str) -> Result<Duration, String> {
+    let time = parse_duration(text)?;
+    if (1..=3600).contains(&time.as_secs()) {
+        Ok(time)
+    } else {
+        Err("it is 1s to 1h".to_owned())
     }
 }
 

@@ -216,14 +216,14 @@ pub(super) const CREATE: &str = "\
 Examples:
   updraft cluster create reports --wait
   updraft cluster create reports --workers 3 --worker-concurrency 8
-  updraft cluster create reports --worker-queue heavy=2,concurrency=1
+  updraft cluster create reports --worker-queue heavy=0..4,concurrency=1
   updraft cluster create reports --start-at '0 7 * * 1-5' --stop-at '0 20 * * 1-5' --time-zone Europe/Berlin
   updraft cluster create reports --config core.parallelism=64 --tag env=prod --no-start";
 
 pub(super) const UPDATE: &str = "\
 Examples:
   updraft cluster update reports --workers 3 --wait
-  updraft cluster update reports --worker-queue heavy=2,concurrency=1 --worker-queue mail=1,concurrency=16
+  updraft cluster update reports --worker-queue default=1..4,concurrency=8 --worker-queue heavy=0..2,concurrency=1
   updraft cluster update reports --stop-at '0 20 * * *' --time-zone Europe/Berlin
   updraft cluster update reports --config core.parallelism=64 --config core.load_examples=False
   updraft cluster update reports --tag env=prod --tag team=data

@@ -221,6 +221,7 @@ fn reconciler(ground: &Ground, desk: Arc<Desk>) -> Reconciler {
         liveness: ground.liveness.clone(),
         settings: Settings {
             control_url: ground.nodes.control_url.clone(),
+            scale_in_after: Duration::from_secs(ground.file.scale_in_after_seconds),
             ..Settings::default()
         },
     })

@@ -180,6 +180,7 @@ async fn start(
             endpoint: args.aws_endpoint.clone(),
         }),
         identity_refresh_seconds: args.identity_refresh.as_secs(),
+        scale_in_after_seconds: args.scale_in_after.as_secs(),
         tunnel_address: tunnels.map(|address| address.to_string()),
     };
     let edge = EdgeFile {

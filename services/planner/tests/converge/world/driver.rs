@@ -195,6 +195,8 @@ impl Driver {
                 build,
                 nodes,
                 losses: records.losses(),
+                load: records.load(),
+                sizes: records.sizes.clone(),
                 orphans,
                 listing_lag: if bug == Some(Bug::IgnoresListingLag) {
                     TimeDelta::zero()
@@ -220,6 +222,7 @@ impl Driver {
             ordinal: row.ordinal,
             queue: row.queue.clone(),
             instance_type: row.instance_type.clone(),
+            tasks: None,
             generation: row.generation,
             state: row.node_state(),
             stop_asked_at: row.stop_asked_at,

@@ -3,7 +3,8 @@
 use secrecy::SecretString;
 use updraft_model::NodeId;
 use updraft_planner::{
-    Action, EnvironmentChange, EnvironmentStage, LaunchFailure, LaunchFailureKind, Loss, Outcome, Resource,
+    Action, EnvironmentChange, EnvironmentStage, LaunchFailure, LaunchFailureKind, Loss, Outcome, QueueSize,
+    Resource,
 };
 use updraft_provider::{
     BootSecret, ClientToken, LaunchRequest, Launched, NodeProvider as _, NodeWanted, ProviderError,
@@ -45,6 +46,7 @@ impl Driver {
                 };
                 self.intend(&wanted).await
             }
+            Action::SizeQueue { size } => self.size_queue(size).await,
             Action::LaunchNode { node } => self.launch(node).await,
             Action::StartNode { node } => self.start(node).await,
             Action::StopNode { node, loss } => self.stop(node, loss).await,
@@ -265,6 +267,15 @@ impl Driver {
                 EnvironmentStage::Settled => EnvironmentChange::Settled,
                 EnvironmentStage::Abandoned(failure) => EnvironmentChange::Abandoned { failure, at },
             });
+        })
+        .await?;
+        Ok(Progress::Made)
+    }
+
+    async fn size_queue(&self, size: QueueSize) -> Done {
+        self.commit(|records| {
+            records.sizes.retain(|known| known.queue != size.queue);
+            records.sizes.push(size);
         })
         .await?;
         Ok(Progress::Made)

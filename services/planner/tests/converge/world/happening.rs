@@ -16,6 +16,10 @@ pub(crate) enum Happening {
         workers: u32,
         machine: u32,
     },
+    /// The second queue scales by itself, up to so many workers.
+    HeavyUpTo(u32),
+    /// So many tasks wait in the second queue.
+    Tasks(u32),
     /// Another environment is asked for, of this quality.
     ChangeEnvironment(Quality),
     Delete,
@@ -126,7 +130,7 @@ fn clock(dice: &mut Dice) -> i64 {
 }
 
 fn happening(dice: &mut Dice) -> Happening {
-    match dice.below(34) {
+    match dice.below(39) {
         0..3 => Happening::Start,
         3..5 => Happening::Stop,
         5 => Happening::Restart,
@@ -147,6 +151,8 @@ fn happening(dice: &mut Dice) -> Happening {
             ticks: pause(dice),
         },
         28..30 => Happening::ControlAway(1 + u32::from(dice.percent(40))),
+        34..36 => Happening::HeavyUpTo(u32::from(dice.percent(4))),
+        36..39 => Happening::Tasks(u32::from(dice.percent(10))),
         30..32 => Happening::Heavy {
             workers: u32::from(dice.percent(4)),
             machine: u32::from(dice.percent(2)),

@@ -77,7 +77,8 @@ fn is_needed(state: &State, desired: &Desired, row: &Row) -> bool {
             && matches!(other.state, RowState::Intended | RowState::Launched)
     };
     let serving = state.records.rows.iter().filter(serves).count();
-    serving <= usize::try_from(queue.min).unwrap() && row.instance_type == queue.instance_type
+    serving <= usize::try_from(state.records.needed(queue)).unwrap()
+        && row.instance_type == queue.instance_type
 }
 
 /// Whoever slept through its lease writes nothing.

@@ -6,8 +6,8 @@ use updraft_model::{
     Generation, NodeId, NodeRole, OperationKind, Phase, Power, QueueName, Step, WorkerQueue,
 };
 use updraft_planner::{
-    Desired, EnvironmentChange, LaunchFailure, Loss, NodeState, Operation, Outcome, PlaceHistory, Report,
-    Resource,
+    Desired, EnvironmentChange, LaunchFailure, Loss, NodeState, Operation, Outcome, PlaceHistory, QueueLoad,
+    QueueSize, Report, Resource,
 };
 use updraft_provider::{NodeWanted, ProviderId};
 
@@ -26,6 +26,9 @@ pub(crate) struct Records {
     pub(crate) workers: u32,
     /// A second queue.
     pub(crate) heavy: Option<WorkerQueue>,
+    /// Of that queue.
+    pub(crate) tasks: u32,
+    pub(crate) sizes: Vec<QueueSize>,
     pub(crate) environment: EnvironmentChange,
     pub(crate) wanted_environment: Quality,
     pub(crate) operation: Option<RunningOperation>,
@@ -99,6 +102,8 @@ impl Records {
             generation: Generation::FIRST,
             workers: 1,
             heavy: None,
+            tasks: 0,
+            sizes: Vec::new(),
             environment: EnvironmentChange::Settled,
             wanted_environment: Quality::Good,
             operation: None,
@@ -190,13 +195,32 @@ impl Records {
         [default].into_iter().chain(self.heavy.clone()).collect()
     }
 
+    /// Workers that the queue needs for the tasks it has.
+    pub(crate) fn needed(&self, queue: &WorkerQueue) -> u32 {
+        self.tasks.div_ceil(queue.concurrency).clamp(queue.min, queue.max)
+    }
+
+    /// What the scheduler's node says of the second queue.
+    pub(crate) fn load(&self) -> Option<Vec<QueueLoad>> {
+        let is_heard = |row: &Row| row.role == NodeRole::Scheduler && row.report.is_some();
+        self.live_rows().any(is_heard).then(|| {
+            let load = |queue: &WorkerQueue| QueueLoad {
+                queue: queue.name.clone(),
+                queued: self.tasks,
+                running: 0,
+            };
+            self.heavy.iter().map(load).collect()
+        })
+    }
+
     /// Nodes of a running cluster, by role and queue.
     pub(crate) fn wanted_nodes(&self) -> Vec<(NodeRole, Option<QueueName>)> {
         let single = [(NodeRole::Scheduler, None), (NodeRole::Web, None)];
-        let workers = self
-            .queues()
-            .into_iter()
-            .flat_map(|queue| (0..queue.min).map(move |_| (NodeRole::Worker, Some(queue.name.clone()))));
+        let of_queue = |queue: WorkerQueue| {
+            let needed = self.needed(&queue);
+            (0..needed).map(move |_| (NodeRole::Worker, Some(queue.name.clone())))
+        };
+        let workers = self.queues().into_iter().flat_map(of_queue);
         single.into_iter().chain(workers).collect()
     }
 
@@ -221,6 +245,7 @@ impl Records {
                 steps: operation.steps,
             }),
             terminate_unrecorded: false,
+            scale_in_after: TimeDelta::seconds(60),
         }
     }
 

@@ -137,6 +137,16 @@ impl Shared {
                 self.state.borrow_mut().records.heavy = heavy(workers, machine);
                 self.ask(OperationKind::Update, power);
             }
+            Happening::HeavyUpTo(max) if power != Power::Deleted => {
+                let scaling = |queue| WorkerQueue { min: 0, max, ..queue };
+                self.state.borrow_mut().records.heavy = heavy(max, 0).map(scaling);
+                self.ask(OperationKind::Update, power);
+            }
+            Happening::Tasks(tasks) => {
+                let mut state = self.state.borrow_mut();
+                state.records.tasks = tasks;
+                state.records.wake();
+            }
             Happening::ChangeEnvironment(quality) if power != Power::Deleted => {
                 let mut state = self.state.borrow_mut();
                 state.records.wanted_environment = quality;
@@ -167,6 +177,7 @@ impl Shared {
             }
             Happening::Scale(_)
             | Happening::Heavy { .. }
+            | Happening::HeavyUpTo(_)
             | Happening::ChangeEnvironment(_)
             | Happening::CrashAfterSteps { .. }
             | Happening::Pause { .. }

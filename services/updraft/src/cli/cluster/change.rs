@@ -27,10 +27,10 @@ pub(crate) struct UpdateArgs {
     /// Tasks that one worker node runs at once, 1 to 64
     #[arg(long, value_name = "N", group = "change")]
     worker_concurrency: Option<u32>,
-    /// A queue with workers of its own; may be given several times. Together they replace all that were set
+    /// A queue with workers of its own, as for create; may be given several times. Together they replace all that were set
     #[arg(
         long = "worker-queue",
-        value_name = "NAME=WORKERS[,concurrency=N][,instance_type=TYPE]",
+        value_name = "NAME=MIN..MAX[,concurrency=N][,instance_type=TYPE]",
         group = "change"
     )]
     worker_queues: Vec<WorkerQueue>,

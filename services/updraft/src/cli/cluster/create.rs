@@ -27,10 +27,11 @@ pub(crate) struct CreateArgs {
     /// Tasks that one worker node runs at once, 1 to 64 [default: 2]
     #[arg(long, value_name = "N")]
     worker_concurrency: Option<u32>,
-    /// A queue with workers of its own, besides `default`; may be given several times
+    /// A queue with workers of its own, as many as its tasks need: heavy=0..4, or heavy=2 for always two; may be given
+    /// several times
     #[arg(
         long = "worker-queue",
-        value_name = "NAME=WORKERS[,concurrency=N][,instance_type=TYPE]"
+        value_name = "NAME=MIN..MAX[,concurrency=N][,instance_type=TYPE]"
     )]
     worker_queues: Vec<WorkerQueue>,
     /// Where DAGs come from: push, bucket:PREFIX, s3://BUCKET/PREFIX#region=REGION or git+https://HOST/PATH@REF#path=DIR;

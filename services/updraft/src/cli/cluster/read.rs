@@ -141,7 +141,20 @@ fn workers(cluster: &ClusterView) -> String {
     let queues = cluster.spec.queues();
     let line = |queue: &WorkerQueue| {
         let machine = queue.instance_type.iter().map(|machine| format!(" on {machine}"));
-        let size = format!("{} × {} tasks at once", queue.min, queue.concurrency);
+        let now = cluster.queues.iter().find(|now| now.name == queue.name);
+        let now = now.filter(|_| queue.min < queue.max).map(|now| {
+            let (ready, wanted) = (now.workers_ready, now.workers_wanted);
+            format!(" ({ready} of {wanted} ready now)")
+        });
+        let workers = match queue.min == queue.max {
+            true => queue.min.to_string(),
+            false => format!("{} to {}", queue.min, queue.max),
+        };
+        let size = format!(
+            "{workers} × {} tasks at once{}",
+            queue.concurrency,
+            now.unwrap_or_default()
+        );
         format!("{size}{}", machine.collect::<String>())
     };
     if let [only] = queues.as_slice() {

@@ -1,0 +1,27 @@
+"""Tasks of a queue of their own, and one beside them that names none."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta, timezone
+
+from airflow.sdk import dag, task
+
+
+@dag(schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), catchup=False)
+def heavy() -> None:
+    @task(queue="heavy", retries=3, retry_delay=timedelta(seconds=1))
+    def piece(seconds: int) -> int:
+        time.sleep(seconds)
+        return seconds
+
+    @task
+    def light() -> None:
+        pass
+
+    # The longer one is still at work when the other's worker is needed no more.
+    piece.expand(seconds=[1, 10])
+    light()
+
+
+heavy()
