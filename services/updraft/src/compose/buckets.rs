@@ -98,14 +98,13 @@ impl ControlBucket {
     }
 
     async fn remove(&self) -> anyhow::Result<()> {
+        let (found, _) = self.ask(Method::HEAD, String::new()).await?;
+        if found == StatusCode::NOT_FOUND {
+            return Ok(());
+        }
         let store = self.store().await?;
         let all = store.list(None).map_ok(|object| object.location).boxed();
-        let removed: Result<Vec<_>, _> = store.delete_stream(all).try_collect().await;
-        match removed {
-            Ok(_) => {}
-            Err(object_store::Error::NotFound { .. }) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
+        store.delete_stream(all).try_collect::<Vec<_>>().await?;
         match self.ask(Method::DELETE, String::new()).await? {
             (StatusCode::NO_CONTENT | StatusCode::OK | StatusCode::NOT_FOUND, _) => Ok(()),
             (status, said) => bail!("the bucket {} stays: {}", self.bucket.name, code(status, &said)),
@@ -265,3 +264,7 @@ fn code(status: StatusCode, said: &str) -> String {
 fn unavailable(error: anyhow::Error) -> ProviderError {
     ProviderError::Unclear(format!("{error:#}"))
 }
+
+#[cfg(test)]
+#[path = "buckets_tests.rs"]
+mod tests;
