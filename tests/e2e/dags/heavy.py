@@ -8,20 +8,29 @@ from datetime import datetime, timedelta, timezone
 from airflow.sdk import dag, task
 
 
+@task(queue="heavy", retries=3, retry_delay=timedelta(seconds=1))
+def piece(seconds: int) -> int:
+    time.sleep(seconds)
+    return seconds
+
+
+@task
+def light() -> None:
+    pass
+
+
 @dag(schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), catchup=False)
 def heavy() -> None:
-    @task(queue="heavy", retries=3, retry_delay=timedelta(seconds=1))
-    def piece(seconds: int) -> int:
-        time.sleep(seconds)
-        return seconds
+    piece(1)
+    light()
 
-    @task
-    def light() -> None:
-        pass
 
+@dag(schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), catchup=False)
+def heavy_and_heavier() -> None:
     # The longer one is still at work when the other's worker is needed no more.
     piece.expand(seconds=[1, 10])
     light()
 
 
 heavy()
+heavy_and_heavier()
