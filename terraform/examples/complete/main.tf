@@ -30,6 +30,11 @@ variable "release" {
   type        = object({ key = string, sha256 = string })
 }
 
+variable "nodes" {
+  description = "Subnets, groups, image and archives of nodes: docs/ec2.md."
+  type        = any
+}
+
 module "updraft" {
   source = "../../modules/updraft"
 
@@ -40,6 +45,7 @@ module "updraft" {
   zone_id         = var.zone_id
   airflow_zone_id = var.zone_id
   release         = var.release
+  nodes           = var.nodes
 }
 
 output "updraft" {

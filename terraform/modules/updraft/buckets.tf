@@ -1,10 +1,9 @@
-# Four buckets, none of them public. Control removes old logs itself (ARCHITECTURE.md 28): rules here only tidy what no
-# program looks after.
+# Three buckets, none of them public; clusters' own are made by control, which removes old logs itself (ARCHITECTURE.md 28):
+# rules here only tidy what no program looks after.
 
 locals {
   buckets = {
     artifacts = { versioned = true, keep_old_days = 90 }  # releases, environments, runtimes: what nodes boot from
-    clusters  = { versioned = false, keep_old_days = 1 }  # DAG versions and logs: content-addressed or written once
     audit     = { versioned = true, keep_old_days = 365 } # what happened, for whoever asks later
     access    = { versioned = false, keep_old_days = 1 }  # the balancers' and buckets' own logs
   }

@@ -14,7 +14,7 @@ output "control_role_arn" {
 }
 
 output "buckets" {
-  description = "Names of the buckets: artifacts, clusters, audit, access."
+  description = "Names of the buckets: artifacts, audit, access."
   value       = { for name, bucket in aws_s3_bucket.this : name => bucket.id }
 }
 

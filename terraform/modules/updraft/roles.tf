@@ -13,10 +13,22 @@ locals {
   may = {
     control = concat(local.basics["control"], [
       {
-        Sid      = "PublishAndRead"
+        Sid      = "BucketsOfClusters"
         Effect   = "Allow"
-        Action   = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]
-        Resource = "${aws_s3_bucket.this["clusters"].arn}/*"
+        Action   = ["s3:CreateBucket", "s3:DeleteBucket", "s3:ListBucket"]
+        Resource = local.cluster_arns
+      },
+      {
+        Sid      = "EmptyThem"
+        Effect   = "Allow"
+        Action   = "s3:DeleteObject"
+        Resource = local.cluster_keys
+      },
+      {
+        Sid      = "SessionsForNodes"
+        Effect   = "Allow"
+        Action   = "sts:AssumeRole"
+        Resource = "arn:${local.partition}:iam::${local.account}:role/${var.name}-storage"
       },
       {
         Sid      = "SignForArtifactsAndBootLogs"
@@ -31,10 +43,10 @@ locals {
         Resource = "${aws_s3_bucket.this["audit"].arn}/*"
       },
       {
-        Sid      = "ListBuckets"
+        Sid      = "ListArtifacts"
         Effect   = "Allow"
         Action   = "s3:ListBucket"
-        Resource = [aws_s3_bucket.this["clusters"].arn, aws_s3_bucket.this["artifacts"].arn]
+        Resource = aws_s3_bucket.this["artifacts"].arn
       },
       {
         Sid      = "KeyOfBuckets"

@@ -17,6 +17,9 @@ locals {
       edge_token_file          = "/run/updraft/edge-token"
       identity_refresh_seconds = 900
       tunnel_address           = "tunnels.${var.domain}:${local.ports.tunnels}"
+      listen                   = { public = "0.0.0.0:${local.ports.console}", internal = "0.0.0.0:${local.ports.internal}" }
+      nodes                    = local.nodes
+      aws                      = { identity = aws_iam_role.face["control"].arn, region = local.region }
     }
     edge = {
       state_dir       = "/var/lib/updraft/edge"
@@ -25,6 +28,8 @@ locals {
       console_url     = "https://${var.domain}"
       edge_token_file = "/run/updraft/edge-token"
       port            = local.ports.edge
+      listen          = "0.0.0.0"
+      https           = true
       tunnel_listen   = "0.0.0.0:${local.ports.tunnels}"
     }
   }

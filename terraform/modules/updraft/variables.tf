@@ -121,6 +121,33 @@ variable "release" {
   }
 }
 
+variable "nodes" {
+  description = "Where nodes are and what they are: docs/ec2.md says what each means. `cidrs`: what they connect to the metadata server from."
+  type = object({
+    account          = optional(object({ role = string, external_id = string }))
+    subnets          = list(string)
+    cidrs            = list(string)
+    security_groups  = list(string)
+    image            = string
+    instance_profile = string
+    root_gib         = optional(number, 30)
+    root_device      = optional(string, "/dev/xvda")
+    instance_types   = object({ scheduler = string, web = string, worker = string })
+    spot_workers     = optional(bool, false)
+    runtimes         = list(string)
+    archives         = list(object({ sha256 = string, directory = string, key = string }))
+  })
+
+  validation {
+    condition     = length(var.nodes.subnets) > 0 && length(var.nodes.runtimes) > 0
+    error_message = "nodes takes at least one subnet and one runtime."
+  }
+  validation {
+    condition     = contains([for archive in var.nodes.archives : archive.directory], "agent")
+    error_message = "nodes.archives has to name the archive of the directory agent: see infra/boot/README.md."
+  }
+}
+
 variable "tenant_role_arns" {
   description = "Roles in tenants' accounts that control may assume: the output `role_arn` of modules/tenant-account, for each tenant."
   type        = list(string)

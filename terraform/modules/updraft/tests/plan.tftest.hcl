@@ -20,7 +20,18 @@ variables {
   airflow_domain  = "airflow.example.com"
   certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/1"
   zones           = ["eu-central-1a", "eu-central-1b"]
-  release         = { key = "releases/updraft", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
+  nodes = {
+    account          = { role = "arn:aws:iam::111122223333:role/updraft", external_id = "updraft-0123456789abcdef0123456789abcdef" }
+    subnets          = ["subnet-0a1b2c3d"]
+    cidrs            = ["10.80.0.0/16"]
+    security_groups  = ["sg-0a1b2c3d"]
+    image            = "ami-0a1b2c3d"
+    instance_profile = "updraft-node"
+    instance_types   = { scheduler = "m7i.large", web = "m7i.large", worker = "m7i.xlarge" }
+    runtimes         = ["airflow-3.3.2"]
+    archives         = [{ sha256 = "0000000000000000000000000000000000000000000000000000000000000000", directory = "agent", key = "archives/agent.tar.gz" }]
+  }
+  release = { key = "releases/updraft", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
 }
 
 run "two_of_everything" {
@@ -79,6 +90,17 @@ run "edges_know_no_secret_of_control" {
   assert {
     condition     = alltrue([for template in aws_launch_template.this : one(template.metadata_options).http_tokens == "required"])
     error_message = "the metadata service answers sessions only"
+  }
+}
+
+run "control_is_told_of_nodes" {
+  assert {
+    condition     = strcontains(base64decode(aws_launch_template.this["control"].user_data), "subnet-0a1b2c3d") && !strcontains(base64decode(aws_launch_template.this["edge"].user_data), "subnet-0a1b2c3d")
+    error_message = "control starts nodes, edges do not"
+  }
+  assert {
+    condition     = toset([for rule in aws_vpc_security_group_ingress_rule.nodes : rule.cidr_ipv4]) == toset(["10.80.0.0/16"])
+    error_message = "nodes reach their metadata from their own network"
   }
 }
 
