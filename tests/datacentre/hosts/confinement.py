@@ -14,6 +14,7 @@ ROOT = Path("/sys/fs/cgroup")
 class Confinement:
     def __init__(self, name: str) -> None:
         self._groups = [hierarchy / name for hierarchy in _hierarchies()]
+        self.held = False
 
     def make(self) -> None:
         for group in self._groups:
@@ -28,6 +29,7 @@ class Confinement:
 
     def hold(self, held: bool) -> None:
         """Nothing in it goes on, and nothing in it notices."""
+        self.held = held
         for group in self._groups:
             if (group / "freezer.state").exists():
                 (group / "freezer.state").write_text("FROZEN" if held else "THAWED")

@@ -156,7 +156,9 @@ class Host:
     def _shut_down(self) -> None:
         if self._container is None:
             return
-        self._confinement.hold(False)
+        if self._confinement.held:
+            # It hears nothing.
+            self._confinement.end()
         self._container.terminate()
         try:
             self._container.wait(PATIENCE)

@@ -1,4 +1,4 @@
-"""Twenty tasks at once, each some seconds long: something to take nodes away under."""
+"""Twenty tasks at once, each long enough that all run together: something to take nodes away under."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow.sdk import dag, task
 def twenty() -> None:
     @task(retries=3, retry_delay=timedelta(seconds=1))
     def work(number: int) -> int:
-        time.sleep(15)
+        time.sleep(40)
         return number
 
     work.expand(number=list(range(20)))

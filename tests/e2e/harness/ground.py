@@ -41,7 +41,8 @@ class Servers:
 
     def stop(self) -> None:
         for server in reversed(self._running):
-            server.send_signal(signal.SIGINT)
+            # Nothing of it is needed any more, and SeaweedFS would take its time.
+            server.send_signal(signal.SIGKILL if "weed" in str(server.args) else signal.SIGINT)
             server.wait(60)
 
     def url(self, database: str) -> str:
