@@ -54,6 +54,9 @@ pub struct Me {
     pub credential: CredentialView,
     /// Whether this session is an operator's of the installation.
     pub operator: bool,
+    /// For operators: nothing is ended until one confirms that control's database was restored.
+    #[serde(default)]
+    pub held_after_restore: bool,
     /// How many organisations the person belongs to.
     pub tenants: u32,
 }
@@ -343,6 +346,10 @@ pub struct Health {
     pub database: bool,
     #[serde(default)]
     pub mail: MailHealth,
+    /// The provider has nodes that the database does not know, as after a restore: nothing is ended until an operator has
+    /// confirmed it.
+    #[serde(default)]
+    pub held_after_restore: bool,
 }
 
 /// Whether mail goes out.

@@ -119,7 +119,9 @@ impl App {
             None => false,
         };
         let tenants = memberships::of_person(&mut connection, actor.user).await?.len();
+        drop(connection);
         Ok(Me {
+            held_after_restore: operator && self.is_held().await?,
             user: actor.user,
             email: actor.email.clone(),
             name: actor.name.clone(),

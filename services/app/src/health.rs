@@ -1,7 +1,7 @@
 //! Whether control works.
 
 use updraft_api::rest::{Health, MailHealth};
-use updraft_store::mail_outbox;
+use updraft_store::{mail_outbox, restore_holds};
 
 use crate::{App, AppError};
 
@@ -14,7 +14,14 @@ impl App {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             database,
             mail: self.mail_health().await.unwrap_or(MailHealth::Failing),
+            held_after_restore: self.is_held().await.unwrap_or(false),
         }
+    }
+
+    /// Whether nothing is ended until an operator has confirmed that control's database was restored.
+    pub(crate) async fn is_held(&self) -> Result<bool, AppError> {
+        let mut connection = self.store().connection().await?;
+        Ok(restore_holds::is_open(&mut connection).await?)
     }
 
     /// As the last try to send anything went, by whichever control process.

@@ -50,6 +50,7 @@ pub(crate) fn frame() -> Frame {
         tenant: "Example Analytics".into(),
         owner: true,
         operator: true,
+        held_after_restore: false,
         elsewhere: true,
     };
     Frame {

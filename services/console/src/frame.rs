@@ -23,6 +23,8 @@ pub(crate) struct Viewer {
     pub(crate) owner: bool,
     /// Of the installation.
     pub(crate) operator: bool,
+    /// An operator who is to confirm that control's database was restored.
+    pub(crate) held_after_restore: bool,
     /// Belongs to other organisations too.
     pub(crate) elsewhere: bool,
 }
@@ -89,6 +91,7 @@ impl From<&Me> for Viewer {
             tenant: me.tenant_name.clone(),
             owner: me.tenant_role == TenantRole::Owner,
             operator: me.operator,
+            held_after_restore: me.held_after_restore,
             elsewhere: me.tenants > 1,
         }
     }

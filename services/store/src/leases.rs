@@ -86,6 +86,23 @@ pub async fn wake(connection: &mut PgConnection, cluster: ClusterId) -> Result<(
     Ok(())
 }
 
+/// The same of many clusters.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn wake_all(connection: &mut PgConnection, clusters: &[ClusterId]) -> Result<(), StoreError> {
+    let ids: Vec<_> = clusters.iter().map(|cluster| cluster.0).collect();
+    sqlx::query!(
+        "update clusters set wake_at = now()
+         from (select id from clusters where id = any($1) and deleted_at is null order by id for no key update) as woken
+         where clusters.id = woken.id",
+        &ids
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Prolongs a lease that is still held.
 ///
 /// # Errors
@@ -188,23 +205,6 @@ pub async fn load(
         })
     })
     .transpose()
-}
-
-/// Whether there is, or ever was, such a cluster, and whether it is deleted.
-///
-/// # Errors
-/// When the database cannot be asked.
-pub async fn is_deleted(
-    connection: &mut PgConnection,
-    cluster: ClusterId,
-) -> Result<Option<bool>, StoreError> {
-    let deleted = sqlx::query_scalar!(
-        r#"select deleted_at is not null as "deleted!" from clusters where id = $1"#,
-        cluster.0
-    )
-    .fetch_optional(connection)
-    .await?;
-    Ok(deleted)
 }
 
 /// # Errors

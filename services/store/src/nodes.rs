@@ -381,6 +381,23 @@ pub async fn record_report(
     one_row("launched node", done.rows_affected())
 }
 
+/// What was kept last of a node that is launched, or will be.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn report(
+    connection: &mut PgConnection,
+    node: NodeId,
+) -> Result<Option<serde_json::Value>, StoreError> {
+    let kept = sqlx::query_scalar!(
+        "select report from nodes where id = $1 and state in ('intended', 'launched')",
+        node.0
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(kept.flatten())
+}
+
 /// Whose node it is, and its label.
 ///
 /// # Errors

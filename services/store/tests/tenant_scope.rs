@@ -22,7 +22,7 @@ const THROUGH_ANOTHER: [&str; 11] = [
 ];
 
 /// Tables that are the installation's own.
-const OF_THE_INSTALLATION: [&str; 3] = ["control_keys", "controls", "edges"];
+const OF_THE_INSTALLATION: [&str; 4] = ["control_keys", "controls", "edges", "restore_strays"];
 
 /// `file::function` (or a whole file) and why its statements name no tenant.
 const EXCEPTIONS: &[(&str, &str)] = &[
@@ -31,6 +31,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "assignments",
         "for one node, by the identity that control gave it",
     ),
+    ("known_nodes", "the sweep compares the nodes of all tenants"),
     ("leases", "the reconciler works for all tenants"),
     ("node_identity", "a node is who its own secret says"),
     (

@@ -7,7 +7,7 @@ use updraft_app::audit::{By, Change, Target, besides};
 use updraft_app::{FirstOwner, Quota, install_tenant};
 use updraft_embedded::Layout;
 use updraft_sso::Passwords;
-use updraft_store::{Store, StoreError, operators};
+use updraft_store::{Store, StoreError, operators, restore_holds};
 
 use crate::cli::{OperatorArgs, OperatorCommand, OperatorInit};
 use crate::config::{self, ControlFile};
@@ -48,7 +48,37 @@ pub(crate) async fn run(args: &OperatorArgs) -> anyhow::Result<()> {
             set(&store, &person.email, false).await?;
             println!("{} is no operator any more.", person.email);
         }
+        OperatorCommand::Restored(args) => restored(&store, args.confirm).await?,
     }
+    Ok(())
+}
+
+/// Shows what is held, and lets it go when that is confirmed: exactly what was shown.
+async fn restored(store: &Store, confirm: bool) -> anyhow::Result<()> {
+    let mut tx = store.begin().await?;
+    let Some(hold) = restore_holds::open(&mut tx).await? else {
+        println!("Nothing is held: the provider has no node that the database does not know.");
+        return Ok(());
+    };
+    println!("Held since {}. Nodes that no record names:", hold.since);
+    for stray in &hold.strays {
+        println!("  {}  of cluster {}", stray.provider_id, stray.cluster);
+    }
+    if !confirm {
+        println!("`updraft operator restored --confirm` ends them, and control goes on as ever.");
+        return Ok(());
+    }
+    restore_holds::confirm(&mut tx, &hold).await?;
+    let nodes: Vec<_> = hold.strays.iter().map(|stray| &stray.provider_id).collect();
+    let change = Change::made(
+        json!({"user_of_the_machine": nix::unistd::getuid().as_raw(), "nodes_given_over": nodes}),
+    );
+    besides("restore.confirm")
+        .on(Target::new("restore", hold.since, None))
+        .done(&mut tx, By::system(None), change)
+        .await?;
+    tx.commit().await.map_err(StoreError::from)?;
+    println!("Confirmed: they are ended, and nothing is held any more.");
     Ok(())
 }
 

@@ -26,19 +26,26 @@ pub(super) async fn get(
     Query(query): Query<After>,
 ) -> Result<Response, StatusCode> {
     let deadline = Instant::now() + LONG_POLL;
-    let mut ticks = state.desk.ticks.subscribe();
+    let news = &state.desk.news;
+    let node = (identity.cluster, identity.node);
+    let mut changes = news.of(identity.cluster);
     loop {
-        let assignment = state
-            .desk
-            .current(identity.cluster, identity.node)
-            .await
-            .map_err(unavailable)?;
-        if let Some(assignment) = assignment
-            && assignment.version > query.after
-        {
-            return Ok(Json(assignment).into_response());
+        let change = *changes.borrow_and_update();
+        if !news.is_given(node, query.after, change) {
+            let assignment = state
+                .desk
+                .current(identity.cluster, identity.node)
+                .await
+                .map_err(unavailable)?;
+            match assignment {
+                Some(assignment) if assignment.version > query.after => {
+                    return Ok(Json(assignment).into_response());
+                }
+                Some(_) => news.gave(node, query.after, change),
+                None => {}
+            }
         }
-        match timeout_at(deadline, ticks.changed()).await {
+        match timeout_at(deadline, changes.changed()).await {
             Ok(Ok(())) => {}
             Ok(Err(_closed)) => return Err(StatusCode::SERVICE_UNAVAILABLE),
             Err(_elapsed) => return Ok(StatusCode::NO_CONTENT.into_response()),

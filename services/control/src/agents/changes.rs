@@ -1,19 +1,20 @@
 //! One listener on the database for all waiting agents.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use updraft_model::ClusterId;
 use updraft_store::{Channel, Store, StoreError};
 
-const AT_LEAST_EACH: Duration = Duration::from_secs(5);
+use crate::assignments::News;
 
-/// Ticks whenever the database announces something that may change an assignment, and by the clock, until shut down.
-pub async fn follow(store: Store, ticks: watch::Sender<u64>, shutdown: CancellationToken) {
+/// Passes on what the database announces of clusters, until shut down.
+pub async fn follow(store: Store, news: Arc<News>, shutdown: CancellationToken) {
     let forever = async {
         loop {
-            if let Err(error) = listen(&store, &ticks).await {
+            if let Err(error) = listen(&store, &news).await {
                 tracing::warn!(%error, "changes cannot be heard; agents are told later");
                 sleep(Duration::from_secs(1)).await;
             }
@@ -22,12 +23,18 @@ pub async fn follow(store: Store, ticks: watch::Sender<u64>, shutdown: Cancellat
     shutdown.run_until_cancelled(forever).await;
 }
 
-async fn listen(store: &Store, ticks: &watch::Sender<u64>) -> Result<(), StoreError> {
-    let mut announcements = store.listen(&[Channel::Clusters, Channel::Policy]).await?;
+async fn listen(store: &Store, news: &News) -> Result<(), StoreError> {
+    let mut announcements = store.listen(&[Channel::Clusters]).await?;
+    // What was announced before is not known.
+    news.all_changed();
     loop {
-        ticks.send_modify(|ticks| *ticks += 1);
-        if let Ok(announced) = timeout(AT_LEAST_EACH, announcements.next()).await {
-            announced?;
+        let announced = announcements.next().await?;
+        let cluster = announced
+            .and_then(|(_, payload)| payload.parse().ok())
+            .map(ClusterId);
+        match cluster {
+            Some(cluster) => news.changed(cluster),
+            None => news.all_changed(),
         }
     }
 }

@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
-use tokio::sync::watch;
 use updraft_api::agent::{Assignment, BuildAssignment, IndexDelivery, TrialAssignment};
 use updraft_app::LogPlace;
 use updraft_authz::PublicKey;
@@ -25,7 +24,8 @@ use updraft_store::{
 
 use super::environments::{Environments, key_digest};
 use super::{
-    AssignmentInputs, ClusterSecrets, DagInputs, NodePlace, Peer, Places, RenderError, dags, render, scripts,
+    AssignmentInputs, ClusterSecrets, DagInputs, News, NodePlace, Peer, Places, RenderError, dags, render,
+    scripts,
 };
 use crate::agents::ClusterCa;
 use crate::reconciler::{Assignments, AssignmentsError, secret};
@@ -46,8 +46,8 @@ pub struct Desk {
     pub base_url: Box<dyn Fn(TenantId, ClusterId) -> String + Send + Sync>,
     /// None: edges reach web nodes directly.
     pub tunnels: Option<Arc<Tunnels>>,
-    /// Ticks when some assignment may have changed.
-    pub ticks: watch::Sender<u64>,
+    /// Whom something may be new for.
+    pub news: Arc<News>,
 }
 
 #[derive(Debug, Error)]
@@ -376,13 +376,14 @@ impl Assignments for Desk {
         for (node, version) in versions {
             let assignment = self.current(cluster, node).await.map_err(words)?;
             if assignment.is_some_and(|assignment| assignment.version != version) {
-                self.ticks.send_modify(|ticks| *ticks += 1);
+                self.news.changed(cluster);
             }
         }
         Ok(())
     }
 
     fn forget(&self, cluster: ClusterId) {
+        self.news.forget(cluster);
         self.places.forget(cluster);
     }
 

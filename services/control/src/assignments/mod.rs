@@ -8,13 +8,15 @@ mod desk;
 mod environments;
 mod inputs;
 mod logs;
+mod news;
 mod places;
 mod render;
 mod scripts;
 mod variables;
-
 mod worker_queue;
+
 pub use desk::{Desk, DeskError};
 pub use inputs::{AssignmentInputs, ClusterSecrets, DagInputs, NodePlace, Peer};
+pub use news::News;
 pub use places::Places;
 pub use render::{RenderError, render};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::Utc;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use updraft_api::edge::{Route, RouteState, Snapshot, Upstream};
 use updraft_app::SessionKeys;
@@ -24,6 +24,10 @@ const AT_LEAST_EACH: Duration = Duration::from_secs(10);
 const AFTER_AN_ERROR: Duration = Duration::from_secs(1);
 /// Announcements come in bursts: one picture for all of a burst.
 const BURST: Duration = Duration::from_millis(20);
+/// Of all clusters a picture takes its time, and while hundreds start there is always something new: at most a quarter of
+/// the time is spent on it.
+const REST: u32 = 3;
+const LONGEST_REST: Duration = Duration::from_secs(5);
 /// The port of a web node's Airflow.
 const AIRFLOW_PORT: u16 = 8080;
 
@@ -66,7 +70,9 @@ async fn follow(
 ) -> Result<(), StoreError> {
     let mut announcements = store.listen(&[Channel::Policy]).await?;
     loop {
+        let began = Instant::now();
         let snapshot = read(store, settings).await?;
+        let rest = (began.elapsed() * REST).clamp(BURST, LONGEST_REST);
         sender.send_if_modified(|current| {
             let changed = current
                 .as_ref()
@@ -78,7 +84,7 @@ async fn follow(
         });
         if let Ok(announced) = timeout(AT_LEAST_EACH, announcements.next()).await {
             announced?;
-            sleep(BURST).await;
+            sleep(rest).await;
         }
     }
 }

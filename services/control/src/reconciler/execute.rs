@@ -21,6 +21,8 @@ pub(super) enum Progress {
     Made,
     /// Asked again for what was asked before: only time will tell.
     Awaited,
+    /// Others are being launched: their turn comes first.
+    Queued,
 }
 
 impl Reconciler {
@@ -33,11 +35,10 @@ impl Reconciler {
     ) -> Result<Progress, ReconcileError> {
         let all = join_all(actions.iter().map(|action| self.execute_one(lease, view, action))).await;
         let results: Vec<_> = all.into_iter().collect::<Result<_, _>>()?;
-        Ok(if results.contains(&Progress::Made) {
-            Progress::Made
-        } else {
-            Progress::Awaited
-        })
+        let first = [Progress::Made, Progress::Queued]
+            .into_iter()
+            .find(|progress| results.contains(progress));
+        Ok(first.unwrap_or(Progress::Awaited))
     }
 
     async fn execute_one(
@@ -163,9 +164,9 @@ impl Reconciler {
             ),
         )
         .await?;
+        environment_copies::forget_cluster(&mut tx, view.cluster.tenant, view.cluster.id).await?;
         leases::mark_deleted(&mut tx, view.cluster.id).await?;
         self.parts.assignments.forget(view.cluster.id);
-        environment_copies::forget_cluster(&mut tx, view.cluster.tenant, view.cluster.id).await?;
         commit(tx).await?;
         Ok(Progress::Made)
     }
@@ -202,7 +203,7 @@ impl Reconciler {
     }
 
     /// A failure is seen at the next look: the node is still listed then.
-    async fn end_at_provider(&self, id: &ProviderId) {
+    pub(super) async fn end_at_provider(&self, id: &ProviderId) {
         match timeout(
             self.parts.settings.call_timeout,
             self.parts.provider.terminate(id),

@@ -67,6 +67,9 @@ impl Reconciler {
         view: &View,
         node: NodeId,
     ) -> Result<Progress, ReconcileError> {
+        let Ok(_place) = self.launches.try_acquire() else {
+            return Ok(Progress::Queued);
+        };
         let record = view.record(node)?;
         let token = bootstrap_token(&self.parts.master_key, node);
         let hash = Sha256::digest(token.expose_secret().as_bytes());

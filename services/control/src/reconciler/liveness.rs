@@ -25,14 +25,24 @@ pub struct Liveness {
 struct Ears {
     listening_since: DateTime<Utc>,
     attended_at: DateTime<Utc>,
-    nodes: HashMap<NodeId, Heard>,
+    nodes: HashMap<NodeId, Word>,
     /// When other processes last heard of nodes.
     elsewhere: HashMap<NodeId, DateTime<Utc>>,
 }
 
-struct Heard {
+struct Word {
     at: DateTime<Utc>,
     report: Arc<Report>,
+}
+
+/// A report beside the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// This process had not heard the node yet, or had forgotten it.
+    First,
+    /// Nothing but its measurements differs.
+    Same,
+    Another,
 }
 
 // === impl Liveness ===
@@ -59,17 +69,21 @@ impl Liveness {
         ears.attended_at = now;
     }
 
-    /// Takes in a report; true when something but its measurements differs from the last.
-    pub fn report(&self, node: NodeId, report: Report, now: DateTime<Utc>) -> bool {
+    /// Takes in a report.
+    pub fn report(&self, node: NodeId, report: Report, now: DateTime<Utc>) -> Heard {
         let report = Arc::new(report);
         let before = self.ears().nodes.insert(
             node,
-            Heard {
+            Word {
                 at: now,
                 report: Arc::clone(&report),
             },
         );
-        before.is_none_or(|heard| !is_same(&heard.report, &report))
+        match before {
+            None => Heard::First,
+            Some(word) if is_same(&word.report, &report) => Heard::Same,
+            Some(_) => Heard::Another,
+        }
     }
 
     /// What the node last said, to this process.
@@ -142,7 +156,7 @@ impl Liveness {
 }
 
 /// Measurements come with each report and are no transition.
-fn is_same(one: &Report, other: &Report) -> bool {
+pub(super) fn is_same(one: &Report, other: &Report) -> bool {
     one.phase == other.phase
         && one.assignment_version == other.assignment_version
         && one.generation == other.generation
@@ -190,9 +204,10 @@ mod tests {
     fn only_what_changes_is_a_transition() {
         let now = Utc::now();
         let (liveness, node) = (Liveness::new(now), NodeId(Uuid::nil()));
-        assert!(liveness.report(node, report(AgentPhase::Starting, 1.0), now));
-        assert!(!liveness.report(node, report(AgentPhase::Starting, 2.0), now));
-        assert!(liveness.report(node, report(AgentPhase::Running, 2.0), now));
+        let hear = |phase, cpu| liveness.report(node, report(phase, cpu), now);
+        assert_eq!(hear(AgentPhase::Starting, 1.0), Heard::First);
+        assert_eq!(hear(AgentPhase::Starting, 2.0), Heard::Same);
+        assert_eq!(hear(AgentPhase::Running, 2.0), Heard::Another);
     }
 
     #[test]

@@ -12,6 +12,8 @@ mod dag_receipts;
 mod environment;
 mod error;
 mod execute;
+mod hold;
+mod inventory;
 mod launch;
 mod listen;
 mod liveness;
@@ -24,18 +26,23 @@ mod run;
 mod steady;
 mod sweep;
 mod task_load;
+mod watch;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
+use tokio::sync::{Notify, Semaphore};
 use updraft_model::{ClusterId, NodeId};
 use updraft_provider::{ClusterStorage, NodeProvider};
 use updraft_store::Store;
 use updraft_store::metadata::MetadataServer;
 use updraft_store::secrets::MasterKey;
 use uuid::Uuid;
+
+use inventory::Inventory;
 
 pub use error::ReconcileError;
 pub use launch::bootstrap_token;
@@ -48,6 +55,12 @@ pub struct Reconciler {
     parts: Parts,
     /// This process, in leases.
     owner: Uuid,
+    inventory: Inventory,
+    /// Whether this process has compared the provider's list with all records: before that it ends nothing.
+    compared: AtomicBool,
+    launches: Semaphore,
+    /// A look ended: another may be due earlier than was thought.
+    looked: Notify,
 }
 
 /// What the reconciler works with.
@@ -73,12 +86,19 @@ pub struct Settings {
     pub call_timeout: Duration,
     /// Pause between comparisons of the provider's whole list with the records.
     pub sweep: Duration,
+    /// Pause between two looks at that list for what changed in it.
+    pub watch: Duration,
+    /// So old the list may be for a look at a cluster that is changing.
+    pub fresh: Duration,
     /// How long a queue that scales by itself needs fewer workers before some go.
     pub scale_in_after: Duration,
     /// How many clusters are looked at at once.
     pub parallel: usize,
-    /// An operator confirmed that nodes no record ever named may be terminated.
-    pub terminate_unrecorded: bool,
+    /// How many nodes are launched at once. Fewer than `parallel`: where a provider limits the rate, those who wait for it
+    /// keep nobody else from being looked at, and none of them waits as long as `call_timeout`.
+    pub launches: usize,
+    /// Pause of a cluster whose nodes' turn to be launched has not come.
+    pub queued: Duration,
 }
 
 /// What the reconciler needs of those who render assignments.
@@ -109,9 +129,14 @@ pub struct AssignmentsError(pub String);
 impl Reconciler {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
+        let inventory = Inventory::new(Arc::clone(&parts.provider), parts.settings.call_timeout);
         Self {
+            launches: Semaphore::new(parts.settings.launches),
             parts,
             owner: Uuid::new_v4(),
+            inventory,
+            compared: AtomicBool::new(false),
+            looked: Notify::new(),
         }
     }
 
@@ -130,8 +155,11 @@ impl Default for Settings {
             call_timeout: Duration::from_secs(30),
             sweep: Duration::from_secs(60),
             scale_in_after: Duration::from_secs(300),
-            parallel: 8,
-            terminate_unrecorded: false,
+            watch: Duration::from_secs(5),
+            fresh: Duration::from_secs(1),
+            parallel: 24,
+            launches: 16,
+            queued: Duration::from_secs(10),
         }
     }
 }

@@ -1,11 +1,9 @@
 //! Gathers what is known of one cluster. No decisions: what it finds is translated, word for word, for the planner.
 
-use std::collections::HashSet;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::timeout;
 use updraft_api::task_load::TaskLoad;
-use updraft_model::{ClusterId, NodeId, NodeRole, OperationId};
+use updraft_model::{ClusterId, NodeRole, OperationId, Phase};
 use updraft_planner::{
     self as planner, Desired, LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed, Operation,
     Orphan, PlaceHistory, ProviderView, Report, Resource, limits,
@@ -16,7 +14,7 @@ use updraft_store::leases::{self, ReconciledCluster};
 use updraft_store::nodes::{self, LaunchFailureRecord, LostNode, NodeRecord, RecordState};
 use updraft_store::queue_sizes::{self, QueueSizeRecord};
 use updraft_store::resources::{self, ResourceKind, ResourceRecord};
-use updraft_store::{Store, operation_steps};
+use updraft_store::{Store, operation_steps, restore_holds};
 
 use super::environment::Said;
 use super::{Parts, ReconcileError, Reconciler, bootstrap, environment, task_load};
@@ -40,6 +38,28 @@ pub(super) struct View {
     pub(super) listed: Vec<ListedNode>,
 }
 
+/// Whose list a look takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// The one of all, some seconds old.
+    Shared,
+    /// One that is asked for now.
+    Own,
+}
+
+/// A cluster's nodes as they were listed so long ago.
+struct Sighting {
+    listed: Vec<ListedNode>,
+    age: TimeDelta,
+}
+
+/// What the provider lists of a cluster beyond its live records' nodes.
+struct Strays {
+    orphans: Vec<Orphan>,
+    /// Whether an operator gave over those that no record names, if there are any.
+    are_confirmed: bool,
+}
+
 struct Records {
     cluster: ReconciledCluster,
     change: Option<EnvironmentChange>,
@@ -52,7 +72,11 @@ struct Records {
 
 impl Reconciler {
     /// None: the cluster is deleted.
-    pub(super) async fn observe(&self, cluster: ClusterId) -> Result<Option<View>, ReconcileError> {
+    pub(super) async fn observe(
+        &self,
+        cluster: ClusterId,
+        sight: Sight,
+    ) -> Result<Option<View>, ReconcileError> {
         let refreshed = self.parts.assignments.refresh(cluster).await;
         if let Err(error) = &refreshed {
             tracing::error!(cluster.id = cluster.0, %error, "assignments cannot be rendered");
@@ -61,10 +85,10 @@ impl Reconciler {
             return Ok(None);
         };
         let now = records.cluster.now;
-        let listed = self.parts.listed(cluster).await;
+        let sighting = self.sighting(&records, sight).await;
         let mut observations = Vec::with_capacity(records.nodes.len());
         for record in &records.nodes {
-            let provider = self.parts.provider_view(record, listed.as_deref()).await;
+            let provider = self.parts.provider_view(record, sighting.as_ref(), now).await;
             let node = self.parts.node(record, provider, now)?;
             let version = if refreshed.is_ok() {
                 node.assignment_version
@@ -76,24 +100,33 @@ impl Reconciler {
                 ..node
             });
         }
-        let orphans = self
-            .orphans(&records.nodes, listed.as_deref().unwrap_or_default())
-            .await?;
-        Ok(Some(self.view(
-            records,
-            observations,
-            orphans,
-            listed.unwrap_or_default(),
-        )))
+        let listed = sighting.map(|sighting| sighting.listed).unwrap_or_default();
+        let strays = self.strays(&records.nodes, &listed).await?;
+        Ok(Some(self.view(records, observations, strays, listed)))
     }
 
-    fn view(
-        &self,
-        records: Records,
-        nodes: Vec<Node>,
-        orphans: Vec<Orphan>,
-        listed: Vec<ListedNode>,
-    ) -> View {
+    /// None: the provider did not answer.
+    async fn sighting(&self, records: &Records, sight: Sight) -> Option<Sighting> {
+        let cluster = records.cluster.id;
+        if sight == Sight::Own {
+            let listed = self.parts.listed(cluster).await?;
+            return Some(Sighting {
+                listed,
+                age: TimeDelta::zero(),
+            });
+        }
+        let settings = &self.parts.settings;
+        let is_steady =
+            records.operation.is_none() && matches!(records.cluster.phase, Phase::Running | Phase::Stopped);
+        let age = if is_steady { settings.watch } else { settings.fresh };
+        let all = self.inventory.at_most(age).await?;
+        Some(Sighting {
+            listed: all.of(cluster).to_vec(),
+            age: TimeDelta::from_std(all.began.elapsed()).unwrap_or(TimeDelta::MAX),
+        })
+    }
+
+    fn view(&self, records: Records, nodes: Vec<Node>, strays: Strays, listed: Vec<ListedNode>) -> View {
         let [secrets, database, storage] = records.resources;
         let (cluster, change) = (records.cluster, records.change);
         let counted = change
@@ -114,7 +147,7 @@ impl Reconciler {
                 created_at: operation.created_at,
                 steps: operation.steps,
             }),
-            terminate_unrecorded: self.parts.settings.terminate_unrecorded,
+            terminate_unrecorded: strays.are_confirmed,
             scale_in_after: TimeDelta::from_std(self.parts.settings.scale_in_after).unwrap_or(TimeDelta::MAX),
         };
         let lag = TimeDelta::from_std(self.parts.provider.listing_lag()).unwrap_or(TimeDelta::MAX);
@@ -128,7 +161,7 @@ impl Reconciler {
             losses: histories(&records.lost),
             load: load.as_ref().map(task_load::of_queues),
             sizes: records.sizes.into_iter().map(task_load::size).collect(),
-            orphans,
+            orphans: strays.orphans,
             listing_lag: lag,
         };
         View {
@@ -179,11 +212,7 @@ impl Reconciler {
     }
 
     /// What the provider lists beyond the live records' nodes.
-    async fn orphans(
-        &self,
-        records: &[NodeRecord],
-        listed: &[ListedNode],
-    ) -> Result<Vec<Orphan>, ReconcileError> {
+    async fn strays(&self, records: &[NodeRecord], listed: &[ListedNode]) -> Result<Strays, ReconcileError> {
         let is_owned = |node: &ListedNode| {
             records.iter().any(|record| {
                 record.id == node.node && record.provider_id.as_ref().is_none_or(|id| *id == node.id.0)
@@ -193,20 +222,29 @@ impl Reconciler {
             .iter()
             .filter(|node| node.status != NodeStatus::Ending && !is_owned(node))
             .collect();
-        if strangers.is_empty() {
-            return Ok(Vec::new());
-        }
-        let ids: Vec<NodeId> = strangers.iter().map(|node| node.node).collect();
-        let mut connection = self.parts.store.connection().await?;
-        let recorded: HashSet<_> = nodes::recorded(&mut connection, &ids)
-            .await?
-            .into_iter()
-            .collect();
+        let unrecorded = self.unrecorded(&strangers).await?;
+        let ids: Vec<_> = unrecorded.iter().map(|node| node.id.0.clone()).collect();
+        let are_confirmed = ids.is_empty() || {
+            let mut connection = self.parts.store.connection().await?;
+            restore_holds::confirmed(&mut connection, &ids).await?.len() == ids.len()
+        };
         let orphan = |node: &ListedNode| Orphan {
             provider_id: node.id.0.clone(),
-            recorded: recorded.contains(&node.node),
+            recorded: !ids.contains(&node.id.0),
         };
-        Ok(strangers.into_iter().map(orphan).collect())
+        Ok(Strays {
+            orphans: strangers.into_iter().map(orphan).collect(),
+            are_confirmed,
+        })
+    }
+}
+
+// === impl View ===
+
+impl View {
+    /// Whether it has nodes that no record names and no operator has given over.
+    pub(super) fn has_unconfirmed(&self) -> bool {
+        !self.desired.terminate_unrecorded
     }
 }
 
@@ -257,8 +295,13 @@ impl Parts {
         }
     }
 
-    async fn provider_view(&self, record: &NodeRecord, listed: Option<&[ListedNode]>) -> ProviderView {
-        let Some(listed) = listed else {
+    async fn provider_view(
+        &self,
+        record: &NodeRecord,
+        sighting: Option<&Sighting>,
+        now: DateTime<Utc>,
+    ) -> ProviderView {
+        let Some(Sighting { listed, age }) = sighting else {
             return ProviderView::Unknown;
         };
         let is_it = |node: &&ListedNode| {
@@ -270,6 +313,10 @@ impl Parts {
         let Some(id) = record.provider_id.clone() else {
             return ProviderView::Unlisted;
         };
+        // A list of before its launch says nothing of it.
+        if record.launched_at.is_some_and(|at| now - at < *age) {
+            return ProviderView::Unknown;
+        }
         match timeout(
             self.settings.call_timeout,
             self.provider.describe(&ProviderId(id)),

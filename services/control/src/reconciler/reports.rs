@@ -18,6 +18,7 @@ use updraft_store::events::{EventSeverity, NewEvent};
 use updraft_store::{Store, StoreError, events, leases, node_identity, nodes};
 
 use super::dag_receipts::{self, DagWords};
+use super::liveness::{Heard, is_same};
 use super::{Liveness, steady, task_load};
 
 const TEXT: usize = 500;
@@ -61,8 +62,10 @@ impl Reports {
     pub async fn accept(&self, node: NodeId, report: Report) -> Result<(), ReportRefused> {
         let report = bounded(node, report);
         let said = report.events.clone();
-        if !self.liveness.report(node, report.clone(), steady::now()) {
-            return Ok(());
+        match self.liveness.report(node, report.clone(), steady::now()) {
+            Heard::Same => return Ok(()),
+            Heard::First if self.is_kept(node, &report).await? => return Ok(()),
+            Heard::First | Heard::Another => {}
         }
         let kept = self
             .keep(
@@ -79,6 +82,14 @@ impl Reports {
             self.liveness.forget(node);
         }
         kept
+    }
+
+    /// Whether the record says the same: after a restart of control nothing is new about most nodes.
+    async fn is_kept(&self, node: NodeId, report: &Report) -> Result<bool, ReportRefused> {
+        let mut connection = self.store.connection().await?;
+        let kept = nodes::report(&mut connection, node).await?;
+        let kept = kept.and_then(|kept| serde_json::from_value(kept).ok());
+        Ok(kept.is_some_and(|kept| is_same(&kept, report)))
     }
 
     async fn keep(&self, node: NodeId, report: &Report, said: &[AgentEvent]) -> Result<(), ReportRefused> {
@@ -245,6 +256,10 @@ fn bounded_build(build: BuildReport) -> BuildReport {
         digest: cut(&build.digest, WORD),
         stages: stages.collect(),
         outcome,
+        kept: build.kept.map(|kept| KeptReport {
+            sha256: cut(&kept.sha256, 2 * WORD),
+            ..kept
+        }),
         ..build
     }
 }
@@ -257,10 +272,6 @@ fn bounded_outcome(outcome: ScriptOutcome) -> ScriptOutcome {
         },
         outcome @ (ScriptOutcome::Running | ScriptOutcome::Done) => outcome,
     }
-        kept: build.kept.map(|kept| KeptReport {
-            sha256: cut(&kept.sha256, 2 * WORD),
-            ..kept
-        }),
 }
 
 fn bounded_step(step: Step) -> Step {

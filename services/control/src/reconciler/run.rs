@@ -7,17 +7,23 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use updraft_planner::plan;
+use updraft_planner::{Action, Plan, plan};
 use updraft_store::leases::{self, Lease};
 use updraft_store::{Announcements, Channel};
 
 use super::execute::Progress;
+use super::observe::{Sight, View};
 use super::{ReconcileError, Reconciler};
 
 /// Looks in a row before others get their turn.
 const ROUNDS: usize = 12;
 /// Pause after a look that failed, and between two that achieve nothing.
 const PAUSE: TimeDelta = TimeDelta::seconds(1);
+/// Pause while all that there is to do is held.
+const HELD: TimeDelta = TimeDelta::seconds(10);
+/// Shorter pauses are as they were planned.
+const WORTH_SPREADING: TimeDelta = TimeDelta::seconds(10);
+const SHARES: i32 = 1024;
 /// The longest sleep, should an announcement be missed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
@@ -27,6 +33,7 @@ impl Reconciler {
         let mut looks = JoinSet::new();
         looks.spawn(Arc::clone(&self).sweep_for_ever(shutdown.clone()));
         looks.spawn(Arc::clone(&self).listen_for_ever(shutdown.clone()));
+        looks.spawn(Arc::clone(&self).watch_for_ever(shutdown.clone()));
         let places = Arc::new(Semaphore::new(self.parts.settings.parallel));
         let mut announcements = None;
         while !shutdown.is_cancelled() {
@@ -37,6 +44,7 @@ impl Reconciler {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 () = self.until_due(&places) => {}
+                () = self.looked.notified() => {}
                 lost = next(&mut announcements) => if lost { announcements = None },
             }
             while looks.try_join_next().is_some() {}
@@ -64,6 +72,7 @@ impl Reconciler {
                     looks.spawn(async move {
                         this.look(&lease).await;
                         drop(place);
+                        this.looked.notify_one();
                     });
                 }
                 Ok(None) => return,
@@ -99,23 +108,47 @@ impl Reconciler {
 
     async fn rounds(&self, lease: &Lease) -> Result<DateTime<Utc>, ReconcileError> {
         for _ in 0..ROUNDS {
-            let Some(view) = self.observe(lease.cluster).await? else {
+            let Some(view) = self.observe(lease.cluster, Sight::Shared).await? else {
                 return Ok(lease.taken_at);
             };
             if self.follow_requirements(lease, &view).await? {
                 continue;
             }
-            let plan = plan(&view.desired, &view.observed, view.now);
+            let Some((view, plan)) = self.decide(view).await? else {
+                return Ok(lease.taken_at);
+            };
             self.record(lease, &view, &plan).await?;
             if plan.actions.is_empty() {
-                return Ok(plan.wake_at);
+                return Ok(spread(lease, &view, plan.wake_at));
+            }
+            let actions = self.permitted(&view, plan.actions).await?;
+            if actions.is_empty() {
+                return Ok(view.now + HELD);
             }
             self.renew(lease).await?;
-            if self.execute(lease, &view, &plan.actions).await? == Progress::Awaited {
-                return Ok(plan.wake_at);
+            match self.execute(lease, &view, &actions).await? {
+                Progress::Made => {}
+                Progress::Awaited => return Ok(plan.wake_at),
+                Progress::Queued => {
+                    return Ok(spread(lease, &view, view.now + self.parts.settings.queued));
+                }
             }
         }
         Ok(lease.taken_at + PAUSE)
+    }
+
+    /// What to do. Where that rests on the provider's list, which may be older than what was done last, the provider is
+    /// asked anew. None: the cluster is deleted.
+    async fn decide(&self, view: View) -> Result<Option<(View, Plan)>, ReconcileError> {
+        let first = plan(&view.desired, &view.observed, view.now);
+        if !first.actions.iter().any(rests_on_list) {
+            return Ok(Some((view, first)));
+        }
+        let anew = self.observe(view.cluster.id, Sight::Own).await?;
+        Ok(anew.map(|view| {
+            let plan = plan(&view.desired, &view.observed, view.now);
+            (view, plan)
+        }))
     }
 
     async fn renew(&self, lease: &Lease) -> Result<(), ReconcileError> {
@@ -142,6 +175,41 @@ impl Reconciler {
         tokio::time::sleep(pause.clamp(Duration::from_millis(5), LONGEST_SLEEP)).await;
         let _place = places.acquire().await;
     }
+}
+
+/// Whether what the provider said is a reason for this action.
+fn rests_on_list(action: &Action) -> bool {
+    match action {
+        Action::StartNode { .. }
+        | Action::StopNode { .. }
+        | Action::TerminateNode { .. }
+        | Action::ForgetNode { .. }
+        | Action::TerminateOrphan { .. } => true,
+        Action::EnsureSecrets
+        | Action::EnsureDatabase
+        | Action::EnsureStorage
+        | Action::IntendNode { .. }
+        | Action::LaunchNode { .. }
+        | Action::SizeQueue { .. }
+        | Action::MoveEnvironment { .. }
+        | Action::DropDatabase
+        | Action::RemoveStorage
+        | Action::RemoveSecrets
+        | Action::MarkDeleted
+        | Action::FinishOperation { .. } => false,
+    }
+}
+
+/// Long pauses are made shorter by up to a quarter, each time and each cluster otherwise: those that were woken together
+/// are not due together for ever.
+fn spread(lease: &Lease, view: &View, wake_at: DateTime<Utc>) -> DateTime<Utc> {
+    let pause = wake_at - view.now;
+    if pause < WORTH_SPREADING {
+        return wake_at;
+    }
+    let scattered = (lease.cluster.0.wrapping_add(lease.fence)).wrapping_mul(0x9E37_79B9);
+    let share = i32::try_from(scattered.rem_euclid(i64::from(SHARES))).unwrap_or_default();
+    wake_at - pause * share / (4 * SHARES)
 }
 
 /// Waits for an announcement; true when the connection it comes over is lost. Without one it waits for ever.

@@ -1,16 +1,20 @@
-//! Compares the provider's whole list with the records, for ever: nothing is leaked, ever.
+//! Compares the provider's whole list with the records, for ever: nothing is leaked, ever, and no change is missed.
 //!
-//! Live clusters look after their own strays; what is left are nodes of deleted clusters, whose launch took effect after
-//! everything was removed. A node of a cluster that no record names tells of a database older than the world: it is
-//! reported and left alone.
+//! Clusters of which the two differ are woken, and look after their own. What is left are nodes of deleted clusters, whose
+//! launch took effect after everything was removed. A node that no record names tells of a database older than the
+//! world: from then on nothing is ended until an operator confirms it (`hold`).
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use updraft_model::{ClusterId, NodeId};
 use updraft_provider::{ListedNode, NodeStatus};
-use updraft_store::leases;
+use updraft_store::known_nodes::{self, KnownNode};
+use updraft_store::nodes;
 
+use super::inventory::Listed;
 use super::{ReconcileError, Reconciler};
 
 impl Reconciler {
@@ -27,28 +31,77 @@ impl Reconciler {
     }
 
     pub(super) async fn sweep(&self) -> Result<(), ReconcileError> {
-        let Ok(Ok(listed)) = timeout(self.parts.settings.call_timeout, self.parts.provider.list(None)).await
-        else {
+        let Some(listed) = self.inventory.at_most(self.parts.settings.watch).await else {
             return Ok(());
         };
-        for node in listed.iter().filter(|node| node.status != NodeStatus::Ending) {
-            let mut connection = self.parts.store.connection().await?;
-            match leases::is_deleted(&mut connection, node.cluster).await? {
-                Some(false) => {}
-                Some(true) => self.end_stray(node).await,
-                None => tracing::error!(
-                    cluster.id = node.cluster.0, provider.id = %node.id,
-                    "the provider has a node of a cluster that no record names: was the database restored?"
-                ),
-            }
+        // Read after the list: a node that was launched meanwhile had its record before.
+        let mut connection = self.parts.store.connection().await?;
+        let known = known_nodes::live(&mut connection).await?;
+        drop(connection);
+        let strangers = strangers(&listed, &known);
+        self.hold_if_restored(&strangers).await?;
+        self.compared.store(true, Ordering::Relaxed);
+        self.wake(differing(&listed, &known, &strangers)).await?;
+        self.end_strays(&strangers).await
+    }
+
+    /// Ends nodes of deleted clusters, but not while anything is held.
+    async fn end_strays(&self, strangers: &[&ListedNode]) -> Result<(), ReconcileError> {
+        if strangers.is_empty() || self.is_held().await? {
+            return Ok(());
+        }
+        let clusters: Vec<_> = strangers.iter().map(|node| node.cluster).collect();
+        let mut connection = self.parts.store.connection().await?;
+        let deleted = known_nodes::of_deleted(&mut connection, &clusters).await?;
+        drop(connection);
+        for node in strangers.iter().filter(|node| deleted.contains(&node.cluster)) {
+            tracing::warn!(cluster.id = node.cluster.0, provider.id = %node.id, "ending a node of a deleted cluster");
+            self.end_at_provider(&node.id).await;
         }
         Ok(())
     }
 
-    async fn end_stray(&self, node: &ListedNode) {
-        tracing::warn!(cluster.id = node.cluster.0, provider.id = %node.id, "ending a node of a deleted cluster");
-        if let Err(error) = self.parts.provider.terminate(&node.id).await {
-            tracing::warn!(provider.id = %node.id, %error, "the provider does not end a node");
+    /// Which of these nodes no record has ever named.
+    pub(super) async fn unrecorded<'a>(
+        &self,
+        nodes: &[&'a ListedNode],
+    ) -> Result<Vec<&'a ListedNode>, ReconcileError> {
+        if nodes.is_empty() {
+            return Ok(Vec::new());
         }
+        let ids: Vec<NodeId> = nodes.iter().map(|node| node.node).collect();
+        let mut connection = self.parts.store.connection().await?;
+        let recorded: HashSet<_> = nodes::recorded(&mut connection, &ids)
+            .await?
+            .into_iter()
+            .collect();
+        let unrecorded = nodes.iter().filter(|node| !recorded.contains(&node.node));
+        Ok(unrecorded.copied().collect())
     }
+}
+
+/// Listed nodes that are on no live record.
+fn strangers<'a>(listed: &'a Listed, known: &[KnownNode]) -> Vec<&'a ListedNode> {
+    let known: HashMap<_, _> = known.iter().map(|known| (known.id, known)).collect();
+    let is_known = |node: &ListedNode| {
+        known
+            .get(&node.node)
+            .is_some_and(|known| known.provider_id.as_ref().is_none_or(|id| *id == node.id.0))
+    };
+    let there = listed.nodes().filter(|node| node.status != NodeStatus::Ending);
+    there.filter(|node| !is_known(node)).collect()
+}
+
+/// Clusters that have a node they should not have, or not one that they should.
+fn differing(listed: &Listed, known: &[KnownNode], strangers: &[&ListedNode]) -> HashSet<ClusterId> {
+    let up: HashSet<_> = listed
+        .nodes()
+        .filter(|node| matches!(node.status, NodeStatus::Pending | NodeStatus::Running))
+        .map(|node| node.node)
+        .collect();
+    let missing = known
+        .iter()
+        .filter(|known| known.is_launched && !up.contains(&known.id));
+    let strange = strangers.iter().map(|node| node.cluster);
+    missing.map(|known| known.cluster).chain(strange).collect()
 }

@@ -1,7 +1,10 @@
 //! A control plane without agents' processes: a fresh database, the simulated provider, agents and storage in memory.
 
 use std::collections::{HashMap, HashSet};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,6 +26,7 @@ use updraft_provider::{
     StorageAccess,
 };
 use updraft_store::metadata::MetadataServer;
+use updraft_store::restore_holds::{self, Hold};
 use updraft_store::secrets::MasterKey;
 use updraft_store::testing::TestDatabase;
 use updraft_store::{Store, node_identity, nodes};
@@ -103,6 +107,25 @@ impl Stage {
     }
 
     pub(crate) fn reconciler_with_lease(&self, lease: Duration) -> Reconciler {
+        self.reconciler_with(|settings| settings.lease = lease, Arc::clone(&self.liveness))
+    }
+
+    /// Another process of control, which hears what its `liveness` hears.
+    pub(crate) fn reconciler_with(
+        &self,
+        change: impl FnOnce(&mut Settings),
+        liveness: Arc<Liveness>,
+    ) -> Reconciler {
+        let mut settings = Settings {
+            control_url: "http://127.0.0.1:1".to_owned(),
+            lease: Duration::from_secs(20),
+            sweep: Duration::from_millis(100),
+            scale_in_after: Duration::from_secs(2),
+            watch: Duration::from_millis(100),
+            fresh: Duration::from_millis(20),
+            ..Settings::default()
+        };
+        change(&mut settings);
         let store = self.database.store().clone();
         let numbers = Numbers {
             store: store.clone(),
@@ -115,20 +138,20 @@ impl Stage {
             provider: Arc::clone(&self.provider) as _,
             storage: Arc::clone(&self.storage) as _,
             assignments: Arc::new(numbers),
-            liveness: Arc::clone(&self.liveness),
-            settings: Settings {
-                control_url: "http://127.0.0.1:1".to_owned(),
-                lease,
-                sweep: Duration::from_millis(100),
-                ..Settings::default()
-            },
+            liveness,
+            settings,
         })
     }
 
     pub(crate) fn run(&self) -> Running {
-        let shutdown = CancellationToken::new();
-        let task = tokio::spawn(Arc::new(self.reconciler()).run(shutdown.clone()));
-        Running { shutdown, task }
+        Running::of(self.reconciler())
+    }
+
+    /// A running one whose list is only compared when it changes: nothing makes up for a wake-up that is missed.
+    pub(crate) fn run_without_sweeps(&self) -> Running {
+        let liveness = Arc::clone(&self.liveness);
+        let rarely = |settings: &mut Settings| settings.sweep = Duration::from_secs(3600);
+        Running::of(self.reconciler_with(rarely, liveness))
     }
 
     /// Drops a driver after 1, 2, 3 … polls until one gets to the end of what is there to do.
@@ -184,6 +207,12 @@ impl Stage {
             .await;
     }
 
+    /// When the cluster is looked at next, if nobody wakes it, from now.
+    pub(crate) async fn next_look_s(&self) -> i64 {
+        self.value("select extract(epoch from wake_at - now())::bigint from clusters")
+            .await
+    }
+
     async fn expire_leases(&self) {
         self.execute("update clusters set lease_until = now() - interval '1 second'")
             .await;
@@ -203,9 +232,12 @@ impl Stage {
             .unwrap()
     }
 
-    /// A launch of long ago takes effect only now.
+    /// A launch of long ago takes effect only now: its record is gone.
     pub(crate) async fn late_launch(&self) {
-        let node = NodeId(Uuid::now_v7());
+        let node: Uuid = self
+            .value("select id from nodes where role = 'worker' and state = 'gone' limit 1")
+            .await;
+        let node = NodeId(node);
         let wanted = NodeWanted {
             cluster: self.cluster,
             node,
@@ -217,9 +249,61 @@ impl Stage {
         let request = self.provider.prepare(&wanted).unwrap();
         let boot = BootSecret(SecretString::from("{}"));
         self.provider
-            .launch(&request, &ClientToken::of(node), &boot)
+            .launch(&request, &ClientToken::of(NodeId(Uuid::now_v7())), &boot)
             .await
             .unwrap();
+    }
+
+    /// What `pg_dump` of the server's own release writes.
+    pub(crate) async fn dump(&self) -> Vec<u8> {
+        let output = Command::new(self.tool("pg_dump").await)
+            .arg(format!("--dbname={}", self.database.url().expose_secret()))
+            .output();
+        let output = output.unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        output.stdout
+    }
+
+    /// The database is what it was when it was dumped.
+    pub(crate) async fn restore(&self, dump: &[u8]) {
+        self.execute("drop schema public cascade; create schema public")
+            .await;
+        let mut psql = Command::new(self.tool("psql").await)
+            .args(["--quiet", "--set=ON_ERROR_STOP=1", "--output=/dev/null"])
+            .arg(format!("--dbname={}", self.database.url().expose_secret()))
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        psql.stdin.take().unwrap().write_all(dump).unwrap();
+        assert!(psql.wait().unwrap().success());
+    }
+
+    async fn tool(&self, name: &str) -> PathBuf {
+        let directory: String = self
+            .value("select setting from pg_config where name = 'BINDIR'")
+            .await;
+        Path::new(&directory).join(name)
+    }
+
+    pub(crate) async fn hold(&self) -> Option<Hold> {
+        let mut connection = self.database.store().connection().await.unwrap();
+        restore_holds::open(&mut connection).await.unwrap()
+    }
+
+    pub(crate) async fn confirm(&self, hold: &Hold) {
+        let mut tx = self.database.store().begin().await.unwrap();
+        restore_holds::confirm(&mut tx, hold).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// The id that the next cluster is given.
+    pub(crate) async fn next_cluster(&self) -> i64 {
+        self.value("select nextval(pg_get_serial_sequence('clusters', 'id'))")
+            .await
     }
 
     pub(crate) async fn phase(&self) -> Phase {
@@ -353,6 +437,12 @@ impl Drop for Stage {
 }
 
 impl Running {
+    pub(crate) fn of(reconciler: Reconciler) -> Self {
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(Arc::new(reconciler).run(shutdown.clone()));
+        Self { shutdown, task }
+    }
+
     pub(crate) async fn end(self) {
         self.shutdown.cancel();
         tokio::time::timeout(Duration::from_secs(30), self.task)

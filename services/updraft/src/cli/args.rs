@@ -151,6 +151,16 @@ pub(crate) enum OperatorCommand {
     /// Take it away again
     #[command(after_help = help::OPERATOR)]
     Revoke(OperatorPerson),
+    /// After control's database was restored: show the nodes that it does not know, and let go of the hold
+    #[command(after_help = help::OPERATOR_RESTORED)]
+    Restored(OperatorRestored),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct OperatorRestored {
+    /// End these nodes, and go on as ever
+    #[arg(long)]
+    pub(crate) confirm: bool,
 }
 
 #[derive(Args, Debug)]

@@ -14,7 +14,7 @@ use updraft_app::{AirflowUrl, App, AppConfig, AwsIdentity};
 use updraft_authz::SigningKey;
 use updraft_aws::{Client, OwnCredentials, Place, Renewed};
 use updraft_control::agents::{self, AgentsState};
-use updraft_control::assignments::Desk;
+use updraft_control::assignments::{Desk, News};
 use updraft_control::audit_export::{AuditBucket, AuditExport};
 use updraft_control::edges::{self, EdgesState, SnapshotSettings};
 use updraft_control::environments::Environments;
@@ -62,8 +62,8 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
     let file: ControlFile = config::read(path)?;
     let smtp = smtp(&file)?;
     let ground = Ground::prepare(file).await?;
-    let (ticks, _) = watch::channel(0);
-    let desk = Arc::new(desk(&ground, ticks.clone()));
+    let news = Arc::new(News::default());
+    let desk = Arc::new(desk(&ground, news.clone()));
     let reconciler = Arc::new(reconciler(&ground, desk.clone()));
     let (snapshots, snapshot) = watch::channel(None);
 
@@ -89,7 +89,7 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
             snapshots,
             shutdown.clone(),
         )),
-        tokio::spawn(agents::follow(ground.store.clone(), ticks, shutdown.clone())),
+        tokio::spawn(agents::follow(ground.store.clone(), news, shutdown.clone())),
         tokio::spawn(supervise(ground.nodes.supervised.clone(), shutdown.clone())),
         tokio::spawn({
             let (reconciler, shutdown) = (reconciler, shutdown.clone());
@@ -107,10 +107,10 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
         tokio::spawn(sweep_logs(ground.app.clone(), shutdown.clone())),
         tokio::spawn(follow_schedules(ground.app.clone(), shutdown.clone())),
         tokio::spawn(renew_roles(ground.app.clone(), shutdown.clone())),
+        tokio::spawn(renew_storage(&ground, shutdown.clone())),
         tokio::spawn(turn_session_keys(ground.app.clone(), shutdown.clone())),
     ];
     let served = serve(&ground, public, internal).await;
-        tokio::spawn(renew_storage(&ground, shutdown.clone())),
     shutdown.cancel();
     for task in background {
         let _ = task.await;
@@ -189,7 +189,7 @@ impl Ground {
     }
 }
 
-fn desk(ground: &Ground, ticks: watch::Sender<u64>) -> Desk {
+fn desk(ground: &Ground, news: Arc<News>) -> Desk {
     let app = ground.app.clone();
     Desk {
         store: ground.store.clone(),
@@ -206,7 +206,7 @@ fn desk(ground: &Ground, ticks: watch::Sender<u64>) -> Desk {
         log_disk_bytes: ground.file.log_disk_bytes,
         base_url: Box::new(move |tenant, cluster| app.airflow_url(tenant, cluster)),
         tunnels: ground.tunnels.clone(),
-        ticks,
+        news,
     }
 }
 
@@ -243,11 +243,6 @@ async fn audit_export(store: Store, bucket: Option<Arc<dyn AuditBucket>>, shutdo
     }
 }
 
-async fn supervise(nodes: Option<Arc<LocalProvider>>, shutdown: CancellationToken) {
-    if let Some(nodes) = nodes {
-        nodes.supervise(shutdown).await;
-    }
-}
 fn renew_storage(ground: &Ground, shutdown: CancellationToken) -> impl Future<Output = ()> + use<> {
     let (store, master_key) = (ground.store.clone(), ground.master_key.clone());
     let renewal = ground.nodes.sessions.clone().map(|sessions| Renewal {
@@ -262,6 +257,11 @@ fn renew_storage(ground: &Ground, shutdown: CancellationToken) -> impl Future<Ou
     }
 }
 
+async fn supervise(nodes: Option<Arc<LocalProvider>>, shutdown: CancellationToken) {
+    if let Some(nodes) = nodes {
+        nodes.supervise(shutdown).await;
+    }
+}
 
 async fn serve(ground: &Ground, public: Router, internal: Router) -> anyhow::Result<()> {
     let shutdown = || ground.shutdown.clone();

@@ -1,0 +1,78 @@
+//! Wakes clusters whose nodes changed at the provider, or fell silent: a cluster that is as it should be is looked at
+//! rarely, and nobody else would notice.
+//!
+//! Each process watches all clusters, and wakes by way of the database: whichever process sees a change, some process
+//! looks. A wake-up that is missed is made up for by the sweep, which compares records with the list.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use updraft_model::{ClusterId, NodeId};
+use updraft_planner::limits;
+use updraft_provider::NodeStatus;
+use updraft_store::leases;
+
+use super::inventory::Listed;
+use super::{ReconcileError, Reconciler};
+
+/// What was seen last.
+#[derive(Default)]
+pub(super) struct Seen {
+    listed: Option<Arc<Listed>>,
+    quiet: HashSet<NodeId>,
+}
+
+impl Reconciler {
+    pub(super) async fn watch_for_ever(self: Arc<Self>, shutdown: CancellationToken) {
+        let mut seen = Seen::default();
+        loop {
+            if let Err(error) = self.watch(&mut seen).await {
+                tracing::warn!(error = ?error, "clusters could not be woken; the sweep will");
+                seen = Seen::default();
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(self.parts.settings.watch) => {}
+            }
+        }
+    }
+
+    /// Wakes the clusters of which something is new since.
+    pub(super) async fn watch(&self, seen: &mut Seen) -> Result<(), ReconcileError> {
+        let Some(listed) = self.inventory.at_most(self.parts.settings.watch).await else {
+            return Ok(());
+        };
+        let mut woken = match &seen.listed {
+            Some(before) => listed.changed_since(before),
+            None => HashSet::new(),
+        };
+        let quiet = self.quiet(&listed);
+        let newly = quiet.iter().filter(|(node, _)| !seen.quiet.contains(node));
+        woken.extend(newly.map(|(_, cluster)| *cluster));
+        seen.quiet = quiet.into_iter().map(|(node, _)| node).collect();
+        seen.listed = Some(listed);
+        self.wake(woken).await
+    }
+
+    /// Running nodes that nobody has heard for some time.
+    fn quiet(&self, listed: &Listed) -> Vec<(NodeId, ClusterId)> {
+        let running = listed.nodes().filter(|node| node.status == NodeStatus::Running);
+        let silent = |node: NodeId| self.parts.liveness.silence(node, None) >= limits::QUIET;
+        running
+            .filter(|node| silent(node.node))
+            .map(|node| (node.node, node.cluster))
+            .collect()
+    }
+
+    pub(super) async fn wake(&self, clusters: HashSet<ClusterId>) -> Result<(), ReconcileError> {
+        if clusters.is_empty() {
+            return Ok(());
+        }
+        let mut clusters: Vec<_> = clusters.into_iter().collect();
+        // In one order: two who wake the same clusters don't wait for each other crosswise.
+        clusters.sort_unstable();
+        let mut connection = self.parts.store.connection().await?;
+        Ok(leases::wake_all(&mut connection, &clusters).await?)
+    }
+}

@@ -1,0 +1,117 @@
+//! A cluster that is as it should be is looked at rarely, and what happens to it is noticed as quickly as ever.
+
+use std::sync::Arc;
+
+use chrono::{TimeDelta, Utc};
+use updraft_control::reconciler::Liveness;
+use updraft_model::Phase;
+use updraft_provider::simulated::Faults;
+
+use crate::stage::{self, Running, Stage};
+
+/// Nobody would look for so long.
+const LONG_S: i64 = 200;
+
+impl Stage {
+    /// A cluster that nobody has a reason to look at.
+    async fn steady() -> (Self, Running) {
+        let stage = Self::running(Faults::default()).await;
+        let running = stage.run_without_sweeps();
+        stage.wake().await;
+        stage
+            .until("a long pause", async || stage.next_look_s().await > LONG_S)
+            .await;
+        (stage, running)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_ends_by_itself_is_replaced_at_once() {
+    let (stage, running) = Stage::steady().await;
+    stage.provider.lose(&stage.provider.live()[2].id);
+    stage
+        .until("a new node", async || stage.provider.machines().len() == 4)
+        .await;
+    stage.reaches(&Phase::Running).await;
+    assert_eq!(stage.events("node_lost").await, 1);
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_switched_off_is_started_at_once() {
+    let (stage, running) = Stage::steady().await;
+    stage.provider.switch_off(&stage.provider.live()[0].id);
+    stage
+        .until("all up", async || stage.provider.live().iter().all(stage::is_up))
+        .await;
+    stage.reaches(&Phase::Running).await;
+    assert_eq!(stage.provider.machines().len(), 3);
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_turns_up_late_is_ended_at_once() {
+    let (stage, running) = Stage::steady().await;
+    stage.scale(2).await;
+    stage
+        .until("a second worker", async || stage.provider.live().len() == 4)
+        .await;
+    stage.reaches(&Phase::Running).await;
+    stage.scale(1).await;
+    stage
+        .until("a long pause", async || stage.next_look_s().await > LONG_S)
+        .await;
+    stage.late_launch().await;
+    stage
+        .until("the stray to end", async || stage.provider.live().len() == 3)
+        .await;
+    running.end().await;
+}
+
+/// The sweep makes up for a change that no process saw happen.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changed_while_control_was_down_is_noticed_by_the_next() {
+    let (stage, running) = Stage::steady().await;
+    running.end().await;
+    stage.provider.lose(&stage.provider.live()[1].id);
+    let running = stage.run_without_sweeps();
+    stage
+        .until("a new node", async || stage.provider.machines().len() == 4)
+        .await;
+    stage.reaches(&Phase::Running).await;
+    running.end().await;
+}
+
+/// Another process sees it: it drives the cluster itself, or wakes who does.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_processes_either_notices() {
+    let (stage, one) = Stage::steady().await;
+    let other = stage.run_without_sweeps();
+    stage.provider.lose(&stage.provider.live()[2].id);
+    stage
+        .until("a new node", async || stage.provider.machines().len() == 4)
+        .await;
+    one.end().await;
+    stage.provider.lose(&stage.provider.live()[0].id);
+    stage
+        .until("a new node", async || stage.provider.machines().len() == 5)
+        .await;
+    stage.reaches(&Phase::Running).await;
+    other.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_says_nothing_is_told_of_within_seconds_of_its_time() {
+    let (stage, running) = Stage::steady().await;
+    running.end().await;
+    stage.long_ago().await;
+    // Silence counts from when this process began to listen: most of it is over.
+    let deaf = Arc::new(Liveness::new(Utc::now() - TimeDelta::seconds(14)));
+    let running = Running::of(stage.reconciler_with(|_| {}, deaf));
+    stage
+        .until("people to be told", async || {
+            matches!(stage.phase().await, Phase::Degraded { reasons } if reasons[0].contains("has not reported for 2"))
+        })
+        .await;
+    running.end().await;
+}
