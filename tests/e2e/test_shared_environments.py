@@ -61,8 +61,6 @@ def test_a_second_cluster_takes_what_the_first_built_whatever_that_ones_dags_try
     run = demo_airflow.trigger(GREETS)
     assert demo_airflow.wait_for_run(GREETS, run, 120) == "success"
     assert demo_airflow.result(GREETS, run, "greet").startswith(packages.GREETINGS["2.0"])
-    newest = rest.items(f"clusters/{demo['id']}/operations")[0]
-    assert "environment/install" not in [step["id"] for step in newest["steps"] if step["started_at"]]
     for cluster in (demo, neighbour):
         assert change(rest, cluster, had[cluster["name"]])["state"] == "succeeded"
 
