@@ -9,7 +9,8 @@ use updraft_model::{
 };
 use updraft_planner::{
     Action, Desired, EnvironmentChange, LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed,
-    Operation, Orphan, Outcome, PlaceHistory, Plan, ProviderView, Report, Resource, limits, plan,
+    Operation, Orphan, Outcome, PlaceHistory, Plan, ProviderView, QueueLoad, QueueSize, Report, Resource,
+    limits, plan,
 };
 use uuid::Uuid;
 
@@ -362,6 +363,66 @@ fn a_draining_worker_is_given_its_time() {
         "it would hang without its broker"
     );
     assert_eq!(draining(Power::Deleted, ago(60)).actions().len(), 1);
+}
+
+/// A queue of up to three workers that is to have so many now, each with the tasks that run on it.
+fn scaling_to(count: u32, tasks: [u32; 3]) -> Case {
+    let mut case = running(3);
+    case.desired.queues[0].min = 0;
+    case.observed.sizes = vec![QueueSize {
+        queue: QueueName::default(),
+        count,
+        fewer: None,
+    }];
+    let workers = case
+        .observed
+        .nodes
+        .iter_mut()
+        .filter(|node| node.role == NodeRole::Worker);
+    for (worker, tasks) in workers.zip(tasks) {
+        worker.tasks = Some(tasks);
+    }
+    let load = QueueLoad {
+        queue: QueueName::default(),
+        queued: 0,
+        running: 2 * count,
+    };
+    case.observed.load = Some(vec![load]);
+    case
+}
+
+#[test]
+fn the_worker_with_the_fewest_tasks_goes_first() {
+    let drains = |case: &Case| {
+        let stop = |ordinal| Action::StopNode {
+            node: node(NodeRole::Worker, ordinal).id,
+            loss: None,
+        };
+        let actions = case.actions();
+        (1..=3)
+            .filter(|ordinal| actions.contains(&stop(*ordinal)))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(drains(&scaling_to(2, [1, 0, 2])), [2]);
+    assert_eq!(drains(&scaling_to(1, [1, 0, 2])), [1, 2]);
+    assert_eq!(drains(&scaling_to(3, [0, 0, 0])), Vec::<u32>::new());
+}
+
+#[test]
+fn a_burst_does_not_wait_for_who_drains() {
+    let mut case = scaling_to(3, [1, 1, 1]);
+    case.observed.nodes[3].stop_asked_at = Some(ago(60));
+    assert!(case.actions().contains(&Action::IntendNode {
+        role: NodeRole::Worker,
+        ordinal: 4,
+        queue: Some(QueueName::default()),
+        instance_type: None,
+    }));
+    assert_eq!(
+        case.plan().phase,
+        Phase::Running,
+        "a worker on its way is no degradation"
+    );
 }
 
 #[test]
