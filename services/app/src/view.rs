@@ -106,17 +106,22 @@ pub(crate) fn operation(record: OperationRecord) -> OperationView {
     }
 }
 
-/// As the node last reported to this process, else as it last changed. A stored report that cannot be read counts as
-/// none: agents are not trusted to send good ones.
+/// As the node last reported: to this process, or, where another process of control heard it since, as it last changed.
+/// A stored report that cannot be read counts as none: agents are not trusted to send good ones.
 pub(crate) fn latest_report(
     listed: &ListedNode,
     live: &dyn LiveReports,
 ) -> Option<(DateTime<Utc>, Arc<Report>)> {
+    let heard = live.latest(listed.id);
     let stored = || {
+        let at = listed.reported_at?;
+        if heard.as_ref().is_some_and(|(heard_at, _)| *heard_at >= at) {
+            return None;
+        }
         let report = serde_json::from_value::<Report>(listed.report.clone()?).ok()?;
-        Some((listed.reported_at?, Arc::new(report)))
+        Some((at, Arc::new(report)))
     };
-    live.latest(listed.id).or_else(stored)
+    stored().or(heard)
 }
 
 pub(crate) fn node(listed: ListedNode, live: &dyn LiveReports) -> NodeView {

@@ -34,7 +34,7 @@ use crate::place::Owner;
 pub(crate) use bring::{Bringing, Errand};
 pub(crate) use enclosure::{View, enclosed, is_possible, private_places};
 use staging::Staging;
-pub(crate) use staging::threads_of;
+pub(crate) use staging::kernel_limit;
 pub(crate) use watch::Watch;
 pub(crate) use work::Processes;
 use work::Work;

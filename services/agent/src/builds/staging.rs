@@ -179,10 +179,9 @@ impl Staging {
         format!("{}{}", part.prefix(), self.id)
     }
 
-    /// The kernel counts all that the user runs, for the services' user the cluster's services too.
     fn limits(&self, part: Part, limits: BuildLimits) -> BuildLimits {
         BuildLimits {
-            processes: limits.processes + threads_of(service_uid(self.owner(part))),
+            processes: kernel_limit(limits.processes, service_uid(self.owner(part))),
             ..limits
         }
     }
@@ -200,8 +199,13 @@ impl Staging {
     }
 }
 
-/// All that this user runs on the machine, as the kernel counts it.
-pub(crate) fn threads_of(uid: u32) -> u32 {
+/// What the kernel may hold the user to whose build or script may have so many processes. It counts all that the user
+/// runs, the cluster's services too; and it refuses half as many again, so that whoever has too many is seen to have them.
+pub(crate) fn kernel_limit(processes: u32, uid: u32) -> u32 {
+    processes + processes / 2 + threads_of(uid)
+}
+
+fn threads_of(uid: u32) -> u32 {
     let processes = Stat::read_all()
         .into_iter()
         .filter_map(|stat| ProcessId::of(stat.pid));

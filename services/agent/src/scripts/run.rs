@@ -11,7 +11,7 @@ use updraft_api::agent::{BuildLimits, BuildRefusal, ScriptFailure};
 
 use super::output::Output;
 use super::{Failed, Ground};
-use crate::builds::{Processes, View, Watch, enclosed, threads_of};
+use crate::builds::{Processes, View, Watch, enclosed, kernel_limit};
 use crate::error::{Error, Result};
 use crate::place::Ownership;
 use crate::process::{MARK, ProcessId, kill_marked};
@@ -78,8 +78,7 @@ impl Run<'_> {
         let limits = [
             self.limits.disk_bytes / 1024,
             self.limits.memory_bytes * ADDRESS_SPACE / 1024,
-            // It counts all that this user runs.
-            u64::from(self.limits.processes + threads_of(uid)),
+            u64::from(kernel_limit(self.limits.processes, uid)),
             u64::from(self.limits.time_s),
         ];
         let mut arguments = vec!["-c".to_owned(), LIMITED.to_owned(), "bootstrap".to_owned()];

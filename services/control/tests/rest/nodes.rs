@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use updraft_api::agent::Report;
 use updraft_app::LiveReports;
@@ -141,20 +141,18 @@ impl LiveReports for Heard {
 }
 
 #[tokio::test]
-async fn what_was_heard_last_goes_before_what_was_stored() {
+async fn the_newer_of_what_was_heard_and_what_was_stored_is_shown() {
     let (world, owner, cluster) = world().await;
     let stored = report(NodeId(Uuid::now_v7()), 1.0);
     let id = launched(&world, cluster, NodeRole::Worker, Some(&stored)).await;
+    let live: Arc<Report> = Arc::new(serde_json::from_value(report(id, 99.0)).unwrap());
     let now = Utc::now();
-    let live = serde_json::from_value(report(id, 99.0)).unwrap();
-    let app = world
-        .app
-        .clone()
-        .with_live_reports(Arc::new(Heard(now, Arc::new(live))));
-    let actor = app.authenticate(&owner.token).await.unwrap();
-    let nodes = app.list_nodes(&actor, cluster).await.unwrap();
-    assert_eq!(
-        (nodes[0].cpu_percent, nodes[0].last_report_at),
-        (Some(99.0), Some(now))
-    );
+    for (heard_at, shown) in [(now, 99.0), (now - TimeDelta::hours(1), 1.0)] {
+        let app = world.app.clone();
+        let app = app.with_live_reports(Arc::new(Heard(heard_at, Arc::clone(&live))));
+        let actor = app.authenticate(&owner.token).await.unwrap();
+        let nodes = app.list_nodes(&actor, cluster).await.unwrap();
+        assert_eq!(nodes[0].cpu_percent, Some(shown), "heard at {heard_at}");
+        assert_eq!(nodes[0].last_report_at == Some(heard_at), shown > 1.0);
+    }
 }
