@@ -11,7 +11,8 @@ use crate::StoreError;
 use crate::credentials::{context, parsed};
 use crate::secrets::{MasterKey, SecretError};
 
-/// Another session of the role that a credential is, unless it was made something else meanwhile.
+/// Another session of the role that a credential is, unless it was made something else meanwhile, announced to those who hand
+/// it out.
 ///
 /// # Errors
 /// When the database cannot be asked, or the session not be sealed.
@@ -24,13 +25,18 @@ pub async fn keep(
 ) -> Result<(), SecretError> {
     let sealed = key.seal(&context(tenant, name), "credential", session)?;
     sqlx::query!(
-        "update credentials set ciphertext = $4 where tenant_id = $1 and name = $2 and config = $3",
+        "with written as (
+             update credentials set ciphertext = $4 where tenant_id = $1 and name = $2 and config = $3
+             returning name)
+         select pg_notify('updraft_clusters', c.id::text) from written r join clusters c on c.tenant_id = $1
+         where c.deleted_at is null
+           and jsonb_path_exists(c.spec, '$.**.credential ? (@ == $name)', jsonb_build_object('name', r.name))",
         tenant.0,
         name.as_str(),
         Json(config) as _,
         sealed,
     )
-    .execute(connection)
+    .fetch_all(connection)
     .await
     .map_err(StoreError::from)?;
     Ok(())
