@@ -140,7 +140,7 @@ def busy(updraft: OnHosts) -> Airflow:
 def test_a_node_is_replaced_and_no_task_is_lost(updraft: OnHosts, busy: Airflow, role: str, harm: str) -> None:
     rest, cluster = updraft.rest, updraft.rest.cluster(BUSY)["id"]
     run = busy.trigger("twenty")
-    wait_for("twenty tasks run", lambda: states(busy, run).count("running") == 20, 120)
+    wait_for("twenty tasks run", lambda: states(busy, run).count("running") >= 18, 120)
     victim = next(node for node in rest.items(f"clusters/{cluster}/nodes") if node["role"] == role)
     host = next(one for one in instances(updraft) if one["PrivateIpAddress"] == victim["address"])["InstanceId"]
 
