@@ -1,7 +1,11 @@
 //! Buckets that DAGs and scripts are read from, opened by a role of the tenant's account: taken once the role lets Updraft in, and
 //! when it no longer does, its tenant hears why.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use tokio::time::timeout;
+use updraft_store::Channel;
 
 use crate::aws::Aws;
 use crate::dags::Nodes;
@@ -130,7 +134,10 @@ async fn a_role_that_was_taken_back_is_told_at_the_source_and_by_an_event_until_
         "{reason}"
     );
 
+    let mut announced = world.database.store().listen(&[Channel::Clusters]).await.unwrap();
     assert!(world.app.renew_roles().await.unwrap().is_empty());
+    let heard = timeout(Duration::from_secs(10), announced.next()).await.unwrap();
+    assert_eq!(heard.unwrap().unwrap().1, "1", "whose nodes wait for the session");
     assert_eq!(events(&world, &owner, "role_assumed").await.len(), 1);
     let reason = says(json!("50000 files")).await;
     assert_eq!(reason, "50000 files", "it is not the role's any more");
