@@ -13,11 +13,10 @@ use object_store::{
 };
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt as _;
-use updraft_api::agent::{DagDelivery, PublishedVersion};
+use updraft_api::agent::PublishedVersion;
 
 use super::digest::Digest;
 use super::part::Revision;
-use super::source::own_store;
 use crate::error::{Error, Result};
 
 const PART: usize = 8 << 20;
@@ -73,12 +72,6 @@ impl Current {
 // === impl Bucket ===
 
 impl Bucket {
-    /// # Errors
-    /// When the delivery's endpoint makes no sense.
-    pub fn connect(delivery: &DagDelivery) -> Result<Self> {
-        Ok(Self::new(own_store(delivery)?, &delivery.versions_prefix))
-    }
-
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, versions_prefix: &str) -> Self {
         Self {

@@ -19,6 +19,7 @@ mod source;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
@@ -33,7 +34,7 @@ pub use shelf::Shelf;
 pub use source::foreign_bucket;
 pub use source::{Ground, Source};
 pub(crate) use source::{Judged, outbound, own_store};
-use source::{Renewal, without_keys};
+use source::{Keys, Renewals, own_bucket, without_keys};
 
 /// Something that happened to the node's DAGs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +83,7 @@ impl Wishes {
 }
 
 /// Delivers until the sender of `delivery` is gone; begins anew when more of it changes than what is wished, and the keys
-/// of sources.
+/// that it comes with.
 pub async fn deliver(
     layout: Layout,
     address: IpAddr,
@@ -94,11 +95,15 @@ pub async fn deliver(
         let current = delivery.borrow_and_update().clone();
         let (wish, wishes) = watch::channel(current.as_ref().map(Wishes::of).unwrap_or_default());
         let begun = current.as_ref().map(|delivery| begin(delivery, &layout, address));
-        let sources = begun.iter().flatten().flat_map(|(_, sources)| sources);
-        let renewals: Vec<Renewal> = sources.filter_map(Source::renewal).collect();
+        let renewals = match &begun {
+            Some(Ok(begun)) => Some(begun.renewals()),
+            Some(Err(_)) | None => None,
+        };
         let work = async {
             match begun {
-                Some(Ok((bucket, sources))) => run(&shelf, &bucket, sources, wishes, &events).await,
+                Some(Ok(Begun { bucket, sources, .. })) => {
+                    run(&shelf, &bucket, sources, wishes, &events).await
+                }
                 Some(Err(error)) => {
                     let _ = events.send(DagEvent::Failed(error.chain())).await;
                     std::future::pending::<()>().await;
@@ -107,7 +112,7 @@ pub async fn deliver(
             }
         };
         let pass = |next: &DagDelivery| {
-            renewals.iter().for_each(|renewal| renewal.take(next));
+            renewals.iter().for_each(|renewals| renewals.take(next));
             wish.send_if_modified(|wishes| {
                 let before = std::mem::replace(wishes, Wishes::of(next));
                 *wishes != before
@@ -146,14 +151,36 @@ async fn other_delivery(
     }
 }
 
-fn begin(delivery: &DagDelivery, layout: &Layout, address: IpAddr) -> Result<(Bucket, Vec<Source>)> {
-    let bucket = Bucket::connect(delivery)?;
-    if !delivery.resolver {
-        return Ok((bucket, Vec::new()));
+/// What one delivery works with.
+#[derive(Debug)]
+struct Begun {
+    bucket: Bucket,
+    sources: Vec<Source>,
+    /// Of the cluster's own bucket.
+    keys: Keys,
+}
+
+impl Begun {
+    fn renewals(&self) -> Renewals {
+        let sources = self.sources.iter().filter_map(Source::renewal);
+        Renewals::new(self.keys.clone(), sources.collect())
     }
-    let own = source::own_store(delivery)?;
+}
+
+fn begin(delivery: &DagDelivery, layout: &Layout, address: IpAddr) -> Result<Begun> {
+    let keys = Keys::own(delivery);
+    let own = own_bucket(delivery, keys.clone())?;
+    let bucket = Bucket::new(Arc::clone(&own), &delivery.versions_prefix);
     let ground = Ground::new(layout.clone(), address, delivery);
-    Ok((bucket, Source::all(delivery, &own, &ground)))
+    let sources = match delivery.resolver {
+        true => Source::all(delivery, &own, &ground),
+        false => Vec::new(),
+    };
+    Ok(Begun {
+        bucket,
+        sources,
+        keys,
+    })
 }
 
 /// What resolving and following tell each other on the node that does both.

@@ -1,5 +1,5 @@
-//! What opens a tenant's bucket and queue. A role's session ends: the next one takes its place in what reads already, and
-//! nothing that is under way is begun anew.
+//! What opens buckets and queues. A role's session ends: the next one takes its place in what reads already, and nothing that
+//! is under way is begun anew.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -10,11 +10,18 @@ use secrecy::ExposeSecret as _;
 use tokio::sync::Notify;
 use updraft_api::agent::{DagDelivery, KeyPair, SourceDelivery, SourceFrom};
 
-/// The keys of the moment, shared by all who read one source.
+/// The keys of the moment, shared by all who read one source, or the cluster's own bucket.
 #[derive(Clone, Debug)]
-pub(super) struct Keys(Arc<RwLock<Arc<AwsCredential>>>);
+pub(in crate::dags) struct Keys(Arc<RwLock<Arc<AwsCredential>>>);
 
-/// Where a source's next keys go.
+/// Where a delivery's next keys go.
+#[derive(Debug)]
+pub(in crate::dags) struct Renewals {
+    own: Keys,
+    sources: Vec<Renewal>,
+}
+
+/// The same of one source.
 #[derive(Debug)]
 pub(in crate::dags) struct Renewal {
     folder: String,
@@ -22,19 +29,22 @@ pub(in crate::dags) struct Renewal {
     woken: Arc<Notify>,
 }
 
-/// The same delivery, whichever keys it comes with. Without any it is another one.
+/// The same delivery, whichever keys it comes with. A source without any is another one.
 pub(in crate::dags) fn without_keys(mut delivery: DagDelivery) -> DagDelivery {
+    let none = || KeyPair {
+        access_key: String::new(),
+        secret_key: String::new().into(),
+        session_token: None,
+    };
+    delivery.access_key.clear();
+    (delivery.secret_key, delivery.session_token) = (String::new().into(), None);
     for source in &mut delivery.sources {
         if let SourceFrom::S3 {
             credential: Some(pair),
             ..
         } = &mut source.from
         {
-            *pair = KeyPair {
-                access_key: String::new(),
-                secret_key: String::new().into(),
-                session_token: None,
-            };
+            *pair = none();
         }
     }
     delivery
@@ -44,6 +54,15 @@ fn pair(source: &SourceDelivery) -> Option<&KeyPair> {
     match &source.from {
         SourceFrom::S3 { credential, .. } => credential.as_ref(),
         SourceFrom::ClusterBucket { .. } | SourceFrom::Push { .. } | SourceFrom::Git { .. } => None,
+    }
+}
+
+/// Of the cluster's own bucket.
+fn own_pair(delivery: &DagDelivery) -> KeyPair {
+    KeyPair {
+        access_key: delivery.access_key.clone(),
+        secret_key: delivery.secret_key.clone(),
+        session_token: delivery.session_token.clone(),
     }
 }
 
@@ -61,6 +80,11 @@ fn credential(pair: &KeyPair) -> AwsCredential {
 // === impl Keys ===
 
 impl Keys {
+    /// Of the cluster's own bucket.
+    pub(in crate::dags) fn own(delivery: &DagDelivery) -> Self {
+        Self::from(&own_pair(delivery))
+    }
+
     /// None: it is read by whoever asks.
     pub(super) fn of(source: &SourceDelivery) -> Option<Self> {
         pair(source).map(Self::from)
@@ -95,6 +119,19 @@ impl CredentialProvider for Keys {
     }
 }
 
+// === impl Renewals ===
+
+impl Renewals {
+    pub(in crate::dags) fn new(own: Keys, sources: Vec<Renewal>) -> Self {
+        Self { own, sources }
+    }
+
+    pub(in crate::dags) fn take(&self, delivery: &DagDelivery) {
+        self.own.replace(&own_pair(delivery));
+        self.sources.iter().for_each(|source| source.take(delivery));
+    }
+}
+
 // === impl Renewal ===
 
 impl Renewal {
@@ -107,7 +144,7 @@ impl Renewal {
     }
 
     /// Takes this source's keys from a delivery; other ones have it looked at, for the last may have been refused.
-    pub(in crate::dags) fn take(&self, delivery: &DagDelivery) {
+    fn take(&self, delivery: &DagDelivery) {
         let mut sources = delivery.sources.iter();
         let next = sources.find(|source| source.folder == self.folder).and_then(pair);
         if next.is_some_and(|pair| self.keys.replace(pair)) {

@@ -31,9 +31,9 @@ use crate::error::{Error, Result};
 use crate::layout::Layout;
 
 pub(crate) use judged::Judged;
-use keys::Keys;
-pub(super) use keys::{Renewal, without_keys};
+pub(super) use keys::{Keys, Renewal, Renewals, without_keys};
 pub use store::foreign_bucket;
+pub(super) use store::own_bucket;
 pub(crate) use store::own_store;
 
 /// Our own bucket, on our own network.

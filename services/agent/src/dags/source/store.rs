@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use object_store::aws::AmazonS3Builder;
 use object_store::{ClientOptions, ObjectStore, RetryConfig};
-use secrecy::ExposeSecret as _;
 use updraft_api::agent::{DagDelivery, KeyPair, SourceFrom};
 use updraft_outbound::Outbound;
 use url::Url;
@@ -17,24 +16,26 @@ use crate::error::{Error, Result};
 
 const REQUEST_WITHIN: Duration = Duration::from_secs(30);
 
+/// The cluster's own bucket, with keys that stay.
 pub(crate) fn own_store(delivery: &DagDelivery) -> Result<Arc<dyn ObjectStore>> {
+    own_bucket(delivery, Keys::own(delivery))
+}
+
+pub(in crate::dags) fn own_bucket(delivery: &DagDelivery, keys: Keys) -> Result<Arc<dyn ObjectStore>> {
     let options = ClientOptions::new()
         .with_allow_http(true)
         .with_timeout(REQUEST_WITHIN)
         .with_connect_timeout(Duration::from_secs(5));
-    let builder = AmazonS3Builder::new()
+    let store = AmazonS3Builder::new()
         .with_endpoint(&delivery.endpoint)
         .with_region(&delivery.region)
         .with_bucket_name(&delivery.bucket)
-        .with_access_key_id(&delivery.access_key)
-        .with_secret_access_key(delivery.secret_key.expose_secret())
+        .with_credentials(Arc::new(keys))
         .with_client_options(options)
-        .with_retry(retry());
-    let builder = match &delivery.session_token {
-        Some(token) => builder.with_token(token.expose_secret()),
-        None => builder,
-    };
-    Ok(Arc::new(builder.build().map_err(Error::store("be set up"))?))
+        .with_retry(retry())
+        .build()
+        .map_err(Error::store("be set up"))?;
+    Ok(Arc::new(store))
 }
 
 /// A bucket of the tenant's own.
