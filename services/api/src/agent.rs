@@ -34,10 +34,10 @@ pub struct Bootstrap {
     pub address: String,
     /// The system user services run as; none: the agent's own (no root).
     pub service_user: Option<String>,
-    /// A directory shared by the nodes of this cluster on this machine, for the pre-imported parent's socket.
     /// The system user that the cluster's environments are built as; none: the services'.
     #[serde(default)]
     pub builder_user: Option<String>,
+    /// A directory shared by the nodes of this cluster on this machine, for the pre-imported parent's socket.
     pub shared_dir: String,
     /// The instance that this machine is, as its metadata service says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,10 +82,10 @@ pub struct Assignment {
     pub power: NodePower,
     /// Directory of the ready environment (a Python venv) on this machine.
     pub environment_dir: String,
-    /// An environment to be made beside all that runs. On one node of a cluster only.
     /// What that is, if it is the cluster's own.
     #[serde(default)]
     pub environment: Option<EnvironmentAssignment>,
+    /// An environment to be made beside all that runs. On one node of a cluster only.
     #[serde(default)]
     pub build: Option<BuildAssignment>,
     /// Of each DAG version that is live, what this file asks for is reported. On one node of a cluster only.
