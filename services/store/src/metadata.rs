@@ -27,7 +27,7 @@ pub struct MetadataServer {
 // === impl MetadataServer ===
 
 impl MetadataServer {
-    /// `admin`: a superuser's `postgresql://` address on that server.
+    /// `admin`: the `postgresql://` address on that server of who may make databases and roles: `createdb createrole` will do.
     #[must_use]
     pub fn new(admin: SecretString) -> Self {
         Self {
@@ -139,8 +139,11 @@ async fn ensure_role(
     if !there {
         run(admin, format!("create role {name} nologin")).await?;
     }
+    // Who administers may be no superuser (RDS has none to give): it may hand on only to whom it is a member of, and may not
+    // even say that a role is no superuser, which none that is made is.
+    run(admin, format!("grant {name} to current_user")).await?;
     let password = password.expose_secret().replace('\'', "''");
-    let rights = "login nosuperuser nocreatedb nocreaterole noreplication nobypassrls";
+    let rights = "login nocreatedb nocreaterole";
     run(
         admin,
         format!("alter role {name} {rights} connection limit {CONNECTION_LIMIT} password '{password}'"),

@@ -260,7 +260,34 @@ fn the_master_key_is_made_once_and_is_nobody_elses_to_read() {
 #[tokio::test]
 async fn a_metadata_database_is_cloned_owned_and_closed_to_others() {
     let (database, cluster) = database_with_cluster().await;
-    let admin = database.url();
+    metadata_is_cloned_owned_and_closed_to_others(database.url(), cluster).await;
+}
+
+/// As RDS has them: who administers there is no superuser.
+#[tokio::test]
+async fn an_administrator_who_makes_databases_and_roles_is_enough() {
+    let (database, cluster) = database_with_cluster().await;
+    let mut superuser = connect(&database.url()).await.unwrap();
+    let name = format!("operator_{}", Uuid::new_v4().simple());
+    for statement in [
+        format!("create role {name} login createdb createrole password 'operator'"),
+        format!("create database {name} owner {name}"),
+    ] {
+        superuser.execute(sqlx::AssertSqlSafe(statement)).await.unwrap();
+    }
+    let server: PgConnectOptions = database.url().expose_secret().parse().unwrap();
+    let (host, port) = (server.get_host(), server.get_port());
+    let admin = SecretString::from(format!("postgresql://{name}:operator@{host}:{port}/{name}"));
+    metadata_is_cloned_owned_and_closed_to_others(admin, cluster).await;
+    for statement in [
+        format!("drop database {name} with (force)"),
+        format!("drop role {name}"),
+    ] {
+        superuser.execute(sqlx::AssertSqlSafe(statement)).await.unwrap();
+    }
+}
+
+async fn metadata_is_cloned_owned_and_closed_to_others(admin: SecretString, cluster: ClusterId) {
     let name = format!("template_{}", Uuid::new_v4().simple());
     template::ensure(&admin, &name).await.unwrap();
     let mut inside = connect(&template::address_of(&admin, &name).unwrap())
