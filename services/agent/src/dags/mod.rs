@@ -102,7 +102,7 @@ pub async fn deliver(
         let work = async {
             match begun {
                 Some(Ok(Begun { bucket, sources, .. })) => {
-                    run(&shelf, &bucket, sources, wishes, &events).await
+                    run(&shelf, &bucket, sources, wishes, &events).await;
                 }
                 Some(Err(error)) => {
                     let _ = events.send(DagEvent::Failed(error.chain())).await;
