@@ -1,4 +1,4 @@
-//! Keeps the snapshot for edges current: read anew whenever the database announces a change, and each 10 s.
+//! Keeps the snapshot for edges current: read anew whenever the database announces a change, and each 30 s.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use updraft_store::{Channel, Store, StoreError, access_rules, person_facts};
 use super::effective;
 use crate::tunnels::Tunnels;
 
-const AT_LEAST_EACH: Duration = Duration::from_secs(10);
+const AT_LEAST_EACH: Duration = Duration::from_secs(30);
 const AFTER_AN_ERROR: Duration = Duration::from_secs(1);
 /// Announcements come in bursts: one picture for all of a burst.
 const BURST: Duration = Duration::from_millis(20);
