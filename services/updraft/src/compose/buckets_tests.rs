@@ -92,7 +92,7 @@ impl Store {
         panic!("the object store does not answer");
     }
 
-    fn storage(&self, node_keys: serde_json::Value) -> InstallationStorage {
+    fn storage(&self, node_keys: &serde_json::Value) -> InstallationStorage {
         let file: StorageFile = serde_json::from_value(json!({
             "region": "us-east-1",
             "endpoint": self.endpoint,
@@ -177,7 +177,7 @@ async fn works_in(store: &AmazonS3) -> bool {
 #[tokio::test]
 async fn nodes_open_their_own_clusters_bucket_and_no_other() {
     let Some(store) = Store::start().await else { return };
-    let storage = store.storage(json!({"role": ROLE}));
+    let storage = store.storage(&json!({"role": ROLE}));
     let (one, other) = (ClusterId(1), ClusterId(2));
     let access = storage.ensure(one).await.unwrap();
     let others = storage.ensure(other).await.unwrap();
@@ -213,7 +213,7 @@ async fn nodes_open_their_own_clusters_bucket_and_no_other() {
 #[tokio::test]
 async fn without_roles_nodes_have_the_installations_keys() {
     let Some(store) = Store::start().await else { return };
-    let storage = store.storage(json!("shared"));
+    let storage = store.storage(&json!("shared"));
     let access = storage.ensure(ClusterId(1)).await.unwrap();
     assert!(access.session_token.is_none() && !storage.has_sessions());
     assert!(works_in(&opened(&access, &access.bucket)).await);
