@@ -130,7 +130,7 @@ mod tests {
 
     use super::{DagInputs, source_delivery};
 
-    fn role(session: Value) -> OpenCredential {
+    fn role(session: &Value) -> OpenCredential {
         let config = json!({
             "kind": "aws_role", "role_arn": "arn:aws:iam::210987654321:role/airflow-dags", "external_id": "updraft-1"});
         OpenCredential {
@@ -162,8 +162,8 @@ mod tests {
 
     #[test]
     fn a_source_is_opened_by_the_session_of_its_role_and_by_nothing_before_there_is_one() {
-        assert_eq!(told(role(session())), Some(("ASIA".to_owned(), "t".to_owned())));
-        assert_eq!(told(role(json!(null))), None);
+        assert_eq!(told(role(&session())), Some(("ASIA".to_owned(), "t".to_owned())));
+        assert_eq!(told(role(&json!(null))), None);
     }
 
     #[test]
@@ -176,7 +176,7 @@ mod tests {
             script: serde_json::from_value(script).unwrap(),
             ..BootstrapSpec::default()
         };
-        let credential = role(session());
+        let credential = role(&session());
         let trial = super::super::scripts::trial(&spec, updraft_model::Generation(1), Some(&credential));
         let pair = trial.unwrap().object.unwrap().credential.unwrap();
         assert_eq!(pair.session_token.unwrap().expose_secret(), "t");

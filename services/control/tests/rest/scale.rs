@@ -476,10 +476,7 @@ impl NodeProvider for Limited {
 #[ignore = "minutes: tests/bench/scale/run"]
 async fn a_storm_of_starts_uses_the_rate_that_ec2_allows() {
     let number = |name: &str, usual: f64| std::env::var(name).map_or(usual, |value| value.parse().unwrap());
-    let (clusters, speed) = (
-        number("UPDRAFT_STORM", 100.0),
-        number("UPDRAFT_STORM_SPEED", 4.0),
-    );
+    let (clusters, speed) = (number("UPDRAFT_STORM", 100.0), number("UPDRAFT_STORM_SPEED", 4.0));
     let installation = Installation::without_nodes(clusters as usize).await;
     let limited = Arc::new(Limited::new(&installation.provider, speed));
     installation.start_all().await;
