@@ -59,6 +59,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("dag_versions::arrive", "what a node reports of its own cluster"),
     ("dag_versions::tidy", "what a node reports of its own cluster"),
     (
+        "restore_holds::confirm",
+        "an operator's word about the whole installation wakes every cluster",
+    ),
+    (
         "role_sessions::in_use",
         "sessions of all tenants' roles are renewed by one task",
     ),
