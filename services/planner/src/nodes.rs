@@ -1,7 +1,9 @@
 //! What happens to each node, and which places need one.
 //!
 //! A place (role and ordinal) is taken until its node's record is `gone`, and that is written only when the provider
-//! surely has no such node: two live nodes in one place cannot come about.
+//! surely has no such node: two live nodes in one place cannot come about. A lost worker's replacement has a place of its own.
+//!
+//! A silent node is ended by its provider: who says nothing hears nothing, and would not know that it is to stop.
 
 use std::collections::HashSet;
 
@@ -196,10 +198,6 @@ impl Case<'_> {
         let node = self.node.id;
         if self.is_wanted {
             return match self.loss(launched_at) {
-                Some(loss @ Loss::Silent) => Some(Action::StopNode {
-                    node,
-                    loss: Some(loss),
-                }),
                 Some(loss) if self.is_surely_absent(Some(launched_at)) => Some(Action::ForgetNode {
                     node,
                     loss: Some(loss),

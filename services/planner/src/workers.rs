@@ -1,7 +1,8 @@
 //! Which places workers have: as many in each queue as it is to have, and those stay that do most.
 //!
 //! Workers of all queues share one row of ordinals. A queue that scales by itself does not wait for those that leave it: they may
-//! drain for hours. In a queue whose size people set, a place stays taken until its node is gone.
+//! drain for hours. In a queue whose size people set, a place stays taken until its node is gone. For one that worked and was lost
+//! another comes at once, with an ordinal of its own: that it ends is the provider's matter alone.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -9,7 +10,7 @@ use std::collections::BTreeSet;
 use updraft_model::{NodeRole, WorkerQueue};
 
 use crate::desired::Desired;
-use crate::observed::{Node, NodeState, Observed};
+use crate::observed::{Loss, Node, NodeState, Observed};
 use crate::phase::is_ready;
 use crate::scaling;
 
@@ -54,20 +55,31 @@ fn leaves(node: &Node) -> bool {
 
 /// Those of the queue's workers that keep their places.
 fn staying<'a>(queue: &WorkerQueue, observed: &'a Observed) -> Vec<&'a Node> {
-    let scales = scaling::scales(queue);
-    let mut members: Vec<&Node> = observed
+    let (scales, wanted) = (scaling::scales(queue), wanted(observed, queue));
+    let of_queue = observed
         .nodes
         .iter()
-        .filter(|node| node.queue.as_ref() == Some(&queue.name) && !(scales && leaves(node)))
-        .collect();
+        .filter(|node| node.queue.as_ref() == Some(&queue.name) && !(scales && leaves(node)));
+    let (lost, mut members): (Vec<_>, Vec<_>) = of_queue.partition(|node| is_replaced_at_once(node));
+    // Others come for as many as the queue is to have: where all are lost again and again, it goes by their ends.
+    members.extend(lost.into_iter().skip(wanted));
     members.sort_by_key(|node| reasons_to_go(queue, node));
-    members.truncate(wanted(observed, queue));
-    if members.iter().all(|node| !leaves(node) && is_ready(node)) {
+    members.truncate(wanted);
+    if members.len() == wanted && members.iter().all(|node| !leaves(node) && is_ready(node)) {
         // On another kind of machine than is asked for: one after the other is replaced.
         let outdated = members.iter().rposition(|node| is_outdated(queue, node));
         outdated.map(|index| members.remove(index));
     }
     members
+}
+
+/// Whether it was given up after it had worked. Who never reported is waited out: the next one would do no better.
+fn is_replaced_at_once(node: &Node) -> bool {
+    let worked = node.report.is_some();
+    match node.loss {
+        Some(Loss::Vanished | Loss::Silent) => worked,
+        Some(Loss::NeverReported) | None => false,
+    }
 }
 
 /// Who has the most goes first.

@@ -273,30 +273,77 @@ fn nothing_is_concluded_from_a_provider_that_does_not_answer() {
 }
 
 #[test]
-fn a_silent_node_is_asked_to_drain_before_it_is_ended() {
-    let case = running(1).worker(|node| node.silence = limits::SILENT);
-    let node = case.last();
+fn a_silent_node_is_ended_without_being_asked_what_it_would_not_hear() {
+    let silent = |silence| running(1).worker(|node| node.silence = silence);
+    assert_eq!(silent(limits::SILENT - TimeDelta::seconds(1)).actions(), []);
+    let case = silent(limits::SILENT);
     assert_eq!(
         case.actions(),
-        [Action::StopNode {
-            node,
-            loss: Some(Loss::Silent)
-        }]
-    );
-    let asked = |seconds| {
-        running(1).worker(|node| {
-            (node.silence, node.stop_asked_at, node.loss) =
-                (limits::SILENT, Some(ago(seconds)), Some(Loss::Silent));
-        })
-    };
-    assert_eq!(asked(5).actions(), []);
-    assert_eq!(
-        asked(31).actions(),
         [Action::TerminateNode {
-            node,
+            node: case.last(),
             loss: Some(Loss::Silent)
         }]
     );
+}
+
+/// So many of these workers were lost after this, and end.
+fn ending(workers: u32, lost: usize, loss: Loss) -> Case {
+    let mut case = running(workers);
+    for node in case.observed.nodes.iter_mut().skip(2).take(lost) {
+        let launched_at = Some(ago(3600));
+        (node.state, node.loss) = (NodeState::Terminating { launched_at }, Some(loss));
+        node.provider = ProviderView::Ending;
+    }
+    case
+}
+
+fn worker_intended(ordinal: u32) -> Action {
+    Action::IntendNode {
+        role: NodeRole::Worker,
+        ordinal,
+        queue: Some(QueueName::default()),
+        instance_type: None,
+    }
+}
+
+#[test]
+fn a_lost_worker_is_replaced_while_it_ends() {
+    for loss in [Loss::Vanished, Loss::Silent] {
+        let mut case = ending(2, 1, loss);
+        assert_eq!(case.actions(), [worker_intended(3)]);
+        case.observed.nodes.push(node(NodeRole::Worker, 3));
+        let plan = case.plan();
+        assert_eq!((plan.actions, plan.phase), (vec![], Phase::Running));
+        assert_eq!(
+            plan.wake_at,
+            now() + limits::LOOK_CHANGING,
+            "until the lost one is gone"
+        );
+    }
+}
+
+#[test]
+fn a_worker_that_never_worked_is_waited_out() {
+    assert_eq!(ending(2, 1, Loss::NeverReported).actions(), []);
+    let unheard = ending(1, 1, Loss::Vanished).worker(|node| node.report = None);
+    assert_eq!(unheard.actions(), []);
+}
+
+#[test]
+fn no_more_lost_workers_than_a_queue_is_to_have_are_replaced_at_once() {
+    let mut case = ending(2, 2, Loss::Vanished);
+    assert_eq!(case.actions(), [worker_intended(3), worker_intended(4)]);
+    let again = ending(4, 3, Loss::Vanished).observed.nodes;
+    case.observed.nodes = again;
+    assert_eq!(case.actions(), [], "the third holds its place until it is gone");
+}
+
+#[test]
+fn workers_on_another_kind_of_machine_wait_until_a_lost_one_is_replaced() {
+    let mut case = ending(2, 1, Loss::Vanished);
+    case.desired.queues[0].instance_type = Some("large".to_owned());
+    let stops = |action: &Action| matches!(action, Action::StopNode { .. });
+    assert!(!case.actions().iter().any(stops));
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Single happenings, one after the other.
 
-use updraft_model::Power;
+use updraft_model::{NodeRole, Power};
 use updraft_planner::Outcome;
-use updraft_provider::simulated::Faults;
+use updraft_provider::NodeStatus;
+use updraft_provider::simulated::{Faults, Machine};
 
 use crate::world::{Happening, Quality, Setting, World};
 
@@ -74,6 +75,28 @@ fn a_hung_worker_is_replaced_exactly_once() {
     world.assert_as_asked();
     assert_eq!(world.machines().len(), 4);
     assert_eq!(world.power(), Power::Running);
+}
+
+#[test]
+fn a_hung_workers_replacement_does_not_wait_for_its_end() {
+    let slow = Faults {
+        slow: 5,
+        ..Faults::default()
+    };
+    let mut world = World::new(&Setting::one(slow));
+    world.happen(&Happening::Start);
+    world.run_until_settled();
+    let is_worker = |machine: &Machine| machine.role == NodeRole::Worker;
+    let worker = world.machines().iter().position(is_worker).unwrap();
+    world.happen(&Happening::HangAgent(worker));
+    let has = |world: &World, status| world.machines().iter().any(|machine| machine.status == status);
+    while !has(&world, NodeStatus::Ending) {
+        world.tick();
+    }
+    assert!(has(&world, NodeStatus::Pending));
+    world.run_until_settled();
+    world.assert_as_asked();
+    assert_eq!(world.machines().len(), 4);
 }
 
 #[test]
