@@ -2,6 +2,7 @@
 //!
 //! Control decides with [`tenant_allows`] and [`effective_role`] (or its compiled form, [`CompiledRules`]); the edge reads
 //! what that came to, for everybody, in the [`Policy`] that control pushed to it. [`explain`] says why.
+//! Where somebody asks from, both are told by [`TrustedProxies`].
 
 mod api_token;
 mod credential;
@@ -12,6 +13,7 @@ mod policy;
 mod roles;
 mod rules;
 mod tokens;
+mod trusted_proxies;
 mod visitor;
 
 pub use api_token::{ApiToken, TokenHash};
@@ -28,4 +30,5 @@ pub use tokens::{
     AIRFLOW_ISSUER, AirflowClaims, SESSION_AUDIENCE, SESSION_ISSUER, SessionClaims, TokenError,
     airflow_audience, mint_airflow_token, mint_session_token, verify_session_token,
 };
+pub use trusted_proxies::{InvalidProxy, TrustedProxies, TrustedProxy, X_FORWARDED_FOR};
 pub use visitor::{Proof, Visitor};

@@ -98,7 +98,8 @@ fn set(response: &mut Response, config: &ConsoleConfig, token: &str, seconds: i6
     }
 }
 
-/// The address a request came from, for the limits on guessing. Headers about it are not believed.
+/// The address a request came from, for the limits on guessing. Headers about it are read by what the installation put before
+/// this, if at all.
 pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
 impl<S: Sync> FromRequestParts<S> for ClientAddress {

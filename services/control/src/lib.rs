@@ -9,6 +9,7 @@ mod internal;
 mod live;
 pub mod log_sweep;
 pub mod mail;
+pub mod proxies;
 pub mod reconciler;
 mod rest;
 pub mod role_renewal;

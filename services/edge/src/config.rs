@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use updraft_authz::TrustedProxies;
 use url::Url;
 
 /// Configuration of one edge process.
@@ -27,6 +28,8 @@ pub struct EdgeConfig {
     pub asset_dir: PathBuf,
     /// How browsers reach this edge: decides origins and cookies. Never taken from a request.
     pub scheme: Scheme,
+    /// Who is believed about a client's address.
+    pub trusted_proxies: TrustedProxies,
     /// Threads that serve; 0 for one per core.
     pub workers: usize,
     pub limits: Limits,
@@ -73,6 +76,7 @@ impl EdgeConfig {
             tunnel_listen: None,
             asset_dir,
             scheme: Scheme::Http,
+            trusted_proxies: TrustedProxies::default(),
             workers: 0,
             limits: Limits::default(),
         }

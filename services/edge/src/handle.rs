@@ -35,6 +35,14 @@ enum Step<'r, 't> {
     Forward(Passage<'t>),
 }
 
+/// One request, and whose it is.
+#[derive(Clone, Copy)]
+struct Asked<'r> {
+    request: &'r Request<Incoming>,
+    id: &'r RequestId,
+    client: &'r HeaderValue,
+}
+
 /// One request's line in the log.
 struct Account {
     id: RequestId,
@@ -51,7 +59,13 @@ pub(crate) async fn handle(line: Arc<Line>, mut request: Request<Incoming>) -> R
     let account = Account::open(&request);
     let worker = &*line.worker;
     let table = worker.state.table();
-    let passage = match read(&line, &table, &request, &account.id) {
+    let client = line.client(request.headers());
+    let asked = Asked {
+        request: &request,
+        id: &account.id,
+        client: &client,
+    };
+    let passage = match read(&line, &table, asked) {
         Step::Answer(response) => return account.close(worker, response),
         Step::Own(visit, name) => {
             let response = Box::pin(endpoints::answer(worker, &visit, name, request.method())).await;
@@ -117,15 +131,11 @@ fn close_after(response: &mut Response<Body>) {
     }
 }
 
-fn read<'r, 't>(
-    line: &'t Line,
-    table: &'t Table,
-    request: &'r Request<Incoming>,
-    id: &'r RequestId,
-) -> Step<'r, 't>
+fn read<'r, 't>(line: &'t Line, table: &'t Table, asked: Asked<'r>) -> Step<'r, 't>
 where
     't: 'r,
 {
+    let Asked { request, id, client } = asked;
     let worker = &*line.worker;
     let read = route::read(
         request.method(),
@@ -150,7 +160,7 @@ where
         uri: request.uri(),
         headers: request.headers(),
         request_id: id.as_str(),
-        client: &line.client,
+        client,
     };
     if table.version.is_none() {
         return Step::Answer(reply::notice(&Notice::NotReady, visit.headers, id.as_str()));
@@ -166,13 +176,13 @@ where
     match area {
         Area::Execution => Step::Answer(reply::not_found(&visit)),
         Area::Bare => Step::Answer(bare(cluster, visit.uri.query())),
-        Area::Airflow => decide(line, table, &visit, cluster, request, id),
+        Area::Airflow => decide(line, table, &visit, cluster, asked),
         Area::Static(file) => {
             let runtime = table.route(host, cluster).map(|r| r.runtime.as_str());
             match assets::look(&worker.state.assets, runtime, file) {
                 assets::Looked::There(place) => Step::Asset(place),
                 assets::Looked::NotThere => Step::Answer(reply::not_found(&visit)),
-                assets::Looked::NoAssets => decide(line, table, &visit, cluster, request, id),
+                assets::Looked::NoAssets => decide(line, table, &visit, cluster, asked),
             }
         }
     }
@@ -184,9 +194,9 @@ fn decide<'r, 't>(
     table: &'t Table,
     visit: &Visit<'_>,
     cluster: ClusterId,
-    request: &Request<Incoming>,
-    id: &RequestId,
+    asked: Asked<'_>,
 ) -> Step<'r, 't> {
+    let Asked { request, id, .. } = asked;
     if visit.headers.contains_key("service-worker") {
         return Step::Answer(reply::notice(&Notice::ServiceWorker, visit.headers, id.as_str()));
     }
@@ -219,7 +229,7 @@ fn decide<'r, 't>(
             Ok(found),
         ) => {
             found.session.note_use(&line.worker.state.token_uses, now);
-            match passage(line, table, request, found, (route, upstream, role), id, now) {
+            match passage(line, table, asked, found, (route, upstream, role), now) {
                 Some(passage) => return Step::Forward(passage),
                 None => Notice::Unreachable { route },
             }
@@ -243,12 +253,12 @@ fn decide<'r, 't>(
 fn passage<'a>(
     line: &'a Line,
     table: &'a Table,
-    request: &Request<Incoming>,
+    asked: Asked<'_>,
     found: Found,
     (route, upstream, role): (&'a Route, Upstream, ClusterRole),
-    id: &RequestId,
     now: DateTime<Utc>,
 ) -> Option<Passage<'a>> {
+    let Asked { request, id, client } = asked;
     let state = &line.worker.state;
     let key = table.airflow_key.as_ref()?;
     let authorization = found.session.authorization(key, route.cluster, role, now).ok()?;
@@ -266,7 +276,7 @@ fn passage<'a>(
         said: Said {
             authorization,
             cookies: found.cookies,
-            client: line.client.clone(),
+            client: client.clone(),
             scheme: HeaderValue::from_static(state.config.scheme.as_str()),
             host: request.headers().get(header::HOST)?.clone(),
             request_id: id.value(),

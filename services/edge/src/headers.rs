@@ -25,6 +25,7 @@ pub(crate) struct Said {
     pub(crate) authorization: HeaderValue,
     /// What is left of the client's cookies: [`cookies_for_airflow`].
     pub(crate) cookies: Option<HeaderValue>,
+    /// The client's address, and nothing of what was said before: [`crate::line::Line::client`].
     pub(crate) client: HeaderValue,
     pub(crate) scheme: HeaderValue,
     pub(crate) host: HeaderValue,

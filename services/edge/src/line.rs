@@ -1,10 +1,12 @@
 //! A client's connection: what is the same for all of its requests, and so is worked out once.
 
-use std::net::SocketAddr;
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use tokio_util::sync::CancellationToken;
+use updraft_authz::X_FORWARDED_FOR;
 
 use crate::alarm::Alarm;
 use crate::session::LastCookies;
@@ -16,8 +18,11 @@ pub(crate) struct Line {
     pub(crate) worker: Arc<Worker>,
     /// Where the client reached this edge.
     pub(crate) local: SocketAddr,
-    /// The client's address as a header's value.
-    pub(crate) client: HeaderValue,
+    /// The other end's address, which is the client's unless it is a proxy of ours.
+    peer: IpAddr,
+    by_proxy: bool,
+    /// The same as a header's value.
+    written: HeaderValue,
     pub(crate) last_cookies: LastCookies,
     pub(crate) alarm: Arc<Alarm>,
     pub(crate) shutdown: CancellationToken,
@@ -32,14 +37,33 @@ impl Line {
         local: SocketAddr,
         shutdown: CancellationToken,
     ) -> Self {
-        let client = HeaderValue::try_from(peer.ip().to_string());
+        let peer = peer.ip().to_canonical();
+        let by_proxy = worker.state.config.trusted_proxies.contain(peer);
         Self {
             alarm: worker.clock.alarm(),
             worker,
             local,
-            client: client.unwrap_or_else(|_| HeaderValue::from_static("unknown")),
+            peer,
+            by_proxy,
+            written: written(peer),
             last_cookies: LastCookies::default(),
             shutdown,
         }
     }
+
+    /// Whose request with these headers is: the client's address as a header's value.
+    pub(crate) fn client(&self, headers: &HeaderMap) -> Cow<'_, HeaderValue> {
+        if !self.by_proxy {
+            return Cow::Borrowed(&self.written);
+        }
+        let lines = headers.get_all(X_FORWARDED_FOR).iter();
+        let proxies = &self.worker.state.config.trusted_proxies;
+        Cow::Owned(written(
+            proxies.client(self.peer, lines.map(HeaderValue::as_bytes)),
+        ))
+    }
+}
+
+fn written(address: IpAddr) -> HeaderValue {
+    HeaderValue::try_from(address.to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
 }

@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
 use updraft_app::AirflowUrl;
+use updraft_authz::TrustedProxies;
 use updraft_aws::PrincipalArn;
 use updraft_control::mail::{MailFrom, SmtpUrl};
 use updraft_sso::outbound::Destination;
@@ -47,6 +48,9 @@ pub(crate) struct ControlFile {
     /// Where control listens; without it, on loopback at the ports that `port_base` counts.
     #[serde(default)]
     pub(crate) listen: Option<ListenFile>,
+    /// Balancers that are believed about whom they ask for: `["10.0.1.0/24"]`. Everybody else's `X-Forwarded-For` is ignored.
+    #[serde(default)]
+    pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) console_url: String,
     /// Template with `{cluster}`, `{tenant}` and `{cluster_ip}`: see `docs/tenants.md`.
     pub(crate) airflow_url: String,
@@ -149,6 +153,9 @@ pub(crate) struct EdgeFile {
     /// How browsers come: by https, where a balancer before the edges has the certificate.
     #[serde(default)]
     pub(crate) https: bool,
+    /// As in control's file.
+    #[serde(default)]
+    pub(crate) trusted_proxies: TrustedProxies,
     /// Where tunnels are accepted.
     #[serde(default)]
     pub(crate) tunnel_listen: Option<SocketAddr>,

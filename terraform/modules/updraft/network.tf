@@ -6,7 +6,9 @@ locals {
   vpc_id      = local.made ? aws_vpc.this[0].id : var.network.vpc_id
   public_ids  = local.made ? aws_subnet.public[*].id : var.network.public_subnet_ids
   private_ids = local.made ? aws_subnet.private[*].id : var.network.private_subnet_ids
-  gateways    = local.made ? (var.nat_per_zone ? length(local.zones) : 1) : 0
+  # Where balancers ask from, whose word about addresses is believed.
+  public_cidrs = local.made ? aws_subnet.public[*].cidr_block : var.network.public_subnet_cidrs
+  gateways     = local.made ? (var.nat_per_zone ? length(local.zones) : 1) : 0
 }
 
 resource "aws_vpc" "this" {

@@ -18,6 +18,7 @@ locals {
       identity_refresh_seconds = 900
       tunnel_address           = "tunnels.${var.domain}:${local.ports.tunnels}"
       listen                   = { public = "0.0.0.0:${local.ports.console}", internal = "0.0.0.0:${local.ports.internal}" }
+      trusted_proxies          = local.public_cidrs
       nodes                    = local.nodes
       aws                      = { identity = aws_iam_role.face["control"].arn, region = local.region }
     }
@@ -30,6 +31,7 @@ locals {
       port            = local.ports.edge
       listen          = "0.0.0.0"
       https           = true
+      trusted_proxies = local.public_cidrs
       tunnel_listen   = "0.0.0.0:${local.ports.tunnels}"
     }
   }

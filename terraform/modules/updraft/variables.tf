@@ -44,16 +44,21 @@ variable "airflow_zone_id" {
 variable "network" {
   description = "A VPC that is there already, with subnets in two or more zones; null: one is made."
   type = object({
-    vpc_id             = string
-    public_subnet_ids  = list(string)
-    private_subnet_ids = list(string)
-    egress_cidrs       = list(string) # what the private subnets come from, seen from outside: its NAT gateways
+    vpc_id              = string
+    public_subnet_ids   = list(string)
+    public_subnet_cidrs = list(string) # theirs: balancers ask from there, and are believed about people's addresses
+    private_subnet_ids  = list(string)
+    egress_cidrs        = list(string) # what the private subnets come from, seen from outside: its NAT gateways
   })
   default = null
 
   validation {
     condition     = var.network == null ? true : length(var.network.public_subnet_ids) >= 2 && length(var.network.private_subnet_ids) >= 2
     error_message = "network needs two public and two private subnets at least, in different zones: balancers and databases ask for it."
+  }
+  validation {
+    condition     = var.network == null ? true : length(var.network.public_subnet_cidrs) >= 1 && alltrue([for cidr in var.network.public_subnet_cidrs : try(cidrsubnet(cidr, 0, 0), "") == cidr && !endswith(cidr, "/0")])
+    error_message = "network's public_subnet_cidrs are the public subnets' ranges, as in 10.64.0.0/24."
   }
 }
 

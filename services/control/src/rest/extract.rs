@@ -19,7 +19,7 @@ pub(crate) struct ApiPath<T>(pub(crate) T);
 
 pub(crate) struct ApiQuery<T>(pub(crate) T);
 
-/// Where the request came from, for limits on sign-in. Without connection info all requests count as one address.
+/// Where the request came from, as [`crate::proxies`] found it, for limits on sign-in. Without connection info all requests count as one address.
 pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
 // === impl ApiJson ===

@@ -65,6 +65,8 @@ mod people;
 #[cfg(test)]
 mod protocol;
 #[cfg(test)]
+mod proxies;
+#[cfg(test)]
 mod scale;
 #[cfg(test)]
 mod schedules;

@@ -1,4 +1,5 @@
 use serde_json::Value;
+use updraft_authz::TrustedProxy;
 
 use crate::harness::{ALICE, BOB, World};
 use base64::Engine as _;
@@ -82,6 +83,49 @@ async fn no_identity_from_the_client_reaches_airflow() {
     assert_eq!(headers["x-fine"], "passes");
     for gone in ["x-hop", "te", "connection"] {
         assert!(!headers.contains_key(gone), "{gone}");
+    }
+}
+
+/// What Airflow hears of the client, of a request with these lines of `X-Forwarded-For`.
+async fn client_seen(world: &World, lines: &[&str]) -> Value {
+    let call = world.get(1, "/").signed_in(&world.session(BOB, 1));
+    let call = lines
+        .iter()
+        .fold(call, |call, line| call.also("x-forwarded-for", line));
+    let seen = call.with("x-forwarded-proto", "https").send().await.json();
+    assert_eq!(seen["headers"]["x-forwarded-proto"], "http", "{lines:?}");
+    seen["headers"]["x-forwarded-for"].clone()
+}
+
+#[tokio::test]
+async fn airflow_hears_whom_a_trusted_proxy_asks_for_and_nothing_that_others_wrote() {
+    let mut world = World::prepare().await;
+    let proxies = ["127.0.0.1", "10.0.1.0/24"].map(|text| text.parse::<TrustedProxy>().unwrap());
+    world.config.trusted_proxies = proxies.into_iter().collect();
+    world.start_edge().await;
+    let rows: [(&[&str], &str); 8] = [
+        (&[], "127.0.0.1"),
+        (&["203.0.113.5"], "203.0.113.5"),
+        (&["6.6.6.6, 203.0.113.5"], "203.0.113.5"),
+        (&["6.6.6.6", "203.0.113.5:567", "10.0.1.3"], "203.0.113.5"),
+        (&["[2001:db8::5]:567"], "2001:db8::5"),
+        (&["::ffff:203.0.113.5"], "203.0.113.5"),
+        (&["6.6.6.6, <script>"], "127.0.0.1"),
+        (&["10.0.1.2"], "10.0.1.2"),
+    ];
+    for (lines, expected) in rows {
+        assert_eq!(client_seen(&world, lines).await, expected, "{lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_no_trusted_proxy_stays_who_they_are() {
+    let mut world = World::prepare().await;
+    let elsewhere: TrustedProxy = "10.0.1.0/24".parse().unwrap();
+    world.config.trusted_proxies = [elsewhere].into_iter().collect();
+    world.start_edge().await;
+    for lines in [&["6.6.6.6"][..], &["10.0.1.3"], &["6.6.6.6, 10.0.1.3"]] {
+        assert_eq!(client_seen(&world, lines).await, "127.0.0.1", "{lines:?}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::Utc;
 use http::StatusCode;
 use updraft_api::edge_refusals::{Presented, Refusals, Refused, RefusedFor};
-use updraft_authz::{ApiToken, SigningKey, TokenPolicy, mint_session_token};
+use updraft_authz::{ApiToken, SigningKey, TokenPolicy, TrustedProxy, mint_session_token};
 use updraft_model::{ClusterId, TenantId, TokenId, TokenLimit};
 use uuid::Uuid;
 
@@ -211,4 +211,18 @@ async fn what_was_refused_last_is_told_before_the_edge_stops() {
     program(&world).signed_in(&bad).send().await;
     world.stop_edge().await;
     assert_eq!(told(&world).len(), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_is_of_whom_a_proxy_asked_for() {
+    let mut world = World::prepare().await;
+    world.config.limits.refusals = Duration::from_millis(20);
+    world.config.trusted_proxies = ["127.0.0.1".parse::<TrustedProxy>().unwrap()]
+        .into_iter()
+        .collect();
+    world.start_edge().await;
+    let call = by_token(&world, "nothing").with("x-forwarded-for", "6.6.6.6, 203.0.113.5");
+    assert_eq!(call.send().await.status, StatusCode::UNAUTHORIZED);
+    until("control hears of it", || async { !told(&world).is_empty() }).await;
+    assert_eq!(told(&world)[0].from.address, Some([203, 0, 113, 5].into()));
 }

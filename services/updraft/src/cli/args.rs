@@ -8,6 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use updraft_app::AirflowUrl;
 
 use super::help;
+use updraft_authz::TrustedProxy;
 use updraft_aws::PrincipalArn;
 use updraft_control::mail::{MailFrom, SmtpUrl};
 use updraft_sso::outbound::Destination;
@@ -65,6 +66,10 @@ pub(crate) struct UpArgs {
     /// A private host[:port] that identity providers of tenants may be on, without TLS too; may be given several times
     #[arg(long, value_name = "DESTINATION")]
     pub(crate) outbound_allow: Vec<Destination>,
+    /// A proxy before this installation, or a network of such: `X-Forwarded-For` is believed from there alone, for limits on
+    /// sign-in and the audit log; may be given several times [default: none, and the header is ignored]
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) trusted_proxy: Vec<TrustedProxy>,
     /// Mail server that links to set a forgotten password go out by: smtps://user@host:465, or smtp://user@host:587 with
     /// STARTTLS [default: none, and no such links]
     #[arg(long, value_name = "URL", requires = "mail_from")]

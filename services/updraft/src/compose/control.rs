@@ -20,6 +20,7 @@ use updraft_control::edges::{self, EdgesState, SnapshotSettings};
 use updraft_control::environments::Environments;
 use updraft_control::log_sweep::sweep_logs;
 use updraft_control::mail::{Post, Smtp};
+use updraft_control::proxies;
 use updraft_control::reconciler::{Liveness, Parts, Reconciler, Settings};
 use updraft_control::role_renewal::renew_roles;
 use updraft_control::schedules::follow_schedules;
@@ -80,6 +81,7 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
         tunnels: ground.tunnels.clone(),
     }));
     let public = super::public::router(&ground.app, &ground.file.console_url, ground.shutdown.clone())?;
+    let public = proxies::behind(ground.file.trusted_proxies.clone(), public);
 
     let shutdown = &ground.shutdown;
     let background = [

@@ -22,6 +22,7 @@ pub(crate) async fn edge(path: &Path) -> anyhow::Result<()> {
     settings.listen_port = file.port;
     settings.tunnel_listen = file.tunnel_listen;
     settings.control_ca_file = file.ca_file;
+    settings.trusted_proxies = file.trusted_proxies;
     if let Some(address) = file.listen {
         settings.listen_address = address;
     }

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use updraft_authz::TrustedProxies;
 use updraft_embedded::{
     EnvDir, EnvironmentSpec, Layout, Parts, install_environment, install_installer, install_parts,
     stop_leftover, stop_leftovers,
@@ -143,10 +144,12 @@ async fn start(
         terminal.step("Control's database", seed::ensure(&own_database, layout)),
     )?;
     let tunnels = args.tunnels.then(|| ground.ports.tunnel_address());
+    let trusted_proxies: TrustedProxies = args.trusted_proxy.iter().copied().collect();
     let control = ControlFile {
         data_dir: layout.root().to_owned(),
         port_base: ground.ports.console,
         listen: None,
+        trusted_proxies: trusted_proxies.clone(),
         console_url: ground.ports.console_url(),
         airflow_url: args
             .airflow_url
@@ -194,6 +197,7 @@ async fn start(
         port: ground.ports.edge,
         listen: None,
         https: false,
+        trusted_proxies,
         tunnel_listen: tunnels,
     };
     config::write(&processes::config_file(layout, "control"), &control)?;

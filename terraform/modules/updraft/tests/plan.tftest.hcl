@@ -93,6 +93,13 @@ run "edges_know_no_secret_of_control" {
   }
 }
 
+run "balancers_are_believed_about_addresses_and_nobody_else" {
+  assert {
+    condition     = alltrue([for template in aws_launch_template.this : strcontains(base64decode(template.user_data), "\"trusted_proxies\":[\"10.64.0.0/24\",\"10.64.1.0/24\"]")])
+    error_message = "control and edges are told where balancers ask from"
+  }
+}
+
 run "control_is_told_of_nodes" {
   assert {
     condition     = strcontains(base64decode(aws_launch_template.this["control"].user_data), "subnet-0a1b2c3d") && !strcontains(base64decode(aws_launch_template.this["edge"].user_data), "subnet-0a1b2c3d")
@@ -108,11 +115,16 @@ run "a_network_that_is_there_is_left_alone" {
   variables {
     zones = []
     network = {
-      vpc_id             = "vpc-1"
-      public_subnet_ids  = ["subnet-1", "subnet-2"]
-      private_subnet_ids = ["subnet-3", "subnet-4"]
-      egress_cidrs       = ["192.0.2.1/32"]
+      vpc_id              = "vpc-1"
+      public_subnet_ids   = ["subnet-1", "subnet-2"]
+      public_subnet_cidrs = ["10.1.0.0/24", "10.1.1.0/24"]
+      private_subnet_ids  = ["subnet-3", "subnet-4"]
+      egress_cidrs        = ["192.0.2.1/32"]
     }
+  }
+  assert {
+    condition     = alltrue([for template in aws_launch_template.this : strcontains(base64decode(template.user_data), "\"trusted_proxies\":[\"10.1.0.0/24\",\"10.1.1.0/24\"]")])
+    error_message = "balancers are believed about addresses in a network that was there, too"
   }
   assert {
     condition     = length(aws_vpc.this) + length(aws_subnet.private) + length(aws_nat_gateway.this) + length(aws_route_table.private) == 0
