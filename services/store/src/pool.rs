@@ -60,10 +60,23 @@ impl Store {
     /// # Errors
     /// When no connection is to be had.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
+        self.begin_with("begin").await
+    }
+
+    /// For reads that belong together: all of them see what was committed before the first, and nothing after.
+    ///
+    /// # Errors
+    /// When no connection is to be had.
+    pub async fn snapshot(&self) -> Result<Tx, StoreError> {
+        self.begin_with("begin isolation level repeatable read read only")
+            .await
+    }
+
+    async fn begin_with(&self, statement: &'static str) -> Result<Tx, StoreError> {
         // sqlx 0.9 leaves a connection inside a transaction when `begin` is cancelled half-way, and the pool hands it out
         // again: so it runs to its end apart, whoever has stopped waiting for it.
         let pool = self.pool.clone();
-        let begun = tokio::spawn(async move { pool.begin().await }).await;
+        let begun = tokio::spawn(async move { pool.begin_with(statement).await }).await;
         Ok(begun.map_err(|_| sqlx::Error::WorkerCrashed)??)
     }
 

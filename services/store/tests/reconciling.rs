@@ -13,7 +13,7 @@ use updraft_store::metadata::MetadataServer;
 use updraft_store::nodes::{self, NewNode};
 use updraft_store::secrets::{self, MasterKey, random_token};
 use updraft_store::testing::TestDatabase;
-use updraft_store::{StoreError, controls, leases, node_identity, template};
+use updraft_store::{StoreError, controls, leases, node_identity, operation_steps, template};
 use uuid::Uuid;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -50,6 +50,39 @@ fn node(cluster: ClusterId) -> NewNode {
         request: serde_json::json!({ "exact": true }),
         client_token: id.to_string(),
     }
+}
+
+#[tokio::test]
+async fn what_is_read_together_is_of_one_moment() {
+    let (database, cluster) = database_with_cluster().await;
+    let store = database.store();
+    let mut look = store.snapshot().await.unwrap();
+    let before = leases::load(&mut look, cluster).await.unwrap().unwrap();
+
+    let asked = format!(
+        "update clusters set generation = generation + 1;
+         insert into operations (id, tenant_id, cluster_id, kind, generation)
+             select '{}', tenant_id, id, 'update', generation from clusters where id = {};",
+        Uuid::now_v7(),
+        cluster.0
+    );
+    let mut other = store.connection().await.unwrap();
+    other
+        .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(asked)))
+        .await
+        .unwrap();
+
+    assert!(
+        operation_steps::running(&mut look, cluster)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    let after = operation_steps::running(&mut other, cluster)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(after.generation > before.generation);
 }
 
 #[tokio::test]

@@ -251,9 +251,9 @@ impl View {
 // === impl Records ===
 
 impl Records {
-    /// All of one moment: read in one transaction.
+    /// All of one moment: an operation that is asked for meanwhile must not be taken for one of the spec before.
     async fn read(store: &Store, cluster: ClusterId) -> Result<Option<Self>, ReconcileError> {
-        let mut tx = store.begin().await?;
+        let mut tx = store.snapshot().await?;
         let Some(loaded) = leases::load(&mut tx, cluster).await? else {
             return Ok(None);
         };
