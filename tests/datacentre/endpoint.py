@@ -105,6 +105,8 @@ class Endpoint:
                 return Answer.of_json(network.connections_tried())
             case "instances":
                 return Answer.of_json(self._states.all())
+            case "tags":
+                return Answer.of_json(world.tags(asked["account"], asked["region"], asked["resource"]))
             case "calls":
                 return Answer.of_json(self._faults.calls())
             case _:

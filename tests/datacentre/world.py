@@ -46,3 +46,7 @@ def _vpc(ec2: Any, region: str, block: str) -> str:
     for number, zone in enumerate("ab", start=1):
         ec2.create_subnet(vpc.id, f"{first}.{number}.0/24", availability_zone=f"{region}{zone}")
     return str(vpc.id)
+
+
+def tags(account: str, region: str, resource: str) -> dict[str, str]:
+    return dict(ec2_backends[account][region].tags[resource])

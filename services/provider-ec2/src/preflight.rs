@@ -4,7 +4,7 @@ use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use updraft_aws::{AwsError, EC2, Params, SSM, STS};
-use updraft_model::{ClusterId, NodeId, NodeRole};
+use updraft_model::{ClusterId, Generation, NodeId, NodeRole, TenantId};
 use updraft_provider::{BootSecret, NodeWanted};
 use uuid::Uuid;
 
@@ -220,6 +220,8 @@ impl Ec2Provider {
             ordinal: 1,
             queue: None,
             instance_type: None,
+            tenant: Some(TenantId(Uuid::nil())),
+            generation: Some(Generation::FIRST),
         };
         let boot = json!({"control_url": "https://updraft.invalid", "node": node, "token": "preflight"});
         let boot = BootSecret(boot.to_string().into());

@@ -14,6 +14,8 @@ pub(crate) const CLUSTER: &str = "updraft:cluster";
 pub(crate) const NODE: &str = "updraft:node";
 const ROLE: &str = "updraft:role";
 const QUEUE: &str = "updraft:queue";
+const TENANT: &str = "updraft:tenant";
+const GENERATION: &str = "updraft:generation";
 
 /// What a [`LaunchRequest`] of this provider holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -150,8 +152,14 @@ fn tags(params: Params, number: u32, kind: &str, config: &Ec2Config, wanted: &No
         ordinal,
         queue,
         instance_type: _,
+        tenant,
+        generation,
     } = wanted;
-    let queue = queue.as_ref().map(|queue| (QUEUE, queue.to_string()));
+    let where_known = [
+        tenant.map(|tenant| (TENANT, tenant.to_string())),
+        generation.map(|generation| (GENERATION, generation.to_string())),
+        queue.as_ref().map(|queue| (QUEUE, queue.to_string())),
+    ];
     let tags = [
         ("Name", format!("updraft-{cluster}-{role}-{ordinal}")),
         (INSTALLATION, config.installation.clone()),
@@ -162,7 +170,7 @@ fn tags(params: Params, number: u32, kind: &str, config: &Ec2Config, wanted: &No
     let specification = format!("TagSpecification.{number}");
     let params = params.with(format!("{specification}.ResourceType"), kind);
     tags.into_iter()
-        .chain(queue)
+        .chain(where_known.into_iter().flatten())
         .zip(1..)
         .fold(params, |params, ((key, value), tag)| {
             params
@@ -173,7 +181,7 @@ fn tags(params: Params, number: u32, kind: &str, config: &Ec2Config, wanted: &No
 
 #[cfg(test)]
 mod tests {
-    use updraft_model::{ClusterId, NodeRole};
+    use updraft_model::{ClusterId, Generation, NodeRole, TenantId};
     use uuid::Uuid;
 
     use super::*;
@@ -186,12 +194,39 @@ mod tests {
             ordinal: 2,
             queue: (role == NodeRole::Worker).then(|| "heavy".parse().unwrap()),
             instance_type: (role == NodeRole::Worker).then(|| "r7i.xlarge".to_owned()),
+            tenant: Some(TenantId(Uuid::from_u128(0xacce))),
+            generation: Some(Generation(3)),
         }
     }
 
     fn kept(role: NodeRole, node: u128) -> Kept {
         let config: Ec2Config = serde_json::from_value(crate::config::tests::example()).unwrap();
         Kept::new(&config, &wanted(role, node))
+    }
+
+    fn tag<'a>(params: &'a Params, specification: u32, key: &str) -> Option<&'a str> {
+        let tags = format!("TagSpecification.{specification}.Tag");
+        let mut numbers = 1..=50;
+        let number = numbers.find(|number| params.get(&format!("{tags}.{number}.Key")) == Some(key))?;
+        params.get(&format!("{tags}.{number}.Value"))
+    }
+
+    #[test]
+    fn a_request_that_was_kept_before_tenants_were_is_sent_as_it_was() {
+        let mut before = kept(NodeRole::Web, 1).request().unwrap();
+        for added in ["tenant", "generation"] {
+            let wanted = before.0["wanted"].as_object_mut().unwrap();
+            assert!(wanted.remove(added).is_some(), "{added}");
+        }
+        let kept = Kept::read(&before).unwrap();
+        assert_eq!((kept.wanted.tenant, kept.wanted.generation), (None, None));
+        assert_eq!(kept.request().unwrap(), before);
+        let config: Ec2Config = serde_json::from_value(crate::config::tests::example()).unwrap();
+        let params = Kept::new(&config, &kept.wanted).params;
+        assert_eq!(
+            (tag(&params, 1, TENANT), tag(&params, 1, GENERATION)),
+            (None, None)
+        );
     }
 
     #[test]
@@ -233,11 +268,10 @@ mod tests {
     fn a_queue_has_machines_and_a_tag_of_its_own() {
         let worker = kept(NodeRole::Worker, 1).params;
         assert_eq!(worker.get("InstanceType"), Some("r7i.xlarge"));
-        assert_eq!(worker.get("TagSpecification.1.Tag.6.Key"), Some("updraft:queue"));
-        assert_eq!(worker.get("TagSpecification.1.Tag.6.Value"), Some("heavy"));
+        assert_eq!(tag(&worker, 1, QUEUE), Some("heavy"));
         let web = kept(NodeRole::Web, 1).params;
         assert_ne!(web.get("InstanceType"), Some("r7i.xlarge"));
-        assert_eq!(web.get("TagSpecification.1.Tag.6.Key"), None);
+        assert_eq!(tag(&web, 1, QUEUE), None);
     }
 
     #[test]
@@ -256,20 +290,14 @@ mod tests {
     fn what_ends_with_the_instance_has_its_tags_too() {
         let params = kept(NodeRole::Web, 5).params;
         for number in 1..=3 {
-            let tag = |part: &str| {
-                params
-                    .get(&format!("TagSpecification.{number}.Tag.{part}"))
-                    .unwrap()
-                    .to_owned()
-            };
-            assert_eq!(
-                (tag("2.Key"), tag("2.Value")),
-                (INSTALLATION.to_owned(), "prod".to_owned())
-            );
-            assert_eq!(
-                (tag("3.Key"), tag("3.Value")),
-                (CLUSTER.to_owned(), "7".to_owned())
-            );
+            for (key, value) in [
+                (INSTALLATION, "prod"),
+                (CLUSTER, "7"),
+                (TENANT, "00000000-0000-0000-0000-00000000acce"),
+                (GENERATION, "3"),
+            ] {
+                assert_eq!(tag(&params, number, key), Some(value), "{number}");
+            }
         }
     }
 

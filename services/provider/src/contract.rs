@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
-use updraft_model::{ClusterId, NodeId, NodeRole};
+use updraft_model::{ClusterId, Generation, NodeId, NodeRole, TenantId};
 
 use crate::{
     BootSecret, ClientToken, LaunchRequest, Launched, NodeProvider, NodeStatus, NodeWanted, ProviderError,
@@ -63,18 +63,30 @@ async fn a_token_makes_one_node(subject: &dyn Subject, cluster: ClusterId) -> Ve
 async fn a_token_with_another_request_is_refused(subject: &dyn Subject, cluster: ClusterId) -> Verdict {
     let node = New::of(subject, cluster, 1)?;
     let launched = node.launch().await?;
-    let other = subject.provider().prepare(&NodeWanted {
-        ordinal: 2,
-        ..node.wanted.clone()
-    })?;
-    let answer = subject
-        .provider()
-        .launch(&other, &node.token, &subject.boot(node.id))
-        .await;
-    require(
-        matches!(answer, Err(ProviderError::Refused(_))),
-        "a token was taken with another request",
-    )?;
+    let wanted = || node.wanted.clone();
+    let others = [
+        NodeWanted {
+            ordinal: 2,
+            ..wanted()
+        },
+        NodeWanted {
+            tenant: Some(TenantId(subject.fresh_node().0)),
+            ..wanted()
+        },
+        NodeWanted {
+            generation: Some(Generation::FIRST.next()),
+            ..wanted()
+        },
+    ];
+    for other in others {
+        let other = subject.provider().prepare(&other)?;
+        let boot = subject.boot(node.id);
+        let answer = subject.provider().launch(&other, &node.token, &boot).await;
+        require(
+            matches!(answer, Err(ProviderError::Refused(_))),
+            "a token was taken with another request",
+        )?;
+    }
     node.end(&launched).await
 }
 
@@ -200,6 +212,8 @@ impl<'a> New<'a> {
             ordinal,
             queue: None,
             instance_type: None,
+            tenant: Some(TenantId(id.0)),
+            generation: Some(Generation::FIRST),
         };
         let request = subject.provider().prepare(&wanted)?;
         require(

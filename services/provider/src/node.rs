@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use updraft_model::{ClusterId, NodeId, NodeRole, QueueName};
+use updraft_model::{ClusterId, Generation, NodeId, NodeRole, QueueName, TenantId};
 
 /// A node as control wants it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,12 @@ pub struct NodeWanted {
     /// Instead of what the installation has for its role. Refused where nodes are no machines of a cloud.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_type: Option<String>,
+    /// Whose it is. None: prepared before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<TenantId>,
+    /// Of the spec that it was wanted by; later ones may keep it. None: as above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<Generation>,
 }
 
 /// The exact request for one node, as kept in its record and sent again after a crash. Holds no secret.

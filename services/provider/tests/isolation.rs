@@ -107,6 +107,8 @@ async fn a_clusters_processes_reach_their_own_nodes_and_what_is_shared_only() {
             ordinal: 1,
             queue: None,
             instance_type: None,
+            tenant: None,
+            generation: None,
         };
         let request = provider.prepare(&wanted).unwrap();
         let boot = BootSecret(SecretString::from("{}"));

@@ -80,6 +80,8 @@ impl Machine {
             ordinal: 1,
             queue: None,
             instance_type: None,
+            tenant: None,
+            generation: None,
         };
         let request = self.provider.prepare(&wanted)?;
         self.provider

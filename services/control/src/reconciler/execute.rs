@@ -64,6 +64,8 @@ impl Reconciler {
                     ordinal: *ordinal,
                     queue: queue.clone(),
                     instance_type: instance_type.clone(),
+                    tenant: Some(view.cluster.tenant),
+                    generation: Some(view.cluster.generation),
                 };
                 self.intend(lease, view, wanted).await
             }

@@ -23,6 +23,7 @@ async fn a_start_launches_every_node_once_and_runs() {
     stage.reaches(&Phase::Running).await;
     stage.operation_ends(OperationState::Succeeded).await;
     assert_eq!(stage.provider.machines().len(), 3);
+    assert!(stage.nodes_say_whose_they_are().await);
     let steps = stage.steps().await;
     for id in [
         "database",

@@ -232,6 +232,16 @@ impl Stage {
             .unwrap()
     }
 
+    /// What is asked of the provider names tenant and generation.
+    pub(crate) async fn nodes_say_whose_they_are(&self) -> bool {
+        self.value(
+            "select bool_and((n.request #>> '{wanted,tenant}')::uuid = c.tenant_id
+                             and (n.request #>> '{wanted,generation}')::bigint = c.generation)
+             from nodes n join clusters c on c.id = n.cluster_id",
+        )
+        .await
+    }
+
     /// A launch of long ago takes effect only now: its record is gone.
     pub(crate) async fn late_launch(&self) {
         let node: Uuid = self
@@ -245,6 +255,8 @@ impl Stage {
             ordinal: 9,
             queue: None,
             instance_type: None,
+            tenant: None,
+            generation: None,
         };
         let request = self.provider.prepare(&wanted).unwrap();
         let boot = BootSecret(SecretString::from("{}"));

@@ -161,6 +161,8 @@ impl Installation {
                     ordinal,
                     queue: None,
                     instance_type: None,
+                    tenant: None,
+                    generation: None,
                 };
                 let request = self.provider.prepare(&wanted).unwrap();
                 let boot = BootSecret(SecretString::from("{}"));

@@ -10,9 +10,11 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use updraft_aws::{Credentials, FixedCredentials};
-use updraft_model::{ClusterId, NodeId, NodeRole};
+use updraft_model::{ClusterId, Generation, NodeId, NodeRole, TenantId};
 use updraft_provider::contract::{MOMENT, Subject};
-use updraft_provider::{BootSecret, ClientToken, Launched, NodeProvider, NodeWanted, ProviderError};
+use updraft_provider::{
+    BootSecret, ClientToken, Launched, NodeProvider, NodeWanted, ProviderError, ProviderId,
+};
 use updraft_provider_ec2::{Ec2Config, Ec2Provider};
 use uuid::Uuid;
 
@@ -111,6 +113,12 @@ impl DataCentre {
             .count()
     }
 
+    /// What an instance is tagged with.
+    pub(crate) async fn tags(&self, id: &ProviderId) -> Value {
+        let asked = json!({"account": ACCOUNT, "region": REGION, "resource": id.0});
+        self.ask("tags", asked).await
+    }
+
     pub(crate) async fn config(&self) -> Value {
         self.config_of(ACCOUNT).await
     }
@@ -187,6 +195,8 @@ pub(crate) fn wanted(cluster: i64, role: NodeRole) -> NodeWanted {
         ordinal: 1,
         queue: None,
         instance_type: None,
+        tenant: Some(TenantId(Uuid::from_u128(0xacce))),
+        generation: Some(Generation(3)),
     }
 }
 

@@ -40,6 +40,16 @@ async fn nothing_is_doubled_or_lost_when_calls_go_wrong() {
     let node = wanted(1, NodeRole::Web);
     let launched = launch(&provider, &node).await.unwrap();
     assert_eq!((centre.live().await, centre.calls("RunInstances").await), (1, 3));
+    let tags = json!({
+        "Name": "updraft-1-web-1",
+        "updraft:installation": "test",
+        "updraft:cluster": "1",
+        "updraft:node": node.node.to_string(),
+        "updraft:role": "web",
+        "updraft:tenant": "00000000-0000-0000-0000-00000000acce",
+        "updraft:generation": "3",
+    });
+    assert_eq!(centre.tags(&launched.id).await, tags);
 
     // A control that was restarted with other settings sends what was kept.
     let request = provider.prepare(&node).unwrap();

@@ -43,6 +43,8 @@ impl Driver {
                     ordinal,
                     queue,
                     instance_type,
+                    tenant: None,
+                    generation: None,
                 };
                 self.intend(&wanted).await
             }

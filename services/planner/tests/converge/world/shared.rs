@@ -50,6 +50,8 @@ impl Shared {
                 ordinal: 1,
                 queue: None,
                 instance_type: None,
+                tenant: None,
+                generation: None,
             };
             let request = self.provider.prepare(&wanted).unwrap();
             let boot = execute::boot();
