@@ -14,6 +14,7 @@ pub mod logs;
 mod place;
 pub mod plan;
 pub mod process;
+mod reclaim;
 pub mod relay;
 mod run;
 mod scripts;

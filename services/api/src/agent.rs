@@ -267,6 +267,9 @@ pub struct Report {
     /// Of the whole cluster, by the scheduler's node, where it is asked for that.
     #[serde(default)]
     pub load: Option<TaskLoad>,
+    /// When the node's machine will be taken back, where its provider has said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reclaimed_at: Option<DateTime<Utc>>,
     pub cpu_percent: Option<f32>,
     pub memory_bytes: Option<u64>,
     pub agent_version: String,

@@ -207,6 +207,10 @@ impl Case<'_> {
                     loss: Some(loss),
                 }),
                 None if self.node.provider == ProviderView::Stopped => Some(Action::StartNode { node }),
+                None if self.node.is_reclaimed() => Some(Action::StopNode {
+                    node,
+                    loss: Some(Loss::Reclaimed),
+                }),
                 None => None,
             };
         }

@@ -169,6 +169,8 @@ pub struct Report {
     pub services: Vec<ServiceStatus>,
     /// Why services do not start with the node's script.
     pub script_failure: Option<Failure>,
+    /// Its provider will take it back within minutes.
+    pub reclaimed: bool,
     pub steps: Vec<Step>,
 }
 
@@ -181,6 +183,8 @@ pub enum Loss {
     Silent,
     /// Its agent was never heard of.
     NeverReported,
+    /// The provider is about to take it back.
+    Reclaimed,
 }
 
 /// Nodes lost in one place during the last half hour.
@@ -259,6 +263,11 @@ impl Node {
                 .is_some_and(|r| r.phase == AgentPhase::Stopped)
     }
 
+    /// Whether it is a worker that will soon be gone. Others have nothing to drain, and stay until they are.
+    pub(crate) fn is_reclaimed(&self) -> bool {
+        self.role == NodeRole::Worker && self.report.as_ref().is_some_and(|report| report.reclaimed)
+    }
+
     pub(crate) fn is_launched(&self) -> bool {
         matches!(self.state, NodeState::Launched { .. })
     }
@@ -285,7 +294,7 @@ impl Resource {
 // === impl Loss ===
 
 impl Loss {
-    pub const ALL: [Self; 3] = [Self::Vanished, Self::Silent, Self::NeverReported];
+    pub const ALL: [Self; 4] = [Self::Vanished, Self::Silent, Self::NeverReported, Self::Reclaimed];
 
     /// Stable, for records.
     #[must_use]
@@ -294,6 +303,7 @@ impl Loss {
             Self::Vanished => "vanished",
             Self::Silent => "silent",
             Self::NeverReported => "never_reported",
+            Self::Reclaimed => "reclaimed",
         }
     }
 
@@ -304,6 +314,7 @@ impl Loss {
             Self::Vanished => "ended unasked",
             Self::Silent => "stopped answering",
             Self::NeverReported => "never reported after its launch",
+            Self::Reclaimed => "is being taken back by the provider and takes no new task",
         }
     }
 }

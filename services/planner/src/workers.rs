@@ -2,7 +2,8 @@
 //!
 //! Workers of all queues share one row of ordinals. A queue that scales by itself does not wait for those that leave it: they may
 //! drain for hours. In a queue whose size people set, a place stays taken until its node is gone. For one that worked and was lost
-//! another comes at once, with an ordinal of its own: that it ends is the provider's matter alone.
+//! another comes at once, with an ordinal of its own: that it ends is the provider's matter alone. So it is for one that the provider is
+//! about to take back: it drains for as long as it is left.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -77,7 +78,7 @@ fn staying<'a>(queue: &WorkerQueue, observed: &'a Observed) -> Vec<&'a Node> {
 fn is_replaced_at_once(node: &Node) -> bool {
     let worked = node.report.is_some();
     match node.loss {
-        Some(Loss::Vanished | Loss::Silent) => worked,
+        Some(Loss::Vanished | Loss::Silent | Loss::Reclaimed) => worked,
         Some(Loss::NeverReported) | None => false,
     }
 }
@@ -86,7 +87,7 @@ fn is_replaced_at_once(node: &Node) -> bool {
 fn reasons_to_go(queue: &WorkerQueue, node: &Node) -> impl Ord + use<> {
     (
         leaves(node),
-        node.loss.is_some(),
+        node.loss.is_some() || node.is_reclaimed(),
         !node.is_launched(),
         is_outdated(queue, node),
         // Who does most stays.

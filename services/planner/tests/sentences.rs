@@ -107,6 +107,7 @@ fn report(phase: AgentPhase) -> Report {
         generation: None,
         services: Vec::new(),
         script_failure: None,
+        reclaimed: false,
         steps: Vec::new(),
     }
 }
@@ -336,6 +337,48 @@ fn no_more_lost_workers_than_a_queue_is_to_have_are_replaced_at_once() {
     let again = ending(4, 3, Loss::Vanished).observed.nodes;
     case.observed.nodes = again;
     assert_eq!(case.actions(), [], "the third holds its place until it is gone");
+}
+
+fn reclaimed(phase: AgentPhase) -> Option<Report> {
+    Some(Report {
+        reclaimed: true,
+        ..report(phase)
+    })
+}
+
+#[test]
+fn a_worker_about_to_be_taken_back_drains_while_another_comes() {
+    let mut case = running(1).worker(|node| node.report = reclaimed(AgentPhase::Running));
+    let (node, loss) = (case.last(), Some(Loss::Reclaimed));
+    assert_eq!(case.actions(), [Action::StopNode { node, loss }]);
+    let draining = |node: &mut Node| (node.stop_asked_at, node.loss) = (Some(ago(1)), loss);
+    case = case.worker(draining);
+    assert_eq!(case.actions(), [worker_intended(2)]);
+    case = case.worker(|node| node.report = Some(report(AgentPhase::Stopping)));
+    assert_eq!(case.actions(), [worker_intended(2)], "whatever it says now");
+    let stopped = case.worker(|node| node.report = Some(report(AgentPhase::Stopped)));
+    assert_eq!(
+        stopped.actions(),
+        [Action::TerminateNode { node, loss }, worker_intended(2)]
+    );
+}
+
+#[test]
+fn only_a_worker_drains_before_it_is_taken_back() {
+    let mut case = running(1);
+    for node in &mut case.observed.nodes[..2] {
+        node.report = reclaimed(AgentPhase::Running);
+    }
+    assert_eq!(case.actions(), []);
+}
+
+#[test]
+fn of_two_workers_the_one_that_would_be_taken_back_goes() {
+    let mut case = running(2);
+    case.desired.queues = vec![queue(1)];
+    case.observed.nodes[2].report = reclaimed(AgentPhase::Running);
+    let node = case.observed.nodes[2].id;
+    assert_eq!(case.actions(), [Action::StopNode { node, loss: None }]);
 }
 
 #[test]

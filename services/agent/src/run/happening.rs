@@ -1,5 +1,6 @@
 //! What the event loop is told.
 
+use chrono::{DateTime, Utc};
 use updraft_api::agent::{Assignment, BuildReport, PluginsReport, ScriptReport, TrialReport};
 use updraft_api::task_load::TaskLoad;
 use updraft_model::ServiceName;
@@ -40,4 +41,6 @@ pub(super) enum Happening {
     Reported(u64),
     /// And how many tasks there are, where that is asked for.
     Measured(Usage, Option<TaskLoad>),
+    /// The machine will be taken back then.
+    Reclaimed(DateTime<Utc>),
 }

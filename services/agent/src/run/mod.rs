@@ -28,7 +28,7 @@ use crate::error::{Error, Result};
 use crate::layout::{self, Layout};
 use crate::place::{Owner, Ownership, Place};
 use crate::supervise::Lock;
-use crate::{assignment, bootstrap, relay};
+use crate::{assignment, bootstrap, reclaim, relay};
 use happening::Happening;
 use node::Node;
 
@@ -101,6 +101,9 @@ fn begin(
             }
         }
     });
+    if bootstrap.instance.is_some() {
+        tokio::spawn(tell_of_reclaim(tell.clone()));
+    }
     let address = bootstrap.address.parse().map_err(|_| Error::Listen {
         address: bootstrap.address.clone(),
         source: std::io::ErrorKind::InvalidInput.into(),
@@ -110,6 +113,17 @@ fn begin(
         node.resume(stored);
     }
     Ok(node)
+}
+
+async fn tell_of_reclaim(tell: mpsc::UnboundedSender<Happening>) {
+    match reclaim::notice().await {
+        Ok(at) => {
+            tracing::warn!(%at, "This machine will be taken back");
+            // Nobody listens when the agent is ending.
+            let _ = tell.send(Happening::Reclaimed(at));
+        }
+        Err(error) => tracing::warn!(%error, "The metadata service can't be asked"),
+    }
 }
 
 async fn drive(

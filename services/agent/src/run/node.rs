@@ -62,6 +62,8 @@ pub(super) struct Node {
     pub(super) logs: Shipping,
     pub(super) usage: Usage,
     pub(super) load: Option<TaskLoad>,
+    /// When the machine will be taken back, if it will.
+    pub(super) reclaimed_at: Option<DateTime<Utc>>,
     pub(super) since: Since,
     pub(super) report: watch::Sender<Option<Report>>,
     pub(super) reported: String,
@@ -152,6 +154,7 @@ impl Node {
             logs,
             usage: Usage::default(),
             load: None,
+            reclaimed_at: None,
             since,
             report,
             reported: String::new(),
@@ -219,6 +222,7 @@ impl Node {
             Happening::Trial(report) => self.scripts.note_trial(report),
             Happening::Reported(sequence) => self.outbox.confirm(sequence),
             Happening::Measured(usage, load) => (self.usage, self.load) = (usage, load),
+            Happening::Reclaimed(at) => self.reclaimed_at = Some(at),
         }
     }
 

@@ -34,6 +34,7 @@ impl Node {
             script: self.scripts.report().cloned(),
             trial: self.scripts.trial_report().cloned(),
             load: self.load.clone(),
+            reclaimed_at: self.reclaimed_at,
             cpu_percent: self.usage.cpu_percent,
             memory_bytes: self.usage.memory_bytes,
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),

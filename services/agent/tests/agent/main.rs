@@ -17,6 +17,7 @@ mod log_sessions;
 mod logs;
 mod prefork;
 mod private;
+mod reclaim;
 mod relay;
 mod remains;
 mod retention;

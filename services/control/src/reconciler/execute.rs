@@ -238,9 +238,13 @@ async fn tell_loss(tx: &mut Tx, view: &View, node: NodeId, loss: Option<Loss>) -
     };
     let label = record.label();
     let message = format!("{label} {}; it is being replaced.", loss.words());
+    let kind = match loss {
+        Loss::Reclaimed => "node_reclaimed",
+        Loss::Vanished | Loss::Silent | Loss::NeverReported => "node_lost",
+    };
     let event = NewEvent {
         node: Some((node, &label)),
-        ..cluster_event(view, "node_lost", EventSeverity::Warning, &message)
+        ..cluster_event(view, kind, EventSeverity::Warning, &message)
     };
     Ok(events::append(tx, &event).await?)
 }

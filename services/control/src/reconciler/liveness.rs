@@ -168,6 +168,7 @@ pub(super) fn is_same(one: &Report, other: &Report) -> bool {
         && one.script == other.script
         && one.trial == other.trial
         && one.load == other.load
+        && one.reclaimed_at == other.reclaimed_at
         && other.events.is_empty()
 }
 
@@ -194,6 +195,7 @@ mod tests {
             script: None,
             trial: None,
             load: None,
+            reclaimed_at: None,
             cpu_percent: Some(cpu),
             memory_bytes: None,
             agent_version: String::new(),

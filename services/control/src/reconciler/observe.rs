@@ -381,6 +381,7 @@ impl Parts {
             generation: report.generation,
             services: report.services,
             script_failure: report.script.as_ref().and_then(bootstrap::failure),
+            reclaimed: report.reclaimed_at.is_some(),
             steps: report.steps,
         }))
     }

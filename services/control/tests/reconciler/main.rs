@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use stage::Stage;
 use tokio_util::sync::CancellationToken;
-use updraft_model::{OperationKind, OperationState, Phase, Power};
+use updraft_model::{NodeRole, OperationKind, OperationState, Phase, Power};
 use updraft_provider::ProviderError;
 use updraft_provider::simulated::Faults;
 
@@ -92,6 +92,35 @@ async fn a_lost_node_is_replaced_once_and_told() {
     stage.reaches(&Phase::Running).await;
     assert_eq!(stage.provider.live().len(), 3);
     assert_eq!(stage.events("node_lost").await, 1);
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_about_to_be_taken_back_is_replaced_once_and_told() {
+    let stage = Stage::running(Faults::default()).await;
+    let running = stage.run();
+    let mut live = stage.provider.live().into_iter();
+    let worker = live.find(|machine| machine.role == NodeRole::Worker).unwrap();
+    stage.give_notice(worker.node);
+    stage
+        .until("it is gone", async || {
+            stage
+                .provider
+                .live()
+                .iter()
+                .all(|machine| machine.id != worker.id)
+        })
+        .await;
+    stage.reaches(&Phase::Running).await;
+    stage
+        .until("another", async || stage.provider.live().len() == 3)
+        .await;
+    assert_eq!(stage.provider.machines().len(), 4);
+    let told = (
+        stage.events("node_reclaimed").await,
+        stage.events("node_lost").await,
+    );
+    assert_eq!(told, (1, 0));
     running.end().await;
 }
 

@@ -40,6 +40,7 @@ pub(crate) struct Stage {
     pub(crate) storage: Arc<Buckets>,
     pub(crate) cluster: ClusterId,
     liveness: Arc<Liveness>,
+    reclaimed: Reclaimed,
     template: String,
     time: JoinHandle<()>,
 }
@@ -49,6 +50,9 @@ pub(crate) struct Running {
     shutdown: CancellationToken,
     task: JoinHandle<()>,
 }
+
+/// Nodes whose agents say that they will be taken back.
+type Reclaimed = Arc<Mutex<HashSet<NodeId>>>;
 
 #[derive(Default)]
 pub(crate) struct Buckets(Mutex<HashSet<ClusterId>>);
@@ -76,10 +80,12 @@ impl Stage {
         let lag = Duration::from_millis(20 * (faults.listed_after + 2));
         let provider = Arc::new(SimulatedProvider::new(3, faults, lag));
         let liveness = Arc::new(Liveness::new(Utc::now()));
+        let reclaimed = Reclaimed::default();
         let time = tokio::spawn(pass_time(
             database.store().clone(),
             Arc::clone(&provider),
             Arc::clone(&liveness),
+            Arc::clone(&reclaimed),
         ));
         Self {
             database,
@@ -87,9 +93,15 @@ impl Stage {
             storage: Arc::default(),
             cluster,
             liveness,
+            reclaimed,
             template,
             time,
         }
+    }
+
+    /// From now on the node's agent says that its machine will be taken back.
+    pub(crate) fn give_notice(&self, node: NodeId) {
+        self.reclaimed.lock().unwrap().insert(node);
     }
 
     pub(crate) async fn running(faults: Faults) -> Self {
@@ -527,7 +539,12 @@ pub(crate) fn is_up(machine: &Machine) -> bool {
 }
 
 /// The provider's time passes, and every running node's agent takes up its assignment and reports.
-async fn pass_time(store: Store, provider: Arc<SimulatedProvider>, liveness: Arc<Liveness>) {
+async fn pass_time(
+    store: Store,
+    provider: Arc<SimulatedProvider>,
+    liveness: Arc<Liveness>,
+    reclaimed: Reclaimed,
+) {
     let reports = updraft_control::reconciler::Reports::new(store.clone(), liveness);
     loop {
         provider.tick();
@@ -551,9 +568,12 @@ async fn pass_time(store: Store, provider: Arc<SimulatedProvider>, liveness: Arc
                 } else {
                     AgentPhase::Running
                 };
-                let _ = reports
-                    .accept(machine.node, said(machine.node, row.get(0), phase))
-                    .await;
+                let is_reclaimed = reclaimed.lock().unwrap().contains(&machine.node);
+                let report = Report {
+                    reclaimed_at: is_reclaimed.then(Utc::now),
+                    ..said(machine.node, row.get(0), phase)
+                };
+                let _ = reports.accept(machine.node, report).await;
             }
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -578,6 +598,7 @@ fn said(node: NodeId, version: i64, phase: AgentPhase) -> Report {
         cpu_percent: None,
         memory_bytes: None,
         load: None,
+        reclaimed_at: None,
         agent_version: "test".to_owned(),
     }
 }

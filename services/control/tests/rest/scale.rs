@@ -605,6 +605,7 @@ fn said(node: NodeId, version: i64) -> Report {
         cpu_percent: None,
         memory_bytes: None,
         load: None,
+        reclaimed_at: None,
         agent_version: "test".to_owned(),
     }
 }

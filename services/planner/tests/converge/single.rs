@@ -100,6 +100,21 @@ fn a_hung_workers_replacement_does_not_wait_for_its_end() {
 }
 
 #[test]
+fn a_worker_about_to_be_taken_back_is_replaced_once_and_before_that() {
+    let mut world = after(&[Happening::Scale(2), Happening::Start]);
+    let is_worker = |machine: &Machine| machine.role == NodeRole::Worker;
+    let worker = world.machines().iter().position(is_worker).unwrap();
+    world.happen(&Happening::ReclaimNotice(worker));
+    while world.machines().len() == 4 {
+        world.tick();
+    }
+    assert_eq!(world.machines()[worker].status, NodeStatus::Running, "it drains");
+    world.run_until_settled();
+    world.assert_as_asked();
+    assert_eq!(world.machines().len(), 5);
+}
+
+#[test]
 fn machines_switched_off_come_back_as_the_same_nodes() {
     let slow = Faults {
         slow: 2,

@@ -58,6 +58,8 @@ pub(crate) struct TestNode {
     pub(crate) service_user: Option<String>,
     pub(crate) builder_user: Option<String>,
     pub(crate) shared_dir: PathBuf,
+    /// Where the metadata service of this instance is; none: it is no instance.
+    pub(crate) metadata: Option<String>,
     control_url: String,
 }
 
@@ -238,6 +240,7 @@ impl TestNode {
             service_user: None,
             builder_user: None,
             shared_dir,
+            metadata: None,
             control_url: control.url.clone(),
         }
     }
@@ -256,6 +259,7 @@ impl TestNode {
             "control_url": self.control_url, "node": self.node, "token": "once",
             "node_dir": self.dir.path().join("node"), "address": self.address,
             "service_user": self.service_user, "builder_user": self.builder_user, "shared_dir": self.shared_dir,
+            "instance": self.metadata.as_ref().map(|_| "i-0123456789abcdef0"),
         });
         std::fs::write(&path, text.to_string()).unwrap();
         path
@@ -280,6 +284,7 @@ impl TestNode {
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "be_an_agent", "--nocapture", "--test-threads=1"])
             .env(role, self.bootstrap())
+            .envs(self.metadata.iter().map(|url| ("UPDRAFT_BOOT_METADATA", url)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

@@ -11,12 +11,16 @@ use super::{State, TICK};
 
 /// Ticks from a machine's start to its agent's first report.
 const BOOT: u32 = 8;
+/// Ticks of two minutes.
+const NOTICE: u32 = 24;
 /// Reports without an answer after which an agent turns to another control.
 const PATIENCE: u32 = 2;
 
 #[derive(Default)]
 pub(crate) struct Agent {
     pub(crate) hung: bool,
+    /// Ticks until its machine is taken back.
+    pub(crate) reclaimed: Option<u32>,
     version: i64,
     busy_until: Option<DateTime<Utc>>,
     control: usize,
@@ -121,6 +125,20 @@ impl Agent {
         (self.control, self.unanswered) = (control, 0);
     }
 
+    /// From the notice on.
+    pub(crate) fn be_reclaimed(&mut self) {
+        self.reclaimed.get_or_insert(NOTICE);
+    }
+
+    /// Whether its machine is taken back now.
+    pub(crate) fn ends_now(&mut self) -> bool {
+        let left = self.reclaimed.as_mut();
+        left.is_some_and(|left| {
+            *left = left.saturating_sub(1);
+            *left == 0
+        })
+    }
+
     pub(crate) fn begin_another_build(&mut self) {
         self.built_for = 0;
     }
@@ -164,6 +182,7 @@ impl Agent {
                 .then(backing_off)
                 .into_iter()
                 .collect(),
+            reclaimed: self.reclaimed.is_some(),
             script_failure: (fails && given.unprepared && !busy).then(refusal),
             steps: Vec::new(),
         }

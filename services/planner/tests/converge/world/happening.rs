@@ -27,6 +27,8 @@ pub(crate) enum Happening {
     HangAgent(usize),
     SwitchOff(usize),
     SwitchOffAll,
+    /// The provider will take a node back in two minutes, and its agent knows.
+    ReclaimNotice(usize),
     /// One control dies after so many more steps; another begins in its stead at the next tick.
     CrashAfterSteps {
         control: usize,
@@ -130,7 +132,7 @@ fn clock(dice: &mut Dice) -> i64 {
 }
 
 fn happening(dice: &mut Dice) -> Happening {
-    match dice.below(39) {
+    match dice.below(43) {
         0..3 => Happening::Start,
         3..5 => Happening::Stop,
         5 => Happening::Restart,
@@ -153,6 +155,7 @@ fn happening(dice: &mut Dice) -> Happening {
         28..30 => Happening::ControlAway(1 + u32::from(dice.percent(40))),
         34..36 => Happening::HeavyUpTo(u32::from(dice.percent(4))),
         36..39 => Happening::Tasks(u32::from(dice.percent(10))),
+        39..41 => Happening::ReclaimNotice(dice.index(64)),
         30..32 => Happening::Heavy {
             workers: u32::from(dice.percent(4)),
             machine: u32::from(dice.percent(2)),

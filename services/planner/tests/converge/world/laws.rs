@@ -42,14 +42,16 @@ pub(crate) fn no_harm(shared: &Shared, view: &View, is_held: bool, action: &Acti
     let wanted = desired.power == Power::Running && is_needed(&state, desired, row);
     let given_up = row.stop_asked_at.is_some() || matches!(row.state, RowState::Terminating | RowState::Gone);
     let is_late = view.at != state.records.now && is_held;
-    let hung = state.agents.get(&row.id).is_some_and(|agent| agent.hung);
+    let agent = state.agents.get(&row.id);
+    let hung = agent.is_some_and(|agent| agent.hung);
+    let stays = agent.is_none_or(|agent| agent.reclaimed.is_none());
     let machine = shared
         .live()
         .into_iter()
         .find(|m| Some(&m.id) == row.provider_id.as_ref());
     let (works, startable) = match machine.map(|m| m.status) {
-        Some(NodeStatus::Running) => (!hung, false),
-        Some(NodeStatus::Stopped) => (false, true),
+        Some(NodeStatus::Running) => (!hung && stays, false),
+        Some(NodeStatus::Stopped) => (false, stays),
         _ => (false, false),
     };
     assert!(

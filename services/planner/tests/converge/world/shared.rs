@@ -65,6 +65,12 @@ impl Shared {
     pub(super) fn pass_time(&self) {
         self.state.borrow_mut().records.now += TICK;
         self.provider.tick();
+        let agents = &mut self.state.borrow_mut().agents;
+        for machine in self.live() {
+            if agents.get_mut(&machine.node).is_some_and(Agent::ends_now) {
+                self.provider.lose(&machine.id);
+            }
+        }
     }
 
     /// A control that stood still listens again.
@@ -177,6 +183,12 @@ impl Shared {
                     agents.entry(machine.node).or_default().hung = true;
                 }
             }
+            Happening::ReclaimNotice(which) => {
+                if let Some(machine) = pick(which) {
+                    let agents = &mut self.state.borrow_mut().agents;
+                    agents.entry(machine.node).or_default().be_reclaimed();
+                }
+            }
             Happening::Scale(_)
             | Happening::Heavy { .. }
             | Happening::HeavyUpTo(_)
@@ -206,11 +218,12 @@ impl Shared {
             Power::Stopped => records.phase == Phase::Stopped,
             Power::Deleted => return records.deleted,
         };
-        let hung = |node: &NodeId| state.agents.get(node).is_some_and(|agent| agent.hung);
+        let ends = |agent: &Agent| agent.hung || agent.reclaimed.is_some();
+        let ends = |node: &NodeId| state.agents.get(node).is_some_and(ends);
         let live = self.live();
         let alive = live
             .iter()
-            .all(|machine| machine.status == NodeStatus::Running && !hung(&machine.node));
+            .all(|machine| machine.status == NodeStatus::Running && !ends(&machine.node));
         let rows = records.live_rows().count();
         let heard = records
             .live_rows()
