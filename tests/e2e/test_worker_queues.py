@@ -24,8 +24,8 @@ def queued(installation: Installation, rest: Rest, neighbour_airflow: Airflow) -
     ask_for(rest, [HEAVY])
     wait_for("the change is done", lambda: rest.cluster(NEIGHBOUR)["operation"] is None, 120)
     yield neighbour_airflow
-    # Its workers drain while others test other clusters: this file is the last of those that use this one so.
     ask_for(rest, [])
+    wait_for("its workers are gone", lambda: rest.cluster(NEIGHBOUR)["operation"] is None, 120)
 
 
 def test_the_first_task_of_an_empty_queue_brings_a_worker(rest: Rest, queued: Airflow) -> None:
