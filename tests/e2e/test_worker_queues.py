@@ -40,7 +40,6 @@ def test_the_first_task_of_an_empty_queue_brings_a_worker(rest: Rest, queued: Ai
 
 @pytest.mark.soak
 def test_workers_drain_and_go_when_they_are_needed_no_more(rest: Rest, queued: Airflow) -> None:
-    wait_for("workers of a test before are gone", lambda: not heavy_workers(rest), 90)
     run = queued.trigger("heavy_and_heavier")
     wait_for("the tasks bring two workers", lambda: len(heavy_workers(rest)) == 2, 60)
     wait_for("the one that is idle goes, while the other works", lambda: len(heavy_workers(rest)) == 1, 90)
