@@ -39,7 +39,9 @@ class Airflow:
         return answer.json()
 
     def has_dag(self, dag: str) -> bool:
-        return self.ask("GET", f"dags/{dag}").status == 200
+        """One that went with an earlier version is still answered for, and can't be run until it is parsed again."""
+        answer = self.ask("GET", f"dags/{dag}")
+        return answer.status == 200 and not answer.json()["is_stale"]
 
     def trigger(self, dag: str, conf: dict[str, Any] | None = None, parsed_within: float = 90) -> str:
         wait_for(f"DAG `{dag}` is parsed", lambda: self.has_dag(dag), parsed_within)
