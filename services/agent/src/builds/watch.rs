@@ -93,7 +93,9 @@ impl Watch {
         let away = processes
             .iter()
             .any(|process| mounts(*process).is_some_and(|other| other != own));
-        away.then(|| {
+        // At its beginning the root goes into the enclosure itself, and what it starts there was seen beside where it came from.
+        let is_settled = mounts(self.root).is_some_and(|now| now == own);
+        (away && is_settled).then(|| {
             let words =
                 "It made a mount namespace of its own, and file systems in memory there are not counted.";
             (BuildRefusal::Memory, words.to_owned())

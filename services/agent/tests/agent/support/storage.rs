@@ -78,7 +78,7 @@ impl Storage {
         let identities = serde_json::json!({"identities": [{"name": "t",
             "credentials": [{"accessKey": KEY.0, "secretKey": KEY.1}], "actions": ["Admin", "Read", "Write", "List"]}]});
         std::fs::write(dir.path().join("identities.json"), identities.to_string()).unwrap();
-        let port = free_port();
+        let [port, others @ ..] = free_ports::<8>();
         let mut command = Command::new(program);
         command.args([
             "server",
@@ -95,7 +95,7 @@ impl Storage {
             dir.path().join("identities.json").display()
         ));
         command.arg(format!("-s3.port={port}"));
-        for flag in [
+        let flags = [
             "master.port",
             "master.port.grpc",
             "volume.port",
@@ -103,9 +103,13 @@ impl Storage {
             "filer.port",
             "filer.port.grpc",
             "s3.port.grpc",
-        ] {
-            command.arg(format!("-{flag}={}", free_port()));
-        }
+        ];
+        command.args(
+            flags
+                .iter()
+                .zip(others)
+                .map(|(flag, port)| format!("-{flag}={port}")),
+        );
         Some(Self::start(command, port, dir).await)
     }
 
@@ -115,7 +119,7 @@ impl Storage {
             eprintln!("skipped: moto_server is neither in UPDRAFT_TEST_TOOLS, .tools nor PATH");
             return None;
         };
-        let port = free_port();
+        let [port] = free_ports();
         let mut command = Command::new(program);
         command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
         Some(Self::start(command, port, tempfile::tempdir().unwrap()).await)
@@ -388,12 +392,10 @@ pub(crate) fn client(endpoint: &str) -> AmazonS3 {
         .unwrap()
 }
 
-fn free_port() -> u16 {
-    StdListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+/// All of them held until the last is found: no two are the same.
+fn free_ports<const N: usize>() -> [u16; N] {
+    let held: [StdListener; N] = std::array::from_fn(|_| StdListener::bind("127.0.0.1:0").unwrap());
+    held.map(|listener| listener.local_addr().unwrap().port())
 }
 
 fn program(name: &str, kept: &str) -> Option<PathBuf> {
