@@ -11,8 +11,11 @@ use h2::{client, server};
 /// Connections through one tunnel at a time.
 pub(crate) const STREAMS: u32 = 1024;
 /// At 40 ms a round trip: 6 MB/s for each connection.
-pub(crate) const WINDOW: u32 = 256 << 10;
-const TUNNEL_WINDOW: u32 = STREAMS * WINDOW;
+pub(crate) const NARROWEST: u32 = 256 << 10;
+/// At 40 ms a round trip: 100 MB/s.
+pub(crate) const WIDEST: u32 = 4 << 20;
+/// Room for all streams that an edge's readers may hold up.
+pub(crate) const ALL_WINDOWS: u32 = 384 << 20;
 const SEND_BUFFER: usize = 128 << 10;
 const FRAME: u32 = 32 << 10;
 /// Names and addresses: requests and answers have no other headers.
@@ -27,8 +30,8 @@ pub(crate) const AIRFLOW: &str = "airflow";
 pub(crate) fn near() -> client::Builder {
     let mut builder = client::Builder::new();
     builder
-        .initial_window_size(WINDOW)
-        .initial_connection_window_size(TUNNEL_WINDOW)
+        .initial_window_size(WIDEST)
+        .initial_connection_window_size(ALL_WINDOWS)
         .initial_max_send_streams(STREAMS as usize)
         .max_send_buffer_size(SEND_BUFFER)
         .max_frame_size(FRAME)
@@ -43,8 +46,8 @@ pub(crate) fn near() -> client::Builder {
 pub(crate) fn far() -> server::Builder {
     let mut builder = server::Builder::new();
     builder
-        .initial_window_size(WINDOW)
-        .initial_connection_window_size(TUNNEL_WINDOW)
+        .initial_window_size(NARROWEST)
+        .initial_connection_window_size(STREAMS * NARROWEST)
         .max_send_buffer_size(SEND_BUFFER)
         .max_frame_size(FRAME)
         .max_header_list_size(HEADERS)

@@ -11,6 +11,7 @@ use updraft_model::NodeId;
 
 use super::NearEnd;
 use super::tunnel::Tunnel;
+use super::window::Windowed;
 use crate::error::Refusal;
 use crate::hello::{self, Hello};
 use crate::tls::EdgeIdentity;
@@ -108,6 +109,7 @@ async fn carry(near: &NearEnd, stream: TlsStream<TcpStream>, hello: &Hello) {
     if near.register(hello, &tunnel).is_err() {
         return;
     }
+    let mut connection = Windowed::new(connection, Arc::clone(&tunnel));
     tracing::debug!(node.id = %hello.node, "A tunnel is open");
     let why = tokio::select! {
         ended = &mut connection => match ended {

@@ -5,6 +5,7 @@
 
 mod admit;
 mod tunnel;
+mod window;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
