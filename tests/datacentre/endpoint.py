@@ -15,6 +15,7 @@ from datacentre import parameters, roles, world
 from datacentre.answers import Answer, RefusedError
 from datacentre.call import Call
 from datacentre.faults import Fault, Faults
+from datacentre.groups import Groups
 from datacentre.hosts import network
 from datacentre.hosts.park import Park
 from datacentre.instances import Instances
@@ -33,6 +34,7 @@ class Endpoint:
         self._faults = Faults()
         self._park = park
         self._instances = Instances(self._ask_moto, states, park)
+        self._groups = Groups(self._ask_moto, states)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         size = int(environ.get("CONTENT_LENGTH") or 0)
@@ -62,7 +64,9 @@ class Endpoint:
             raise RefusedError(fault.code, fault.message, fault.status)
         if call.action == "AssumeRole":
             roles.check_assumption(call)
-        own = self._instances.serves(call.action) if call.service == "ec2" else None
+        own = None
+        if call.service == "ec2":
+            own = self._instances.serves(call.action) or self._groups.serves(call.action)
         return own(call) if own else self._ask_moto(call)
 
     def _ask_moto(self, call: Call) -> Answer:
@@ -105,6 +109,12 @@ class Endpoint:
                 return Answer.of_json(network.connections_tried())
             case "instances":
                 return Answer.of_json(self._states.all())
+            case "groups":
+                return Answer.of_json(world.groups(asked["account"], asked["region"]))
+            case "group":
+                world.make_group(asked["account"], asked["region"], asked["name"])
+            case "way-out":
+                world.change_way_out(asked["account"], asked["region"], asked["to"])
             case "tags":
                 return Answer.of_json(world.tags(asked["account"], asked["region"], asked["resource"]))
             case "calls":

@@ -19,6 +19,8 @@ def make(account: str, region: str, block: str | None = None) -> dict[str, Any]:
     found = (subnet for zone in ec2.subnets.values() for subnet in zone.values())
     subnets = sorted(subnet.id for subnet in found if vpc in (None, subnet.vpc_id))
     groups = sorted(group.id for name, those in ec2.groups.items() for group in those.values() if vpc in (None, name))
+    if not block:
+        _let_out(ec2)
     linux = (i for i in ec2.amis.values() if i.architecture == "x86_64" and i.platform != "windows")
     image = min(linux, key=lambda image: str(image.id))
     iam = iam_backends[account]["aws"]
@@ -37,6 +39,14 @@ def make(account: str, region: str, block: str | None = None) -> dict[str, Any]:
     }
 
 
+def _let_out(ec2: Any) -> None:
+    """The default VPC's subnets have a way out that takes no public address."""
+    table = next(table for table in ec2.route_tables.values() if table.main_association_id)
+    if "0.0.0.0/0" not in {route.destination_cidr_block for route in table.routes}:
+        gateway = ec2.create_transit_gateway(description="out")
+        ec2.create_route(table.id, "0.0.0.0/0", transit_gateway_id=gateway.id)
+
+
 def _vpc(ec2: Any, region: str, block: str) -> str:
     for vpc in ec2.vpcs.values():
         if vpc.cidr_block == block:
@@ -50,3 +60,34 @@ def _vpc(ec2: Any, region: str, block: str) -> str:
 
 def tags(account: str, region: str, resource: str) -> dict[str, str]:
     return dict(ec2_backends[account][region].tags[resource])
+
+
+def groups(account: str, region: str) -> dict[str, Any]:
+    """Those that somebody made, with who may connect to whom."""
+    found = (group for those in ec2_backends[account][region].groups.values() for group in those.values())
+    return {group.id: _rules(group) for group in found if not group.is_default and group.name != "default"}
+
+
+def _rules(group: Any) -> list[Any]:
+    return [
+        [rule.ip_protocol, rule.from_port, rule.to_port, rule.ip_range, rule.source_group]
+        for rule in group.ingress_rules
+    ]
+
+
+def change_way_out(account: str, region: str, to: str) -> None:
+    """The default route leads to an internet gateway, or nowhere, or out again."""
+    ec2 = ec2_backends[account][region]
+    table = next(table for table in ec2.route_tables.values() if table.main_association_id)
+    if "0.0.0.0/0" in {route.destination_cidr_block for route in table.routes}:
+        ec2.delete_route(table.id, "0.0.0.0/0")
+    if to == "internet-gateway":
+        gateway = ec2.create_internet_gateway()
+        ec2.create_route(table.id, "0.0.0.0/0", gateway_id=gateway.id)
+    elif to == "out":
+        _let_out(ec2)
+
+
+def make_group(account: str, region: str, name: str) -> None:
+    """By hand, in the default VPC."""
+    ec2_backends[account][region].create_security_group(name, "somebody's")

@@ -66,6 +66,12 @@ def instances(updraft: OnHosts) -> list[dict[str, Any]]:
     return [one for one in found if one["State"]["Name"] != "terminated"]
 
 
+def groups(updraft: OnHosts) -> list[dict[str, Any]]:
+    """Those that Updraft made."""
+    found = updraft.centre.ec2().describe_security_groups()["SecurityGroups"]
+    return [one for one in found if any(tag["Key"] == "updraft:cluster" for tag in one.get("Tags", []))]
+
+
 def seconds_of_web_node(rest: Rest, cluster: int) -> dict[str, tuple[float, float]]:
     """Of the operation's steps: from when to when after its instance was launched."""
     steps = {step["id"]: step for step in rest.items(f"clusters/{cluster}/operations")[0]["steps"]}
@@ -100,6 +106,9 @@ def test_a_cluster_on_four_hosts_is_made_used_stopped_started_and_gone(updraft: 
     on_hosts = {one["PrivateIpAddress"] for one in instances(updraft)}
     assert {node["address"] for node in nodes} == on_hosts
     assert len(on_hosts) == 4
+    [group] = groups(updraft)
+    has = {one["GroupId"] for instance in instances(updraft) for one in instance["SecurityGroups"]}
+    assert has == {group["GroupId"]}, "the cluster's hosts are in its own group, and in no other"
     run_sample(updraft, cluster)
 
     with timed("stop"):
@@ -117,8 +126,9 @@ def test_a_cluster_on_four_hosts_is_made_used_stopped_started_and_gone(updraft: 
     ec2 = updraft.centre.ec2()
     assert ec2.describe_volumes()["Volumes"] == []
     assert ec2.describe_network_interfaces()["NetworkInterfaces"] == []
-    groups = {group["GroupId"] for group in ec2.describe_security_groups()["SecurityGroups"]}
-    assert groups >= set(updraft.centre.world["security_groups"])
+    assert groups(updraft) == []
+    everyone = {group["GroupId"] for group in ec2.describe_security_groups()["SecurityGroups"]}
+    assert everyone >= set(updraft.centre.world["security_groups"]), "nobody else's is touched"
     assert updraft.centre.ask("connections-tried") == 0, "control and edge never connect to a host"
 
 

@@ -23,6 +23,8 @@ pub enum Action {
     EnsureSecrets,
     EnsureDatabase,
     EnsureStorage,
+    /// Look whether nodes can be started, and make what the cluster's need where they are.
+    EnsureNetwork,
     /// Record a node; it is launched by a later plan.
     IntendNode {
         role: NodeRole,
@@ -67,6 +69,7 @@ pub enum Action {
     },
     DropDatabase,
     RemoveStorage,
+    RemoveNetwork,
     RemoveSecrets,
     /// The cluster is no more; ends the operation too.
     MarkDeleted,

@@ -4,15 +4,16 @@ use chrono::{DateTime, Utc};
 use updraft_model::{AgentPhase, Failure, ServiceName, ServiceState, ServiceStatus};
 
 use crate::desired::Desired;
-use crate::limits;
 use crate::nodes::places;
 use crate::observed::{LaunchFailure, LaunchFailureKind, Node, NodeState, Observed, Resource};
+use crate::{limits, network};
 
 /// What keeps the cluster from running and will not pass unaided, worst first.
 pub(crate) fn hopeless(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Option<Failure> {
     let of_nodes = || places(desired, observed).filter_map(|place| place.node);
     resource(&observed.database, database_unavailable)
         .or_else(|| resource(&observed.storage, storage_unavailable))
+        .or_else(|| network::failure(desired, observed))
         .or_else(|| of_nodes().find_map(launch_failure))
         .or_else(|| never_reported(desired, observed))
         .or_else(|| of_nodes().find_map(node_failure))

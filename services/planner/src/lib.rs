@@ -6,6 +6,7 @@ mod desired;
 mod environment;
 mod failure;
 pub mod limits;
+mod network;
 mod nodes;
 mod observed;
 mod phase;

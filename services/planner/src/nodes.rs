@@ -12,9 +12,9 @@ use updraft_model::{NodeId, NodeRole, Power, WorkerQueue};
 
 use crate::action::Action;
 use crate::desired::Desired;
-use crate::limits;
 use crate::observed::{LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed, ProviderView};
 use crate::workers;
+use crate::{limits, network};
 
 /// Roles in the order in which a start's steps are told.
 pub(crate) const ROLES: [NodeRole; 3] = [NodeRole::Scheduler, NodeRole::Web, NodeRole::Worker];
@@ -61,7 +61,7 @@ pub(crate) fn actions(desired: &Desired, observed: &Observed, now: DateTime<Utc>
         .iter()
         .filter(|orphan| orphan.recorded || desired.terminate_unrecorded);
     of_nodes
-        .chain(intents(&places, observed, now))
+        .chain(intents(&places, observed, now).filter(|_| network::stands(desired, observed)))
         .chain(orphans.map(|orphan| Action::TerminateOrphan {
             provider_id: orphan.provider_id.clone(),
         }))

@@ -12,6 +12,8 @@ pub struct Observed {
     pub secrets: Resource,
     pub database: Resource,
     pub storage: Resource,
+    /// What its nodes need where they are started; looked at anew by each start from nothing. None: nothing.
+    pub network: Option<Resource>,
     /// What became of the wanted environment so far, as the node that builds it says; none before it says so.
     pub build: Option<Build>,
     /// Every node whose record is not `gone`.
@@ -36,6 +38,8 @@ pub enum Resource {
     Intended {
         attempts: u32,
         failure: Option<String>,
+        /// Waiting does not help: somebody has to change something.
+        refused: bool,
         attempted_at: DateTime<Utc>,
     },
     Ready {

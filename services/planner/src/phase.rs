@@ -25,6 +25,7 @@ pub(crate) fn is_complete(desired: &Desired, observed: &Observed) -> bool {
         && observed.secrets.is_ready()
         && observed.database.is_ready()
         && observed.storage.is_ready()
+        && observed.network.as_ref().is_none_or(Resource::is_ready)
         && places(desired, observed).all(|place| place.node.is_some_and(is_ready))
 }
 
@@ -128,6 +129,10 @@ fn missing(desired: &Desired, observed: &Observed) -> Vec<String> {
     let resources = [
         resource(&observed.database, "the database"),
         resource(&observed.storage, "the storage"),
+        observed
+            .network
+            .as_ref()
+            .and_then(|network| resource(network, "the network")),
     ];
     let nodes = places(desired, observed).filter_map(|place| {
         let words = place_words(desired, &place);

@@ -8,7 +8,7 @@ use crate::desired::{Desired, EnvironmentChange};
 use crate::failure::hopeless;
 use crate::observed::{Observed, Resource};
 use crate::phase::{is_complete, phase};
-use crate::{environment, limits, nodes, scaling, steps};
+use crate::{environment, limits, network, nodes, scaling, steps};
 
 /// What to do about one cluster now. Pure and total: the same arguments give the same plan, and every combination of
 /// wish and observation has one.
@@ -44,6 +44,7 @@ fn resource_actions(desired: &Desired, observed: &Observed, now: DateTime<Utc>) 
         .into_iter()
         .filter(|(resource, _)| is_due(resource, now))
         .map(|(_, action)| action)
+        .chain(network::is_due(desired, observed, now).then_some(Action::EnsureNetwork))
         .collect(),
         Power::Stopped => Vec::new(),
         Power::Deleted if !observed.nodes.is_empty() => Vec::new(),
@@ -57,6 +58,11 @@ fn removals(observed: &Observed, now: DateTime<Utc>) -> Vec<Action> {
         (&observed.database, Action::DropDatabase),
         (&observed.storage, Action::RemoveStorage),
     ];
+    let network = observed
+        .network
+        .iter()
+        .map(|network| (network, Action::RemoveNetwork));
+    let outer: Vec<_> = outer.into_iter().chain(network).collect();
     if outer.iter().all(|(resource, _)| **resource == Resource::Absent) {
         let left = observed.secrets != Resource::Absent;
         return left.then_some(Action::RemoveSecrets).into_iter().collect();
@@ -70,13 +76,14 @@ fn removals(observed: &Observed, now: DateTime<Utc>) -> Vec<Action> {
         .collect()
 }
 
-fn is_due(resource: &Resource, now: DateTime<Utc>) -> bool {
+pub(crate) fn is_due(resource: &Resource, now: DateTime<Utc>) -> bool {
     match resource {
         Resource::Absent | Resource::Intended { failure: None, .. } => true,
         Resource::Intended {
             attempts,
             attempted_at,
             failure: Some(_),
+            refused: _,
         } => *attempted_at + limits::pause_after(*attempts) <= now,
         Resource::Ready { .. } => false,
     }
@@ -87,7 +94,8 @@ fn end(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Option<Act
     let empty = observed.nodes.is_empty();
     if desired.power == Power::Deleted {
         let resources = [&observed.secrets, &observed.database, &observed.storage];
-        let bare = empty && resources.iter().all(|resource| **resource == Resource::Absent);
+        let mut resources = resources.into_iter().chain(&observed.network);
+        let bare = empty && resources.all(|resource| *resource == Resource::Absent);
         return bare.then_some(Action::MarkDeleted);
     }
     desired.operation.as_ref()?;

@@ -53,7 +53,7 @@ pub(crate) fn compose(desired: &Desired, observed: &Observed, now: DateTime<Utc>
         .collect()
 }
 
-/// Database and storage, unless they were there before this operation.
+/// Database, storage and network, unless they were there before this operation.
 fn resources(operation: &Operation, observed: &Observed) -> Vec<Draft> {
     let draft = |id: &str, title: &str, resource: &Resource| match resource {
         Resource::Ready { since } if *since < operation.created_at => None,
@@ -69,7 +69,9 @@ fn resources(operation: &Operation, observed: &Observed) -> Vec<Draft> {
     };
     let database = draft("database", "Create the metadata database", &observed.database);
     let storage = draft("storage", "Create the bucket", &observed.storage);
-    database.into_iter().chain(storage).collect()
+    let network = observed.network.as_ref();
+    let network = network.and_then(|network| draft("network", "Look at the network", network));
+    database.into_iter().chain(storage).chain(network).collect()
 }
 
 fn of_place(operation: &Operation, label: &str, node: Option<&Node>) -> Vec<Draft> {
@@ -231,7 +233,7 @@ fn removals(observed: &Observed, operation: &Operation) -> Vec<Draft> {
             ..Draft::new(id, title, state)
         }
     };
-    vec![
+    let mut drafts = vec![
         draft(
             "drop-database",
             "Delete the metadata database",
@@ -239,7 +241,11 @@ fn removals(observed: &Observed, operation: &Operation) -> Vec<Draft> {
         ),
         draft("remove-storage", "Delete the storage", &observed.storage),
         draft("remove-secrets", "Destroy the secrets", &observed.secrets),
-    ]
+    ];
+    if let Some(network) = &observed.network {
+        drafts.insert(2, draft("remove-network", "Delete the network", network));
+    }
+    drafts
 }
 
 // === impl Draft ===

@@ -38,6 +38,7 @@ impl Queue {
                 secrets: ready(),
                 database: ready(),
                 storage: ready(),
+                network: None,
                 build: None,
                 nodes: Vec::new(),
                 losses: Vec::new(),

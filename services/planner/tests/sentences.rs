@@ -48,6 +48,7 @@ fn wanted(workers: u32) -> Case {
             secrets: ready(),
             database: ready(),
             storage: ready(),
+            network: None,
             build: None,
             nodes: Vec::new(),
             losses: Vec::new(),
@@ -668,6 +669,7 @@ fn an_unavailable_database_fails_the_start_after_some_attempts() {
     let failure = Some("connection refused".to_owned());
     case.observed.database = Resource::Intended {
         attempts: 5,
+        refused: false,
         failure,
         attempted_at: ago(1),
     };
@@ -789,4 +791,67 @@ fn an_operations_end_is_shown_for_nodes_that_are_gone_meanwhile() {
     stopped.desired.operation.as_mut().unwrap().steps = steps;
     let steps = stopped.plan().steps;
     assert!(steps.len() == 6 && steps.iter().all(|step| step.state == StepState::Done));
+}
+
+/// The start of a stopped cluster, whose network is like this.
+fn starting_in(network: Resource) -> Case {
+    let mut case = wanted(1).with_operation(OperationKind::Start);
+    case.observed.network = Some(network);
+    case
+}
+
+fn refused_network(seconds: i64) -> Resource {
+    Resource::Intended {
+        attempts: 1,
+        failure: Some("subnets: there is no way to S3".to_owned()),
+        refused: true,
+        attempted_at: ago(seconds),
+    }
+}
+
+#[test]
+fn a_start_looks_at_the_network_before_it_wants_a_node() {
+    for network in [Resource::Absent, ready()] {
+        let plan = starting_in(network).plan();
+        assert_eq!(plan.actions, [Action::EnsureNetwork]);
+    }
+    let plan = starting_in(Resource::Ready { since: ago(5) }).plan();
+    assert!(
+        plan.actions
+            .iter()
+            .all(|action| matches!(action, Action::IntendNode { .. })),
+        "{plan:?}"
+    );
+    assert_eq!(plan.actions.len(), 3);
+}
+
+#[test]
+fn nodes_that_are_there_show_that_the_network_stands() {
+    let mut case = running(1).with_operation(OperationKind::Restart);
+    case.observed.network = Some(ready());
+    case.observed.nodes.pop();
+    let plan = case.plan();
+    assert!(
+        matches!(plan.actions[..], [Action::IntendNode { .. }]),
+        "{plan:?}"
+    );
+}
+
+#[test]
+fn a_network_that_is_refused_ends_the_start_at_once() {
+    let plan = starting_in(refused_network(0)).plan();
+    let Phase::Failed { reason } = &plan.phase else {
+        panic!("{plan:?}");
+    };
+    assert_eq!(reason.code, "network_unavailable");
+    assert!(reason.message.contains("no way to S3"), "{reason:?}");
+    let failed = Outcome::Failed(reason.clone());
+    assert_eq!(plan.actions, [Action::FinishOperation { outcome: failed }]);
+}
+
+#[test]
+fn what_an_earlier_start_was_told_is_asked_anew() {
+    let plan = starting_in(refused_network(60)).plan();
+    assert_eq!(plan.actions, [Action::EnsureNetwork]);
+    assert!(matches!(plan.phase, Phase::Starting { .. }), "{plan:?}");
 }

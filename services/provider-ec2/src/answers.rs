@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::request;
 
 /// `<xSet><item>…</item></xSet>`
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Set<T> {
     #[serde(rename = "item", default = "Vec::new")]
     pub(crate) items: Vec<T>,
@@ -59,10 +59,10 @@ pub(crate) enum StateName {
 }
 
 #[derive(Debug, Deserialize)]
-struct Tag {
-    key: String,
+pub(crate) struct Tag {
+    pub(crate) key: String,
     #[serde(default)]
-    value: String,
+    pub(crate) value: String,
 }
 
 /// An answer of which nothing is read.

@@ -28,6 +28,8 @@ pub struct Ec2Config {
     pub account: Option<TenantAccount>,
     /// Each node is in one of these, chosen by its id: so those of a cluster are spread over them.
     pub subnets: Vec<String>,
+    /// None: one is made for each cluster.
+    #[serde(default)]
     pub security_groups: Vec<String>,
     pub image: Image,
     /// Name or ARN of what gives nodes their role.
@@ -177,9 +179,9 @@ impl Ec2Config {
             "has to name at least one subnet",
         )?;
         require(
-            (1..=5).contains(&self.security_groups.len()),
+            self.security_groups.len() <= 5,
             "security_groups",
-            "has to name one to five security groups",
+            "has to name at most five security groups, or none: then each cluster gets one of its own",
         )?;
         for (number, id) in self.subnets.iter().enumerate() {
             let field = format!("subnets[{number}]");

@@ -3,6 +3,7 @@
 mod answers;
 mod artifacts;
 mod config;
+mod groups;
 mod listing;
 mod newborn;
 mod preflight;

@@ -8,13 +8,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret as _;
 use thiserror::Error;
+use tokio::sync::OnceCell;
 use updraft_aws::{
     AssumedRole, AwsError, Client, CredentialSource, EC2, OwnCredentials, Params, Place, Renewed, SessionName,
 };
 use updraft_model::ClusterId;
 use updraft_provider::{
-    BootSecret, ClientToken, LaunchRequest, Launched, ListedNode, NodeProvider, NodeStatus, NodeWanted,
-    ProviderError, ProviderId,
+    BootSecret, ClientToken, ClusterWanted, LaunchRequest, Launched, ListedNode, NetworkId, NodeProvider,
+    NodeStatus, NodeWanted, ProviderError, ProviderId,
 };
 
 use crate::answers::{Done, Instance, Reservation, Reservations, StateName};
@@ -22,6 +23,7 @@ use crate::artifacts::Signer;
 use crate::config::{ConfigError, Ec2Config};
 use crate::listing::Listing;
 use crate::newborn::Newborn;
+use crate::preflight::Looked;
 use crate::refusal::provider_error;
 use crate::request::{INSTALLATION, Kept, NODE};
 use crate::user_data::{self, Boot};
@@ -30,15 +32,18 @@ use crate::user_data::{self, Boot};
 /// costs is that an instance which is gone from every list within it is replaced that late.
 const LISTING_LAG: Duration = Duration::from_secs(300);
 /// The most there is.
-const PAGE: u32 = 1000;
+pub(crate) const PAGE: u32 = 1000;
 
 /// Nodes in one account and region.
 pub struct Ec2Provider {
     pub(crate) config: Ec2Config,
     pub(crate) aws: Client,
-    signer: Option<Signer>,
+    pub(crate) signer: Option<Signer>,
     listing: Listing,
     newborn: Newborn,
+    pub(crate) vpc: OnceCell<String>,
+    /// What was found lately, for clusters that start together.
+    pub(crate) looked: Looked,
 }
 
 #[derive(Debug, Error)]
@@ -90,6 +95,8 @@ impl Ec2Provider {
             config,
             listing: Listing::default(),
             newborn: Newborn::lasting(LISTING_LAG),
+            vpc: OnceCell::new(),
+            looked: Looked::default(),
         })
     }
 
@@ -135,7 +142,7 @@ impl Ec2Provider {
         }
     }
 
-    async fn ask<T: serde::de::DeserializeOwned>(
+    pub(crate) async fn ask<T: serde::de::DeserializeOwned>(
         &self,
         action: &'static str,
         params: &Params,
@@ -207,6 +214,11 @@ impl NodeProvider for Ec2Provider {
     }
 
     fn prepare(&self, wanted: &NodeWanted) -> Result<LaunchRequest, ProviderError> {
+        if self.config.security_groups.is_empty() && wanted.network.is_none() {
+            return Err(ProviderError::Refused(
+                "the cluster has no security group yet: stop it and start it again".to_owned(),
+            ));
+        }
         Kept::new(&self.config, wanted).request()
     }
 
@@ -281,6 +293,26 @@ impl NodeProvider for Ec2Provider {
         Ok(found.map_or(NodeStatus::Unknown, |instance| {
             instance.instance_state.name.status()
         }))
+    }
+
+    fn prepares_clusters(&self) -> bool {
+        true
+    }
+
+    async fn prepare_cluster(&self, wanted: &ClusterWanted) -> Result<Option<NetworkId>, ProviderError> {
+        self.look_before_a_start(&wanted.control_url).await?;
+        match self.config.security_groups.is_empty() {
+            true => self.group(wanted).await.map(Some),
+            false => Ok(None),
+        }
+    }
+
+    async fn forget_cluster(&self, cluster: ClusterId) -> Result<(), ProviderError> {
+        self.end_groups(cluster).await
+    }
+
+    async fn prepared_clusters(&self) -> Result<Vec<ClusterId>, ProviderError> {
+        self.grouped().await
     }
 }
 

@@ -138,6 +138,21 @@ const KNOWN: &[(&str, Kind, &str)] = &[
         "wait: the instance is on its way to another state",
     ),
     (
+        "InvalidVpcID.NotFound",
+        Kind::Refused,
+        "correct `subnets`: their VPC has to be in this account and region",
+    ),
+    (
+        "SecurityGroupLimitExceeded",
+        Kind::Quota,
+        "have the quota of VPC security groups raised (Service Quotas, Amazon VPC), or bring `security_groups`",
+    ),
+    (
+        "DependencyViolation",
+        Kind::Unclear,
+        "wait: interfaces of ended instances are still in the security group, or somebody else's are",
+    ),
+    (
         "InvalidInstanceID.NotFound",
         Kind::Unclear,
         "wait: the instance may be too new to be known everywhere",

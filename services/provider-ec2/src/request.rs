@@ -14,7 +14,7 @@ pub(crate) const CLUSTER: &str = "updraft:cluster";
 pub(crate) const NODE: &str = "updraft:node";
 const ROLE: &str = "updraft:role";
 const QUEUE: &str = "updraft:queue";
-const TENANT: &str = "updraft:tenant";
+pub(crate) const TENANT: &str = "updraft:tenant";
 const GENERATION: &str = "updraft:generation";
 
 /// What a [`LaunchRequest`] of this provider holds.
@@ -72,7 +72,7 @@ fn params(config: &Ec2Config, wanted: &NodeWanted) -> Params {
         .with("InstanceType", instance_type)
         .with("MinCount", 1)
         .with("MaxCount", 1);
-    let params = network(params, config, wanted.node);
+    let params = network(params, config, wanted);
     let params = root_volume(params, config);
     let params = access(params, config);
     let params = market(params, machine.market);
@@ -84,13 +84,22 @@ fn params(config: &Ec2Config, wanted: &NodeWanted) -> Params {
         })
 }
 
-fn network(params: Params, config: &Ec2Config, node: NodeId) -> Params {
+/// Those that are brought, or else the cluster's own.
+fn network(params: Params, config: &Ec2Config, wanted: &NodeWanted) -> Params {
+    let own = wanted.network.iter().map(|network| &network.0);
+    let groups = config
+        .security_groups
+        .iter()
+        .chain(own.filter(|_| config.security_groups.is_empty()));
     params
         .with("NetworkInterface.1.DeviceIndex", 0)
-        .with("NetworkInterface.1.SubnetId", subnet(&config.subnets, node))
+        .with(
+            "NetworkInterface.1.SubnetId",
+            subnet(&config.subnets, wanted.node),
+        )
         .with("NetworkInterface.1.AssociatePublicIpAddress", false)
         .with("NetworkInterface.1.DeleteOnTermination", true)
-        .with_list("NetworkInterface.1.SecurityGroupId", &config.security_groups)
+        .with_list("NetworkInterface.1.SecurityGroupId", groups)
 }
 
 /// By the random end of the id: a node that replaces another may be elsewhere, which helps where one place is full.
@@ -154,6 +163,7 @@ fn tags(params: Params, number: u32, kind: &str, config: &Ec2Config, wanted: &No
         instance_type: _,
         tenant,
         generation,
+        network: _,
     } = wanted;
     let where_known = [
         tenant.map(|tenant| (TENANT, tenant.to_string())),
@@ -196,6 +206,7 @@ mod tests {
             instance_type: (role == NodeRole::Worker).then(|| "r7i.xlarge".to_owned()),
             tenant: Some(TenantId(Uuid::from_u128(0xacce))),
             generation: Some(Generation(3)),
+            network: None,
         }
     }
 

@@ -7,7 +7,8 @@ use secrecy::SecretString;
 use updraft_model::{ClusterId, Generation, NodeId, NodeRole, TenantId};
 
 use crate::{
-    BootSecret, ClientToken, LaunchRequest, Launched, NodeProvider, NodeStatus, NodeWanted, ProviderError,
+    BootSecret, ClientToken, ClusterWanted, LaunchRequest, Launched, NetworkId, NodeProvider, NodeStatus,
+    NodeWanted, ProviderError,
 };
 
 /// A provider under test, and how its time passes.
@@ -38,6 +39,8 @@ type Verdict = Result<(), Violation>;
 
 /// Checks every law, on two clusters of the subject's.
 pub async fn check(subject: &dyn Subject, one: ClusterId, other: ClusterId) -> Verdict {
+    a_cluster_is_prepared_once(subject, one, other).await?;
+    what_nodes_are_in_outlives_them(subject, one).await?;
     a_token_makes_one_node(subject, one).await?;
     a_token_with_another_request_is_refused(subject, one).await?;
     a_node_is_listed_under_its_cluster_only(subject, one, other).await?;
@@ -47,8 +50,82 @@ pub async fn check(subject: &dyn Subject, one: ClusterId, other: ClusterId) -> V
     ending_what_is_not_there_is_fine(subject, one).await
 }
 
+/// What a cluster needs before its nodes is made once, found again, and gone when it is forgotten.
+pub async fn a_cluster_is_prepared_once(subject: &dyn Subject, one: ClusterId, other: ClusterId) -> Verdict {
+    let provider = subject.provider();
+    let (first, another) = (prepared(subject, one).await?, prepared(subject, other).await?);
+    require(
+        first.is_none() || first != another,
+        "two clusters have the same network",
+    )?;
+    require(
+        prepared(subject, one).await? == first,
+        "preparing a cluster twice made two networks",
+    )?;
+    lists(subject, one, first.is_some()).await?;
+    forgotten(subject, one).await?;
+    provider.forget_cluster(one).await?;
+    lists(subject, one, false).await?;
+    lists(subject, other, another.is_some()).await?;
+    forgotten(subject, other).await
+}
+
+/// Nothing is taken from under a node.
+pub async fn what_nodes_are_in_outlives_them(subject: &dyn Subject, cluster: ClusterId) -> Verdict {
+    let network = prepared(subject, cluster).await?;
+    let node = New::within(subject, cluster, 1, network.clone()).await?;
+    let launched = node.launch().await?;
+    node.reaches(&launched, NodeStatus::Running).await?;
+    if network.is_some() {
+        require(
+            subject.provider().forget_cluster(cluster).await.is_err(),
+            "a network is gone while a node is in it",
+        )?;
+    }
+    node.end(&launched).await?;
+    forgotten(subject, cluster).await
+}
+
+async fn prepared(subject: &dyn Subject, cluster: ClusterId) -> Result<Option<NetworkId>, Violation> {
+    let tenant = TenantId(subject.fresh_node().0);
+    let wanted = ClusterWanted {
+        cluster,
+        tenant,
+        control_url: "https://updraft.invalid".to_owned(),
+    };
+    for _ in 0..200 {
+        match subject.provider().prepare_cluster(&wanted).await {
+            Err(ProviderError::Unclear(_)) => subject.pass_time().await,
+            answer => return Ok(answer?),
+        }
+    }
+    Err(Violation::Broken("a cluster could not be prepared".to_owned()))
+}
+
+async fn forgotten(subject: &dyn Subject, cluster: ClusterId) -> Verdict {
+    for _ in 0..200 {
+        match subject.provider().forget_cluster(cluster).await {
+            Err(ProviderError::Unclear(_)) => subject.pass_time().await,
+            answer => return Ok(answer?),
+        }
+    }
+    Err(Violation::Broken("a cluster could not be forgotten".to_owned()))
+}
+
+async fn lists(subject: &dyn Subject, cluster: ClusterId, wanted: bool) -> Verdict {
+    for _ in 0..200 {
+        if subject.provider().prepared_clusters().await?.contains(&cluster) == wanted {
+            return Ok(());
+        }
+        subject.pass_time().await;
+    }
+    Err(Violation::Broken(format!(
+        "whether {cluster} is prepared is not listed as {wanted}"
+    )))
+}
+
 async fn a_token_makes_one_node(subject: &dyn Subject, cluster: ClusterId) -> Verdict {
-    let node = New::of(subject, cluster, 1)?;
+    let node = New::of(subject, cluster, 1).await?;
     let (first, second) = (node.launch().await?, node.launch().await?);
     require(first == second, "the second launch gave another node")?;
     node.reaches(&first, NodeStatus::Running).await?;
@@ -61,7 +138,7 @@ async fn a_token_makes_one_node(subject: &dyn Subject, cluster: ClusterId) -> Ve
 }
 
 async fn a_token_with_another_request_is_refused(subject: &dyn Subject, cluster: ClusterId) -> Verdict {
-    let node = New::of(subject, cluster, 1)?;
+    let node = New::of(subject, cluster, 1).await?;
     let launched = node.launch().await?;
     let wanted = || node.wanted.clone();
     let others = [
@@ -95,7 +172,7 @@ async fn a_node_is_listed_under_its_cluster_only(
     one: ClusterId,
     other: ClusterId,
 ) -> Verdict {
-    let node = New::of(subject, one, 1)?;
+    let node = New::of(subject, one, 1).await?;
     let launched = node.launch().await?;
     node.reaches(&launched, NodeStatus::Running).await?;
     let provider = subject.provider();
@@ -119,7 +196,7 @@ async fn nodes_have_addresses_of_their_own(
     one: ClusterId,
     other: ClusterId,
 ) -> Verdict {
-    let (a, b) = (New::of(subject, one, 1)?, New::of(subject, other, 1)?);
+    let (a, b) = (New::of(subject, one, 1).await?, New::of(subject, other, 1).await?);
     let (at_a, at_b) = (a.launch().await?, b.launch().await?);
     require(at_a.address != at_b.address, "two nodes share an address")?;
     a.end(&at_a).await?;
@@ -127,7 +204,7 @@ async fn nodes_have_addresses_of_their_own(
 }
 
 async fn a_stopped_node_starts_again_as_the_same(subject: &dyn Subject, cluster: ClusterId) -> Verdict {
-    let node = New::of(subject, cluster, 1)?;
+    let node = New::of(subject, cluster, 1).await?;
     let launched = node.launch().await?;
     node.reaches(&launched, NodeStatus::Running).await?;
     let provider = subject.provider();
@@ -146,7 +223,7 @@ async fn a_stopped_node_starts_again_as_the_same(subject: &dyn Subject, cluster:
 }
 
 async fn an_ended_node_never_comes_back(subject: &dyn Subject, cluster: ClusterId) -> Verdict {
-    let node = New::of(subject, cluster, 1)?;
+    let node = New::of(subject, cluster, 1).await?;
     let launched = node.launch().await?;
     node.reaches(&launched, NodeStatus::Running).await?;
     node.end(&launched).await?;
@@ -175,7 +252,7 @@ async fn an_ended_node_never_comes_back(subject: &dyn Subject, cluster: ClusterI
 }
 
 async fn ending_what_is_not_there_is_fine(subject: &dyn Subject, cluster: ClusterId) -> Verdict {
-    let node = New::of(subject, cluster, 1)?;
+    let node = New::of(subject, cluster, 1).await?;
     let launched = node.launch().await?;
     node.reaches(&launched, NodeStatus::Running).await?;
     node.end(&launched).await?;
@@ -203,7 +280,16 @@ struct New<'a> {
 // === impl New ===
 
 impl<'a> New<'a> {
-    fn of(subject: &'a dyn Subject, cluster: ClusterId, ordinal: u32) -> Result<Self, Violation> {
+    async fn of(subject: &'a dyn Subject, cluster: ClusterId, ordinal: u32) -> Result<Self, Violation> {
+        Self::within(subject, cluster, ordinal, None).await
+    }
+
+    async fn within(
+        subject: &'a dyn Subject,
+        cluster: ClusterId,
+        ordinal: u32,
+        network: Option<NetworkId>,
+    ) -> Result<Self, Violation> {
         let id = subject.fresh_node();
         let wanted = NodeWanted {
             cluster,
@@ -214,6 +300,7 @@ impl<'a> New<'a> {
             instance_type: None,
             tenant: Some(TenantId(id.0)),
             generation: Some(Generation::FIRST),
+            network,
         };
         let request = subject.provider().prepare(&wanted)?;
         require(

@@ -14,7 +14,8 @@ mod storage;
 
 pub use error::ProviderError;
 pub use node::{
-    BootSecret, ClientToken, LaunchRequest, Launched, ListedNode, NodeStatus, NodeWanted, ProviderId,
+    BootSecret, ClientToken, ClusterWanted, LaunchRequest, Launched, ListedNode, NetworkId, NodeStatus,
+    NodeWanted, ProviderId,
 };
 pub use storage::{ClusterStorage, StorageAccess};
 
@@ -52,4 +53,25 @@ pub trait NodeProvider: Send + Sync {
     async fn list(&self, cluster: Option<ClusterId>) -> Result<Vec<ListedNode>, ProviderError>;
 
     async fn describe(&self, id: &ProviderId) -> Result<NodeStatus, ProviderError>;
+
+    /// Whether [`NodeProvider::prepare_cluster`] does anything.
+    fn prepares_clusters(&self) -> bool {
+        false
+    }
+
+    /// Looks whether a cluster's nodes could be started, within seconds and before the first of them, and makes what they
+    /// need where they are, if that is the cluster's own. The same cluster gets the same, however often it is asked.
+    async fn prepare_cluster(&self, _wanted: &ClusterWanted) -> Result<Option<NetworkId>, ProviderError> {
+        Ok(None)
+    }
+
+    /// Removes what was made for a cluster, once its nodes have gone; nothing there is fine.
+    async fn forget_cluster(&self, _cluster: ClusterId) -> Result<(), ProviderError> {
+        Ok(())
+    }
+
+    /// This installation's clusters for which something is there.
+    async fn prepared_clusters(&self) -> Result<Vec<ClusterId>, ProviderError> {
+        Ok(Vec::new())
+    }
 }

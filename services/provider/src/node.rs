@@ -27,7 +27,24 @@ pub struct NodeWanted {
     /// Of the spec that it was wanted by; later ones may keep it. None: as above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<Generation>,
+    /// As its cluster was given it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkId>,
 }
+
+/// A cluster whose nodes are to be started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterWanted {
+    pub cluster: ClusterId,
+    pub tenant: TenantId,
+    /// Where its agents will look for control.
+    pub control_url: String,
+}
+
+/// The provider's own name of what a cluster's nodes are connected by: a security group.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NetworkId(pub String);
 
 /// The exact request for one node, as kept in its record and sent again after a crash. Holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +102,12 @@ impl ClientToken {
     #[must_use]
     pub fn of(node: NodeId) -> Self {
         Self(format!("updraft-{node}"))
+    }
+}
+
+impl fmt::Display for NetworkId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

@@ -12,14 +12,15 @@ use serde_json::{Value, json};
 use updraft_model::{ClusterId, NodeId, NodeRole};
 
 use crate::{
-    BootSecret, ClientToken, LaunchRequest, Launched, ListedNode, NodeProvider, NodeStatus, NodeWanted,
-    ProviderError, ProviderId,
+    BootSecret, ClientToken, ClusterWanted, LaunchRequest, Launched, ListedNode, NetworkId, NodeProvider,
+    NodeStatus, NodeWanted, ProviderError, ProviderId,
 };
 
 /// A provider whose time passes in ticks, one per [`SimulatedProvider::tick`].
 pub struct SimulatedProvider {
     world: Mutex<World>,
     listing_lag: Duration,
+    has_networks: bool,
 }
 
 /// How often, of 100 calls, something goes wrong.
@@ -59,7 +60,16 @@ struct World {
     /// However many clusters there are, each is listed as quickly.
     by_cluster: HashMap<ClusterId, Vec<ProviderId>>,
     tokens: HashMap<ClientToken, (Value, ProviderId)>,
+    networks: BTreeMap<NetworkId, Network>,
+    networks_made: u32,
     scripted: Vec<ProviderError>,
+    refused_networks: Vec<ProviderError>,
+}
+
+/// What a cluster's nodes are in.
+struct Network {
+    cluster: ClusterId,
+    listed_at: u64,
 }
 
 // === impl SimulatedProvider ===
@@ -74,12 +84,36 @@ impl SimulatedProvider {
             machines: BTreeMap::new(),
             by_cluster: HashMap::new(),
             tokens: HashMap::new(),
+            networks: BTreeMap::new(),
+            networks_made: 0,
             scripted: Vec::new(),
+            refused_networks: Vec::new(),
         };
         Self {
             world: Mutex::new(world),
             listing_lag,
+            has_networks: false,
         }
+    }
+
+    /// Each cluster's nodes are in a network of its own.
+    #[must_use]
+    pub fn with_networks(self) -> Self {
+        Self {
+            has_networks: true,
+            ..self
+        }
+    }
+
+    /// Every network there is.
+    #[must_use]
+    pub fn networks(&self) -> Vec<NetworkId> {
+        self.world().networks.keys().cloned().collect()
+    }
+
+    #[must_use]
+    pub fn lists_network_of(&self, cluster: ClusterId) -> bool {
+        self.world().networks_of(cluster).next().is_some()
     }
 
     /// One that does all at once and never errs.
@@ -95,6 +129,11 @@ impl SimulatedProvider {
     /// The next launches fail like this, last first.
     pub fn fail_launches(&self, errors: Vec<ProviderError>) {
         self.world().scripted = errors;
+    }
+
+    /// The next times that a cluster is prepared it fails like this, last first.
+    pub fn fail_preparing(&self, errors: Vec<ProviderError>) {
+        self.world().refused_networks = errors;
     }
 
     /// Time passes: pending nodes come up, ending ones go.
@@ -277,6 +316,46 @@ impl NodeProvider for SimulatedProvider {
         let machine = world.machines.get(id).filter(|machine| machine.listed_at <= now);
         Ok(machine.map_or(NodeStatus::Unknown, |machine| machine.status))
     }
+
+    fn prepares_clusters(&self) -> bool {
+        self.has_networks
+    }
+
+    async fn prepare_cluster(&self, wanted: &ClusterWanted) -> Result<Option<NetworkId>, ProviderError> {
+        if !self.has_networks {
+            return Ok(None);
+        }
+        let mut world = self.world();
+        world.may_err()?;
+        if let Some(error) = world.refused_networks.pop() {
+            return Err(error);
+        }
+        let network = world.network(wanted.cluster)?;
+        world.may_lose_answer()?;
+        Ok(Some(network))
+    }
+
+    async fn forget_cluster(&self, cluster: ClusterId) -> Result<(), ProviderError> {
+        let mut world = self.world();
+        world.may_err()?;
+        let lives = |machine: &Machine| machine.status != NodeStatus::Gone;
+        let found: Vec<_> = world.networks_of(cluster).cloned().collect();
+        if !found.is_empty() && world.of_cluster(cluster).any(lives) {
+            return Err(ProviderError::Unclear("nodes are still in it".to_owned()));
+        }
+        for network in found {
+            world.networks.remove(&network);
+        }
+        world.may_lose_answer()
+    }
+
+    async fn prepared_clusters(&self) -> Result<Vec<ClusterId>, ProviderError> {
+        let mut world = self.world();
+        world.may_err()?;
+        let now = world.now;
+        let listed = world.networks.values().filter(|network| network.listed_at <= now);
+        Ok(listed.map(|network| network.cluster).collect())
+    }
 }
 
 // === impl World ===
@@ -285,6 +364,12 @@ impl World {
     fn make(&mut self, request: &LaunchRequest, token: &ClientToken) -> Result<ProviderId, ProviderError> {
         let wanted: NodeWanted = serde_json::from_value(request.0["wanted"].clone())
             .map_err(|error| ProviderError::Refused(error.to_string()))?;
+        if let Some(network) = wanted
+            .network
+            .filter(|network| !self.networks.contains_key(network))
+        {
+            return Err(ProviderError::Refused(format!("there is no network {network}")));
+        }
         let number = self.machines.len() + 1;
         let id = ProviderId(format!("sim-{number:06}"));
         let low = u32::try_from(number).map_err(|_| ProviderError::Quota("too many nodes".to_owned()))?;
@@ -312,6 +397,27 @@ impl World {
             .push(id.clone());
         self.machines.insert(id.clone(), machine);
         Ok(id)
+    }
+
+    /// The one of this name, which another cannot have; a new one may not be found yet.
+    fn network(&mut self, cluster: ClusterId) -> Result<NetworkId, ProviderError> {
+        if let Some(network) = self.networks_of(cluster).next() {
+            return Ok(network.clone());
+        }
+        if self.networks.values().any(|network| network.cluster == cluster) {
+            return Err(ProviderError::Unclear("its network is not listed yet".to_owned()));
+        }
+        self.networks_made += 1;
+        let id = NetworkId(format!("net-{:06}", self.networks_made));
+        let listed_at = self.now + self.faults.listed_after;
+        self.networks.insert(id.clone(), Network { cluster, listed_at });
+        Ok(id)
+    }
+
+    fn networks_of(&self, cluster: ClusterId) -> impl Iterator<Item = &NetworkId> {
+        let listed = move |network: &Network| network.cluster == cluster && network.listed_at <= self.now;
+        let networks = self.networks.iter().filter(move |(_, network)| listed(network));
+        networks.map(|(id, _)| id)
     }
 
     fn of_cluster(&self, cluster: ClusterId) -> impl Iterator<Item = &Machine> {

@@ -109,6 +109,7 @@ async fn a_clusters_processes_reach_their_own_nodes_and_what_is_shared_only() {
             instance_type: None,
             tenant: None,
             generation: None,
+            network: None,
         };
         let request = provider.prepare(&wanted).unwrap();
         let boot = BootSecret(SecretString::from("{}"));

@@ -82,6 +82,7 @@ impl Machine {
             instance_type: None,
             tenant: None,
             generation: None,
+            network: None,
         };
         let request = self.provider.prepare(&wanted)?;
         self.provider

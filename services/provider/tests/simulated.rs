@@ -31,9 +31,9 @@ impl Subject for Simulation {
 
 #[tokio::test]
 async fn the_perfect_simulation_obeys_the_laws() {
-    let subject = Simulation(SimulatedProvider::perfect(), AtomicU32::new(1));
+    let subject = Simulation(SimulatedProvider::perfect().with_networks(), AtomicU32::new(1));
     check(&subject, ClusterId(1), ClusterId(2)).await.unwrap();
-    assert!(subject.0.live().is_empty());
+    assert!(subject.0.live().is_empty() && subject.0.networks().is_empty());
 }
 
 #[tokio::test]
@@ -44,9 +44,9 @@ async fn the_slow_and_late_simulation_obeys_the_laws() {
         ..Faults::default()
     };
     let subject = Simulation(
-        SimulatedProvider::new(7, faults, Duration::from_secs(5)),
+        SimulatedProvider::new(7, faults, Duration::from_secs(5)).with_networks(),
         AtomicU32::new(1),
     );
     check(&subject, ClusterId(1), ClusterId(2)).await.unwrap();
-    assert!(subject.0.live().is_empty());
+    assert!(subject.0.live().is_empty() && subject.0.networks().is_empty());
 }

@@ -49,3 +49,22 @@ pub async fn of_deleted(
     .await?;
     Ok(found.into_iter().map(ClusterId).collect())
 }
+
+/// Which of these clusters are no more, or never were.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn not_there(
+    connection: &mut PgConnection,
+    clusters: &[ClusterId],
+) -> Result<Vec<ClusterId>, StoreError> {
+    let ids: Vec<_> = clusters.iter().map(|cluster| cluster.0).collect();
+    let found = sqlx::query_scalar!(
+        r#"select asked as "asked!" from unnest($1::bigint[]) asked
+           where not exists (select from clusters where id = asked and deleted_at is null)"#,
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(found.into_iter().map(ClusterId).collect())
+}

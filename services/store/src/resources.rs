@@ -1,4 +1,4 @@
-//! How far a cluster's secrets, database and storage are. Like nodes they are recorded before they are made.
+//! How far a cluster's secrets, database, storage and network are. Like nodes they are recorded before they are made.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -12,15 +12,20 @@ pub enum ResourceKind {
     Secrets,
     Database,
     Storage,
+    Network,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceRecord {
     pub attempts: u32,
     pub failure: Option<String>,
+    /// Waiting does not help.
+    pub refused: bool,
     pub attempted_at: DateTime<Utc>,
     /// None: it may exist in part.
     pub ready_at: Option<DateTime<Utc>>,
+    /// The provider's own name of it, where it has one.
+    pub provider_id: Option<String>,
 }
 
 /// None: there is nothing of that kind.
@@ -33,7 +38,8 @@ pub async fn find(
     kind: ResourceKind,
 ) -> Result<Option<ResourceRecord>, StoreError> {
     let row = sqlx::query!(
-        "select attempts, failure, attempted_at, ready_at from cluster_resources where cluster_id = $1 and kind = $2",
+        "select attempts, failure, refused, attempted_at, ready_at, provider_id
+         from cluster_resources where cluster_id = $1 and kind = $2",
         cluster.0,
         kind.as_str(),
     )
@@ -42,8 +48,10 @@ pub async fn find(
     Ok(row.map(|row| ResourceRecord {
         attempts: row.attempts.unsigned_abs(),
         failure: row.failure,
+        refused: row.refused,
         attempted_at: row.attempted_at,
         ready_at: row.ready_at,
+        provider_id: row.provider_id,
     }))
 }
 
@@ -59,7 +67,8 @@ pub async fn begin(
     sqlx::query!(
         "insert into cluster_resources (cluster_id, kind, state, attempts) values ($1, $2, 'intended', 1)
          on conflict (cluster_id, kind) do update
-         set state = 'intended', ready_at = null, attempted_at = now(), attempts = cluster_resources.attempts + 1",
+         set state = 'intended', ready_at = null, attempted_at = now(), attempts = cluster_resources.attempts + 1,
+             failure = null, refused = false",
         cluster.0,
         kind.as_str(),
     )
@@ -86,6 +95,28 @@ pub async fn set_ready(
     one_row("resource", done.rows_affected())
 }
 
+/// The same for what the provider has its own name of.
+///
+/// # Errors
+/// [`StoreError::Missing`] when it was never begun.
+pub async fn set_ready_as(
+    connection: &mut PgConnection,
+    cluster: ClusterId,
+    kind: ResourceKind,
+    provider_id: Option<&str>,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "update cluster_resources set provider_id = $3 where cluster_id = $1 and kind = $2",
+        cluster.0,
+        kind.as_str(),
+        provider_id,
+    )
+    .execute(&mut *connection)
+    .await?;
+    one_row("resource", done.rows_affected())?;
+    set_ready(connection, cluster, kind).await
+}
+
 /// # Errors
 /// [`StoreError::Missing`] when it was never begun.
 pub async fn set_failed(
@@ -93,12 +124,14 @@ pub async fn set_failed(
     cluster: ClusterId,
     kind: ResourceKind,
     failure: &str,
+    refused: bool,
 ) -> Result<(), StoreError> {
     let done = sqlx::query!(
-        "update cluster_resources set failure = $3 where cluster_id = $1 and kind = $2",
+        "update cluster_resources set failure = $3, refused = $4 where cluster_id = $1 and kind = $2",
         cluster.0,
         kind.as_str(),
         failure,
+        refused,
     )
     .execute(connection)
     .await?;
@@ -133,6 +166,7 @@ impl ResourceKind {
             Self::Secrets => "secrets",
             Self::Database => "database",
             Self::Storage => "storage",
+            Self::Network => "network",
         }
     }
 }

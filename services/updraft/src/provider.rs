@@ -31,7 +31,11 @@ pub(crate) async fn run(command: &ProviderCommand, output: Format) -> anyhow::Re
 }
 
 fn line(check: &Check) -> String {
-    let mark = if check.ok { "ok    " } else { "FAILED" };
+    let mark = match (check.ok, check.blocks) {
+        (true, _) => "ok    ",
+        (false, true) => "FAILED",
+        (false, false) => "look  ",
+    };
     let line = format!("{mark}  {}: {}", check.name, check.found);
     match &check.remedy {
         Some(remedy) => format!("{line}\n        → {remedy}"),
@@ -40,7 +44,7 @@ fn line(check: &Check) -> String {
 }
 
 fn verdict(found: &Preflight) -> anyhow::Result<()> {
-    match found.checks.iter().filter(|check| !check.ok).count() {
+    match found.blocking().count() {
         0 => Ok(()),
         1 => anyhow::bail!("one check failed: no node can start until it is corrected"),
         failed => anyhow::bail!("{failed} checks failed: no node can start until they are corrected"),
@@ -56,6 +60,7 @@ mod tests {
         let check = Check {
             name: "image".to_owned(),
             ok: false,
+            blocks: true,
             found: "there is no image".to_owned(),
             remedy: Some("correct `image`".to_owned()),
         };

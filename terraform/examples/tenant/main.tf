@@ -28,12 +28,12 @@ variable "external_id" {
 module "account" {
   source = "../../modules/tenant-account"
 
-  installation        = "updraft"
-  updraft_role_arn    = var.updraft_role_arn
-  external_id         = var.external_id
-  regions             = ["eu-central-1"]
-  subnet_arns         = ["arn:aws:ec2:eu-central-1:111122223333:subnet/subnet-0123456789abcdef0"]
-  security_group_arns = ["arn:aws:ec2:eu-central-1:111122223333:security-group/sg-0123456789abcdef0"]
+  installation     = "updraft"
+  updraft_role_arn = var.updraft_role_arn
+  external_id      = var.external_id
+  regions          = ["eu-central-1"]
+  subnet_arns      = ["arn:aws:ec2:eu-central-1:111122223333:subnet/subnet-0123456789abcdef0"]
+  vpc_arns         = ["arn:aws:ec2:eu-central-1:111122223333:vpc/vpc-0123456789abcdef0"]
 
   nodes = {
     reports = {

@@ -8,100 +8,21 @@ locals {
   account   = data.aws_caller_identity.this.account_id
   partition = data.aws_partition.this.partition
   ec2       = "arn:${local.partition}:ec2:*:${local.account}"
-  ours      = { "aws:ResourceTag/updraft:installation" = var.installation }
-  here      = { StringEquals = { "aws:RequestedRegion" = var.regions } }
   tags      = merge({ "updraft:installation" = var.installation }, var.tags)
 
-  look = {
-    Sid    = "LookAround"
-    Effect = "Allow"
-    Action = [
-      "ec2:DescribeImages", "ec2:DescribeInstanceStatus", "ec2:DescribeInstances", "ec2:DescribeRouteTables",
-      "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVolumes", "ec2:DescribeVpcEndpoints",
-    ]
-    Resource  = "*"
-    Condition = local.here
-  }
-
-  # Where an image is named by a parameter: AWS's public ones, and those that the tenant names.
-  image_parameter = {
-    Sid      = "ImageByParameter"
-    Effect   = "Allow"
-    Action   = ["ssm:GetParameter", "ssm:GetParameters"]
-    Resource = concat(["arn:${local.partition}:ssm:*::parameter/aws/service/*"], var.image_parameter_arns)
-  }
-
-  start = [
-    {
-      Sid      = "StartItsOwnInstances"
-      Effect   = "Allow"
-      Action   = "ec2:RunInstances"
-      Resource = "${local.ec2}:instance/*"
-      Condition = {
-        StringEquals = {
-          "aws:RequestTag/updraft:installation" = var.installation
-          "aws:RequestedRegion"                 = var.regions
-          "ec2:MetadataHttpTokens"              = "required"
-        }
-        StringLike = { "ec2:InstanceType" = var.instance_types }
-      }
-    },
-    {
-      Sid      = "WithDisksOfItsOwn"
-      Effect   = "Allow"
-      Action   = "ec2:RunInstances"
-      Resource = "${local.ec2}:volume/*"
-      Condition = {
-        StringEquals = { "aws:RequestTag/updraft:installation" = var.installation }
-        Bool         = { "ec2:Encrypted" = "true" }
-      }
-    },
-    {
-      Sid       = "WithInterfacesOfItsOwn"
-      Effect    = "Allow"
-      Action    = "ec2:RunInstances"
-      Resource  = "${local.ec2}:network-interface/*"
-      Condition = { StringEquals = { "aws:RequestTag/updraft:installation" = var.installation } }
-    },
-    {
-      Sid      = "WhereTheTenantSays"
-      Effect   = "Allow"
-      Action   = "ec2:RunInstances"
-      Resource = concat(var.subnet_arns, var.security_group_arns, var.key_pair_arns, ["arn:${local.partition}:ec2:*::image/*", "${local.ec2}:image/*"])
-    },
-    {
-      Sid       = "TagWhatItStarts"
-      Effect    = "Allow"
-      Action    = "ec2:CreateTags"
-      Resource  = ["${local.ec2}:instance/*", "${local.ec2}:volume/*", "${local.ec2}:network-interface/*"]
-      Condition = { StringEquals = { "ec2:CreateAction" = "RunInstances" } }
-    },
-  ]
-
-  end = {
-    Sid       = "EndStopAndResumeItsOwn"
-    Effect    = "Allow"
-    Action    = ["ec2:StartInstances", "ec2:StopInstances", "ec2:TerminateInstances"]
-    Resource  = "${local.ec2}:instance/*"
-    Condition = { StringEquals = local.ours }
-  }
-
-  pass = {
-    Sid       = "GiveNodesTheirRolesAndNoOthers"
-    Effect    = "Allow"
-    Action    = "iam:PassRole"
-    Resource  = [for role in aws_iam_role.node : role.arn]
-    Condition = { StringEquals = { "iam:PassedToService" = "ec2.amazonaws.com" } }
-  }
-
-  # AWS's own role for spot instances, which the first of them in an account needs.
-  spot = {
-    Sid       = "FirstSpotInstance"
-    Effect    = "Allow"
-    Action    = "iam:CreateServiceLinkedRole"
-    Resource  = "arn:${local.partition}:iam::${local.account}:role/aws-service-role/spot.amazonaws.com/*"
-    Condition = { StringEquals = { "iam:AWSServiceName" = "spot.amazonaws.com" } }
-  }
+  # The same file is what Updraft's console and command line print for an account.
+  permissions = jsondecode(templatefile("${path.module}/permissions.json.tftpl", {
+    partition        = local.partition
+    account          = local.account
+    installation     = var.installation
+    regions          = jsonencode(var.regions)
+    instance_types   = jsonencode(var.instance_types)
+    image_parameters = jsonencode(concat(["arn:${local.partition}:ssm:*::parameter/aws/service/*"], var.image_parameter_arns))
+    node_roles       = jsonencode([for role in aws_iam_role.node : role.arn])
+    places           = jsonencode(concat(var.subnet_arns, var.security_group_arns, var.key_pair_arns, ["arn:${local.partition}:ec2:*::image/*", "${local.ec2}:image/*"]))
+    makes_groups     = length(var.vpc_arns) > 0
+    vpcs             = jsonencode(var.vpc_arns)
+  }))
 
   disks = {
     Sid       = "DisksWithTheTenantsKeys"
@@ -135,7 +56,7 @@ resource "aws_iam_role_policy" "updraft" {
 
   policy = jsonencode({
     Version   = "2012-10-17"
-    Statement = concat([local.look, local.image_parameter, local.end, local.pass, local.spot], local.start, [for statement in [local.disks] : statement if length(var.kms_key_arns) > 0])
+    Statement = concat(local.permissions.Statement, [for statement in [local.disks] : statement if length(var.kms_key_arns) > 0])
   })
 }
 

@@ -54,13 +54,25 @@ variable "subnet_arns" {
   }
 }
 
-variable "security_group_arns" {
-  description = "Security groups that nodes may have."
+variable "vpc_arns" {
+  description = "VPCs of the subnets, where Updraft makes a security group for each cluster. Leave it out and name security_group_arns to bring them."
   type        = list(string)
+  default     = []
 
   validation {
-    condition     = length(var.security_group_arns) > 0 && alltrue([for arn in var.security_group_arns : can(regex(":security-group/sg-[0-9a-f]+$", arn))])
-    error_message = "security_group_arns names at least one security group by its whole ARN."
+    condition     = alltrue([for arn in var.vpc_arns : can(regex(":vpc/vpc-[0-9a-f]+$", arn))])
+    error_message = "vpc_arns are whole ARNs of VPCs."
+  }
+}
+
+variable "security_group_arns" {
+  description = "Security groups that nodes may have, where they are brought."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = length(concat(var.security_group_arns, var.vpc_arns)) > 0 && alltrue([for arn in var.security_group_arns : can(regex(":security-group/sg-[0-9a-f]+$", arn))])
+    error_message = "security_group_arns names security groups by their whole ARNs; without any, vpc_arns says where Updraft makes them."
   }
 }
 

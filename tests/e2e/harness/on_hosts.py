@@ -150,7 +150,6 @@ class OnHosts:
             "region": REGION,
             "endpoint": f"{self.centre.url}/",
             "subnets": world["subnets"],
-            "security_groups": world["security_groups"],
             "image": world["image"],
             "instance_profile": world["instance_profile"],
             "root_volume": {"gib": 20, "device": world["root_device"]},

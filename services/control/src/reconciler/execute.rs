@@ -51,6 +51,7 @@ impl Reconciler {
             Action::EnsureSecrets => self.ensure_secrets(lease, view).await,
             Action::EnsureDatabase => self.ensure_database(lease, view).await,
             Action::EnsureStorage => self.ensure_storage(lease, view).await,
+            Action::EnsureNetwork => self.ensure_network(lease, view).await,
             Action::IntendNode {
                 role,
                 ordinal,
@@ -66,6 +67,7 @@ impl Reconciler {
                     instance_type: instance_type.clone(),
                     tenant: Some(view.cluster.tenant),
                     generation: Some(view.cluster.generation),
+                    network: view.network.clone(),
                 };
                 self.intend(lease, view, wanted).await
             }
@@ -79,6 +81,7 @@ impl Reconciler {
             Action::MoveEnvironment { to } => self.move_environment(lease, view, to).await,
             Action::DropDatabase => self.drop_database(lease, view).await,
             Action::RemoveStorage => self.remove_storage(lease, view).await,
+            Action::RemoveNetwork => self.remove_network(lease, view).await,
             Action::RemoveSecrets => self.remove_secrets(lease, view).await,
             Action::MarkDeleted => self.mark_deleted(lease, view).await,
             Action::FinishOperation { outcome } => self.finish(lease, view, outcome).await,

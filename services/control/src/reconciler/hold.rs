@@ -82,11 +82,13 @@ fn ends_something(action: &Action) -> bool {
         | Action::TerminateOrphan { .. }
         | Action::DropDatabase
         | Action::RemoveStorage
+        | Action::RemoveNetwork
         | Action::RemoveSecrets
         | Action::MarkDeleted => true,
         Action::EnsureSecrets
         | Action::EnsureDatabase
         | Action::EnsureStorage
+        | Action::EnsureNetwork
         | Action::IntendNode { .. }
         | Action::LaunchNode { .. }
         | Action::StartNode { .. }

@@ -17,6 +17,7 @@ mod inventory;
 mod launch;
 mod listen;
 mod liveness;
+mod network;
 mod observe;
 mod record;
 mod reports;

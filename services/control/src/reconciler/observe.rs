@@ -8,7 +8,7 @@ use updraft_planner::{
     self as planner, Desired, LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed, Operation,
     Orphan, PlaceHistory, ProviderView, Report, Resource, limits,
 };
-use updraft_provider::{ListedNode, NodeStatus, ProviderId};
+use updraft_provider::{ListedNode, NetworkId, NodeStatus, ProviderId};
 use updraft_store::environment_changes::{self, EnvironmentChange};
 use updraft_store::leases::{self, ReconciledCluster};
 use updraft_store::nodes::{self, LaunchFailureRecord, LostNode, NodeRecord, RecordState};
@@ -36,6 +36,8 @@ pub(super) struct View {
     pub(super) records: Vec<NodeRecord>,
     /// Ids of nodes at the provider whose records do not know them yet.
     pub(super) listed: Vec<ListedNode>,
+    /// What its nodes are in, where that is the cluster's own.
+    pub(super) network: Option<NetworkId>,
 }
 
 /// Whose list a look takes.
@@ -68,6 +70,7 @@ struct Records {
     sizes: Vec<QueueSizeRecord>,
     lost: Vec<LostNode>,
     resources: [Resource; 3],
+    network: Option<ResourceRecord>,
 }
 
 impl Reconciler {
@@ -128,6 +131,12 @@ impl Reconciler {
 
     fn view(&self, records: Records, nodes: Vec<Node>, strays: Strays, listed: Vec<ListedNode>) -> View {
         let [secrets, database, storage] = records.resources;
+        let made = records
+            .network
+            .as_ref()
+            .and_then(|record| record.provider_id.clone());
+        let needs_network = self.parts.provider.prepares_clusters();
+        let network = needs_network.then(|| resource(records.network));
         let (cluster, change) = (records.cluster, records.change);
         let counted = change
             .as_ref()
@@ -156,6 +165,7 @@ impl Reconciler {
             secrets,
             database,
             storage,
+            network,
             build,
             nodes,
             losses: histories(&records.lost),
@@ -173,6 +183,7 @@ impl Reconciler {
             change,
             records: records.nodes,
             listed,
+            network: made.map(NetworkId),
         }
     }
 
@@ -269,6 +280,7 @@ impl Records {
             what: "resources".to_owned(),
         })?;
         Ok(Some(Self {
+            network: resources::find(&mut tx, cluster, ResourceKind::Network).await?,
             change: environment_changes::find(&mut tx, loaded.tenant, cluster).await?,
             operation: operation_steps::running(&mut tx, cluster).await?,
             nodes: nodes::live(&mut tx, cluster).await?,
@@ -456,11 +468,14 @@ fn resource(record: Option<ResourceRecord>) -> Resource {
         Some(ResourceRecord {
             attempts,
             failure,
+            refused,
             attempted_at,
             ready_at: None,
+            provider_id: _,
         }) => Resource::Intended {
             attempts,
             failure,
+            refused,
             attempted_at,
         },
     }

@@ -137,7 +137,12 @@ impl Reconciler {
         Ok(Progress::Made)
     }
 
-    async fn begin(&self, lease: &Lease, view: &View, kind: ResourceKind) -> Result<(), ReconcileError> {
+    pub(super) async fn begin(
+        &self,
+        lease: &Lease,
+        view: &View,
+        kind: ResourceKind,
+    ) -> Result<(), ReconcileError> {
         let mut tx = self.fenced(lease).await?;
         resources::begin(&mut tx, view.cluster.id, kind).await?;
         commit(tx).await
@@ -168,7 +173,7 @@ impl Reconciler {
     ) -> Result<Progress, ReconcileError> {
         tracing::warn!(cluster.id = view.cluster.id.0, resource = kind.as_str(), %why, "a resource is not ready");
         let mut tx = self.fenced(lease).await?;
-        resources::set_failed(&mut tx, view.cluster.id, kind, &why.to_string()).await?;
+        resources::set_failed(&mut tx, view.cluster.id, kind, &why.to_string(), false).await?;
         commit(tx).await?;
         Ok(Progress::Made)
     }

@@ -188,12 +188,14 @@ fn rests_on_list(action: &Action) -> bool {
         Action::EnsureSecrets
         | Action::EnsureDatabase
         | Action::EnsureStorage
+        | Action::EnsureNetwork
         | Action::IntendNode { .. }
         | Action::LaunchNode { .. }
         | Action::SizeQueue { .. }
         | Action::MoveEnvironment { .. }
         | Action::DropDatabase
         | Action::RemoveStorage
+        | Action::RemoveNetwork
         | Action::RemoveSecrets
         | Action::MarkDeleted
         | Action::FinishOperation { .. } => false,

@@ -42,7 +42,11 @@ impl Reconciler {
         self.hold_if_restored(&strangers).await?;
         self.compared.store(true, Ordering::Relaxed);
         self.wake(differing(&listed, &known, &strangers)).await?;
-        self.end_strays(&strangers).await
+        self.end_strays(&strangers).await?;
+        match self.parts.provider.prepares_clusters() {
+            true => self.sweep_networks().await,
+            false => Ok(()),
+        }
     }
 
     /// Ends nodes of deleted clusters, but not while anything is held.

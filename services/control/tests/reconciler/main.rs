@@ -74,6 +74,7 @@ async fn a_deletion_leaves_nothing() {
     stage.is_deleted().await;
     stage.operation_ends(OperationState::Succeeded).await;
     assert!(stage.provider.live().is_empty());
+    assert!(stage.provider.networks().is_empty());
     assert!(!stage.has_metadata_database().await);
     assert!(!stage.storage.has(stage.cluster));
     assert_eq!(stage.secrets().await, 0);
@@ -242,6 +243,7 @@ async fn a_driver_killed_at_any_point_of_a_deletion_is_followed_by_one_that_comp
     stage.ask(OperationKind::Delete, Power::Deleted).await;
     stage.kill_at_every_point(async || stage.deleted().await).await;
     assert!(stage.provider.live().is_empty());
+    assert!(stage.provider.networks().is_empty());
     assert!(!stage.has_metadata_database().await);
     assert!(!stage.storage.has(stage.cluster));
 }
@@ -349,6 +351,57 @@ async fn a_node_of_a_deleted_cluster_that_turns_up_late_is_ended() {
     stage
         .until("the stray to end", async || stage.provider.live().is_empty())
         .await;
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_of_a_deleted_cluster_that_turns_up_late_is_removed() {
+    let stage = Stage::running(Faults::default()).await;
+    assert_eq!(stage.provider.networks().len(), 1);
+    let running = stage.run();
+    stage.ask(OperationKind::Delete, Power::Deleted).await;
+    stage.is_deleted().await;
+    stage.late_network().await;
+    assert_eq!(stage.provider.networks().len(), 1);
+    stage
+        .until("the stray to go", async || stage.provider.networks().is_empty())
+        .await;
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_where_no_node_can_be_fails_before_the_first_of_them() {
+    let stage = Stage::new(Faults::default()).await;
+    let refused = ProviderError::Refused("subnets: subnet-1 is not there; correct `subnets`".to_owned());
+    stage.provider.fail_preparing(vec![refused]);
+    stage.ask(OperationKind::Start, Power::Running).await;
+    let running = stage.run();
+    stage.operation_ends(OperationState::Failed).await;
+    assert!(stage.provider.machines().is_empty());
+    let steps = stage.steps().await;
+    let network = steps.iter().find(|step| step.id == "network").unwrap();
+    assert!(
+        network.detail.as_ref().unwrap().contains("correct `subnets`"),
+        "{network:?}"
+    );
+    // Somebody corrected it: it was looked at again by itself.
+    stage.reaches(&Phase::Running).await;
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_after_a_stop_looks_at_the_network_again() {
+    let stage = Stage::running(Faults::default()).await;
+    let running = stage.run();
+    stage.ask(OperationKind::Stop, Power::Stopped).await;
+    stage.reaches(&Phase::Stopped).await;
+    assert_eq!(stage.provider.networks().len(), 1, "it stays");
+    let refused = ProviderError::Refused("subnets: there is no way to S3".to_owned());
+    stage.provider.fail_preparing(vec![refused]);
+    let before = stage.provider.machines().len();
+    stage.ask(OperationKind::Start, Power::Running).await;
+    stage.operation_ends(OperationState::Failed).await;
+    assert_eq!(stage.provider.machines().len(), before);
     running.end().await;
 }
 

@@ -18,12 +18,12 @@ use tokio_util::sync::CancellationToken;
 use updraft_api::agent::Report;
 use updraft_control::reconciler::{Assignments, AssignmentsError, Liveness, Parts, Reconciler, Settings};
 use updraft_model::{
-    AgentPhase, ClusterId, NodeId, NodeRole, OperationKind, OperationState, Phase, Power, Step,
+    AgentPhase, ClusterId, NodeId, NodeRole, OperationKind, OperationState, Phase, Power, Step, TenantId,
 };
 use updraft_provider::simulated::{Faults, Machine, SimulatedProvider};
 use updraft_provider::{
-    BootSecret, ClientToken, ClusterStorage, NodeProvider as _, NodeStatus, NodeWanted, ProviderError,
-    StorageAccess,
+    BootSecret, ClientToken, ClusterStorage, ClusterWanted, NodeProvider as _, NodeStatus, NodeWanted,
+    ProviderError, StorageAccess,
 };
 use updraft_store::metadata::MetadataServer;
 use updraft_store::restore_holds::{self, Hold};
@@ -78,7 +78,7 @@ impl Stage {
             .await
             .unwrap();
         let lag = Duration::from_millis(20 * (faults.listed_after + 2));
-        let provider = Arc::new(SimulatedProvider::new(3, faults, lag));
+        let provider = Arc::new(SimulatedProvider::new(3, faults, lag).with_networks());
         let liveness = Arc::new(Liveness::new(Utc::now()));
         let reclaimed = Reclaimed::default();
         let time = tokio::spawn(pass_time(
@@ -269,6 +269,7 @@ impl Stage {
             instance_type: None,
             tenant: None,
             generation: None,
+            network: None,
         };
         let request = self.provider.prepare(&wanted).unwrap();
         let boot = BootSecret(SecretString::from("{}"));
@@ -276,6 +277,16 @@ impl Stage {
             .launch(&request, &ClientToken::of(NodeId(Uuid::now_v7())), &boot)
             .await
             .unwrap();
+    }
+
+    /// A network that was asked for long ago is there only now.
+    pub(crate) async fn late_network(&self) {
+        let wanted = ClusterWanted {
+            cluster: self.cluster,
+            tenant: TenantId(Uuid::nil()),
+            control_url: String::new(),
+        };
+        self.provider.prepare_cluster(&wanted).await.unwrap();
     }
 
     /// What `pg_dump` of the server's own release writes.

@@ -163,6 +163,7 @@ impl Installation {
                     instance_type: None,
                     tenant: None,
                     generation: None,
+                    network: None,
                 };
                 let request = self.provider.prepare(&wanted).unwrap();
                 let boot = BootSecret(SecretString::from("{}"));

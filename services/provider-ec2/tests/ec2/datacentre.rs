@@ -13,7 +13,7 @@ use updraft_aws::{Credentials, FixedCredentials};
 use updraft_model::{ClusterId, Generation, NodeId, NodeRole, TenantId};
 use updraft_provider::contract::{MOMENT, Subject};
 use updraft_provider::{
-    BootSecret, ClientToken, Launched, NodeProvider, NodeWanted, ProviderError, ProviderId,
+    BootSecret, ClientToken, ClusterWanted, Launched, NodeProvider, NodeWanted, ProviderError, ProviderId,
 };
 use updraft_provider_ec2::{Ec2Config, Ec2Provider};
 use uuid::Uuid;
@@ -119,6 +119,25 @@ impl DataCentre {
         self.ask("tags", asked).await
     }
 
+    /// Where the subnets' default route leads: `out`, `internet-gateway`, `nowhere`.
+    pub(crate) async fn way_out(&self, to: &str) {
+        let asked = json!({"account": ACCOUNT, "region": REGION, "to": to});
+        self.ask("way-out", asked).await;
+    }
+
+    /// Security groups that somebody made, with what they let in.
+    pub(crate) async fn groups(&self) -> Value {
+        self.ask("groups", json!({"account": ACCOUNT, "region": REGION}))
+            .await
+    }
+
+    /// As [`DataCentre::config`], with a security group for each cluster.
+    pub(crate) async fn config_without_groups(&self) -> Value {
+        let mut config = self.config().await;
+        config.as_object_mut().unwrap().remove("security_groups");
+        config
+    }
+
     pub(crate) async fn config(&self) -> Value {
         self.config_of(ACCOUNT).await
     }
@@ -147,14 +166,19 @@ impl DataCentre {
         self.provider_with(self.config().await).await
     }
 
-    pub(crate) async fn provider_with(&self, config: Value) -> Ec2Provider {
+    /// Updraft's own.
+    pub(crate) async fn own_credentials(&self) -> FixedCredentials {
         let own = self.ask("credentials", json!({})).await;
-        let own = FixedCredentials(Credentials {
+        FixedCredentials(Credentials {
             access_key: own["access_key"].as_str().unwrap().to_owned(),
             secret_key: own["secret_key"].as_str().unwrap().into(),
             session_token: None,
             expires_at: None,
-        });
+        })
+    }
+
+    pub(crate) async fn provider_with(&self, config: Value) -> Ec2Provider {
+        let own = self.own_credentials().await;
         let config: Ec2Config = serde_json::from_value(config).unwrap();
         Ec2Provider::with_credentials(config, Arc::new(own)).unwrap()
     }
@@ -197,6 +221,15 @@ pub(crate) fn wanted(cluster: i64, role: NodeRole) -> NodeWanted {
         instance_type: None,
         tenant: Some(TenantId(Uuid::from_u128(0xacce))),
         generation: Some(Generation(3)),
+        network: None,
+    }
+}
+
+pub(crate) fn cluster(number: i64) -> ClusterWanted {
+    ClusterWanted {
+        cluster: ClusterId(number),
+        tenant: TenantId(Uuid::from_u128(0xacce)),
+        control_url: "https://127.0.0.1".to_owned(),
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod datacentre;
 mod errors;
+mod groups;
 mod laws;
 mod preflight;
 mod tenants;

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use updraft_provider::{NodeProvider as _, ProviderError};
 use updraft_provider_ec2::Preflight;
 
-use crate::datacentre::DataCentre;
+use crate::datacentre::{DataCentre, cluster};
 
 #[tokio::test]
 async fn every_mistake_is_named_within_seconds_and_nothing_is_made() {
@@ -83,6 +84,60 @@ async fn every_mistake_is_named_within_seconds_and_nothing_is_made() {
         centre.ask("no-faults", json!({})).await;
     }
     assert_eq!(centre.live().await, 0);
+    a_start_is_told_before_its_first_node(&centre).await;
+}
+
+/// What control itself asks before it launches a cluster's nodes.
+async fn a_start_is_told_before_its_first_node(centre: &DataCentre) {
+    let refused = async |wrong: &str, config: Value| {
+        let provider = centre.provider_with(config).await;
+        let begun = Instant::now();
+        let refused = provider.prepare_cluster(&cluster(7)).await;
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        match refused {
+            Err(ProviderError::Refused(words)) => words,
+            other => panic!("{wrong}: {other:?}"),
+        }
+    };
+    let mut wrong = centre.config().await;
+    wrong["subnets"] = json!(["subnet-00000000"]);
+    assert!(refused("subnets", wrong).await.contains("correct `subnets`"));
+    let mut nowhere = centre.config().await;
+    nowhere["web"]["instance_type"] = json!("m9x.large");
+    assert!(
+        refused("type", nowhere)
+            .await
+            .contains("m9x.large is not offered in")
+    );
+    let right = centre.config().await;
+    for (to, found) in [
+        ("internet-gateway", "public address"),
+        ("nowhere", "no route there"),
+    ] {
+        centre.way_out(to).await;
+        let words = refused(to, right.clone()).await;
+        assert!(
+            words.contains(found) && words.contains("gateway endpoint for s3"),
+            "{words}"
+        );
+    }
+    centre.way_out("out").await;
+
+    // What Updraft may not ask for is no reason, and is asked once for clusters that start together.
+    centre
+        .fault("DescribeRouteTables", "UnauthorizedOperation", 403, 1)
+        .await;
+    centre
+        .fault("DescribeInstanceTypeOfferings", "UnauthorizedOperation", 403, 1)
+        .await;
+    let provider = centre.provider().await;
+    let before = centre.calls("DescribeRouteTables").await;
+    let clusters: Vec<_> = (1..=20).map(cluster).collect();
+    let begun = Instant::now();
+    let starts = futures::future::join_all(clusters.iter().map(|one| provider.prepare_cluster(one))).await;
+    eprintln!("twenty starts were looked at in {:?}", begun.elapsed());
+    assert!(starts.iter().all(|start| *start == Ok(None)), "{starts:?}");
+    assert_eq!(centre.calls("DescribeRouteTables").await - before, 1);
 }
 
 async fn told(centre: &DataCentre, config: Value) -> Preflight {

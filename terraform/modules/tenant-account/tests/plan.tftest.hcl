@@ -41,7 +41,7 @@ run "only_its_own_instances" {
   }
   assert {
     condition = alltrue([for statement in jsondecode(aws_iam_role_policy.updraft.policy).Statement :
-      try(statement.Condition.StringEquals["ec2:CreateAction"], "") == "RunInstances"
+      contains(["RunInstances", "CreateSecurityGroup"], try(statement.Condition.StringEquals["ec2:CreateAction"], ""))
     if contains(flatten([statement.Action]), "ec2:CreateTags")])
     error_message = "a tag put on another's instance would make it Updraft's"
   }
@@ -51,6 +51,47 @@ run "only_its_own_instances" {
     if contains(flatten([statement.Resource]), "*")])
     error_message = "of everything it may only see"
   }
+}
+
+run "groups_are_made_where_they_are_not_brought" {
+  variables {
+    security_group_arns = []
+    vpc_arns            = ["arn:aws:ec2:eu-central-1:111122223333:vpc/vpc-0a"]
+  }
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.updraft.policy).Statement :
+      statement.Condition.StringEquals["aws:ResourceTag/updraft:installation"] if contains(flatten([statement.Action]), "ec2:DeleteSecurityGroup")
+    ] == ["updraft"]
+    error_message = "a group that Updraft did not make, it can neither open nor delete"
+  }
+  assert {
+    condition = anytrue([for statement in jsondecode(aws_iam_role_policy.updraft.policy).Statement :
+      try(one(flatten([statement.Resource])), "") == var.vpc_arns[0] if contains(flatten([statement.Action]), "ec2:CreateSecurityGroup")
+    ])
+    error_message = "they are made in the named VPC alone"
+  }
+  assert {
+    condition = alltrue([for statement in jsondecode(aws_iam_role_policy.updraft.policy).Statement :
+      contains(["RunInstances", "CreateSecurityGroup"], try(statement.Condition.StringEquals["ec2:CreateAction"], ""))
+    if contains(flatten([statement.Action]), "ec2:CreateTags")])
+    error_message = "a tag put on another's group would make it Updraft's"
+  }
+}
+
+run "no_groups_are_made_where_they_are_brought" {
+  assert {
+    condition = !anytrue([for statement in jsondecode(aws_iam_role_policy.updraft.policy).Statement :
+    contains(flatten([statement.Action]), "ec2:CreateSecurityGroup")])
+    error_message = "what is brought is not made"
+  }
+}
+
+run "groups_are_brought_or_made" {
+  command = plan
+  variables {
+    security_group_arns = []
+  }
+  expect_failures = [var.security_group_arns]
 }
 
 run "only_nodes_roles_are_passed" {

@@ -32,12 +32,14 @@ pub(crate) enum Bug {
     BlamesNodesForItsOwnSleep,
     /// Times of records are compared with the control's own clock.
     GoesByItsOwnClock,
+    /// The network counts as removed once that was asked for, whatever came of it.
+    TakesNetworkForRemoved,
 }
 
 // === impl Bug ===
 
 impl Bug {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::LaunchesBeforeRecord,
         Self::FreshTokenEachTry,
         Self::AdoptsByName,
@@ -52,5 +54,6 @@ impl Bug {
         Self::TrustsItsMemoryMost,
         Self::BlamesNodesForItsOwnSleep,
         Self::GoesByItsOwnClock,
+        Self::TakesNetworkForRemoved,
     ];
 }

@@ -176,7 +176,7 @@ impl Driver {
         let bug = self.shared.bug;
         let lag = TimeDelta::from_std(self.shared.provider.listing_lag()).unwrap();
         let build = agents::build(&self.shared.state.borrow());
-        let [secrets, database, storage] = records.resources.clone();
+        let [secrets, database, storage, network] = records.resources.clone();
         let ahead = if bug == Some(Bug::GoesByItsOwnClock) {
             self.shared.clocks[self.me]
         } else {
@@ -192,6 +192,7 @@ impl Driver {
                 secrets,
                 database,
                 storage,
+                network: Some(network),
                 build,
                 nodes,
                 losses: records.losses(),

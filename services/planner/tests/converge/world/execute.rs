@@ -1,14 +1,14 @@
 //! What a driver does for each action: record before effect, in the product's order.
 
 use secrecy::SecretString;
-use updraft_model::NodeId;
+use updraft_model::{NodeId, TenantId};
 use updraft_planner::{
     Action, EnvironmentChange, EnvironmentStage, LaunchFailure, LaunchFailureKind, Loss, Outcome, QueueSize,
     Resource,
 };
 use updraft_provider::{
-    BootSecret, ClientToken, LaunchRequest, Launched, NodeProvider as _, NodeWanted, ProviderError,
-    ProviderId,
+    BootSecret, ClientToken, ClusterWanted, LaunchRequest, Launched, NodeProvider as _, NodeWanted,
+    ProviderError, ProviderId,
 };
 use uuid::Uuid;
 
@@ -16,6 +16,9 @@ use super::bugs::Bug;
 use super::driver::{Driver, Ended, Progress, View, step};
 use super::records::{Records, Row, RowState};
 use super::{CLUSTER, laws};
+
+/// Its place among the resources.
+const NETWORK: usize = 3;
 
 type Done = Result<Progress, Ended>;
 
@@ -30,6 +33,8 @@ impl Driver {
             Action::RemoveSecrets => self.remove(0).await,
             Action::DropDatabase => self.remove(1).await,
             Action::RemoveStorage => self.remove(2).await,
+            Action::EnsureNetwork => self.prepare_network().await,
+            Action::RemoveNetwork => self.remove_network().await,
             Action::IntendNode {
                 role,
                 ordinal,
@@ -45,6 +50,7 @@ impl Driver {
                     instance_type,
                     tenant: None,
                     generation: None,
+                    network: self.shared.state.borrow().records.network.clone(),
                 };
                 self.intend(&wanted).await
             }
@@ -69,6 +75,7 @@ impl Driver {
             records.resources[which] = Resource::Intended {
                 attempts: 1,
                 failure: None,
+                refused: false,
                 attempted_at: records.now,
             };
         })
@@ -77,6 +84,61 @@ impl Driver {
         self.commit(|records| records.resources[which] = Resource::Ready { since: records.now })
             .await?;
         Ok(Progress::Made)
+    }
+
+    async fn prepare_network(&self) -> Done {
+        self.begin_network().await?;
+        let wanted = ClusterWanted {
+            cluster: CLUSTER,
+            tenant: TenantId(Uuid::nil()),
+            control_url: String::new(),
+        };
+        let answer = self.shared.provider.prepare_cluster(&wanted).await;
+        if !self.is_held() {
+            self.shared.state.borrow_mut().late_network = true;
+        }
+        step().await;
+        self.commit(|records| match answer {
+            Ok(network) => {
+                records.network = network;
+                records.resources[NETWORK] = Resource::Ready { since: records.now };
+            }
+            Err(error) => fail(&mut records.resources[NETWORK], &error),
+        })
+        .await?;
+        Ok(Progress::Made)
+    }
+
+    async fn remove_network(&self) -> Done {
+        self.begin_network().await?;
+        laws::may_lose_its_network(&self.shared);
+        let answer = self.shared.provider.forget_cluster(CLUSTER).await;
+        step().await;
+        let counts_as_gone = self.shared.bug == Some(Bug::TakesNetworkForRemoved);
+        self.commit(|records| match answer {
+            Err(error) if !counts_as_gone => fail(&mut records.resources[NETWORK], &error),
+            Ok(()) | Err(_) => {
+                (records.network, records.resources[NETWORK]) = (None, Resource::Absent);
+            }
+        })
+        .await?;
+        Ok(Progress::Made)
+    }
+
+    async fn begin_network(&self) -> Result<(), Ended> {
+        self.commit(|records| {
+            let attempts = match &records.resources[NETWORK] {
+                Resource::Intended { attempts, .. } => attempts + 1,
+                Resource::Absent | Resource::Ready { .. } => 1,
+            };
+            records.resources[NETWORK] = Resource::Intended {
+                attempts,
+                failure: None,
+                refused: false,
+                attempted_at: records.now,
+            };
+        })
+        .await
     }
 
     async fn remove(&self, which: usize) -> Done {
@@ -306,6 +368,13 @@ impl Driver {
         })
         .await?;
         Ok(Progress::Made)
+    }
+}
+
+fn fail(resource: &mut Resource, error: &ProviderError) {
+    if let Resource::Intended { failure, refused, .. } = resource {
+        *failure = Some(error.to_string());
+        *refused = matches!(error, ProviderError::Refused(_));
     }
 }
 

@@ -115,6 +115,15 @@ pub(crate) fn may_move(state: &State, to: &EnvironmentStage) {
     }
 }
 
+/// Its nodes are in it.
+pub(crate) fn may_lose_its_network(shared: &Shared) {
+    assert_eq!(
+        shared.state.borrow().records.power,
+        Power::Deleted,
+        "removes the network of a cluster that is not deleted"
+    );
+}
+
 /// A cluster's record outlives its nodes.
 pub(crate) fn may_be_deleted(shared: &Shared) {
     let state = shared.state.borrow();
@@ -124,6 +133,8 @@ pub(crate) fn may_be_deleted(shared: &Shared) {
         .filter(|machine| !state.late.contains(&machine.id))
         .collect();
     assert!(left.is_empty(), "deleted while nodes live: {left:?}");
+    let has_network = shared.provider.lists_network_of(CLUSTER) && !state.late_network;
+    assert!(!has_network, "deleted while its network is there");
 }
 
 pub(crate) fn timeline(operation: Option<&RunningOperation>, steps: &[Step], view: &View) {

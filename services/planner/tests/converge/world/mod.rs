@@ -71,6 +71,8 @@ pub(crate) struct State {
     dice: Dice,
     /// Machines that a driver launched whose lease was over.
     late: HashSet<ProviderId>,
+    /// Whether one made a network.
+    late_network: bool,
 }
 
 /// One process of control.
@@ -95,7 +97,7 @@ impl World {
     pub(crate) fn with_bug(setting: &Setting, bug: Option<Bug>) -> Self {
         let lag = Duration::from_secs(5 * (setting.faults.listed_after + 1));
         let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        let provider = SimulatedProvider::new(setting.seed, Faults::default(), lag);
+        let provider = SimulatedProvider::new(setting.seed, Faults::default(), lag).with_networks();
         let controls = setting.clocks.len();
         let shared = Shared {
             provider,
@@ -105,6 +107,7 @@ impl World {
                 ears: (0..controls).map(|_| Ears::new(now)).collect(),
                 dice: Dice::new(setting.seed),
                 late: HashSet::new(),
+                late_network: false,
             }),
             bug,
             clocks: setting.clocks.clone(),
@@ -292,6 +295,8 @@ impl World {
             self.tick();
         }
         assert!(self.shared.live().is_empty(), "leaked: {:?}", self.shared.live());
+        let networks = self.shared.provider.networks();
+        assert!(networks.is_empty(), "leaked: {networks:?}");
         let mut neighbours = self.shared.provider.machines();
         neighbours.retain(|machine| machine.cluster == NEIGHBOUR);
         assert!(

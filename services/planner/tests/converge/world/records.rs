@@ -9,7 +9,7 @@ use updraft_planner::{
     Desired, EnvironmentChange, LaunchFailure, Loss, NodeState, Operation, Outcome, PlaceHistory, QueueLoad,
     QueueSize, Report, Resource,
 };
-use updraft_provider::{NodeWanted, ProviderId};
+use updraft_provider::{NetworkId, NodeWanted, ProviderId};
 
 use super::happening::Quality;
 
@@ -34,7 +34,9 @@ pub(crate) struct Records {
     pub(crate) operation: Option<RunningOperation>,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) phase: Phase,
-    pub(crate) resources: [Resource; 3],
+    pub(crate) resources: [Resource; 4],
+    /// As the provider named it.
+    pub(crate) network: Option<NetworkId>,
     pub(crate) deleted: bool,
     pub(crate) rows: Vec<Row>,
     fence: u64,
@@ -109,7 +111,8 @@ impl Records {
             operation: None,
             outcome: None,
             phase: Phase::Stopped,
-            resources: [Resource::Absent, Resource::Absent, Resource::Absent],
+            resources: [const { Resource::Absent }; 4],
+            network: None,
             deleted: false,
             rows: Vec::new(),
             fence: 0,

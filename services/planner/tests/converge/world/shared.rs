@@ -52,6 +52,7 @@ impl Shared {
                 instance_type: None,
                 tenant: None,
                 generation: None,
+                network: None,
             };
             let request = self.provider.prepare(&wanted).unwrap();
             let boot = execute::boot();
@@ -114,6 +115,10 @@ impl Shared {
                 .map(|machine| machine.id)
                 .collect()
         };
+        if self.state.borrow().records.deleted {
+            let mut forgotten = self.provider.forget_cluster(CLUSTER);
+            let _ = forgotten.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        }
         for id in doomed {
             if !self.state.borrow().records.deleted {
                 laws::may_end(self, &id);
