@@ -9,6 +9,7 @@ mod internal;
 mod live;
 pub mod log_sweep;
 pub mod mail;
+pub mod master_key;
 pub mod proxies;
 pub mod reconciler;
 mod rest;

@@ -49,7 +49,10 @@ pub struct Limits {
     pub connect: Duration,
     /// From the complete request to the response's head.
     pub answer: Duration,
-    /// How long open requests may go on after the stop signal.
+    /// After the stop signal, for how long all goes on as before while balancers, whom the health check tells, take this
+    /// edge out.
+    pub leave: Duration,
+    /// How long open requests may go on after that.
     pub drain: Duration,
     pub connections: usize,
     /// How often the right to a stream that says nothing is looked at again.
@@ -103,6 +106,7 @@ impl Default for Limits {
             head: Duration::from_secs(30),
             connect: Duration::from_secs(3),
             answer: Duration::from_secs(120),
+            leave: Duration::ZERO,
             drain: Duration::from_secs(10),
             connections: 8192,
             recheck: Duration::from_secs(5),

@@ -39,18 +39,24 @@ pub(crate) fn is_own_host(host: &str, local: SocketAddr) -> bool {
     own && local.ip().is_loopback()
 }
 
-/// For the supervisor on this machine: 200 as soon as there is a route table to work from.
+/// For the supervisor on this machine and for balancers: 200 as soon as there is a route table to work from, and until it
+/// is told to stop.
 pub(crate) fn health(worker: &Worker, table: &Table) -> Response<Body> {
     let state = &worker.state;
     let (tunnels, through_tunnels) = state.tunnels.load();
+    let status = match (state.is_leaving(), table.version) {
+        (true, _) => "leaving",
+        (false, Some(_)) => "ok",
+        (false, None) => "starting",
+    };
     let mut response = reply::json(&serde_json::json!({
-        "status": if table.version.is_some() { "ok" } else { "starting" },
+        "status": status,
         "snapshot_version": table.version,
         "control": if state.control_reachable() { "reachable" } else { "unreachable" },
         "requests": state.counts.total(),
         "tunnels": { "open": tunnels, "connections": through_tunnels },
     }));
-    if table.version.is_none() {
+    if status != "ok" {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
     response

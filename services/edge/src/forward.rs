@@ -64,7 +64,8 @@ impl Crossing<'_> {
             let client = self.client.ok_or(UpstreamError::UnaskedSwitch)?;
             let upstream = hyper::upgrade::on(&mut response);
             let shutdown = self.line.shutdown.clone();
-            tokio::spawn(websocket::join(client, upstream, self.permit, shutdown));
+            let tasks = &self.line.worker.tasks;
+            tasks.spawn(websocket::join(client, upstream, self.permit, shutdown));
             return Ok(response.map(|_| Body::empty()));
         }
         Ok(response.map(|incoming| Body::upstream(incoming, lease, self.permit, &self.line.alarm)))

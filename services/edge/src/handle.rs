@@ -104,7 +104,7 @@ impl Account {
     }
 
     fn close(self, worker: &Worker, mut response: Response<Body>) -> Response<Body> {
-        if self.chunked {
+        if self.chunked || worker.state.is_leaving() {
             close_after(&mut response);
         }
         worker.state.counts.record(response.status());

@@ -10,6 +10,7 @@ mod endpoints;
 mod error;
 mod forward;
 mod handle;
+mod frames;
 mod headers;
 mod keep;
 mod line;

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use secrecy::SecretString;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::EdgeConfig;
@@ -19,7 +20,8 @@ use crate::state::State;
 use crate::token_uses;
 use crate::tunnels;
 
-/// Serves until `shutdown` is cancelled and open requests are done, or [`crate::Limits::drain`] has passed.
+/// Serves until `shutdown` is cancelled; then balancers have [`crate::Limits::leave`] to take this edge out while it
+/// serves, and open requests [`crate::Limits::drain`] to be done.
 ///
 /// # Errors
 /// When the edge cannot start. Once it runs, it goes on without control and without any one of its listeners.
@@ -37,9 +39,10 @@ pub async fn run(config: EdgeConfig, shutdown: CancellationToken) -> Result<(), 
         state.adopt(snapshot);
     }
 
-    let mut workers = Workers::start(&state, &shutdown)?;
+    let draining = CancellationToken::new();
+    let mut workers = Workers::start(&state, &draining)?;
     let stopped = workers.take_stopped();
-    let mut listeners = Listeners::new(Arc::new(workers), shutdown.clone());
+    let mut listeners = Listeners::new(Arc::new(workers), draining.clone());
     let own = SocketAddr::from((state.config.listen_address, state.config.listen_port));
     listeners.open(health).await?;
     listeners.open(own).await?;
@@ -47,11 +50,12 @@ pub async fn run(config: EdgeConfig, shutdown: CancellationToken) -> Result<(), 
 
     let always = [health, own];
     tokio::join!(
-        follow(&state, &file, &shutdown),
+        leave(&state, &shutdown, &draining),
+        follow(&state, &file, &draining),
         listeners.follow(&state, &always),
-        token_uses::report(&state, &shutdown),
-        refusals::report(&state, &shutdown),
-        tunnels::admit(&state, dialled, &shutdown),
+        token_uses::report(&state, &draining),
+        refusals::report(&state, &draining),
+        tunnels::admit(&state, dialled, &draining),
     );
     tracing::info!("stopping: open requests are finished first");
     for stopped in stopped {
@@ -63,6 +67,19 @@ pub async fn run(config: EdgeConfig, shutdown: CancellationToken) -> Result<(), 
 
 fn connect(config: &EdgeConfig) -> Result<ControlClient, EdgeError> {
     if !matches!(config.control_url.scheme(), "https" | "http") {
+/// Balancers are told first; what comes meanwhile is served, each connection for one more answer.
+async fn leave(state: &State, asked: &CancellationToken, draining: &CancellationToken) {
+    asked.cancelled().await;
+    let leave = state.config.limits.leave;
+    tracing::info!(
+        leave_ms = leave.as_millis(),
+        "told to stop: the health check says so first"
+    );
+    state.leave();
+    sleep(leave).await;
+    draining.cancel();
+}
+
         return Err(EdgeError::ControlUrl(config.control_url.clone()));
     }
     let token = std::fs::read_to_string(&config.token_file).map_err(|source| EdgeError::Token {

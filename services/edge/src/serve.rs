@@ -12,7 +12,6 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::alarm::HeadTimer;
 use crate::error::EdgeError;
@@ -118,7 +117,7 @@ impl Job {
         let worker = Arc::new(Worker::new(Arc::clone(&self.state)));
         let clock = Arc::clone(&worker.clock);
         tokio::spawn(async move { clock.tick().await });
-        let tasks = TaskTracker::new();
+        let tasks = worker.tasks.clone();
         loop {
             let accepted = tokio::select! {
                 accepted = self.accepted.recv() => match accepted {

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
 use http::StatusCode;
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 use updraft_api::edge::Snapshot;
 use updraft_authz::Visitor;
 use updraft_model::{ClusterId, ClusterRole};
@@ -37,6 +38,7 @@ pub(crate) struct State {
     control_reachable: AtomicBool,
 }
 
+    leaving: AtomicBool,
 /// One serving thread's own: nothing in here is contended.
 pub(crate) struct Worker {
     pub(crate) state: Arc<State>,
@@ -45,6 +47,8 @@ pub(crate) struct Worker {
     pub(crate) sessions: Sessions,
 }
 
+    /// Connections and websockets: what is waited for in the end.
+    pub(crate) tasks: TaskTracker,
 /// Answers since the start, by class of status.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
@@ -71,6 +75,7 @@ impl State {
         }
     }
 
+            leaving: AtomicBool::new(false),
     pub(crate) fn table(&self) -> Arc<Table> {
         self.table.load_full()
     }
@@ -105,6 +110,15 @@ impl State {
     /// Whether a session or token still has this role on this cluster.
     pub(crate) fn still_allows(
         &self,
+    /// Told to stop: it serves, and whoever is served comes by another edge next time.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
         visitor: &Visitor,
         cluster: ClusterId,
         role: ClusterRole,
@@ -133,6 +147,7 @@ impl Worker {
         }
     }
 }
+            tasks: TaskTracker::new(),
 
 // === impl Counts ===
 

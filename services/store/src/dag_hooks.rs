@@ -1,11 +1,15 @@
-//! Addresses that git servers tell of a push. Nothing here is secret: secrets are derived where they are needed.
+//! Addresses that git servers tell of a push, each with the secret that calls are signed with.
 
 use chrono::{DateTime, Utc};
+use secrecy::SecretString;
 use sqlx::PgConnection;
 use updraft_model::{ClusterId, DagFolder, DagHookId, TenantId};
 
 use crate::StoreError;
 use crate::error::one_row;
+use crate::secrets::{MasterKey, SecretError};
+
+const NAME: &str = "webhook";
 
 #[derive(Clone, Debug)]
 pub struct HookRecord {
@@ -29,7 +33,8 @@ struct Row {
     called_at: Option<DateTime<Utc>>,
 }
 
-/// A hook for a folder of a cluster that was found for this tenant; the one there is gets another secret.
+/// A hook for a folder of a cluster that was found for this tenant; the one there is has no secret any more. It gets one
+/// with [`put_secret`].
 ///
 /// # Errors
 /// [`StoreError::Missing`] when the tenant has no such cluster.
@@ -137,6 +142,83 @@ pub async fn remove(
     .execute(connection)
     .await?;
     one_row("hook", done.rows_affected())
+}
+
+/// Writes the secret of a hook that was just made, for its present turn.
+///
+/// # Errors
+/// [`StoreError::Missing`] when the tenant has no such hook at this turn.
+pub async fn put_secret(
+    connection: &mut PgConnection,
+    key: &MasterKey,
+    hook: &HookRecord,
+    secret: &SecretString,
+) -> Result<(), SecretError> {
+    let sealed = key.seal(&context(hook), NAME, secret)?;
+    let done = sqlx::query!(
+        "update dag_hooks h set secret_ciphertext = $4, secret_turn = h.turn from clusters c
+         where h.id = $2 and h.turn = $3 and c.id = h.cluster_id and c.tenant_id = $1",
+        hook.tenant.0,
+        hook.id.0,
+        hook.turn,
+        sealed,
+    )
+    .execute(connection)
+    .await
+    .map_err(StoreError::from)?;
+    Ok(one_row("hook", done.rows_affected())?)
+}
+
+/// The secret of a hook; one of which none is written is as releases before this one derived it.
+///
+/// # Errors
+/// When the database cannot be asked, or the secret does not open.
+pub async fn secret(
+    connection: &mut PgConnection,
+    key: &MasterKey,
+    hook: &HookRecord,
+) -> Result<SecretString, SecretError> {
+    let sealed = sqlx::query_scalar!(
+        r#"select h.secret_ciphertext as "sealed!" from dag_hooks h join clusters c on c.id = h.cluster_id
+         where c.tenant_id = $1 and h.id = $2 and h.secret_turn = $3 and h.secret_ciphertext is not null"#,
+        hook.tenant.0,
+        hook.id.0,
+        hook.turn,
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::from)?;
+    match sealed {
+        Some(sealed) => key.open(&context(hook), NAME, &sealed),
+        None => Ok(derived(key, hook)),
+    }
+}
+
+/// Hooks of all tenants whose secret is written down nowhere.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn without_secret(connection: &mut PgConnection) -> Result<Vec<HookRecord>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        "select h.id, c.tenant_id, h.cluster_id, h.folder, h.turn, h.created_at, h.called_at
+         from dag_hooks h join clusters c on c.id = h.cluster_id
+         where h.secret_turn is distinct from h.turn",
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(HookRecord::from).collect())
+}
+
+/// As releases before this one made them.
+#[must_use]
+pub fn derived(key: &MasterKey, hook: &HookRecord) -> SecretString {
+    key.derive(&format!("dag-hook/{}/{}", hook.id, hook.turn))
+}
+
+/// Bound to the turn too: an earlier secret put back is none.
+fn context(hook: &HookRecord) -> String {
+    format!("updraft/dag-hook/{}/{}", hook.id, hook.turn)
 }
 
 impl From<Row> for HookRecord {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod error;
+mod master_key;
 mod pool;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -51,6 +52,7 @@ pub mod restore_holds;
 pub mod role_sessions;
 pub mod routes;
 pub mod saml_assertions;
+pub mod resealing;
 pub mod schedules;
 pub mod scim_groups;
 pub mod scim_users;

@@ -67,6 +67,20 @@ async fn is_unanswered(
     Ok(found.fetch_one(connection).await?)
 }
 
+/// Of the token that a node's agent introduces itself with; none once it has.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn bootstrap_hash(
+    connection: &mut PgConnection,
+    node: NodeId,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let hash = sqlx::query_scalar!("select bootstrap_hash from nodes where id = $1", node.0)
+        .fetch_optional(connection)
+        .await?;
+    Ok(hash.flatten())
+}
+
 /// The node with this identity token, unless it is gone. Its first use ends the bootstrap token's.
 ///
 /// # Errors

@@ -1,39 +1,19 @@
-//! Secrets at rest: AES-256-GCM under one master key, bound to where they belong.
+//! Secrets at rest: AES-256-GCM under the master key, bound to where they belong.
 //!
 //! The additional data of each ciphertext names its cluster and its own name, so that a row copied elsewhere does not
 //! open. Nothing here logs, prints or returns a secret other than as [`SecretString`].
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
-
-use aes_gcm::aead::{Aead as _, KeyInit as _, Payload};
-use aes_gcm::{Aes256Gcm, Nonce};
 use chrono::{DateTime, Utc};
-use hmac::{Hmac, Mac as _};
 use rand::RngCore as _;
+use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
-use secrecy::{ExposeSecret as _, SecretBox, SecretString};
-use sha2::Sha256;
 use sqlx::PgConnection;
 use thiserror::Error;
 use updraft_model::ClusterId;
 
 use crate::StoreError;
 
-const NONCE: usize = 12;
-
-/// The one key under which this installation's secrets lie.
-pub struct MasterKey(SecretBox<[u8; 32]>);
-
-#[derive(Debug, Error)]
-pub enum MasterKeyError {
-    #[error("the master key file could not be read or written")]
-    Io(#[from] std::io::Error),
-    #[error("the master key file does not hold 32 bytes")]
-    Malformed,
-}
+pub use crate::master_key::{KeyId, MasterKey, MasterKeyError, Sealing};
 
 /// A secret that does not open: another master key, or a row that was moved or damaged.
 #[derive(Debug, Error)]
@@ -267,117 +247,4 @@ pub fn random_fernet_key() -> SecretString {
     base64::engine::general_purpose::URL_SAFE
         .encode(bytes.as_slice())
         .into()
-}
-
-// === impl MasterKey ===
-
-impl std::fmt::Debug for MasterKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("MasterKey")
-    }
-}
-
-impl MasterKey {
-    #[must_use]
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(SecretBox::new(Box::new(bytes)))
-    }
-
-    /// Reads the key file; makes it (0600) on first use.
-    ///
-    /// # Errors
-    /// When the file cannot be read or made, or is not 32 bytes long.
-    pub fn load_or_create(path: &Path) -> Result<Self, MasterKeyError> {
-        match File::open(path) {
-            Ok(file) => Self::read(file),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Self::create(path),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn read(file: File) -> Result<Self, MasterKeyError> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(33));
-        file.take(33).read_to_end(&mut bytes)?;
-        let key = <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| MasterKeyError::Malformed)?;
-        Ok(Self::from_bytes(key))
-    }
-
-    /// Written beside and linked into place: there is never half a key, and of two makers one wins.
-    fn create(path: &Path) -> Result<Self, MasterKeyError> {
-        let mut bytes = Zeroizing::new([0_u8; 32]);
-        rand::rng().fill_bytes(bytes.as_mut_slice());
-        let draft = path.with_extension(format!("new-{}", std::process::id()));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&draft)?;
-        file.write_all(bytes.as_slice())?;
-        file.sync_all()?;
-        let linked = std::fs::hard_link(&draft, path);
-        std::fs::remove_file(&draft)?;
-        match linked {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error.into()),
-            _ => Self::read(File::open(path)?),
-        }
-    }
-
-    /// A value that only this installation can derive, always the same for the same context: HMAC-SHA256, base64.
-    #[must_use]
-    pub fn derive(&self, context: &str) -> SecretString {
-        use base64::Engine as _;
-        // HMAC takes keys of any length: this cannot fail.
-        let tag = <Hmac<Sha256> as hmac::Mac>::new_from_slice(self.0.expose_secret()).map(|mut mac| {
-            mac.update(b"updraft/derive/");
-            mac.update(context.as_bytes());
-            mac.finalize().into_bytes()
-        });
-        tag.map(|tag| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(tag))
-            .unwrap_or_default()
-            .into()
-    }
-
-    pub(crate) fn seal(
-        &self,
-        context: &str,
-        name: &str,
-        secret: &SecretString,
-    ) -> Result<Vec<u8>, SecretError> {
-        let mut nonce = [0_u8; NONCE];
-        rand::rng().fill_bytes(&mut nonce);
-        let payload = Payload {
-            msg: secret.expose_secret().as_bytes(),
-            aad: context.as_bytes(),
-        };
-        let sealed =
-            self.cipher()
-                .encrypt(&Nonce::from(nonce), payload)
-                .map_err(|_| SecretError::Sealed {
-                    name: name.to_owned(),
-                })?;
-        Ok([nonce.as_slice(), &sealed].concat())
-    }
-
-    pub(crate) fn open(&self, context: &str, name: &str, sealed: &[u8]) -> Result<SecretString, SecretError> {
-        let refused = || SecretError::Sealed {
-            name: name.to_owned(),
-        };
-        let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE>().ok_or_else(refused)?;
-        let payload = Payload {
-            msg: ciphertext,
-            aad: context.as_bytes(),
-        };
-        let opened = self
-            .cipher()
-            .decrypt(&Nonce::from(*nonce), payload)
-            .map_err(|_| refused())?;
-        String::from_utf8(opened)
-            .map(SecretString::from)
-            .map_err(|_| refused())
-    }
-
-    fn cipher(&self) -> Aes256Gcm {
-        Aes256Gcm::new(&(*self.0.expose_secret()).into())
-    }
 }

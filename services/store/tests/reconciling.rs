@@ -91,9 +91,12 @@ async fn a_control_learns_whom_the_others_hear_and_nothing_of_itself() {
     let mut connection = database.store().connection().await.unwrap();
     let (one, other) = (Uuid::new_v4(), Uuid::new_v4());
     let heard = [NodeId(Uuid::now_v7()), NodeId(Uuid::now_v7())];
-    controls::tell(&mut connection, one, &[]).await.unwrap();
-    controls::tell(&mut connection, other, &[]).await.unwrap();
-    controls::tell(&mut connection, other, &heard).await.unwrap();
+    let key = MasterKey::from_bytes([7; 32]);
+    controls::tell(&mut connection, one, &[], &key).await.unwrap();
+    controls::tell(&mut connection, other, &[], &key).await.unwrap();
+    controls::tell(&mut connection, other, &heard, &key)
+        .await
+        .unwrap();
     let learnt = controls::heard_by_others(&mut connection, one).await.unwrap();
     assert_eq!(learnt.len(), 1);
     assert_eq!(learnt[0].nodes, heard);

@@ -65,6 +65,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     (
         "role_sessions::in_use",
         "sessions of all tenants' roles are renewed by one task",
+    (
+        "dag_hooks::without_secret",
+        "secrets of all tenants' hooks are written down once, by control itself",
+    ),
     ),
     (
         "schedules::find_due",
@@ -317,8 +321,9 @@ fn every_statement_on_what_belongs_to_a_tenant_names_the_tenant() {
 #[test]
 fn no_statement_is_put_together_from_text() {
     for (path, source) in sources() {
-        // Names of databases and roles on the metadata server cannot be parameters: quoted there, in one place.
-        if ["metadata", "template", "testing"].contains(&stem(&path).as_str()) {
+        // Names of databases and roles on the metadata server cannot be parameters: quoted there, in one place. Sealed
+        // columns are a list in the source.
+        if ["metadata", "rows", "template", "testing"].contains(&stem(&path).as_str()) {
             continue;
         }
         for way_round in [

@@ -89,6 +89,10 @@ pub(crate) struct ControlFile {
     pub(crate) tunnel_address: Option<String>,
 }
 
+pub(crate) fn ten_seconds() -> u64 {
+    10
+}
+
 fn five_minutes() -> u64 {
     300
 }
@@ -159,6 +163,12 @@ pub(crate) struct EdgeFile {
     /// Where tunnels are accepted.
     #[serde(default)]
     pub(crate) tunnel_listen: Option<SocketAddr>,
+    /// Told to stop, for how long it serves on while its health check fails: what balancers need to take it out.
+    #[serde(default)]
+    pub(crate) leave_seconds: u64,
+    /// And then, how long open requests may take.
+    #[serde(default = "ten_seconds")]
+    pub(crate) drain_seconds: u64,
 }
 
 // === impl Ports ===

@@ -4,6 +4,7 @@ mod cli;
 mod compose;
 mod config;
 mod down;
+mod master_key;
 mod operator;
 mod provider;
 mod runtime;

@@ -11,6 +11,7 @@ use updraft_store::{Store, StoreError, operators, restore_holds};
 
 use crate::cli::{OperatorArgs, OperatorCommand, OperatorInit};
 use crate::config::{self, ControlFile};
+use crate::master_key::Exchange;
 use crate::up::config_file;
 
 /// Of the first tenant; an operator changes it.
@@ -49,6 +50,14 @@ pub(crate) async fn run(args: &OperatorArgs) -> anyhow::Result<()> {
             println!("{} is no operator any more.", person.email);
         }
         OperatorCommand::Restored(args) => restored(&store, args.confirm).await?,
+        OperatorCommand::RotateMasterKey(asked) => {
+            let exchange = Exchange {
+                store: &store,
+                file: &file.master_key_file,
+                is_ours: args.config.is_none(),
+            };
+            exchange.run(asked.status).await?;
+        }
     }
     Ok(())
 }

@@ -33,6 +33,9 @@ locals {
       https           = true
       trusted_proxies = local.public_cidrs
       tunnel_listen   = "0.0.0.0:${local.ports.tunnels}"
+      # Balancers need up to 13 s to take it out; systemd ends what has not ended after 90 s.
+      leave_seconds = 15
+      drain_seconds = 60
     }
   }
 }

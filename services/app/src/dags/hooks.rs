@@ -18,6 +18,7 @@ use updraft_authz::{Actor, ClusterAction};
 use updraft_model::{ClusterId, DagFolder, DagHookId};
 use updraft_sso::SignInQuota;
 use updraft_store::dag_hooks::{self, HookRecord};
+use updraft_store::secrets::random_token;
 use updraft_store::{StoreError, dag_wishes};
 use uuid::Uuid;
 
@@ -77,7 +78,9 @@ impl App {
         check_folder(&change.cluster.spec.dag_sources, &asked.folder)?;
         let fresh = DagHookId(Uuid::new_v4());
         let hook = dag_hooks::put(&mut change.tx, actor.tenant, id, fresh, &asked.folder).await?;
-        let secret = self.secret_of(&hook).expose_secret().to_owned();
+        let secret = random_token();
+        dag_hooks::put_secret(&mut change.tx, &self.config().master_key, &hook, &secret).await?;
+        let secret = secret.expose_secret().to_owned();
         let hook = view(hook, self.config());
         let made = Change::made(json!({"hook": hook.id, "folder": hook.folder}));
         change.attempt.done(&mut change.tx, actor, made).await?;
@@ -126,20 +129,14 @@ impl App {
         let mut tx = self.store().begin().await?;
         let found = dag_hooks::find_anywhere(&mut tx, hook).await?;
         let (found, proof) = found.zip(proof).ok_or(DagRefusal::Hook)?;
-        if !proof.holds(&self.secret_of(&found), body) {
+        let secret = dag_hooks::secret(&mut tx, &self.config().master_key, &found).await?;
+        if !proof.holds(&secret, body) {
             return Err(DagRefusal::Hook.into());
         }
         dag_wishes::sync(&mut tx, found.tenant, found.cluster).await?;
         dag_hooks::note_call(&mut tx, found.tenant, hook, self.now()).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())
-    }
-
-    /// Derived: nothing that opens it lies in the database.
-    fn secret_of(&self, hook: &HookRecord) -> SecretString {
-        self.config()
-            .master_key
-            .derive(&format!("dag-hook/{}/{}", hook.id, hook.turn))
     }
 }
 

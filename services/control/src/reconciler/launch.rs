@@ -1,7 +1,8 @@
 //! Intending, launching and starting nodes.
 //!
 //! The bootstrap token is derived from the master key and the node's id: after a crash the same bytes can be sent again
-//! although they were never written down.
+//! although they were never written down. While one master key takes another's place, the one that a launch began with
+//! is told by the token's hash.
 
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -14,6 +15,7 @@ use updraft_provider::{
 };
 use updraft_store::events::{self, EventSeverity, NewEvent};
 use updraft_store::leases::Lease;
+use updraft_store::node_identity;
 use updraft_store::nodes::{self, LaunchFailureRecord, NewNode};
 use updraft_store::secrets::MasterKey;
 
@@ -25,10 +27,18 @@ use super::{ReconcileError, Reconciler, client_token};
 /// For how long after a launch a new agent may introduce itself.
 const BOOTSTRAP_LASTS: TimeDelta = TimeDelta::minutes(15);
 
-/// The single-use token with which this node's agent introduces itself.
+/// The single-use token with which this node's agent introduces itself: the one of the hash that is kept, if it is of a
+/// key that is held.
 #[must_use]
-pub fn bootstrap_token(key: &MasterKey, node: NodeId) -> SecretString {
-    key.derive(&format!("bootstrap/{node}"))
+pub fn bootstrap_token(key: &MasterKey, node: NodeId, kept: Option<&[u8]>) -> SecretString {
+    let context = format!("bootstrap/{node}");
+    let mut each = key.derive_each(&context).into_iter();
+    let begun = each.find(|token| kept == Some(hash(token).as_slice()));
+    begun.unwrap_or_else(|| key.derive(&context))
+}
+
+fn hash(token: &SecretString) -> [u8; 32] {
+    Sha256::digest(token.expose_secret().as_bytes()).into()
 }
 
 impl Reconciler {
@@ -71,10 +81,10 @@ impl Reconciler {
             return Ok(Progress::Queued);
         };
         let record = view.record(node)?;
-        let token = bootstrap_token(&self.parts.master_key, node);
-        let hash = Sha256::digest(token.expose_secret().as_bytes());
         let mut tx = self.fenced(lease).await?;
-        nodes::begin_launch(&mut tx, node, &hash, view.now + BOOTSTRAP_LASTS).await?;
+        let kept = node_identity::bootstrap_hash(&mut tx, node).await?;
+        let token = bootstrap_token(&self.parts.master_key, node, kept.as_deref());
+        nodes::begin_launch(&mut tx, node, &hash(&token), view.now + BOOTSTRAP_LASTS).await?;
         commit(tx).await?;
 
         let request = LaunchRequest(record.request.clone());
@@ -129,8 +139,10 @@ impl Reconciler {
         let Some(id) = record.provider_id.clone().map(ProviderId) else {
             return Ok(Progress::Awaited);
         };
-        let boot = self.boot(node, &bootstrap_token(&self.parts.master_key, node));
         let mut tx = self.fenced(lease).await?;
+        let kept = node_identity::bootstrap_hash(&mut tx, node).await?;
+        let token = bootstrap_token(&self.parts.master_key, node, kept.as_deref());
+        let boot = self.boot(node, &token);
         nodes::begin_start(&mut tx, node).await?;
         commit(tx).await?;
         self.parts.liveness.forget(node);

@@ -46,7 +46,7 @@ impl Reconciler {
                 liveness.forget(node);
             }
         }
-        controls::tell(&mut connection, self.owner, &heard).await?;
+        controls::tell(&mut connection, self.owner, &heard, &self.parts.master_key).await?;
         let others = controls::heard_by_others(&mut connection, self.owner).await?;
         for other in &others {
             let age = TimeDelta::from_std(other.age).unwrap_or(TimeDelta::MAX);

@@ -57,6 +57,8 @@ mod nodes;
 #[cfg(test)]
 mod openapi;
 #[cfg(test)]
+mod master_key;
+#[cfg(test)]
 mod operators_help;
 #[cfg(test)]
 mod passwords;

@@ -9,6 +9,7 @@ mod assets;
 mod authorization;
 mod control_tls;
 mod forwarding;
+mod drain;
 mod headers;
 mod kept_connections;
 mod log;

@@ -4,7 +4,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use updraft_model::ClusterId;
 
-use crate::harness::{ALICE, BOB, Call, World};
+use crate::harness::{ALICE, BOB, Call, World, until};
 
 pub(crate) fn handshake(world: &World, token: &str) -> Call {
     world
@@ -96,6 +96,29 @@ async fn a_websocket_ends_with_its_session() {
     let mut socket = open(handshake(&world, &world.mint(&claims))).await;
     echo(&mut socket, "before").await;
     assert_eq!(socket.read(&mut [0; 1]).await.unwrap_or(0), 0);
+}
+
+/// RFC 6455: 1001 is "going away", and nothing can be put inside a frame.
+#[tokio::test]
+async fn an_edge_that_stops_ends_websockets_between_two_frames_and_says_why() {
+    let mut world = World::start().await;
+    let mut socket = open(handshake(&world, &world.session(ALICE, 1))).await;
+    echo(&mut socket, "\u{1}\u{5}whole\u{1}\u{8}half").await;
+    world.begin_stop();
+    let host = world.host(1);
+    until("nothing new is accepted", || async {
+        tokio::net::TcpStream::connect(&host).await.is_err()
+    })
+    .await;
+    socket.write_all(b"more").await.unwrap();
+    let mut rest = Vec::new();
+    socket.read_to_end(&mut rest).await.unwrap();
+    let (end, words) = rest.split_at(4);
+    assert_eq!(end, b"more", "the frame that had begun");
+    let going_away = [0x88, 2, 0x03, 0xe9];
+    assert!(words.starts_with(&going_away), "{words:?}");
+    drop(socket);
+    world.stop_edge().await;
 }
 
 #[tokio::test]

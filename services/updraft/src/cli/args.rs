@@ -159,6 +159,16 @@ pub(crate) enum OperatorCommand {
     /// After control's database was restored: show the nodes that it does not know, and let go of the hold
     #[command(after_help = help::OPERATOR_RESTORED)]
     Restored(OperatorRestored),
+    /// Exchange the master key, under which all secrets lie, while everything goes on
+    #[command(after_help = help::OPERATOR_MASTER_KEY)]
+    RotateMasterKey(OperatorMasterKey),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct OperatorMasterKey {
+    /// Change nothing: say which keys there are and how many secrets lie under each
+    #[arg(long)]
+    pub(crate) status: bool,
 }
 
 #[derive(Args, Debug)]

@@ -79,6 +79,16 @@ A node that the provider lists and no record names was launched after the backup
 from. Until you confirm it, control ends no node, stops none and deletes nothing, and leaves clusters with such nodes as
 they are. Confirmed, these nodes are ended and what their clusters were asked for is brought about.";
 
+pub(super) const OPERATOR_MASTER_KEY: &str = "\
+Examples:
+  updraft operator rotate-master-key --status
+  updraft operator rotate-master-key
+
+Where `updraft up` runs, a new key is made and put before the old one in its file; control takes both over within
+seconds, seals under the new one, all secrets are sealed anew, and the old key is taken out of the file once none lies
+under it. It can be ended at any moment and called again. With --config, where control runs as a service, the file is
+yours to change: docs/runbook.md, \"Rotate every key\".";
+
 pub(super) const TOKEN_CREATE: &str = "\
 Examples:
   updraft token create nightly --role user

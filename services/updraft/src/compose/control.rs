@@ -20,6 +20,7 @@ use updraft_control::edges::{self, EdgesState, SnapshotSettings};
 use updraft_control::environments::Environments;
 use updraft_control::log_sweep::sweep_logs;
 use updraft_control::mail::{Post, Smtp};
+use updraft_control::master_key::Keyring;
 use updraft_control::proxies;
 use updraft_control::reconciler::{Liveness, Parts, Reconciler, Settings};
 use updraft_control::role_renewal::renew_roles;
@@ -48,6 +49,7 @@ struct Ground {
     master_key: Arc<MasterKey>,
     catalogue: Arc<Catalogue>,
     app: App,
+    keyring: Arc<Keyring>,
     /// Signs what edges tell Airflow.
     airflow_key: SigningKey,
     liveness: Arc<Liveness>,
@@ -113,6 +115,10 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
         tokio::spawn(turn_session_keys(ground.app.clone(), shutdown.clone())),
     ];
     let served = serve(&ground, public, internal).await;
+        tokio::spawn({
+            let (keyring, shutdown) = (ground.keyring.clone(), shutdown.clone());
+            async move { keyring.run(shutdown).await }
+        }),
     shutdown.cancel();
     for task in background {
         let _ = task.await;
@@ -125,7 +131,6 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
 impl Ground {
     async fn prepare(file: ControlFile) -> anyhow::Result<Self> {
         let ports = Ports::from_base(file.port_base);
-        let master_key = Arc::new(MasterKey::load_or_create(&file.master_key_file)?);
         let store = Store::connect(&file.database_url, 40)
             .await
             .context("control's database is not there")?;
@@ -133,8 +138,10 @@ impl Ground {
         let session_key = control_key(&store, &master_key, "session").await?;
         let airflow_key = control_key(&store, &master_key, "airflow").await?;
         let catalogue = Arc::new(Catalogue::embedded()?);
-        let nodes = Nodes::open(&file, &master_key).await?;
+        let nodes = Nodes::open(&file).await?;
         let outbound = Outbound::new(OutboundPolicy {
+        let keyring = Arc::new(Keyring::open(store.clone(), &file.master_key_file).await?);
+        let master_key = keyring.key().clone();
             allow: file.outbound_allow.clone(),
             ..OutboundPolicy::default()
         });
@@ -185,6 +192,7 @@ impl Ground {
             liveness,
             nodes,
             tunnels,
+            keyring,
             buckets,
             shutdown,
         })

@@ -1,6 +1,7 @@
 //! `updraft edge`.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use updraft_edge::{EdgeConfig, Scheme};
@@ -23,6 +24,8 @@ pub(crate) async fn edge(path: &Path) -> anyhow::Result<()> {
     settings.tunnel_listen = file.tunnel_listen;
     settings.control_ca_file = file.ca_file;
     settings.trusted_proxies = file.trusted_proxies;
+    settings.limits.leave = Duration::from_secs(file.leave_seconds);
+    settings.limits.drain = Duration::from_secs(file.drain_seconds);
     if let Some(address) = file.listen {
         settings.listen_address = address;
     }

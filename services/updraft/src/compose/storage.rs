@@ -63,13 +63,13 @@ async fn ask(socket: &Path, request: &StorageRequest) -> anyhow::Result<()> {
 /// The access key and secret of one cluster's bucket. Derived, so that asking twice gives the same: new ones would
 /// restart every service.
 #[must_use]
-pub(crate) fn storage_credentials(master_key: &MasterKey, cluster: ClusterId) -> (String, SecretString) {
-    credentials(master_key, &cluster.to_string())
+pub(crate) fn storage_credentials(storage_key: &MasterKey, cluster: ClusterId) -> (String, SecretString) {
+    credentials(storage_key, &cluster.to_string())
 }
 
-fn credentials(master_key: &MasterKey, whose: &str) -> (String, SecretString) {
+fn credentials(storage_key: &MasterKey, whose: &str) -> (String, SecretString) {
     let derive = |what: &str| {
-        let derived = master_key.derive(&format!("storage/{what}/{whose}"));
+        let derived = storage_key.derive(&format!("storage/{what}/{whose}"));
         hex::encode(Sha256::digest(derived.expose_secret()))
     };
     (
@@ -82,7 +82,7 @@ fn credentials(master_key: &MasterKey, whose: &str) -> (String, SecretString) {
 pub(crate) struct EmbeddedStorage {
     pub(crate) socket: PathBuf,
     pub(crate) endpoint: String,
-    pub(crate) master_key: Arc<MasterKey>,
+    pub(crate) storage_key: Arc<MasterKey>,
 }
 
 // === impl EmbeddedStorage ===
@@ -96,7 +96,7 @@ impl EmbeddedStorage {
 #[async_trait]
 impl ClusterStorage for EmbeddedStorage {
     async fn ensure(&self, cluster: ClusterId) -> Result<StorageAccess, ProviderError> {
-        let (access_key, secret_key) = storage_credentials(&self.master_key, cluster);
+        let (access_key, secret_key) = storage_credentials(&self.storage_key, cluster);
         let bucket = Self::bucket(cluster);
         let request = StorageRequest::Ensure {
             bucket: bucket.clone(),
@@ -130,7 +130,7 @@ impl ClusterStorage for EmbeddedStorage {
 pub(crate) struct EmbeddedAuditBucket {
     pub(crate) socket: PathBuf,
     pub(crate) endpoint: String,
-    pub(crate) master_key: Arc<MasterKey>,
+    pub(crate) storage_key: Arc<MasterKey>,
 }
 
 // === impl EmbeddedAuditBucket ===
@@ -139,7 +139,7 @@ impl EmbeddedAuditBucket {
     const NAME: &str = "updraft-audit";
 
     async fn store(&self) -> anyhow::Result<impl ObjectStore> {
-        let (access_key, secret_key) = credentials(&self.master_key, "audit");
+        let (access_key, secret_key) = credentials(&self.storage_key, "audit");
         let request = StorageRequest::Ensure {
             bucket: Self::NAME.to_owned(),
             access_key: access_key.clone(),

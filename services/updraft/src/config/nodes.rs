@@ -21,6 +21,8 @@ pub(crate) enum NodesFile {
 #[serde(deny_unknown_fields)]
 pub(crate) struct LocalNodes {
     pub(crate) storage_socket: PathBuf,
+    /// What access to clusters' buckets is derived from.
+    pub(crate) storage_key_file: PathBuf,
     pub(crate) broker_binary: PathBuf,
     pub(crate) uv_binary: PathBuf,
     pub(crate) runtimes: BTreeMap<String, ReadyRuntime>,

@@ -219,7 +219,7 @@ fn has_own_bucket(cluster: &ClusterView) -> bool {
 /// A file for `curl -K`, so that the key is on no command line.
 fn how_to_add(ground: &Ground, servers: &Servers, cluster: &ClusterView) -> anyhow::Result<String> {
     let (bucket, prefix) = bucket_and_prefix(cluster)?;
-    let (access, secret) = storage_credentials(&ground.master_key()?, cluster.id);
+    let (access, secret) = storage_credentials(&ground.storage_key()?, cluster.id);
     let file: PathBuf = ground.layout().secrets().join(format!("{}.curl", cluster.name));
     let options = format!(
         "user = \"{access}:{}\"\naws-sigv4 = \"aws:amz:us-east-1:s3\"\nfail\n",

@@ -55,9 +55,24 @@ impl Ground {
         self.layout().secrets().join("master-key")
     }
 
+    /// Where the key lies that access to clusters' buckets is derived from. It has no successor: another one would restart
+    /// every service. Before there was such a file it was the master key.
+    ///
     /// # Errors
     /// When the file cannot be read or made.
-    pub(crate) fn master_key(&self) -> anyhow::Result<MasterKey> {
-        Ok(MasterKey::load_or_create(&self.master_key_file())?)
+    pub(crate) fn storage_key_file(&self) -> anyhow::Result<PathBuf> {
+        let path = self.layout().secrets().join("storage-key");
+        let master_key_file = self.master_key_file();
+        if !path.exists() && master_key_file.exists() {
+            MasterKey::load(&master_key_file)?.copy_oldest(&path)?;
+        }
+        MasterKey::load_or_create(&path)?;
+        Ok(path)
+    }
+
+    /// # Errors
+    /// When the file cannot be read or made.
+    pub(crate) fn storage_key(&self) -> anyhow::Result<MasterKey> {
+        Ok(MasterKey::load(&self.storage_key_file()?)?)
     }
 }

@@ -162,6 +162,7 @@ async fn start(
         edge_token_file: ground.secret("edge-token", 32)?,
         nodes: NodesFile::Local(LocalNodes {
             storage_socket: storage_socket::path(layout),
+            storage_key_file: ground.storage_key_file()?,
             broker_binary: parts.valkey_server.clone(),
             uv_binary: parts.uv.clone(),
             runtimes: [(
@@ -199,6 +200,8 @@ async fn start(
         https: false,
         trusted_proxies,
         tunnel_listen: tunnels,
+        leave_seconds: 0,
+        drain_seconds: config::ten_seconds(),
     };
     config::write(&processes::config_file(layout, "control"), &control)?;
     config::write(&processes::config_file(layout, "edge"), &edge)?;

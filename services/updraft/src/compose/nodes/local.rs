@@ -27,11 +27,8 @@ use crate::config::{ControlFile, LocalNodes, Ports, ReadyRuntime};
 
 /// # Errors
 /// When the data directory cannot be used.
-pub(super) async fn open(
-    file: &ControlFile,
-    local: &LocalNodes,
-    master_key: &Arc<MasterKey>,
-) -> anyhow::Result<Nodes> {
+pub(super) async fn open(file: &ControlFile, local: &LocalNodes) -> anyhow::Result<Nodes> {
+    let storage_key = Arc::new(MasterKey::load(&local.storage_key_file)?);
     let ports = Ports::from_base(file.port_base);
     let provider = isolated_provider(&file.data_dir, &ports, file.package_index.as_ref()).await?;
     let provider = Arc::new(provider);
@@ -50,13 +47,13 @@ pub(super) async fn open(
         storage: Arc::new(EmbeddedStorage {
             socket: socket.clone(),
             endpoint: endpoint.clone(),
-            master_key: master_key.clone(),
+            storage_key: storage_key.clone(),
         }),
         sessions: None,
         audit: Some(Arc::new(EmbeddedAuditBucket {
             socket,
             endpoint,
-            master_key: master_key.clone(),
+            storage_key,
         })),
         metadata: MetadataServer::new(file.metadata_url.clone()),
         control_url: ports.internal_url(),

@@ -12,7 +12,6 @@ use updraft_control::storage_sessions::StorageSessions;
 use updraft_provider::local::LocalProvider;
 use updraft_provider::{ClusterStorage, NodeProvider};
 use updraft_store::metadata::MetadataServer;
-use updraft_store::secrets::MasterKey;
 
 use crate::config::{ControlFile, NodesFile};
 
@@ -43,9 +42,9 @@ pub(crate) struct Nodes {
 impl Nodes {
     /// # Errors
     /// When a setting cannot be right, or the data directory cannot be used.
-    pub(crate) async fn open(file: &ControlFile, master_key: &Arc<MasterKey>) -> anyhow::Result<Self> {
+    pub(crate) async fn open(file: &ControlFile) -> anyhow::Result<Self> {
         match &file.nodes {
-            NodesFile::Local(local) => local::open(file, local, master_key).await,
+            NodesFile::Local(local) => local::open(file, local).await,
             NodesFile::Ec2(ec2) => ec2::open(file, ec2),
         }
     }
