@@ -65,8 +65,6 @@ pub async fn run(config: EdgeConfig, shutdown: CancellationToken) -> Result<(), 
     Ok(())
 }
 
-fn connect(config: &EdgeConfig) -> Result<ControlClient, EdgeError> {
-    if !matches!(config.control_url.scheme(), "https" | "http") {
 /// Balancers are told first; what comes meanwhile is served, each connection for one more answer.
 async fn leave(state: &State, asked: &CancellationToken, draining: &CancellationToken) {
     asked.cancelled().await;
@@ -80,6 +78,8 @@ async fn leave(state: &State, asked: &CancellationToken, draining: &Cancellation
     draining.cancel();
 }
 
+fn connect(config: &EdgeConfig) -> Result<ControlClient, EdgeError> {
+    if !matches!(config.control_url.scheme(), "https" | "http") {
         return Err(EdgeError::ControlUrl(config.control_url.clone()));
     }
     let token = std::fs::read_to_string(&config.token_file).map_err(|source| EdgeError::Token {

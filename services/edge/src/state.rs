@@ -36,19 +36,19 @@ pub(crate) struct State {
     change_count: AtomicU64,
     changes: watch::Sender<()>,
     control_reachable: AtomicBool,
+    leaving: AtomicBool,
 }
 
-    leaving: AtomicBool,
 /// One serving thread's own: nothing in here is contended.
 pub(crate) struct Worker {
     pub(crate) state: Arc<State>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) pool: Pool,
     pub(crate) sessions: Sessions,
-}
-
     /// Connections and websockets: what is waited for in the end.
     pub(crate) tasks: TaskTracker,
+}
+
 /// Answers since the start, by class of status.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
@@ -72,10 +72,10 @@ impl State {
             change_count: AtomicU64::new(0),
             changes: watch::Sender::new(()),
             control_reachable: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
         }
     }
 
-            leaving: AtomicBool::new(false),
     pub(crate) fn table(&self) -> Arc<Table> {
         self.table.load_full()
     }
@@ -107,9 +107,6 @@ impl State {
         self.control_reachable.swap(reachable, Ordering::Relaxed)
     }
 
-    /// Whether a session or token still has this role on this cluster.
-    pub(crate) fn still_allows(
-        &self,
     /// Told to stop: it serves, and whoever is served comes by another edge next time.
     pub(crate) fn is_leaving(&self) -> bool {
         self.leaving.load(Ordering::Relaxed)
@@ -119,6 +116,9 @@ impl State {
         self.leaving.store(true, Ordering::Relaxed);
     }
 
+    /// Whether a session or token still has this role on this cluster.
+    pub(crate) fn still_allows(
+        &self,
         visitor: &Visitor,
         cluster: ClusterId,
         role: ClusterRole,
@@ -144,10 +144,10 @@ impl Worker {
             clock: Clock::new(),
             pool,
             sessions: Sessions::default(),
+            tasks: TaskTracker::new(),
         }
     }
 }
-            tasks: TaskTracker::new(),
 
 // === impl Counts ===
 

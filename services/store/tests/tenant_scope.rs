@@ -54,6 +54,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "dag_hooks::find_anywhere",
         "its id is in the address; its tenant comes out of the row",
     ),
+    (
+        "dag_hooks::without_secret",
+        "secrets of all tenants' hooks are written down once, by control itself",
+    ),
     ("dag_versions::publish", "what a node reports of its own cluster"),
     ("dag_versions::read", "what a node reports of its own cluster"),
     ("dag_versions::arrive", "what a node reports of its own cluster"),
@@ -65,10 +69,6 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     (
         "role_sessions::in_use",
         "sessions of all tenants' roles are renewed by one task",
-    (
-        "dag_hooks::without_secret",
-        "secrets of all tenants' hooks are written down once, by control itself",
-    ),
     ),
     (
         "schedules::find_due",

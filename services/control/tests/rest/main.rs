@@ -53,11 +53,11 @@ mod log_roles;
 #[cfg(test)]
 mod logs;
 #[cfg(test)]
+mod master_key;
+#[cfg(test)]
 mod nodes;
 #[cfg(test)]
 mod openapi;
-#[cfg(test)]
-mod master_key;
 #[cfg(test)]
 mod operators_help;
 #[cfg(test)]

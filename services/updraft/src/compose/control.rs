@@ -47,9 +47,9 @@ struct Ground {
     ports: Ports,
     store: Store,
     master_key: Arc<MasterKey>,
+    keyring: Arc<Keyring>,
     catalogue: Arc<Catalogue>,
     app: App,
-    keyring: Arc<Keyring>,
     /// Signs what edges tell Airflow.
     airflow_key: SigningKey,
     liveness: Arc<Liveness>,
@@ -111,14 +111,14 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
         tokio::spawn(sweep_logs(ground.app.clone(), shutdown.clone())),
         tokio::spawn(follow_schedules(ground.app.clone(), shutdown.clone())),
         tokio::spawn(renew_roles(ground.app.clone(), shutdown.clone())),
-        tokio::spawn(renew_storage(&ground, shutdown.clone())),
-        tokio::spawn(turn_session_keys(ground.app.clone(), shutdown.clone())),
-    ];
-    let served = serve(&ground, public, internal).await;
         tokio::spawn({
             let (keyring, shutdown) = (ground.keyring.clone(), shutdown.clone());
             async move { keyring.run(shutdown).await }
         }),
+        tokio::spawn(renew_storage(&ground, shutdown.clone())),
+        tokio::spawn(turn_session_keys(ground.app.clone(), shutdown.clone())),
+    ];
+    let served = serve(&ground, public, internal).await;
     shutdown.cancel();
     for task in background {
         let _ = task.await;
@@ -135,13 +135,13 @@ impl Ground {
             .await
             .context("control's database is not there")?;
         store.migrate().await?;
+        let keyring = Arc::new(Keyring::open(store.clone(), &file.master_key_file).await?);
+        let master_key = keyring.key().clone();
         let session_key = control_key(&store, &master_key, "session").await?;
         let airflow_key = control_key(&store, &master_key, "airflow").await?;
         let catalogue = Arc::new(Catalogue::embedded()?);
         let nodes = Nodes::open(&file).await?;
         let outbound = Outbound::new(OutboundPolicy {
-        let keyring = Arc::new(Keyring::open(store.clone(), &file.master_key_file).await?);
-        let master_key = keyring.key().clone();
             allow: file.outbound_allow.clone(),
             ..OutboundPolicy::default()
         });
@@ -186,13 +186,13 @@ impl Ground {
             ports,
             store,
             master_key,
+            keyring,
             catalogue,
             app,
             airflow_key,
             liveness,
             nodes,
             tunnels,
-            keyring,
             buckets,
             shutdown,
         })
