@@ -1,0 +1,11 @@
+//! One decision each.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod case;
+mod failing;
+mod losing;
+mod scaling;
+mod starting;
+mod stopping;
+mod telling;
