@@ -4,6 +4,7 @@
 pub mod access;
 pub mod agent;
 pub mod audit;
+pub mod aws_accounts;
 mod bootstrap_script;
 mod dag_delivery;
 pub mod dags;

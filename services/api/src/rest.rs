@@ -4,10 +4,10 @@ use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use updraft_model::{
-    AgentPhase, BootstrapSpec, ClusterId, ClusterName, ClusterRole, ClusterSpec, EnvironmentSpec, EventId,
-    Failure, FolderSource, Generation, LogsSpec, NodeId, NodeRole, OperationId, OperationKind,
-    OperationState, Phase, Power, QueueName, Schedule, ServiceName, ServiceStatus, Step, TenantId,
-    TenantRole, UserId, WorkerQueue,
+    AgentPhase, AwsAccountName, BootstrapSpec, ClusterId, ClusterName, ClusterRole, ClusterSpec,
+    EnvironmentSpec, EventId, Failure, FolderSource, Generation, LogsSpec, NodeId, NodeRole,
+    OperationId, OperationKind, OperationState, Phase, Power, QueueName, Schedule, ServiceName,
+    ServiceStatus, Step, TenantId, TenantRole, UserId, WorkerQueue,
 };
 use utoipa::ToSchema;
 
@@ -115,6 +115,9 @@ pub struct NewCluster {
     /// Default: the newest runtime.
     #[serde(default)]
     pub runtime: Option<String>,
+    /// The organisation's AWS account that its nodes are in; it stays. Default: the installation's own, or the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws_account: Option<AwsAccountName>,
     #[serde(default)]
     pub workers: Option<u32>,
     #[serde(default)]
@@ -154,6 +157,9 @@ pub struct NewCluster {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateCluster {
+    /// Nothing but what it is: a cluster stays in the account that it was made in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws_account: Option<AwsAccountName>,
     #[serde(default)]
     pub workers: Option<u32>,
     #[serde(default)]

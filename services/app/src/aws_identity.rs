@@ -10,9 +10,10 @@ use serde_json::json;
 use thiserror::Error;
 use updraft_api::agent::KeyPair;
 use updraft_aws::{
-    AssumedRole, AwsError, Client, CredentialSource as _, ExternalId, PrincipalArn, RoleArn, SessionName,
+    AccountId, AssumedRole, AwsError, Client, CredentialSource as _, ExternalId, PrincipalArn, RoleArn,
+    SessionName,
 };
-use updraft_model::{CredentialConfig, CredentialName};
+use updraft_model::{AwsAccountName, CredentialConfig, CredentialName};
 
 use crate::AppError;
 
@@ -60,6 +61,15 @@ impl AwsIdentity {
             principal,
             sts: Arc::new(sts),
         }
+    }
+
+    pub(crate) fn principal(&self) -> &PrincipalArn {
+        &self.principal
+    }
+
+    /// Whether that is the account that Updraft itself is of.
+    pub(crate) fn is_of(&self, account: &AccountId) -> bool {
+        self.principal.account() == account
     }
 
     pub(crate) fn trust_policy(&self, external_id: &str) -> String {
@@ -160,6 +170,15 @@ impl NotAssumed {
 // === impl Role ===
 
 impl Role {
+    /// None: what is on record is none.
+    pub(crate) fn of_account(name: &AwsAccountName, arn: &str, external_id: &str) -> Option<Self> {
+        Some(Self {
+            arn: arn.parse().ok()?,
+            external_id: external_id.parse().ok()?,
+            session: SessionName::of(name.as_str()),
+        })
+    }
+
     /// None: it is no role.
     pub(crate) fn of(name: &CredentialName, config: &CredentialConfig) -> Option<Self> {
         let CredentialConfig::AwsRole {

@@ -4,6 +4,7 @@ use serde_json::json;
 use updraft_api::rest::{Accepted, ClusterView, NewCluster, Page, UpdateCluster};
 use updraft_authz::{Actor, ClusterAction, TenantAction};
 use updraft_model::{ClusterId, ClusterRole, ClusterSpec, Generation, OperationKind, Power};
+use updraft_store::aws_accounts::place;
 use updraft_store::clusters::{self, Usage};
 use updraft_store::{StoreError, tenants};
 
@@ -13,8 +14,8 @@ use crate::dags::{check_index, check_named};
 use crate::page::page;
 use crate::rights::Sight;
 use crate::{
-    App, AppError, PageRequest, access, bootstrap, environment, log_place, quota, schedules, spec,
-    task_secrets, view, worker_queues,
+    App, AppError, PageRequest, access, aws_accounts, bootstrap, environment, log_place, quota,
+    schedules, spec, task_secrets, view, worker_queues,
 };
 
 impl App {
@@ -58,7 +59,7 @@ impl App {
         } else {
             Power::Stopped
         };
-        let spec = spec::new_spec(new, self.runtimes())?;
+        let mut spec = spec::new_spec(new, self.runtimes())?;
         worker_queues::check_machines(&spec, self.config().instance_types)?;
         self.try_log_bucket(actor, &spec.logs).await?;
         self.try_roles(actor.tenant, &spec.dag_sources, Some(&spec.bootstrap))
@@ -77,6 +78,10 @@ impl App {
         bootstrap::check_named(&mut tx, actor.tenant, &spec.bootstrap).await?;
         log_place::check_named(&mut tx, actor.tenant, &spec.logs).await?;
         check_index(&mut tx, actor.tenant, &spec.environment).await?;
+        let accounts = self.config().accounts.as_ref();
+        let account =
+            aws_accounts::chosen(&mut tx, actor.tenant, accounts, spec.aws_account.as_ref()).await?;
+        spec.aws_account = account.as_ref().map(|(_, name)| name.clone());
         let taken = |error: StoreError| match error.is_conflict_on("clusters_name") {
             true => AppError::ClusterNameTaken {
                 name: name.to_string(),
@@ -86,6 +91,9 @@ impl App {
         let id = clusters::insert(&mut tx, actor.tenant, &name, &spec, power)
             .await
             .map_err(taken)?;
+        if let Some((account, _)) = account {
+            place(&mut tx, actor.tenant, id, account).await?;
+        }
         environment::begin(&mut tx, actor, id, &spec).await?;
         schedules::keep(&mut tx, actor.tenant, id, &spec.schedule).await?;
         let made = audit::Change::made(json!({"name": name, "power": power, "spec": spec}));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use updraft_authz::SigningKey;
 use updraft_model::{ClusterId, DagSource, FolderSource, TenantId};
+use updraft_provider::OpenAccounts;
 use updraft_sso::SignInQuota;
 use updraft_sso::outbound::{Outbound, OutboundPolicy};
 use updraft_store::secrets::MasterKey;
@@ -46,6 +47,18 @@ pub struct AppConfig {
     pub instance_types: bool,
     /// Who assumes tenants' roles. None: nobody is offered to name one.
     pub aws: Option<AwsIdentity>,
+    /// Tenants' own AWS accounts. None: nodes are in the installation's own place alone.
+    pub accounts: Option<ResourceAccounts>,
+}
+
+/// Where tenants' nodes may be.
+#[derive(Clone, Debug)]
+pub struct ResourceAccounts {
+    pub opens: Arc<dyn OpenAccounts>,
+    /// As it is named in the tags of what it makes.
+    pub installation: String,
+    /// Whether a cluster that names no account is in the installation's own.
+    pub shared: bool,
 }
 
 // === impl AppConfig ===
@@ -75,6 +88,7 @@ impl AppConfig {
             outbound: Outbound::new(OutboundPolicy::default()),
             instance_types: false,
             aws: None,
+            accounts: None,
         }
     }
 

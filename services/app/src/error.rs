@@ -73,6 +73,8 @@ pub enum AppError {
     #[error(transparent)]
     Dags(#[from] crate::DagRefusal),
     #[error(transparent)]
+    AwsAccounts(#[from] crate::AwsAccountRefusal),
+    #[error(transparent)]
     Logs(updraft_logs::LogsError),
     #[error("the hand-over code is not good")]
     HandoverRefused,
@@ -102,6 +104,7 @@ pub enum Resource {
     Credential,
     DagVersion,
     DagHook,
+    AwsAccount,
 }
 
 // === impl AppError ===
@@ -341,6 +344,7 @@ impl From<&AppError> for Problem {
             ),
             E::Tenancy(refusal) => Self::from(refusal),
             E::Dags(refusal) => Self::from(refusal),
+            E::AwsAccounts(refusal) => Self::from(refusal),
             E::Logs(error) => crate::logs::problem_of(error),
             E::Sso(error) => Self::from(error),
             E::HandoverRefused => problem(
@@ -446,6 +450,11 @@ fn not_found(resource: Resource) -> Problem {
             "The cluster has no such webhook.",
             "List them: `updraft dags hook list`.",
         ),
+        Resource::AwsAccount => (
+            "aws-account-not-found",
+            "Your organisation has no such AWS account.",
+            "List them: `updraft aws-account list`.",
+        ),
     };
     problem(404, kind, title, detail)
 }
@@ -501,6 +510,7 @@ impl std::fmt::Display for Resource {
             Self::Credential => "credential",
             Self::DagVersion => "DAG version",
             Self::DagHook => "webhook",
+            Self::AwsAccount => "AWS account",
         })
     }
 }

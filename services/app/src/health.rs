@@ -1,6 +1,7 @@
 //! Whether control works.
 
 use updraft_api::rest::{Health, MailHealth};
+use updraft_model::NodeAccount;
 use updraft_store::{mail_outbox, restore_holds};
 
 use crate::{App, AppError};
@@ -21,7 +22,7 @@ impl App {
     /// Whether nothing is ended until an operator has confirmed that control's database was restored.
     pub(crate) async fn is_held(&self) -> Result<bool, AppError> {
         let mut connection = self.store().connection().await?;
-        Ok(restore_holds::is_open(&mut connection).await?)
+        Ok(restore_holds::is_open(&mut connection, NodeAccount::Installation).await?)
     }
 
     /// As the last try to send anything went, by whichever control process.

@@ -18,6 +18,7 @@ pub(crate) fn new_spec(new: NewCluster, runtimes: &Catalogue) -> Result<ClusterS
     worker_queues::check_said_once(&new.worker_queues, (new.workers, new.worker_concurrency))?;
     let spec = ClusterSpec {
         runtime: runtime.name().to_owned(),
+        aws_account: new.aws_account,
         workers: new.workers.unwrap_or(1),
         worker_concurrency: new.worker_concurrency.unwrap_or(2),
         worker_queues: new.worker_queues,
@@ -42,10 +43,16 @@ pub(crate) fn updated_spec(
     update: UpdateCluster,
     runtimes: &Catalogue,
 ) -> Result<ClusterSpec, AppError> {
+    if update.aws_account.is_some() && update.aws_account != spec.aws_account {
+        let why =
+            "a cluster stays in the account that it was made in: make another cluster in the other account";
+        return Err(AppError::invalid("aws_account", why));
+    }
     let queues = update.worker_queues.as_ref().unwrap_or(&spec.worker_queues);
     worker_queues::check_said_once(queues, (update.workers, update.worker_concurrency))?;
     let spec = ClusterSpec {
         runtime: spec.runtime.clone(),
+        aws_account: spec.aws_account.clone(),
         workers: update.workers.unwrap_or(spec.workers),
         worker_concurrency: update.worker_concurrency.unwrap_or(spec.worker_concurrency),
         worker_queues: update.worker_queues.unwrap_or_else(|| spec.worker_queues.clone()),

@@ -17,7 +17,10 @@ pub struct RoleArn {
 /// Who trust policies name: a role, a user, or all of an account (`arn:aws:iam::123456789012:root`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct PrincipalArn(String);
+pub struct PrincipalArn {
+    text: String,
+    account: AccountId,
+}
 
 /// Twelve digits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -97,16 +100,28 @@ impl fmt::Display for RoleArn {
     }
 }
 
+// === impl PrincipalArn ===
+
+impl PrincipalArn {
+    #[must_use]
+    pub fn account(&self) -> &AccountId {
+        &self.account
+    }
+}
+
 impl FromStr for PrincipalArn {
     type Err = PrincipalArnError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (_, resource) = of_iam(text).ok_or(PrincipalArnError)?;
+        let (account, resource) = of_iam(text).ok_or(PrincipalArnError)?;
         let named = resource
             .strip_prefix("role/")
             .or_else(|| resource.strip_prefix("user/"));
         match named.map_or(resource == "root", is_name) {
-            true => Ok(Self(text.to_owned())),
+            true => Ok(Self {
+                text: text.to_owned(),
+                account,
+            }),
             false => Err(PrincipalArnError),
         }
     }
@@ -122,13 +137,13 @@ impl TryFrom<String> for PrincipalArn {
 
 impl From<PrincipalArn> for String {
     fn from(arn: PrincipalArn) -> Self {
-        arn.0
+        arn.text
     }
 }
 
 impl fmt::Display for PrincipalArn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 

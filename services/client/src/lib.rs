@@ -2,6 +2,7 @@
 
 mod access;
 mod audit;
+mod aws_accounts;
 mod call;
 mod client;
 mod clusters;

@@ -104,6 +104,7 @@ pub(crate) fn cluster(id: i64, name: &str) -> ClusterView {
             .unwrap_or_else(|_| unreachable!("fixtures have good names")),
         spec: ClusterSpec {
             runtime: "airflow-3.3.2".into(),
+            aws_account: None,
             workers: 2,
             worker_concurrency: 4,
             schedule: Schedule::default(),

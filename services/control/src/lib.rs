@@ -10,6 +10,7 @@ mod live;
 pub mod log_sweep;
 pub mod mail;
 pub mod master_key;
+pub mod node_accounts;
 pub mod proxies;
 pub mod reconciler;
 mod rest;

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    BootstrapKey, BootstrapSpec, EnvironmentKey, EnvironmentSpec, FolderSource, LogsSpec, QueueName,
-    Schedule, WorkerQueue,
+    AwsAccountName, BootstrapKey, BootstrapSpec, EnvironmentKey, EnvironmentSpec, FolderSource,
+    LogsSpec, QueueName, Schedule, WorkerQueue,
 };
 
 /// What the tenant asked of a cluster; each change is a new [`crate::Generation`].
@@ -15,6 +15,9 @@ use crate::{
 pub struct ClusterSpec {
     /// Runtime name, for example `airflow-3.3.2`.
     pub runtime: String,
+    /// The AWS account of the tenant's that its nodes are in. Chosen when it is made, and it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws_account: Option<AwsAccountName>,
     /// Worker nodes of the queue `default`, 0 to 20: the least, where `worker_queues` says how many.
     #[serde(default = "one")]
     pub workers: u32,

@@ -70,6 +70,10 @@ uuid_id!(
     NodeId
 );
 uuid_id!(
+    /// A tenant's own AWS account.
+    AwsAccountId
+);
+uuid_id!(
     /// One edge process: another one after each start.
     EdgeId
 );

@@ -4,6 +4,7 @@
 
 pub mod address;
 mod audit;
+mod aws_account;
 mod bootstrap;
 mod ca_certificate;
 mod checked_source;
@@ -25,6 +26,9 @@ mod wishes;
 mod worker_queue;
 
 pub use audit::{AuditActorKind, AuditOutcome};
+pub use aws_account::{
+    AwsAccountConfig, AwsAccountName, AwsMachine, AwsMarket, AwsVolume, InvalidAwsAccountName, NodeAccount,
+};
 pub use bootstrap::{BootstrapKey, BootstrapScript, BootstrapSpec};
 pub use ca_certificate::{CaCertificate, InvalidCertificate};
 pub use checked_source::{SourceFault, credential_fits, push_prefix};
@@ -36,8 +40,8 @@ pub use environment::{
     requirement_lines,
 };
 pub use id::{
-    AuditId, ClusterId, DagHookId, EdgeId, EventId, Generation, GroupId, NodeId, OperationId, ProviderId,
-    RuleId, SessionId, TenantId, TokenId, UserId,
+    AuditId, AwsAccountId, ClusterId, DagHookId, EdgeId, EventId, Generation, GroupId, NodeId, OperationId,
+    ProviderId, RuleId, SessionId, TenantId, TokenId, UserId,
 };
 pub use identity_provider::{OidcConfig, OidcPreset, ProviderConfig, SamlAttributes, SamlConfig, ScimLink};
 pub use logs::{LogBucketSpec, LogsSpec};

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod accounts;
 mod answers;
 mod artifacts;
 mod config;
@@ -12,6 +13,7 @@ mod refusal;
 mod request;
 mod user_data;
 
+pub use accounts::Ec2Accounts;
 pub use config::{
     Archive, Artifacts, ConfigError, Ec2Config, Image, Machine, Market, RootVolume, TenantAccount,
 };

@@ -213,7 +213,7 @@ impl NodeProvider for Ec2Provider {
         LISTING_LAG
     }
 
-    fn prepare(&self, wanted: &NodeWanted) -> Result<LaunchRequest, ProviderError> {
+    async fn prepare(&self, wanted: &NodeWanted) -> Result<LaunchRequest, ProviderError> {
         if self.config.security_groups.is_empty() && wanted.network.is_none() {
             return Err(ProviderError::Refused(
                 "the cluster has no security group yet: stop it and start it again".to_owned(),

@@ -156,7 +156,7 @@ async fn a_token_with_another_request_is_refused(subject: &dyn Subject, cluster:
         },
     ];
     for other in others {
-        let other = subject.provider().prepare(&other)?;
+        let other = subject.provider().prepare(&other).await?;
         let boot = subject.boot(node.id);
         let answer = subject.provider().launch(&other, &node.token, &boot).await;
         require(
@@ -302,9 +302,9 @@ impl<'a> New<'a> {
             generation: Some(Generation::FIRST),
             network,
         };
-        let request = subject.provider().prepare(&wanted)?;
+        let request = subject.provider().prepare(&wanted).await?;
         require(
-            request == subject.provider().prepare(&wanted)?,
+            request == subject.provider().prepare(&wanted).await?,
             "preparing twice gave two requests",
         )?;
         Ok(Self {

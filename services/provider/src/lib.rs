@@ -3,20 +3,24 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use updraft_model::ClusterId;
+use updraft_model::{ClusterId, NodeAccount};
 
+mod accounts;
 pub mod contract;
 mod error;
 pub mod local;
 mod node;
+mod several;
 pub mod simulated;
 mod storage;
 
+pub use accounts::{AccountCheck, AccountFault, OpenAccounts, TenantAccount};
 pub use error::ProviderError;
 pub use node::{
     BootSecret, ClientToken, ClusterWanted, LaunchRequest, Launched, ListedNode, NetworkId, NodeStatus,
     NodeWanted, ProviderId,
 };
+pub use several::{AccountRecords, SeveralAccounts};
 pub use storage::{ClusterStorage, StorageAccess};
 
 /// Where nodes come from. An instance serves one installation of Updraft: it tags what it makes and lists nothing else.
@@ -29,7 +33,7 @@ pub trait NodeProvider: Send + Sync {
     fn listing_lag(&self) -> Duration;
 
     /// The exact request for a node, decided once and kept: a change of settings never changes a node under way.
-    fn prepare(&self, wanted: &NodeWanted) -> Result<LaunchRequest, ProviderError>;
+    async fn prepare(&self, wanted: &NodeWanted) -> Result<LaunchRequest, ProviderError>;
 
     /// Launches a node. The same token gives the same node however often it is sent, also after that node's end; with
     /// another request it is refused.
@@ -51,6 +55,16 @@ pub trait NodeProvider: Send + Sync {
 
     /// This installation's nodes that have not gone, of one cluster or of all.
     async fn list(&self, cluster: Option<ClusterId>) -> Result<Vec<ListedNode>, ProviderError>;
+
+    /// Where this installation has nodes.
+    async fn accounts(&self) -> Result<Vec<NodeAccount>, ProviderError> {
+        Ok(vec![NodeAccount::Installation])
+    }
+
+    /// The nodes of one of [`NodeProvider::accounts`]: whoever asks for each knows which of them did not answer.
+    async fn list_account(&self, _account: NodeAccount) -> Result<Vec<ListedNode>, ProviderError> {
+        self.list(None).await
+    }
 
     async fn describe(&self, id: &ProviderId) -> Result<NodeStatus, ProviderError>;
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use updraft_model::{ClusterId, Generation, NodeId, NodeRole, QueueName, TenantId};
+use updraft_model::{ClusterId, Generation, NodeAccount, NodeId, NodeRole, QueueName, TenantId};
 
 /// A node as control wants it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,9 @@ pub struct NetworkId(pub String);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LaunchRequest(pub Value);
+
+/// In a [`ProviderId`], after the tenant's account; no provider has it in its own ids.
+const BEFORE_NODE: char = '/';
 
 /// Makes a launch idempotent: the same token never makes a second node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -108,6 +111,32 @@ impl ClientToken {
 impl fmt::Display for NetworkId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+// === impl ProviderId ===
+
+impl ProviderId {
+    /// Which account the node is in: a tenant's stands before what that account itself calls the node.
+    #[must_use]
+    pub fn account(&self) -> NodeAccount {
+        let tenant = self.0.split_once(BEFORE_NODE).map(|(account, _)| account);
+        NodeAccount::from(tenant.and_then(|account| account.parse().ok()))
+    }
+
+    /// What the account itself calls the node.
+    #[must_use]
+    pub(crate) fn inside(&self) -> Self {
+        let inside = self.0.split_once(BEFORE_NODE).map(|(_, inside)| inside);
+        Self(inside.unwrap_or(&self.0).to_owned())
+    }
+
+    /// The same node as everybody else names it.
+    pub(crate) fn within(self, account: NodeAccount) -> Self {
+        match account {
+            NodeAccount::Installation => self,
+            NodeAccount::Tenant(id) => Self(format!("{id}{BEFORE_NODE}{self}")),
+        }
     }
 }
 

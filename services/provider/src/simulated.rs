@@ -196,7 +196,7 @@ impl NodeProvider for SimulatedProvider {
         self.listing_lag
     }
 
-    fn prepare(&self, wanted: &NodeWanted) -> Result<LaunchRequest, ProviderError> {
+    async fn prepare(&self, wanted: &NodeWanted) -> Result<LaunchRequest, ProviderError> {
         serde_json::to_value(wanted)
             .map(|value| LaunchRequest(json!({ "kind": "simulated", "wanted": value })))
             .map_err(|error| ProviderError::Refused(error.to_string()))

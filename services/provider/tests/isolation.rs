@@ -111,7 +111,7 @@ async fn a_clusters_processes_reach_their_own_nodes_and_what_is_shared_only() {
             generation: None,
             network: None,
         };
-        let request = provider.prepare(&wanted).unwrap();
+        let request = provider.prepare(&wanted).await.unwrap();
         let boot = BootSecret(SecretString::from("{}"));
         addresses.push(
             provider

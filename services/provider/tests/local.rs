@@ -84,7 +84,7 @@ impl Machine {
             generation: None,
             network: None,
         };
-        let request = self.provider.prepare(&wanted)?;
+        let request = self.provider.prepare(&wanted).await?;
         self.provider
             .launch(&request, &ClientToken::of(node), &self.boot(node))
             .await

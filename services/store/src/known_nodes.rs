@@ -1,7 +1,7 @@
 //! All nodes on record at once, for who compares them with the provider's list.
 
 use sqlx::PgConnection;
-use updraft_model::{ClusterId, NodeId};
+use updraft_model::{AwsAccountId, ClusterId, NodeAccount, NodeId};
 
 use crate::StoreError;
 
@@ -10,6 +10,8 @@ use crate::StoreError;
 pub struct KnownNode {
     pub id: NodeId,
     pub cluster: ClusterId,
+    /// Where its cluster is.
+    pub account: NodeAccount,
     pub provider_id: Option<String>,
     /// The provider has said that it is there, and nobody asked it to end it.
     pub is_launched: bool,
@@ -19,13 +21,17 @@ pub struct KnownNode {
 /// When the database cannot be asked.
 pub async fn live(connection: &mut PgConnection) -> Result<Vec<KnownNode>, StoreError> {
     let rows = sqlx::query!(
-        r#"select id, cluster_id, provider_id, state = 'launched' as "is_launched!" from nodes where state <> 'gone'"#
+        r#"select n.id, n.cluster_id, n.provider_id, n.state = 'launched' as "is_launched!",
+                  c.aws_account_id as "account_id?"
+           from nodes n join clusters c on c.id = n.cluster_id
+           where n.state <> 'gone'"#
     )
     .fetch_all(connection)
     .await?;
     let known = rows.into_iter().map(|row| KnownNode {
         id: NodeId(row.id),
         cluster: ClusterId(row.cluster_id),
+        account: NodeAccount::from(row.account_id.map(AwsAccountId)),
         provider_id: row.provider_id,
         is_launched: row.is_launched,
     });

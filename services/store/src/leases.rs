@@ -10,7 +10,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 use sqlx::postgres::types::PgInterval;
 use sqlx::types::Json;
-use updraft_model::{ClusterId, ClusterName, ClusterSpec, Generation, Phase, Power, TenantId};
+use updraft_model::{
+    AwsAccountId, ClusterId, ClusterName, ClusterSpec, Generation, NodeAccount, Phase, Power, TenantId,
+};
 use uuid::Uuid;
 
 use crate::StoreError;
@@ -32,6 +34,8 @@ pub struct Lease {
 pub struct ReconciledCluster {
     pub id: ClusterId,
     pub tenant: TenantId,
+    /// Where its nodes are, for good.
+    pub account: NodeAccount,
     pub name: ClusterName,
     pub spec: ClusterSpec,
     pub generation: Generation,
@@ -182,7 +186,7 @@ pub async fn load(
     cluster: ClusterId,
 ) -> Result<Option<ReconciledCluster>, StoreError> {
     let row = sqlx::query!(
-        r#"select id, tenant_id, name, spec as "spec: Json<ClusterSpec>", generation, power,
+        r#"select id, tenant_id, aws_account_id, name, spec as "spec: Json<ClusterSpec>", generation, power,
                   phase as "phase: Json<Phase>", now() as "now!"
            from clusters where id = $1 and deleted_at is null"#,
         cluster.0,
@@ -193,6 +197,7 @@ pub async fn load(
         Ok(ReconciledCluster {
             id: ClusterId(row.id),
             tenant: TenantId(row.tenant_id),
+            account: NodeAccount::from(row.aws_account_id.map(AwsAccountId)),
             name: row
                 .name
                 .parse()

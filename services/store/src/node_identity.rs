@@ -30,7 +30,7 @@ pub async fn redeem_bootstrap(
     let row = sqlx::query!(
         "update nodes set identity_hash = $3
          where id = $1 and bootstrap_hash = $2 and bootstrap_expires_at > now() and state in ('intended', 'launched')
-             and ($4::text is null or provider_id = $4)
+             and ($4::text is null or split_part(provider_id, '/', -1) = $4)
          returning id, cluster_id, role",
         node.0,
         bootstrap_hash,

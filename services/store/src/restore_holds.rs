@@ -2,11 +2,12 @@
 //!
 //! A node's record is written before the provider is asked for the node. So a node without one tells of a database older
 //! than the world: it was restored from a backup, and what it wants ended may be in use. Everything is held as long as
-//! there is one that no operator has given over.
+//! there is one that no operator has given over. One in a tenant's account holds that account's clusters alone: whoever has an
+//! account makes such nodes at will.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use updraft_model::{ClusterId, NodeId};
+use updraft_model::{AwsAccountId, ClusterId, NodeAccount, NodeId};
 
 use crate::StoreError;
 
@@ -16,6 +17,8 @@ pub struct Stray {
     pub provider_id: String,
     pub node: NodeId,
     pub cluster: ClusterId,
+    /// Where it is.
+    pub account: NodeAccount,
 }
 
 /// What is held for, and since when.
@@ -31,36 +34,50 @@ pub struct Hold {
 /// When the database cannot be asked.
 pub async fn note(connection: &mut PgConnection, strays: &[Stray]) -> Result<Vec<Stray>, StoreError> {
     let new = sqlx::query!(
-        "insert into restore_strays (provider_id, node_id, cluster_id)
-         select * from unnest($1::text[], $2::uuid[], $3::bigint[])
-         on conflict do nothing returning provider_id, node_id, cluster_id",
+        "insert into restore_strays (provider_id, node_id, cluster_id, aws_account_id)
+         select * from unnest($1::text[], $2::uuid[], $3::bigint[], $4::uuid[])
+         on conflict do nothing returning provider_id, node_id, cluster_id, aws_account_id",
         &strays
             .iter()
             .map(|stray| stray.provider_id.clone())
             .collect::<Vec<_>>(),
         &strays.iter().map(|stray| stray.node.0).collect::<Vec<_>>(),
         &strays.iter().map(|stray| stray.cluster.0).collect::<Vec<_>>(),
+        &strays
+            .iter()
+            .map(|stray| stray.account.tenant().map(|id| id.0))
+            .collect::<Vec<_>>() as _,
     )
     .fetch_all(&mut *connection)
     .await?;
-    if let Some(beyond) = new.iter().map(|row| row.cluster_id).max() {
+    // A tenant may write any number on its own instances.
+    let ours = new.iter().filter(|row| row.aws_account_id.is_none());
+    if let Some(beyond) = ours.map(|row| row.cluster_id).max() {
         skip_ids(connection, beyond).await?;
+    }
+    let theirs = new.iter().filter(|row| row.aws_account_id.is_some());
+    let theirs: Vec<_> = theirs.map(|row| row.cluster_id).collect();
+    if !theirs.is_empty() {
+        skip_near_ids(connection, &theirs).await?;
     }
     let new = new.into_iter().map(|row| Stray {
         provider_id: row.provider_id,
         node: NodeId(row.node_id),
         cluster: ClusterId(row.cluster_id),
+        account: NodeAccount::from(row.aws_account_id.map(AwsAccountId)),
     });
     Ok(new.collect())
 }
 
-/// Whether anything is held.
+/// Whether clusters in that account are held.
 ///
 /// # Errors
 /// When the database cannot be asked.
-pub async fn is_open(connection: &mut PgConnection) -> Result<bool, StoreError> {
+pub async fn is_open(connection: &mut PgConnection, account: NodeAccount) -> Result<bool, StoreError> {
     let is_open = sqlx::query_scalar!(
-        r#"select exists (select from restore_strays where confirmed_at is null) as "is!""#
+        r#"select exists (select from restore_strays
+                          where confirmed_at is null and (aws_account_id is null or aws_account_id = $1)) as "is!""#,
+        account.tenant().map(|id| id.0),
     )
     .fetch_one(connection)
     .await?;
@@ -73,7 +90,7 @@ pub async fn is_open(connection: &mut PgConnection) -> Result<bool, StoreError> 
 /// When the database cannot be asked.
 pub async fn open(connection: &mut PgConnection) -> Result<Option<Hold>, StoreError> {
     let rows = sqlx::query!(
-        "select provider_id, node_id, cluster_id, seen_at from restore_strays where confirmed_at is null
+        "select provider_id, node_id, cluster_id, aws_account_id, seen_at from restore_strays where confirmed_at is null
          order by cluster_id, provider_id"
     )
     .fetch_all(connection)
@@ -85,6 +102,7 @@ pub async fn open(connection: &mut PgConnection) -> Result<Option<Hold>, StoreEr
         provider_id: row.provider_id,
         node: NodeId(row.node_id),
         cluster: ClusterId(row.cluster_id),
+        account: NodeAccount::from(row.aws_account_id.map(AwsAccountId)),
     });
     Ok(Some(Hold {
         since,
@@ -147,4 +165,17 @@ async fn skip_ids(connection: &mut PgConnection, beyond: i64) -> Result<(), Stor
     .fetch_one(connection)
     .await?;
     Ok(())
+}
+
+/// The same for numbers that tenants' own tags say: as far as they are believable, since nobody checks them.
+async fn skip_near_ids(connection: &mut PgConnection, ids: &[i64]) -> Result<(), StoreError> {
+    const NEAR: i64 = 10_000;
+    let next = sqlx::query_scalar!(r#"select nextval(pg_get_serial_sequence('clusters', 'id')) as "next!""#)
+        .fetch_one(&mut *connection)
+        .await?;
+    let near = ids.iter().copied().filter(|id| *id < next.saturating_add(NEAR));
+    match near.max() {
+        Some(beyond) => skip_ids(connection, beyond).await,
+        None => Ok(()),
+    }
 }

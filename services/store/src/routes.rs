@@ -21,6 +21,8 @@ pub struct RoutedCluster {
     pub web_addresses: Vec<String>,
     /// The same nodes, in the same order.
     pub web_nodes: Vec<NodeId>,
+    /// Whether its nodes are in a tenant's own account, where the tenant says which address is whose.
+    pub in_tenants_account: bool,
     /// Whether the agent of one of them says that all its services are healthy.
     pub web_running: bool,
 }
@@ -29,7 +31,7 @@ pub struct RoutedCluster {
 /// When the database cannot be asked or holds what this version does not write.
 pub async fn clusters(connection: &mut PgConnection) -> Result<Vec<RoutedCluster>, StoreError> {
     let rows = sqlx::query!(
-        r#"select c.id, c.tenant_id, c.name, c.spec ->> 'runtime' as "runtime!", c.phase,
+        r#"select c.id, c.tenant_id, c.aws_account_id is not null as "in_tenants_account!", c.name, c.spec ->> 'runtime' as "runtime!", c.phase,
                   coalesce(c.spec -> 'tags', '{}') as "tags!: Json<IndexMap<String, String>>",
                   coalesce(array_agg(n.address order by n.ordinal) filter (where n.address is not null), '{}')
                       as "web_addresses!",
@@ -63,6 +65,7 @@ pub async fn clusters(connection: &mut PgConnection) -> Result<Vec<RoutedCluster
                 web_addresses: row.web_addresses,
                 web_nodes: row.web_nodes.into_iter().map(NodeId).collect(),
                 web_running: row.web_running,
+                in_tenants_account: row.in_tenants_account,
             })
         })
         .collect()

@@ -47,6 +47,7 @@ mod tests {
     fn spec() -> ClusterSpec {
         ClusterSpec {
             runtime: "airflow-3.3.2".to_owned(),
+            aws_account: None,
             workers: 2,
             worker_concurrency: 2,
             worker_queues: Vec::new(),

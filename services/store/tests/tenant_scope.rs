@@ -78,6 +78,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "log_sweeps::claim",
         "old logs are removed for all tenants; each row says whose it is",
     ),
+    (
+        "node_accounts",
+        "the provider's, who has the nodes of all tenants; each row says whose it is",
+    ),
     // Edges.
     (
         "access_rules::of_all_tenants",

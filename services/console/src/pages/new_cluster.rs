@@ -72,6 +72,7 @@ impl NewClusterForm {
         NewCluster {
             name,
             runtime: Some(self.runtime.clone()).filter(|runtime| !runtime.is_empty()),
+            aws_account: None,
             workers: Some(self.workers).filter(|_| !says_default),
             worker_concurrency: Some(self.worker_concurrency).filter(|_| !says_default),
             worker_queues: queues,

@@ -1,6 +1,7 @@
 //! The console over the real use cases and a database of each test's own.
 
 mod audit;
+mod aws_accounts;
 mod clusters;
 mod idp;
 mod isolation;
@@ -138,6 +139,7 @@ impl House {
         let new: NewCluster = NewCluster {
             name: name.parse().unwrap(),
             runtime: None,
+            aws_account: None,
             workers: Some(1),
             worker_concurrency: None,
             worker_queues: Vec::new(),

@@ -99,6 +99,7 @@ mod tests {
             phase: Phase::Running,
             web_addresses: vec![],
             web_nodes: vec![],
+            in_tenants_account: false,
             web_running: false,
         }
     }

@@ -157,6 +157,10 @@ fn upstream(cluster: &RoutedCluster, through_tunnels: bool) -> Option<Upstream> 
         let node = cluster.web_nodes.first()?;
         return Some(Upstream::Tunnel { node: *node });
     }
+    if cluster.in_tenants_account {
+        // The tenant says which address its nodes have: it may be one of ours, or another tenant's.
+        return None;
+    }
     let address = cluster.web_addresses.first()?.parse::<IpAddr>().ok()?;
     Some(Upstream::Direct((address, AIRFLOW_PORT).into()))
 }
@@ -201,4 +205,35 @@ fn canonical(snapshot: &Snapshot) -> String {
     let mut value = serde_json::to_value(snapshot).unwrap_or_default();
     value["policy"]["revoked_sessions"] = serde_json::json!(revoked);
     value.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use updraft_authz::ClusterFacts;
+    use updraft_model::NodeId;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn an_address_in_a_tenants_account_is_never_connected_to() {
+        let cluster = |in_tenants_account| RoutedCluster {
+            facts: ClusterFacts {
+                id: ClusterId(1),
+                tags: std::iter::empty::<(String, String)>().collect(),
+            },
+            tenant: TenantId(Uuid::nil()),
+            name: "demo".parse().unwrap(),
+            runtime: "airflow-3.3.2".to_owned(),
+            phase: Phase::Running,
+            web_addresses: vec!["10.0.0.1".to_owned()],
+            web_nodes: vec![NodeId(Uuid::nil())],
+            web_running: true,
+            in_tenants_account,
+        };
+        assert!(upstream(&cluster(false), false).is_some());
+        assert_eq!(upstream(&cluster(true), false), None);
+        let through = upstream(&cluster(true), true);
+        assert!(matches!(through, Some(Upstream::Tunnel { .. })));
+    }
 }

@@ -1,6 +1,7 @@
 //! What ends a look before its time. The next one begins anew.
 
 use thiserror::Error;
+use updraft_provider::ProviderError;
 use updraft_store::StoreError;
 use updraft_store::secrets::SecretError;
 
@@ -10,6 +11,8 @@ pub enum ReconcileError {
     Store(#[from] StoreError),
     #[error("a secret could not be read or written")]
     Secret(#[from] SecretError),
+    #[error("it is not known in which accounts nodes are")]
+    Accounts(#[source] ProviderError),
     #[error("a record could not be read: {what}")]
     Corrupt { what: String },
 }

@@ -6,9 +6,9 @@
 //! `updraft operator restored --confirm` ends it.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
 
-use updraft_model::ClusterId;
+
+use updraft_model::{ClusterId, NodeAccount};
 use updraft_planner::Action;
 use updraft_provider::ListedNode;
 use updraft_store::events::{self, EventSeverity, NewEvent};
@@ -56,10 +56,11 @@ impl Reconciler {
         if !actions.iter().any(ends_something) {
             return Ok(actions);
         }
-        if !self.compared.load(Ordering::Relaxed) {
-            self.sweep().await?;
+        let account = view.cluster.account;
+        if !self.has_compared(account) {
+            self.sweep_account(account).await?;
         }
-        if self.compared.load(Ordering::Relaxed) && !self.is_held().await? {
+        if self.has_compared(account) && !self.is_held(account).await? {
             return Ok(actions);
         }
         Ok(actions
@@ -68,9 +69,9 @@ impl Reconciler {
             .collect())
     }
 
-    pub(super) async fn is_held(&self) -> Result<bool, ReconcileError> {
+    pub(super) async fn is_held(&self, account: NodeAccount) -> Result<bool, ReconcileError> {
         let mut connection = self.parts.store.connection().await?;
-        Ok(restore_holds::is_open(&mut connection).await?)
+        Ok(restore_holds::is_open(&mut connection, account).await?)
     }
 }
 
@@ -104,6 +105,7 @@ fn stray(node: &ListedNode) -> Stray {
         provider_id: node.id.0.clone(),
         node: node.node,
         cluster: node.cluster,
+        account: node.id.account(),
     }
 }
 

@@ -1,28 +1,30 @@
-//! What the provider lists, asked once for all who look at about the same time: a call for the installation, not one for
-//! each of its clusters.
+//! What an account's provider lists, asked once for all who look at about the same time: a call for the account, not one for
+//! each of its clusters. Whoever looks at a cluster waits for its own account alone.
 //!
 //! It is some seconds old. So it shows that there is nothing to do, and wakes clusters whose nodes changed; whoever is
 //! about to act on what the provider says asks it anew (`Reconciler::decide`).
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 use tokio::time::timeout;
-use updraft_model::ClusterId;
-use updraft_provider::{ListedNode, NodeProvider, ProviderId};
+use updraft_model::{ClusterId, NodeAccount};
+use updraft_provider::{ListedNode, NodeProvider, ProviderError, ProviderId};
 
 /// At most this part of the time is spent on listing.
 const REST: u32 = 2;
 /// For so long nobody asks again after a failure.
 const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
 
-/// The one list of this process.
+type Answer = Result<Arc<Listed>, ProviderError>;
+
+/// The lists of this process, one for each account.
 pub(super) struct Inventory {
     provider: Arc<dyn NodeProvider>,
     call_timeout: Duration,
-    held: Mutex<Option<Held>>,
+    accounts: std::sync::Mutex<HashMap<NodeAccount, Arc<Mutex<Option<Held>>>>>,
 }
 
 /// All nodes at one moment.
@@ -35,8 +37,7 @@ pub(super) struct Listed {
 struct Held {
     ended: Instant,
     took: Duration,
-    /// None: the provider did not answer.
-    listed: Option<Arc<Listed>>,
+    answer: Answer,
 }
 
 // === impl Inventory ===
@@ -46,38 +47,53 @@ impl Inventory {
         Self {
             provider,
             call_timeout,
-            held: Mutex::default(),
+            accounts: std::sync::Mutex::default(),
         }
     }
 
-    /// A list about so old at most; older where listing takes long. None: the provider does not answer.
-    pub(super) async fn at_most(&self, age: Duration) -> Option<Arc<Listed>> {
-        let mut held = self.held.lock().await;
+    /// A list about so old at most; older where listing takes long.
+    ///
+    /// # Errors
+    /// When the account does not answer: what it has is unknown then, and not nothing.
+    pub(super) async fn at_most(&self, account: NodeAccount, age: Duration) -> Answer {
+        let held = self.held(account);
+        let mut held = held.lock().await;
         if let Some(held) = held.as_ref().filter(|held| held.is_good_for(age)) {
-            return held.listed.clone();
+            return held.answer.clone();
         }
         let began = Instant::now();
-        let listed = self.ask(began).await.map(Arc::new);
+        let answer = self.ask(account, began).await;
         *held = Some(Held {
             ended: Instant::now(),
             took: began.elapsed(),
-            listed: listed.clone(),
+            answer: answer.clone(),
         });
-        listed
+        answer
     }
 
-    async fn ask(&self, began: Instant) -> Option<Listed> {
-        match timeout(self.call_timeout, self.provider.list(None)).await {
-            Ok(Ok(nodes)) => Some(Listed::new(began, nodes)),
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the provider does not list its nodes");
-                None
-            }
-            Err(_) => {
-                tracing::warn!("the provider does not answer when asked for its nodes");
-                None
+    /// Nobody has nodes there any more.
+    pub(super) fn forget(&self, account: NodeAccount) {
+        self.lists().remove(&account);
+    }
+
+    async fn ask(&self, account: NodeAccount, began: Instant) -> Answer {
+        let asked = timeout(self.call_timeout, self.provider.list_account(account)).await;
+        let late = || ProviderError::Unclear("it does not answer when asked for its nodes".to_owned());
+        match asked.unwrap_or_else(|_| Err(late())) {
+            Ok(nodes) => Ok(Arc::new(Listed::new(began, nodes))),
+            Err(error) => {
+                tracing::warn!(?account, %error, "the provider does not list its nodes");
+                Err(error)
             }
         }
+    }
+
+    fn held(&self, account: NodeAccount) -> Arc<Mutex<Option<Held>>> {
+        Arc::clone(self.lists().entry(account).or_default())
+    }
+
+    fn lists(&self) -> MutexGuard<'_, HashMap<NodeAccount, Arc<Mutex<Option<Held>>>>> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -118,9 +134,9 @@ fn states(nodes: &[ListedNode]) -> HashMap<&ProviderId, updraft_provider::NodeSt
 
 impl Held {
     fn is_good_for(&self, age: Duration) -> bool {
-        let good_for = match self.listed {
-            Some(_) => age.max(self.took * REST),
-            None => age.min(AFTER_A_FAILURE),
+        let good_for = match self.answer {
+            Ok(_) => age.max(self.took * REST),
+            Err(_) => age.min(AFTER_A_FAILURE),
         };
         self.ended.elapsed() < good_for
     }
@@ -135,6 +151,7 @@ mod tests {
 
     use super::*;
 
+    const HERE: NodeAccount = NodeAccount::Installation;
     const LONG: Duration = Duration::from_secs(3600);
 
     /// Each cluster's node, which is as it says.
@@ -156,11 +173,11 @@ mod tests {
     #[tokio::test]
     async fn hundreds_who_ask_at_once_get_one_list() {
         let inventory = inventory(&Arc::new(SimulatedProvider::perfect()));
-        let all = futures::future::join_all((0..300).map(|_| inventory.at_most(LONG))).await;
+        let all = futures::future::join_all((0..300).map(|_| inventory.at_most(HERE, LONG))).await;
         let first = all[0].as_ref().unwrap();
         assert!(all.iter().all(|one| Arc::ptr_eq(one.as_ref().unwrap(), first)));
         tokio::time::sleep(first.began.elapsed() * REST).await;
-        let anew = inventory.at_most(Duration::ZERO).await.unwrap();
+        let anew = inventory.at_most(HERE, Duration::ZERO).await.unwrap();
         assert!(!Arc::ptr_eq(&anew, first));
     }
 
@@ -181,9 +198,12 @@ mod tests {
             throttled: 100,
             ..Faults::default()
         });
-        assert!(inventory.at_most(Duration::ZERO).await.is_none());
+        assert!(inventory.at_most(HERE, Duration::ZERO).await.is_err());
         provider.set_faults(Faults::default());
-        assert!(inventory.at_most(LONG).await.is_none(), "asked again at once");
-        assert!(inventory.at_most(Duration::ZERO).await.is_some());
+        assert!(
+            inventory.at_most(HERE, LONG).await.is_err(),
+            "asked again at once"
+        );
+        assert!(inventory.at_most(HERE, Duration::ZERO).await.is_ok());
     }
 }

@@ -48,7 +48,7 @@ impl Reconciler {
         view: &View,
         wanted: NodeWanted,
     ) -> Result<Progress, ReconcileError> {
-        let request = match self.parts.provider.prepare(&wanted) {
+        let request = match self.parts.provider.prepare(&wanted).await {
             Ok(request) => request.0,
             // Recorded all the same: its launch will be refused with the reason.
             Err(error) => json!({ "refused": error.to_string() }),
@@ -77,7 +77,7 @@ impl Reconciler {
         view: &View,
         node: NodeId,
     ) -> Result<Progress, ReconcileError> {
-        let Ok(_place) = self.launches.try_acquire() else {
+        let Some(_place) = self.launches.place(view.cluster.account) else {
             return Ok(Progress::Queued);
         };
         let record = view.record(node)?;

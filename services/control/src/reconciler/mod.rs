@@ -7,6 +7,7 @@
 //! A driver may die between any two statements: records precede effects, effects are idempotent, and the next driver
 //! begins by looking. A driver that outlived its lease writes nothing (`leases::hold`).
 
+mod accounts;
 mod bootstrap;
 mod dag_receipts;
 mod environment;
@@ -29,20 +30,21 @@ mod sweep;
 mod task_load;
 mod watch;
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
-use tokio::sync::{Notify, Semaphore};
-use updraft_model::{ClusterId, NodeId};
+use tokio::sync::Notify;
+use updraft_model::{ClusterId, NodeAccount, NodeId};
 use updraft_provider::{ClusterStorage, NodeProvider};
 use updraft_store::Store;
 use updraft_store::metadata::MetadataServer;
 use updraft_store::secrets::MasterKey;
 use uuid::Uuid;
 
+use accounts::Launches;
 use inventory::Inventory;
 
 pub use error::ReconcileError;
@@ -57,9 +59,9 @@ pub struct Reconciler {
     /// This process, in leases.
     owner: Uuid,
     inventory: Inventory,
-    /// Whether this process has compared the provider's list with all records: before that it ends nothing.
-    compared: AtomicBool,
-    launches: Semaphore,
+    /// Accounts whose list this process has compared with all records: before that it ends nothing there.
+    compared: Mutex<HashSet<NodeAccount>>,
+    launches: Launches,
     /// A look ended: another may be due earlier than was thought.
     looked: Notify,
 }
@@ -96,7 +98,8 @@ pub struct Settings {
     /// How many clusters are looked at at once.
     pub parallel: usize,
     /// How many nodes are launched at once. Fewer than `parallel`: where a provider limits the rate, those who wait for it
-    /// keep nobody else from being looked at, and none of them waits as long as `call_timeout`.
+    /// keep nobody else from being looked at, and none of them waits as long as `call_timeout`. A tenant's account has a quarter of
+    /// these, and all tenants' together half, beside those of the installation's own.
     pub launches: usize,
     /// Pause of a cluster whose nodes' turn to be launched has not come.
     pub queued: Duration,
@@ -132,11 +135,11 @@ impl Reconciler {
     pub fn new(parts: Parts) -> Self {
         let inventory = Inventory::new(Arc::clone(&parts.provider), parts.settings.call_timeout);
         Self {
-            launches: Semaphore::new(parts.settings.launches),
+            launches: Launches::new(parts.settings.launches),
             parts,
             owner: Uuid::new_v4(),
             inventory,
-            compared: AtomicBool::new(false),
+            compared: Mutex::default(),
             looked: Notify::new(),
         }
     }

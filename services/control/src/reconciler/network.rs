@@ -3,7 +3,7 @@
 //! A call that takes effect after its cluster is deleted leaves something that no record names: each sweep looks for that.
 
 use tokio::time::timeout;
-use updraft_model::ClusterId;
+use updraft_model::{ClusterId, NodeAccount};
 use updraft_provider::{ClusterWanted, ProviderError};
 use updraft_store::known_nodes;
 use updraft_store::leases::Lease;
@@ -79,7 +79,7 @@ impl Reconciler {
     }
 
     async fn not_there(&self, prepared: &[ClusterId]) -> Result<Vec<ClusterId>, ReconcileError> {
-        if prepared.is_empty() || self.is_held().await? {
+        if prepared.is_empty() || self.is_held(NodeAccount::Installation).await? {
             return Ok(Vec::new());
         }
         let mut connection = self.parts.store.connection().await?;

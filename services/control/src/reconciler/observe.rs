@@ -122,7 +122,7 @@ impl Reconciler {
         let is_steady =
             records.operation.is_none() && matches!(records.cluster.phase, Phase::Running | Phase::Stopped);
         let age = if is_steady { settings.watch } else { settings.fresh };
-        let all = self.inventory.at_most(age).await?;
+        let all = self.inventory.at_most(records.cluster.account, age).await.ok()?;
         Some(Sighting {
             listed: all.of(cluster).to_vec(),
             age: TimeDelta::from_std(all.began.elapsed()).unwrap_or(TimeDelta::MAX),

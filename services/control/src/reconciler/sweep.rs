@@ -5,11 +5,11 @@
 //! world: from then on nothing is ended until an operator confirms it (`hold`).
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
+use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
-use updraft_model::{ClusterId, NodeId};
+use updraft_model::{ClusterId, NodeAccount, NodeId};
 use updraft_provider::{ListedNode, NodeStatus};
 use updraft_store::known_nodes::{self, KnownNode};
 use updraft_store::nodes;
@@ -30,28 +30,53 @@ impl Reconciler {
         }
     }
 
-    pub(super) async fn sweep(&self) -> Result<(), ReconcileError> {
-        let Some(listed) = self.inventory.at_most(self.parts.settings.watch).await else {
-            return Ok(());
-        };
-        // Read after the list: a node that was launched meanwhile had its record before.
-        let mut connection = self.parts.store.connection().await?;
-        let known = known_nodes::live(&mut connection).await?;
-        drop(connection);
-        let strangers = strangers(&listed, &known);
-        self.hold_if_restored(&strangers).await?;
-        self.compared.store(true, Ordering::Relaxed);
-        self.wake(differing(&listed, &known, &strangers)).await?;
-        self.end_strays(&strangers).await?;
+    /// Each account by itself: one that does not answer is unknown, and no other one waits for it longer than for a call.
+    async fn sweep(&self) -> Result<(), ReconcileError> {
+        let accounts = self.accounts().await?;
+        let swept = join_all(accounts.into_iter().map(|account| self.sweep_account(account))).await;
+        swept.into_iter().collect::<Result<(), _>>()?;
         match self.parts.provider.prepares_clusters() {
             true => self.sweep_networks().await,
             false => Ok(()),
         }
     }
 
-    /// Ends nodes of deleted clusters, but not while anything is held.
-    async fn end_strays(&self, strangers: &[&ListedNode]) -> Result<(), ReconcileError> {
-        if strangers.is_empty() || self.is_held().await? {
+    pub(super) async fn sweep_account(&self, account: NodeAccount) -> Result<(), ReconcileError> {
+        let Ok(listed) = self.inventory.at_most(account, self.parts.settings.watch).await else {
+            return Ok(());
+        };
+        // Read after the list: a node that was launched meanwhile had its record before.
+        let mut connection = self.parts.store.connection().await?;
+        let mut known = known_nodes::live(&mut connection).await?;
+        drop(connection);
+        known.retain(|known| known.account == account);
+        let strangers = strangers(&listed, &known);
+        self.hold_if_restored(&strangers).await?;
+        self.note_compared(account);
+        self.wake(differing(&listed, &known, &strangers)).await?;
+        self.end_strays(account, &strangers).await
+    }
+
+    /// Whether this process has compared the account's list with all records: before that it ends nothing there.
+    pub(super) fn has_compared(&self, account: NodeAccount) -> bool {
+        self.compared().contains(&account)
+    }
+
+    fn note_compared(&self, account: NodeAccount) {
+        self.compared().insert(account);
+    }
+
+    fn compared(&self) -> MutexGuard<'_, HashSet<NodeAccount>> {
+        self.compared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends nodes of deleted clusters, but not while the account is held.
+    async fn end_strays(
+        &self,
+        account: NodeAccount,
+        strangers: &[&ListedNode],
+    ) -> Result<(), ReconcileError> {
+        if strangers.is_empty() || self.is_held(account).await? {
             return Ok(());
         }
         let clusters: Vec<_> = strangers.iter().map(|node| node.cluster).collect();

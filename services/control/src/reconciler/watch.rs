@@ -7,10 +7,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-use updraft_model::{ClusterId, NodeId};
+use updraft_model::{ClusterId, NodeAccount, NodeId};
 use updraft_planner::limits;
-use updraft_provider::NodeStatus;
+use updraft_provider::{NodeStatus, ProviderError};
 use updraft_store::leases;
 
 use super::inventory::Listed;
@@ -21,28 +20,25 @@ use super::{ReconcileError, Reconciler};
 pub(super) struct Seen {
     listed: Option<Arc<Listed>>,
     quiet: HashSet<NodeId>,
+    /// Whether the account was seen to let Updraft in no more; none: not known yet.
+    is_refused: Option<bool>,
 }
 
 impl Reconciler {
-    pub(super) async fn watch_for_ever(self: Arc<Self>, shutdown: CancellationToken) {
-        let mut seen = Seen::default();
-        loop {
-            if let Err(error) = self.watch(&mut seen).await {
-                tracing::warn!(error = ?error, "clusters could not be woken; the sweep will");
-                seen = Seen::default();
-            }
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(self.parts.settings.watch) => {}
-            }
-        }
-    }
-
-    /// Wakes the clusters of which something is new since.
-    pub(super) async fn watch(&self, seen: &mut Seen) -> Result<(), ReconcileError> {
-        let Some(listed) = self.inventory.at_most(self.parts.settings.watch).await else {
-            return Ok(());
+    /// Wakes the account's clusters of which something is new since. An account that does not answer has no news.
+    pub(super) async fn watch(&self, account: NodeAccount, seen: &mut Seen) -> Result<(), ReconcileError> {
+        let answer = self.inventory.at_most(account, self.parts.settings.watch).await;
+        let refusal = match &answer {
+            Ok(_) => Some(None),
+            Err(error @ ProviderError::Refused(_)) => Some(Some(error)),
+            // It may be otherwise in a moment.
+            Err(_) => None,
         };
+        if let Some(refusal) = refusal.filter(|refusal| seen.is_refused != Some(refusal.is_some())) {
+            self.note_refusal(account, refusal).await?;
+            seen.is_refused = Some(refusal.is_some());
+        }
+        let Ok(listed) = answer else { return Ok(()) };
         let mut woken = match &seen.listed {
             Some(before) => listed.changed_since(before),
             None => HashSet::new(),

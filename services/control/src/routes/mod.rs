@@ -9,10 +9,12 @@ mod change_password;
 mod change_person;
 mod change_service;
 mod change_task_secrets;
+mod check_aws_account;
 mod check_domain;
 mod config_options;
 mod confirm_second_factor;
 mod create_access_rule;
+mod create_aws_account;
 mod create_cluster;
 mod create_credential;
 mod create_identity_provider;
@@ -21,6 +23,7 @@ mod create_service_account;
 mod create_tenant;
 mod create_token;
 mod delete_access_rule;
+mod delete_aws_account;
 mod delete_cluster;
 mod delete_credential;
 mod delete_dag_hook;
@@ -39,6 +42,7 @@ mod help_with_password;
 mod help_with_second_factor;
 mod list_access_rules;
 mod list_audit;
+mod list_aws_accounts;
 mod list_cluster_people;
 mod list_clusters;
 mod list_credentials;
@@ -76,6 +80,7 @@ mod revoke_sessions;
 mod revoke_token;
 mod rollback_dags;
 mod set_password;
+mod show_aws_account;
 mod show_cluster;
 mod show_dags;
 mod show_identity_provider;
@@ -91,6 +96,7 @@ mod stop_cluster;
 mod switch_tenant;
 mod sync_dags;
 mod test_identity_provider;
+mod update_aws_account;
 mod update_cluster;
 mod update_domain;
 mod update_identity_provider;
@@ -217,8 +223,24 @@ fn dag_operations() -> OpenApiRouter<RestState> {
         .routes(routes!(delete_dag_hook::delete_dag_hook))
 }
 
+/// The AWS accounts that nodes may be in.
+fn aws_account_operations() -> OpenApiRouter<RestState> {
+    OpenApiRouter::new()
+        .routes(routes!(
+            list_aws_accounts::list_aws_accounts,
+            create_aws_account::create_aws_account
+        ))
+        .routes(routes!(
+            show_aws_account::show_aws_account,
+            update_aws_account::update_aws_account,
+            delete_aws_account::delete_aws_account
+        ))
+        .routes(routes!(check_aws_account::check_aws_account))
+}
+
 fn signed_in_operations() -> OpenApiRouter<RestState> {
     OpenApiRouter::new()
+        .merge(aws_account_operations())
         .merge(dag_operations())
         .merge(password_operations())
         .merge(sign_in_operations())

@@ -22,7 +22,7 @@ use updraft_model::{
 };
 use updraft_provider::simulated::{Faults, Machine, SimulatedProvider};
 use updraft_provider::{
-    BootSecret, ClientToken, ClusterStorage, ClusterWanted, NodeProvider as _, NodeStatus, NodeWanted,
+    BootSecret, ClientToken, ClusterStorage, ClusterWanted, NodeProvider, NodeStatus, NodeWanted,
     ProviderError, StorageAccess,
 };
 use updraft_store::metadata::MetadataServer;
@@ -128,6 +128,20 @@ impl Stage {
         change: impl FnOnce(&mut Settings),
         liveness: Arc<Liveness>,
     ) -> Reconciler {
+        self.reconciler_over(Arc::clone(&self.provider) as _, change, liveness)
+    }
+
+    /// One whose nodes are somewhere else, too.
+    pub(crate) fn run_over(&self, provider: Arc<dyn NodeProvider>) -> Running {
+        Running::of(self.reconciler_over(provider, |_| {}, Arc::clone(&self.liveness)))
+    }
+
+    fn reconciler_over(
+        &self,
+        provider: Arc<dyn NodeProvider>,
+        change: impl FnOnce(&mut Settings),
+        liveness: Arc<Liveness>,
+    ) -> Reconciler {
         let mut settings = Settings {
             control_url: "http://127.0.0.1:1".to_owned(),
             lease: Duration::from_secs(20),
@@ -147,7 +161,7 @@ impl Stage {
             store,
             master_key: Arc::new(MasterKey::from_bytes([7; 32])),
             metadata: MetadataServer::new(self.database.url()),
-            provider: Arc::clone(&self.provider) as _,
+            provider,
             storage: Arc::clone(&self.storage) as _,
             assignments: Arc::new(numbers),
             liveness,
@@ -271,7 +285,7 @@ impl Stage {
             generation: None,
             network: None,
         };
-        let request = self.provider.prepare(&wanted).unwrap();
+        let request = self.provider.prepare(&wanted).await.unwrap();
         let boot = BootSecret(SecretString::from("{}"));
         self.provider
             .launch(&request, &ClientToken::of(NodeId(Uuid::now_v7())), &boot)
@@ -376,6 +390,10 @@ impl Stage {
             .await
     }
 
+    pub(crate) fn store(&self) -> &Store {
+        self.database.store()
+    }
+
     pub(crate) async fn secrets(&self) -> i64 {
         self.value("select count(*) from cluster_secrets").await
     }
@@ -425,7 +443,7 @@ impl Stage {
         }
     }
 
-    async fn execute(&self, statements: &str) {
+    pub(crate) async fn execute(&self, statements: &str) {
         let mut connection = self.database.store().connection().await.unwrap();
         sqlx::raw_sql(sqlx::AssertSqlSafe(statements))
             .execute(&mut *connection)
@@ -433,7 +451,7 @@ impl Stage {
             .unwrap();
     }
 
-    async fn value<T>(&self, statement: &str) -> T
+    pub(crate) async fn value<T>(&self, statement: &str) -> T
     where
         T: Send + Unpin + for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
     {

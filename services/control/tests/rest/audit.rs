@@ -87,7 +87,7 @@ async fn world() -> (World, TenantId, Someone) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_operation_that_changes_something_leaves_a_line_done_and_refused() {
-    let world = World::new().await;
+    let world = World::with_accounts().await;
     let (home, away) = (world.tenant("home").await, world.tenant("away").await);
     // Never the last owners.
     world.owner(home).await;

@@ -12,7 +12,7 @@ use updraft_sso::SessionToken;
 use updraft_store::{operators, sessions};
 
 use crate::support::{ORIGIN, Someone, World, request};
-use crate::{dag_setup, dags, identity_providers};
+use crate::{aws_accounts, dag_setup, dags, fake_sts, identity_providers};
 
 /// What the tenant claims, in the rows that need one.
 const DOMAIN: &str = "example.com";
@@ -145,6 +145,16 @@ fn rule(operation: &str) -> Option<Rule> {
             stranger: 404,
             ..owners(204)
         }),
+        "list_aws_accounts" => Rule::SignedIn(owners(200)),
+        "create_aws_account" => Rule::SignedIn(owners(201)),
+        "show_aws_account" | "update_aws_account" | "check_aws_account" => Rule::SignedIn(Expect {
+            stranger: 404,
+            ..owners(200)
+        }),
+        "delete_aws_account" => Rule::SignedIn(Expect {
+            stranger: 404,
+            ..owners(204)
+        }),
         "list_credentials" => Rule::SignedIn(owners(200)),
         "create_credential" => Rule::SignedIn(owners(201)),
         "replace_credential" => Rule::SignedIn(Expect {
@@ -263,7 +273,7 @@ pub(crate) struct Row {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_answers_every_caller_as_the_table_says() {
-    let world = World::new().await;
+    let world = World::with_accounts().await;
     let (home, away) = (world.tenant("home").await, world.tenant("away").await);
     // Never the last owners.
     world.owner(home).await;
@@ -470,7 +480,16 @@ pub(crate) async fn as_caller(
     operation: &str,
 ) -> Request<Body> {
     let owner = &row.owner;
+    let (account, external_id) = match operation {
+        "show_aws_account" | "update_aws_account" | "check_aws_account" | "delete_aws_account" => {
+            aws_accounts::one_of(world, owner).await
+        }
+        _ => Default::default(),
+    };
     let path = match operation {
+        "show_aws_account" | "update_aws_account" | "check_aws_account" | "delete_aws_account" => {
+            path.replace("{account}", &account)
+        }
         "replace_credential" | "delete_credential" => {
             path.replace("{credential}", &dag_setup::credential(world, owner).await)
         }
@@ -544,6 +563,9 @@ pub(crate) async fn as_caller(
     }
     if let Some(form) = form(operation) {
         return asked.text("application/x-www-form-urlencoded", form);
+    }
+    if operation == "update_aws_account" {
+        return asked.json(&aws_accounts::config(&fake_sts::role(&external_id)));
     }
     match body(operation, row, caller) {
         Some(body) => asked.json(&body),
@@ -639,6 +661,7 @@ fn body(operation: &str, row: &Row, caller: Caller) -> Option<Value> {
         "add_domain" => json!({"domain": format!("{fresh}.example")}),
         "update_domain" => json!({"provider": null}),
         "update_sign_in_rules" => json!({"session_seconds": 7200}),
+        "create_aws_account" => json!({"name": format!("a{}", &fresh[..20])}),
         "create_credential" => {
             let config = json!({"kind": "s3_keys", "access_key": "AKIA"});
             json!({"name": format!("c{}", &fresh[..20]), "config": config, "secret": fresh})

@@ -16,6 +16,7 @@ use updraft_store::{event_log, operations as stored_operations};
 use uuid::Uuid;
 
 use crate::authorization_matrix::{Caller, as_caller, operations, row, with_sign_in_setup};
+use crate::aws_accounts;
 use crate::support::{HOST, Someone, World, request};
 
 /// Stands in names, addresses, events and failures of the second tenant, and nowhere in the first.
@@ -40,7 +41,7 @@ struct Asked {
 
 impl Two {
     async fn new() -> Self {
-        let world = World::new().await;
+        let world = World::with_accounts().await;
         let mut tx = world.tx().await;
         sqlx::query(sqlx::AssertSqlSafe(format!(
             "alter sequence clusters_id_seq restart with {FIRST_CLUSTER}"
@@ -86,6 +87,7 @@ impl Two {
 async fn furnish(world: &World, owner: &Someone, mark: &str) {
     let tenant = owner.tenant;
     for name in ["demo", mark] {
+        aws_accounts::configured(world, owner, name).await;
         let tags = json!({"env": name});
         let variables = json!({"NAME": name});
         let new = json!({"name": name, "tags": tags, "environment_variables": variables});

@@ -12,6 +12,7 @@ mod audit_actors;
 mod authorization_matrix;
 #[cfg(test)]
 mod aws;
+mod aws_accounts;
 #[cfg(test)]
 mod clusters;
 #[cfg(test)]
@@ -36,6 +37,7 @@ mod event_stream;
 mod fake_bucket;
 #[cfg(test)]
 mod fake_dns;
+mod fake_sts;
 #[cfg(test)]
 mod forgotten_password;
 #[cfg(test)]

@@ -165,7 +165,7 @@ impl Installation {
                     generation: None,
                     network: None,
                 };
-                let request = self.provider.prepare(&wanted).unwrap();
+                let request = self.provider.prepare(&wanted).await.unwrap();
                 let boot = BootSecret(SecretString::from("{}"));
                 let token = ClientToken::of(wanted.node);
                 let launched = self.provider.launch(&request, &token, &boot).await.unwrap();
@@ -427,8 +427,8 @@ impl NodeProvider for Limited {
         self.provider.listing_lag()
     }
 
-    fn prepare(&self, wanted: &NodeWanted) -> Result<LaunchRequest, ProviderError> {
-        self.provider.prepare(wanted)
+    async fn prepare(&self, wanted: &NodeWanted) -> Result<LaunchRequest, ProviderError> {
+        self.provider.prepare(wanted).await
     }
 
     async fn launch(

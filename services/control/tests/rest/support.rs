@@ -27,6 +27,7 @@ use uuid::Uuid;
 
 use crate::fake_bucket::FakeBucket;
 use crate::fake_dns::FakeDns;
+use crate::fake_sts::Accounts;
 use crate::logs::FakeLogs;
 
 pub(crate) const HOST: &str = "localhost:7700";
@@ -60,17 +61,31 @@ pub(crate) struct Answer {
     pub(crate) text: String,
 }
 
+fn generous() -> SignInQuota {
+    SignInQuota {
+        account_burst: NonZeroU32::new(10_000).unwrap(),
+        account_refill: Duration::from_secs(1),
+        address_burst: NonZeroU32::new(10_000).unwrap(),
+        address_refill: Duration::from_secs(1),
+    }
+}
+
 // === impl World ===
 
 impl World {
-    pub(crate) async fn new() -> Self {
-        Self::with_sign_in_quota(SignInQuota {
-            account_burst: NonZeroU32::new(10_000).unwrap(),
-            account_refill: Duration::from_secs(1),
-            address_burst: NonZeroU32::new(10_000).unwrap(),
-            address_refill: Duration::from_secs(1),
+    /// With tenants' own AWS accounts, too.
+    pub(crate) async fn with_accounts() -> Self {
+        let accounts = Accounts::open(true).await;
+        Self::with_config(|config| {
+            config.sign_in_quota = generous();
+            config.forgotten_quota = generous();
+            accounts.give(config);
         })
         .await
+    }
+
+    pub(crate) async fn new() -> Self {
+        Self::with_sign_in_quota(generous()).await
     }
 
     pub(crate) async fn with_sign_in_quota(sign_in_quota: SignInQuota) -> Self {

@@ -235,7 +235,7 @@ pub(crate) fn cluster(number: i64) -> ClusterWanted {
 
 /// Prepares and launches.
 pub(crate) async fn launch(provider: &Ec2Provider, wanted: &NodeWanted) -> Result<Launched, ProviderError> {
-    let request = provider.prepare(wanted)?;
+    let request = provider.prepare(wanted).await?;
     provider
         .launch(&request, &ClientToken::of(wanted.node), &boot(wanted.node))
         .await

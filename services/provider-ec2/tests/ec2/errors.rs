@@ -163,7 +163,7 @@ async fn what_the_data_centre_refuses_by_itself(centre: &DataCentre) {
     launch(&provider, &node).await.unwrap();
     let mut other = node.clone();
     other.ordinal = 2;
-    let other = provider.prepare(&other).unwrap();
+    let other = provider.prepare(&other).await.unwrap();
     let mismatch = provider
         .launch(&other, &ClientToken::of(node.node), &boot(node.node))
         .await

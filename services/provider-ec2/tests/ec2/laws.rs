@@ -52,7 +52,7 @@ async fn nothing_is_doubled_or_lost_when_calls_go_wrong() {
     assert_eq!(centre.tags(&launched.id).await, tags);
 
     // A control that was restarted with other settings sends what was kept.
-    let request = provider.prepare(&node).unwrap();
+    let request = provider.prepare(&node).await.unwrap();
     let request = LaunchRequest(serde_json::from_str(&request.0.to_string()).unwrap());
     let mut config = centre.config().await;
     config["web"]["instance_type"] = json!("m6i.2xlarge");

@@ -241,7 +241,7 @@ impl NodeProvider for LocalProvider {
         Duration::ZERO
     }
 
-    fn prepare(&self, wanted: &NodeWanted) -> Result<LaunchRequest, ProviderError> {
+    async fn prepare(&self, wanted: &NodeWanted) -> Result<LaunchRequest, ProviderError> {
         if let Some(instance_type) = &wanted.instance_type {
             let why = format!("nodes here are processes of one machine: there is no `{instance_type}`");
             return Err(ProviderError::Refused(why));

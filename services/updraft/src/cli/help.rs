@@ -385,6 +385,17 @@ Examples:
   updraft sso rules --passwords false         once an owner has signed in through a provider
   updraft sso rules --session 8h";
 
+pub(super) const AWS_ACCOUNT: &str = "\
+Examples:
+  updraft aws-account create production       prints the trust policy for a role in that account
+  updraft aws-account update production --role-arn arn:aws:iam::123456789012:role/updraft-control \\
+    --region eu-central-1 --subnet subnet-0a1b2c3d --subnet subnet-1a1b2c3d --instance-profile updraft-node
+  updraft aws-account check production
+  updraft cluster create demo --aws-account production
+
+Nodes of your clusters are in your own AWS account then, on your bill. What else the role has to be allowed is in
+terraform/modules/tenant-account.";
+
 pub(super) const CREDENTIAL: &str = "\
 Examples:
   updraft credential list

@@ -6,6 +6,7 @@
 mod access;
 pub(crate) mod args;
 mod audit;
+mod aws_account;
 mod cluster;
 mod completions;
 mod credential;

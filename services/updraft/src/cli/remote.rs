@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use super::access::AccessCommand;
 use super::args::Global;
 use super::audit::AuditCommand;
+use super::aws_account::AwsAccountCommand;
 use super::cluster::ClusterCommand;
 use super::credential::CredentialCommand;
 use super::dags::DagsCommand;
@@ -40,6 +41,8 @@ pub(crate) enum RemoteCommand {
     Dags(DagsArgs),
     /// Keep what clusters prove themselves with elsewhere
     Credential(CredentialArgs),
+    /// Have nodes in your own AWS accounts
+    AwsAccount(AwsAccountArgs),
     /// Keep secrets of a cluster's tasks: variables, connections
     Secrets(SecretsArgs),
     /// See who has access to clusters and why; make rules that give it
@@ -73,6 +76,12 @@ pub(crate) struct ClusterArgs {
 pub(crate) struct DagsArgs {
     #[command(subcommand)]
     command: DagsCommand,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AwsAccountArgs {
+    #[command(subcommand)]
+    command: AwsAccountCommand,
 }
 
 #[derive(Args, Debug)]
@@ -154,6 +163,7 @@ async fn carry_out(command: RemoteCommand, global: &Global) -> Result<(), CliErr
         RemoteCommand::Cluster(args) => args.command.run(global).await,
         RemoteCommand::Logs(args) => logs::logs(args, global).await,
         RemoteCommand::Dags(args) => args.command.run(global).await,
+        RemoteCommand::AwsAccount(args) => args.command.run(global).await,
         RemoteCommand::Credential(args) => args.command.run(global).await,
         RemoteCommand::Secrets(args) => args.command.run(global).await,
         RemoteCommand::Access(args) => args.command.run(global).await,

@@ -140,7 +140,7 @@ impl Ground {
         let session_key = control_key(&store, &master_key, "session").await?;
         let airflow_key = control_key(&store, &master_key, "airflow").await?;
         let catalogue = Arc::new(Catalogue::embedded()?);
-        let nodes = Nodes::open(&file).await?;
+        let nodes = Nodes::open(&file).await?.with_accounts_of(&store);
         let outbound = Outbound::new(OutboundPolicy {
             allow: file.outbound_allow.clone(),
             ..OutboundPolicy::default()
@@ -154,6 +154,7 @@ impl Ground {
             identity_refresh: Duration::from_secs(file.identity_refresh_seconds),
             outbound: outbound.clone(),
             aws: file.aws.as_ref().map(aws_identity).transpose()?,
+            accounts: nodes.accounts.clone(),
             ..AppConfig::local(ports.console, ports.edge, session_key, master_key.clone())
         };
         let settings = match nodes.dag_location.clone() {

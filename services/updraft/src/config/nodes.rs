@@ -54,8 +54,15 @@ pub(crate) struct Ec2Nodes {
     /// Where the audit log is copied to; without it, it is not.
     #[serde(default)]
     pub(crate) audit: Option<BucketFile>,
+    /// Whether a cluster that names no AWS account of its tenant's has its nodes in the installation's own.
+    #[serde(default = "yes")]
+    pub(crate) shared_account: bool,
     /// What `updraft provider check` takes, too.
     pub(crate) provider: Ec2Config,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Made by `updraft runtime prepare`.

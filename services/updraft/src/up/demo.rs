@@ -81,6 +81,7 @@ async fn create(client: &Client, servers: &Servers) -> anyhow::Result<ClusterVie
     let demo = NewCluster {
         name: NAME.parse()?,
         runtime: None,
+        aws_account: None,
         workers: None,
         worker_concurrency: None,
         worker_queues: Vec::new(),

@@ -150,7 +150,7 @@ impl Driver {
 
     async fn intend(&self, wanted: &NodeWanted) -> Done {
         let node = wanted.node;
-        let request = self.shared.provider.prepare(wanted).unwrap();
+        let request = self.shared.provider.prepare(wanted).await.unwrap();
         let early = match self.shared.bug {
             Some(Bug::LaunchesBeforeRecord) => self.ask_for(&request, &ClientToken::of(node)).await.ok(),
             _ => None,

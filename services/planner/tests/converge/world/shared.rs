@@ -1,6 +1,7 @@
 //! What all controls share: what happens to it, what is swept and exchanged, and when it is at rest.
 
-use std::task::{Context, Waker};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 
 use chrono::{DateTime, Utc};
 use updraft_model::{NodeId, NodeRole, OperationKind, Phase, Power, WorkerQueue};
@@ -54,12 +55,10 @@ impl Shared {
                 generation: None,
                 network: None,
             };
-            let request = self.provider.prepare(&wanted).unwrap();
+            let request = at_once(self.provider.prepare(&wanted)).unwrap();
             let boot = execute::boot();
             let token = ClientToken::of(node);
-            let mut launched = self.provider.launch(&request, &token, &boot);
-            let polled = launched.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-            assert!(polled.is_ready(), "the simulated provider answers at once");
+            let _ = at_once(self.provider.launch(&request, &token, &boot));
         }
     }
 
@@ -253,4 +252,12 @@ fn heavy(workers: u32, machine: u32) -> Option<WorkerQueue> {
         min: workers,
         max: workers,
     })
+}
+
+/// What the simulated provider answers, which it does at once.
+fn at_once<T>(mut answer: impl Future<Output = T> + Unpin) -> T {
+    match Pin::new(&mut answer).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => panic!("the simulated provider answers at once"),
+    }
 }

@@ -81,6 +81,7 @@ pub(super) async fn update(client: &Client, args: UpdateArgs, global: &Global) -
     let replaces_queues = args.no_worker_queues || !args.worker_queues.is_empty();
     let replaces_tags = args.no_tags || !args.tags.is_empty();
     let change = UpdateCluster {
+        aws_account: None,
         workers: args.workers,
         worker_concurrency: args.worker_concurrency,
         worker_queues: replaces_queues.then_some(args.worker_queues),

@@ -4,7 +4,9 @@ use clap::Args;
 use indexmap::IndexMap;
 use updraft_api::rest::NewCluster;
 use updraft_client::{Client, IdempotencyKey};
-use updraft_model::{ClusterName, EnvironmentSpec, FolderSource, LogsSpec, Schedule, WorkerQueue};
+use updraft_model::{
+    AwsAccountName, ClusterName, EnvironmentSpec, FolderSource, LogsSpec, Schedule, WorkerQueue,
+};
 
 use super::environment::EnvironmentArgs;
 use super::logs::LogsArgs;
@@ -21,6 +23,9 @@ pub(crate) struct CreateArgs {
     /// Airflow release, for example airflow-3.3.2 [default: the newest]
     #[arg(long)]
     runtime: Option<String>,
+    /// The organisation's AWS account that its nodes are in; it stays [default: the installation's own, or the only one]
+    #[arg(long, value_name = "NAME")]
+    aws_account: Option<AwsAccountName>,
     /// Worker nodes, 0 to 20 [default: 1]
     #[arg(long, value_name = "N")]
     workers: Option<u32>,
@@ -63,6 +68,7 @@ pub(super) async fn create(client: &Client, args: CreateArgs, global: &Global) -
     let new = NewCluster {
         name: args.name,
         runtime: args.runtime,
+        aws_account: args.aws_account,
         workers: args.workers,
         worker_concurrency: args.worker_concurrency,
         worker_queues: args.worker_queues,

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use updraft_app::Tenancy;
+use updraft_app::{ResourceAccounts, Tenancy};
 use updraft_control::assignments::Places;
 use updraft_control::audit_export::AuditBucket;
 use updraft_model::{ClusterId, NodeId};
-use updraft_provider_ec2::Ec2Provider;
+use updraft_provider_ec2::{Ec2Accounts, Ec2Provider};
 use updraft_store::metadata::MetadataServer;
 use url::Url;
 
@@ -47,9 +47,24 @@ pub(super) fn open(file: &ControlFile, ec2: &Ec2Nodes) -> anyhow::Result<Nodes> 
         metadata: MetadataServer::new(file.metadata_url.clone()).reached_at(ec2.metadata_address.clone()),
         control_url: ec2.control_url.as_str().trim_end_matches('/').to_owned(),
         tenancy: Tenancy::Several,
+        accounts: accounts(file, ec2)?,
         are_instances: true,
         supervised: None,
     })
+}
+
+/// Whoever has an account chooses its nodes' addresses: nothing of ours connects to one, so without tunnels there are none.
+fn accounts(file: &ControlFile, ec2: &Ec2Nodes) -> anyhow::Result<Option<ResourceAccounts>> {
+    if file.aws.is_none() || file.tunnel_address.is_none() {
+        return Ok(None);
+    }
+    let opens =
+        Ec2Accounts::new(ec2.provider.clone()).context("Updraft's own credentials cannot be looked for")?;
+    Ok(Some(ResourceAccounts {
+        opens: Arc::new(opens),
+        installation: ec2.provider.installation.clone(),
+        shared: ec2.shared_account,
+    }))
 }
 
 /// The same on every instance.

@@ -59,6 +59,7 @@ pub(super) async fn open(file: &ControlFile, local: &LocalNodes) -> anyhow::Resu
         control_url: ports.internal_url(),
         dag_location: None,
         tenancy: tenancy(),
+        accounts: None,
         are_instances: false,
         supervised: Some(provider.clone()),
         provider,

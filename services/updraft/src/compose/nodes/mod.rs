@@ -5,12 +5,14 @@ mod local;
 
 use std::sync::Arc;
 
-use updraft_app::Tenancy;
+use updraft_app::{ResourceAccounts, Tenancy};
 use updraft_control::assignments::Places;
 use updraft_control::audit_export::AuditBucket;
+use updraft_control::node_accounts::KeptAccounts;
 use updraft_control::storage_sessions::StorageSessions;
 use updraft_provider::local::LocalProvider;
-use updraft_provider::{ClusterStorage, NodeProvider};
+use updraft_provider::{ClusterStorage, NodeProvider, SeveralAccounts};
+use updraft_store::Store;
 use updraft_store::metadata::MetadataServer;
 
 use crate::config::{ControlFile, NodesFile};
@@ -31,6 +33,8 @@ pub(crate) struct Nodes {
     /// Where people put DAGs, where it is another place than locally.
     pub(crate) dag_location: Option<String>,
     pub(crate) tenancy: Tenancy,
+    /// Tenants' own AWS accounts; None: nodes are in the installation's own place alone.
+    pub(crate) accounts: Option<ResourceAccounts>,
     /// A node introduces itself with the id of the instance that it is.
     pub(crate) are_instances: bool,
     /// Agents that nobody but control starts again.
@@ -40,6 +44,20 @@ pub(crate) struct Nodes {
 // === impl Nodes ===
 
 impl Nodes {
+    /// With those of tenants' accounts that are on record.
+    pub(crate) fn with_accounts_of(self, store: &Store) -> Self {
+        let Some(accounts) = &self.accounts else {
+            return self;
+        };
+        let records = KeptAccounts { store: store.clone() };
+        let opens = Arc::clone(&accounts.opens);
+        let several = SeveralAccounts::new(Arc::clone(&self.provider), opens, Arc::new(records));
+        Self {
+            provider: Arc::new(several),
+            ..self
+        }
+    }
+
     /// # Errors
     /// When a setting cannot be right, or the data directory cannot be used.
     pub(crate) async fn open(file: &ControlFile) -> anyhow::Result<Self> {

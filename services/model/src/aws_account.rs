@@ -1,0 +1,170 @@
+//! A tenant's own AWS accounts, in which its clusters' nodes are: what a tenant says of one.
+//!
+//! Nothing here is the installation's to say: where AWS is reached, what nodes fetch, how they are tagged.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use utoipa::ToSchema;
+
+use crate::AwsAccountId;
+
+/// An account's name within its tenant: 1 to 40 of `a-z 0-9 -`, beginning with a letter, not ending in `-`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, pattern = "^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$", example = "production")]
+pub struct AwsAccountName(String);
+
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "`{given}` is not an AWS account's name: use 1 to 40 of a-z, 0-9 and `-`, beginning with a letter, not ending in `-`"
+)]
+pub struct InvalidAwsAccountName {
+    given: String,
+}
+
+/// The account that nodes are in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NodeAccount {
+    /// What the installation itself has: its own account, or its own machine.
+    Installation,
+    Tenant(AwsAccountId),
+}
+
+/// What a tenant says of its account. What is left out is as the installation has it, if it has any.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AwsAccountConfig {
+    /// The role in it that Updraft assumes: `arn:aws:iam::123456789012:role/updraft-control`. Its trust policy asks for the
+    /// account's external id.
+    pub role_arn: String,
+    /// `eu-central-1`
+    pub region: String,
+    /// Of one VPC; a cluster's nodes are spread over them.
+    pub subnets: Vec<String>,
+    /// Up to five of the same VPC. None: one is made for each cluster.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub security_groups: Vec<String>,
+    /// Name or ARN of what gives nodes their role.
+    pub instance_profile: String,
+    /// `ami-…`, or the name of an SSM parameter that holds such an id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduler: Option<AwsMachine>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub web: Option<AwsMachine>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<AwsMachine>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_volume: Option<AwsVolume>,
+}
+
+/// What nodes of one role are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AwsMachine {
+    /// `m7i.large`
+    pub instance_type: String,
+    /// Spot is for workers alone.
+    #[serde(default)]
+    pub market: AwsMarket,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AwsMarket {
+    #[default]
+    OnDemand,
+    /// Cheaper, and taken back by AWS with two minutes' notice.
+    Spot,
+}
+
+/// The disk of each node, which is encrypted always.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AwsVolume {
+    #[serde(default = "thirty")]
+    pub gib: u32,
+    /// The image's own root device.
+    #[serde(default = "first_device")]
+    pub device: String,
+    /// Id or ARN of a KMS key. None: the account's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kms_key: Option<String>,
+}
+
+fn thirty() -> u32 {
+    30
+}
+
+fn first_device() -> String {
+    "/dev/xvda".to_owned()
+}
+
+// === impl AwsAccountName ===
+
+impl AwsAccountName {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for AwsAccountName {
+    type Err = InvalidAwsAccountName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let well_formed = (1..=40).contains(&text.len())
+            && text.starts_with(|c: char| c.is_ascii_lowercase())
+            && !text.ends_with('-')
+            && text.chars().all(allowed);
+        if well_formed {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(InvalidAwsAccountName {
+            given: text.chars().take(60).collect(),
+        })
+    }
+}
+
+impl TryFrom<String> for AwsAccountName {
+    type Error = InvalidAwsAccountName;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<AwsAccountName> for String {
+    fn from(name: AwsAccountName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for AwsAccountName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+// === impl NodeAccount ===
+
+impl NodeAccount {
+    #[must_use]
+    pub fn tenant(self) -> Option<AwsAccountId> {
+        match self {
+            Self::Installation => None,
+            Self::Tenant(id) => Some(id),
+        }
+    }
+}
+
+impl From<Option<AwsAccountId>> for NodeAccount {
+    /// As it stands in a column that may be null.
+    fn from(id: Option<AwsAccountId>) -> Self {
+        id.map_or(Self::Installation, Self::Tenant)
+    }
+}
