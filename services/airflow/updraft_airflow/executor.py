@@ -19,7 +19,7 @@ from airflow.utils.state import TaskInstanceState
 from kombu.exceptions import OperationalError
 from sqlalchemy import select, update
 
-from updraft_airflow.task_load import note_load
+from updraft_airflow.task_load import Quiet, note_load
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -47,6 +47,7 @@ class UpdraftCeleryExecutor(CeleryExecutor):
         super().__init__(*args, **kwargs)
         self._looked_at = time.monotonic()
         self._noted_at = -_NOTE
+        self._quiet = Quiet()
         # In no queue at the last look.
         self._away: set[str] = set()
 
@@ -54,7 +55,7 @@ class UpdraftCeleryExecutor(CeleryExecutor):
         """Asks for the states of the tasks; without an answer they are as they were, and asked for in the next loop."""
         if time.monotonic() - self._noted_at > _NOTE:
             self._noted_at = time.monotonic()
-            note_load(os.environ.get("UPDRAFT_TASK_LOAD_FILE"))
+            note_load(os.environ.get("UPDRAFT_TASK_LOAD_FILE"), self._quiet)
         try:
             super().sync()
             if time.monotonic() - self._looked_at > _LOOK:

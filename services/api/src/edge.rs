@@ -2,7 +2,7 @@
 //!
 //! `GET /edge/v1/snapshot?after=<version>&edge=<id>` is a long poll (25 s) for the whole [`Snapshot`], which the edge keeps on
 //! disk (0600) and works from while control is gone. `POST /edge/v1/handover` redeems a hand-over code, `POST
-//! /edge/v1/token-uses` tells which API tokens were used, `POST /edge/v1/refusals` what was refused
+//! /edge/v1/token-uses` tells which API tokens were used, `POST /edge/v1/cluster-uses` which clusters, `POST /edge/v1/refusals` what was refused
 //! ([`crate::edge_refusals`]), `POST /edge/v1/tunnel-certificate` asks for a [`crate::tunnel::TunnelCertificate`]. All carry `Authorization: Bearer <edge token>`.
 
 use std::net::{IpAddr, SocketAddr};
@@ -39,6 +39,9 @@ pub struct Route {
     /// Whose tunnels are admitted. There before the cluster is up, so that the tunnels are too.
     #[serde(default)]
     pub tunnel: Option<TunnelGuest>,
+    /// Whether control wants to know when it was used.
+    #[serde(default)]
+    pub tells_uses: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +103,19 @@ pub struct TokenUses {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct TokenUse {
     pub token: TokenId,
+    /// Unix seconds of the last one.
+    pub at: i64,
+}
+
+/// Clusters that were used at an edge since it last said so.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClusterUses {
+    pub uses: Vec<ClusterUse>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct ClusterUse {
+    pub cluster: ClusterId,
     /// Unix seconds of the last one.
     pub at: i64,
 }

@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use updraft_model::{
     AgentPhase, AwsAccountName, BootstrapSpec, ClusterId, ClusterName, ClusterRole, ClusterSpec,
-    EnvironmentSpec, EventId, Failure, FolderSource, Generation, LogsSpec, NodeId, NodeRole,
+    EnvironmentSpec, EventId, Failure, FolderSource, Generation, IdleStop, LogsSpec, NodeId, NodeRole,
     OperationId, OperationKind, OperationState, Phase, Power, QueueName, Schedule, ServiceName,
     ServiceStatus, Step, TenantId, TenantRole, UserId, WorkerQueue,
 };
@@ -142,6 +142,9 @@ pub struct NewCluster {
     /// When it starts and stops by itself. Default: never.
     #[serde(default, skip_serializing_if = "Schedule::is_empty")]
     pub schedule: Schedule,
+    /// After how long it stops by itself while nothing runs and nobody uses it: `2h`. Default: `never`.
+    #[serde(default, skip_serializing_if = "IdleStop::is_never")]
+    pub stop_when_idle: IdleStop,
     /// How long its logs are kept, and where. Default: 90 days, in the cluster's own bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logs: Option<LogsSpec>,
@@ -187,6 +190,9 @@ pub struct UpdateCluster {
     /// Replaces when it starts and stops by itself, from now on; `{}` is never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
+    /// After how long it stops by itself while nothing runs and nobody uses it: `2h`, or `never`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_when_idle: Option<IdleStop>,
     /// Replaces how long logs are kept, and where. Another bucket restarts the service that shows task logs; what the one
     /// before holds stays there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -222,7 +228,7 @@ pub struct ClusterView {
     /// Its queues and their workers, `default` first.
     #[serde(default)]
     pub queues: Vec<QueueView>,
-    /// What its schedule does next, if it has one.
+    /// What happens to it next by itself, if anything does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upcoming: Option<UpcomingView>,
     /// The operation under way, if any.

@@ -1,4 +1,4 @@
-//! What a cluster's schedule does next.
+//! What happens to a cluster next by itself.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,4 +9,7 @@ use utoipa::ToSchema;
 pub struct UpcomingView {
     pub start: Option<DateTime<Utc>>,
     pub stop: Option<DateTime<Utc>>,
+    /// When it stops for being idle, unless it is used or runs something before: there as soon as people were told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_stop: Option<DateTime<Utc>>,
 }

@@ -14,7 +14,7 @@ use crate::dags::{check_index, check_named};
 use crate::page::page;
 use crate::rights::Sight;
 use crate::{
-    App, AppError, PageRequest, access, aws_accounts, bootstrap, environment, log_place, quota,
+    App, AppError, PageRequest, access, aws_accounts, bootstrap, environment, idle, log_place, quota,
     schedules, spec, task_secrets, view, worker_queues,
 };
 
@@ -96,6 +96,7 @@ impl App {
         }
         environment::begin(&mut tx, actor, id, &spec).await?;
         schedules::keep(&mut tx, actor.tenant, id, &spec.schedule).await?;
+        idle::keep(&mut tx, actor.tenant, id, spec.stop_when_idle).await?;
         let made = audit::Change::made(json!({"name": name, "power": power, "spec": spec}));
         let written = Written {
             kind: OperationKind::Create,
@@ -159,6 +160,9 @@ impl App {
         environment::change(&mut change.tx, actor.tenant, id, current_spec, &spec).await?;
         if spec.schedule != change.cluster.spec.schedule {
             schedules::keep(&mut change.tx, actor.tenant, id, &spec.schedule).await?;
+        }
+        if spec.stop_when_idle != change.cluster.spec.stop_when_idle {
+            idle::keep(&mut change.tx, actor.tenant, id, spec.stop_when_idle).await?;
         }
         clusters::set_spec(&mut change.tx, actor.tenant, id, current, &spec).await?;
         let changed = audit::Change::between(json!(change.cluster.spec), json!(spec));

@@ -2,18 +2,16 @@
 //! of times at which none was there only the newest.
 
 use chrono::{DateTime, Utc};
-use serde_json::json;
 use updraft_api::schedule::UpcomingView;
-use updraft_model::{ClusterId, OperationId, OperationKind, Power, Schedule, TenantId, UserId};
+use updraft_model::{ClusterId, Power, Schedule, TenantId, UserId};
 use updraft_planner::Calendar;
 use updraft_store::clusters::{self, ClusterRecord, Usage};
-use updraft_store::operations::{self, Cause, NewOperation};
+use updraft_store::operations::Cause;
 use updraft_store::tenants::Quota;
 use updraft_store::{PgConnection, StoreError, event_log, schedules, tenants};
 use uuid::Uuid;
 
-use crate::audit::{self, By, Target, besides};
-use crate::{App, AppError, quota};
+use crate::{App, AppError, by_itself, quota};
 
 impl App {
     /// Acts upon one schedule that is due; false when none is.
@@ -80,13 +78,21 @@ pub(crate) async fn keep(
     Ok(())
 }
 
-/// What it does next; none without a schedule.
-pub(crate) fn upcoming(schedule: &Schedule, now: DateTime<Utc>) -> Option<UpcomingView> {
-    let calendar = Calendar::of(schedule).ok().filter(|_| !schedule.is_empty())?;
-    let next = calendar.upcoming(now);
+/// What happens next by itself; none without a schedule, unless people were told that it stops for being idle.
+pub(crate) fn upcoming(
+    schedule: &Schedule,
+    idle_stop: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Option<UpcomingView> {
+    let calendar = Calendar::of(schedule).ok().filter(|_| !schedule.is_empty());
+    if calendar.is_none() && idle_stop.is_none() {
+        return None;
+    }
+    let next = calendar.map(|calendar| calendar.upcoming(now));
     Some(UpcomingView {
-        start: next.start,
-        stop: next.stop,
+        start: next.and_then(|next| next.start),
+        stop: next.and_then(|next| next.stop),
+        idle_stop,
     })
 }
 
@@ -113,29 +119,6 @@ async fn ask(
         wishes.start_all();
         clusters::set_service_wishes(tx, tenant, id, &wishes).await?;
     }
-    clusters::set_power(tx, tenant, id, power, false).await?;
-    let (kind, action, event, message) = match power {
-        Power::Running => (
-            OperationKind::Start,
-            "cluster.start",
-            "start_requested",
-            "started",
-        ),
-        Power::Stopped | Power::Deleted => (OperationKind::Stop, "cluster.stop", "stop_requested", "stopped"),
-    };
-    let operation = NewOperation {
-        id: OperationId(Uuid::now_v7()),
-        tenant,
-        cluster: id,
-        kind,
-        generation: cluster.generation.next(),
-        requested_by: None,
-        cause: Some(Cause::Schedule),
-    };
-    operations::open(tx, &operation).await?;
-    let message = format!("Updraft {message} the cluster: its schedule says so");
-    event_log::append(tx, tenant, Some(id), event, &message).await?;
-    let change = audit::Change::between(json!({"power": cluster.power}), json!({"power": power}));
-    let attempt = besides(action).on(Target::cluster(id, &cluster.name));
-    attempt.done(tx, By::system(Some(tenant)), change).await
+    let why = (Cause::Schedule, "its schedule says so");
+    by_itself::turn(tx, tenant, cluster, power, why).await
 }

@@ -30,6 +30,7 @@ pub(crate) fn new_spec(new: NewCluster, runtimes: &Catalogue) -> Result<ClusterS
         environment_variables: new.environment_variables,
         bootstrap: new.bootstrap.unwrap_or_default().asked_at(Generation::FIRST),
         schedule: new.schedule,
+        stop_when_idle: new.stop_when_idle,
         logs: new.logs.unwrap_or_default(),
         tags: new.tags,
     };
@@ -72,6 +73,7 @@ pub(crate) fn updated_spec(
             |asked| asked.asked_at(generation.next()),
         ),
         schedule: update.schedule.unwrap_or_else(|| spec.schedule.clone()),
+        stop_when_idle: update.stop_when_idle.unwrap_or(spec.stop_when_idle),
         logs: update.logs.unwrap_or_else(|| spec.logs.clone()),
         tags: update.tags.unwrap_or_else(|| spec.tags.clone()),
     };

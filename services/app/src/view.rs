@@ -32,7 +32,7 @@ pub(crate) fn cluster(
         airflow_url: config.airflow_url(tenant, record.id),
         dag_location: config.dag_location(record.id, &record.spec.dag_sources),
         environment: record.environment.and_then(environment),
-        upcoming: schedules::upcoming(&record.spec.schedule, Utc::now())
+        upcoming: schedules::upcoming(&record.spec.schedule, record.idle_stop, Utc::now())
             .filter(|_| record.power != Power::Deleted),
         id: record.id,
         name: record.name,

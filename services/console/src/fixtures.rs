@@ -12,9 +12,9 @@ use updraft_api::tokens::SessionView;
 use updraft_authz::{Outcome, Tag, Target, Who};
 use updraft_model::{
     AgentPhase, AuditActorKind, AuditId, AuditOutcome, BootstrapSpec, ClusterId, ClusterName, ClusterRole,
-    ClusterSpec, DagFolder, DagSource, EnvironmentSpec, EventId, Failure, FolderSource, Generation, LogsSpec,
-    NodeId, NodeRole, OperationId, OperationKind, OperationState, Phase, Power, QueueName, RuleId, Schedule,
-    ServiceName, ServiceState, ServiceStatus, SessionId, Step, StepState, TenantRole, UserId,
+    ClusterSpec, DagFolder, DagSource, EnvironmentSpec, EventId, Failure, FolderSource, Generation, IdleStop,
+    LogsSpec, NodeId, NodeRole, OperationId, OperationKind, OperationState, Phase, Power, QueueName, RuleId,
+    Schedule, ServiceName, ServiceState, ServiceStatus, SessionId, Step, StepState, TenantRole, UserId,
 };
 
 use crate::frame::{Frame, Here, Theme, Viewer};
@@ -109,6 +109,7 @@ pub(crate) fn cluster(id: i64, name: &str) -> ClusterView {
             worker_concurrency: 4,
             schedule: Schedule::default(),
             worker_queues: "heavy=2,concurrency=1".parse().into_iter().collect(),
+            stop_when_idle: IdleStop::default(),
             dag_sources: vec![FolderSource {
                 folder: DagFolder::default(),
                 source: DagSource::ClusterBucket {

@@ -15,7 +15,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
-use updraft_api::edge::{HandoverRedeemed, RedeemHandover, Snapshot, TokenUses};
+use updraft_api::edge::{ClusterUses, HandoverRedeemed, RedeemHandover, Snapshot, TokenUses};
 use updraft_api::edge_refusals::Refusals;
 use updraft_api::tunnel::TunnelCertificate;
 use updraft_model::EdgeId;
@@ -105,6 +105,17 @@ impl ControlClient {
         let body = serde_json::to_vec(uses).map_err(ControlError::Malformed)?;
         let (status, _) = self
             .call(Method::POST, "/edge/v1/token-uses", body.into(), REPORT_TIMEOUT)
+            .await?;
+        match status {
+            StatusCode::NO_CONTENT => Ok(()),
+            other => Err(ControlError::Refused(other)),
+        }
+    }
+
+    pub(crate) async fn report_cluster_uses(&self, uses: &ClusterUses) -> Result<(), ControlError> {
+        let body = serde_json::to_vec(uses).map_err(ControlError::Malformed)?;
+        let (status, _) = self
+            .call(Method::POST, "/edge/v1/cluster-uses", body.into(), REPORT_TIMEOUT)
             .await?;
         match status {
             StatusCode::NO_CONTENT => Ok(()),

@@ -229,6 +229,11 @@ fn decide<'r, 't>(
             Ok(found),
         ) => {
             found.session.note_use(&line.worker.state.token_uses, now);
+            if route.tells_uses {
+                let asked = (request.method(), request.uri().path());
+                let pending = &line.worker.state.cluster_uses;
+                pending.note(cluster, &found.session.visitor, asked, now.timestamp());
+            }
             match passage(line, table, asked, found, (route, upstream, role), now) {
                 Some(passage) => return Step::Forward(passage),
                 None => Notice::Unreachable { route },

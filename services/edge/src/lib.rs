@@ -4,6 +4,7 @@ mod alarm;
 pub mod assets;
 mod authz;
 mod body;
+mod cluster_uses;
 mod config;
 mod control;
 mod endpoints;

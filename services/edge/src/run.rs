@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::cluster_uses;
 use crate::config::EdgeConfig;
 use crate::control::ControlClient;
 use crate::error::EdgeError;
@@ -54,6 +55,7 @@ pub async fn run(config: EdgeConfig, shutdown: CancellationToken) -> Result<(), 
         follow(&state, &file, &draining),
         listeners.follow(&state, &always),
         token_uses::report(&state, &draining),
+        cluster_uses::report(&state, &draining),
         refusals::report(&state, &draining),
         tunnels::admit(&state, dialled, &draining),
     );

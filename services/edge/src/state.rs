@@ -15,6 +15,7 @@ use updraft_tunnel::{NearEnd, Pace};
 
 use crate::alarm::Clock;
 use crate::assets::Assets;
+use crate::cluster_uses;
 use crate::config::EdgeConfig;
 use crate::control::ControlClient;
 use crate::pool::Pool;
@@ -30,6 +31,7 @@ pub(crate) struct State {
     pub(crate) assets: Assets,
     pub(crate) counts: Counts,
     pub(crate) token_uses: Pending,
+    pub(crate) cluster_uses: cluster_uses::Pending,
     pub(crate) refusals: refusals::Pending,
     pub(crate) tunnels: Arc<NearEnd>,
     table: ArcSwap<Table>,
@@ -66,6 +68,7 @@ impl State {
             assets,
             counts: Counts::default(),
             token_uses: Pending::default(),
+            cluster_uses: cluster_uses::Pending::default(),
             refusals: refusals::Pending::default(),
             tunnels: Arc::new(NearEnd::new(Pace::default())),
             table: ArcSwap::default(),

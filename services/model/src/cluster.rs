@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    AwsAccountName, BootstrapKey, BootstrapSpec, EnvironmentKey, EnvironmentSpec, FolderSource,
+    AwsAccountName, BootstrapKey, BootstrapSpec, EnvironmentKey, EnvironmentSpec, FolderSource, IdleStop,
     LogsSpec, QueueName, Schedule, WorkerQueue,
 };
 
@@ -45,6 +45,9 @@ pub struct ClusterSpec {
     /// When it starts and stops by itself.
     #[serde(default, skip_serializing_if = "Schedule::is_empty")]
     pub schedule: Schedule,
+    /// After how long it stops by itself while nothing runs and nobody uses it.
+    #[serde(default, skip_serializing_if = "IdleStop::is_never")]
+    pub stop_when_idle: IdleStop,
     /// How long its logs are kept, and where.
     #[serde(default)]
     pub logs: LogsSpec,

@@ -14,6 +14,7 @@ mod dag_source;
 mod environment;
 mod id;
 mod identity_provider;
+mod idle_stop;
 mod logs;
 mod name;
 mod node;
@@ -45,6 +46,7 @@ pub use id::{
 };
 pub use identity_provider::{OidcConfig, OidcPreset, ProviderConfig, SamlAttributes, SamlConfig, ScimLink};
 pub use logs::{LogBucketSpec, LogsSpec};
+pub use idle_stop::{IdleStop, InvalidIdleStop};
 pub use name::{ClusterName, InvalidName};
 pub use node::{AgentPhase, NodeRole, ServiceName, ServiceState, ServiceStatus, UnknownWord};
 pub use operation::{OperationKind, OperationState, Step, StepState};

@@ -5,6 +5,7 @@ mod calendar;
 mod desired;
 mod environment;
 mod failure;
+mod idle;
 pub mod limits;
 mod network;
 mod nodes;
@@ -18,6 +19,7 @@ mod workers;
 pub use action::{Action, Outcome, Plan};
 pub use calendar::{Calendar, InvalidSchedule, Upcoming};
 pub use desired::{Desired, EnvironmentChange, EnvironmentStage, Operation};
+pub use idle::{Idleness, Verdict, judge};
 pub use observed::{
     Build, BuildOutcome, BuildStage, BuildStageKind, Fewer, LaunchFailure, LaunchFailureKind, Loss, Node,
     NodeState, Observed, Orphan, PlaceHistory, ProviderView, QueueLoad, QueueSize, Report, Resource,

@@ -31,6 +31,16 @@ pub const UNREPORTED_NODES: u32 = 2;
 /// Unasked-for restarts after which a service that ended again cannot start.
 pub const SERVICE_RESTARTS: u32 = 3;
 
+/// People are told so long before a cluster stops for being idle. Control that comes back from an outage tells them anew: meanwhile
+/// edges and nodes say what they know.
+pub const IDLE_NOTICE: TimeDelta = TimeDelta::minutes(5);
+/// Pause between looks whether a cluster is idle, at the most.
+pub const LOOK_IDLE: TimeDelta = TimeDelta::minutes(5);
+/// The same once people were told.
+pub const LOOK_IDLE_TOLD: TimeDelta = TimeDelta::seconds(20);
+/// Where nobody looked for this long, control was away.
+pub const IDLE_UNWATCHED: TimeDelta = TimeDelta::minutes(2);
+
 /// Pause between looks while something is changing at the provider; reports wake the driver at once.
 pub const LOOK_CHANGING: TimeDelta = TimeDelta::seconds(1);
 /// Pause between looks at a cluster that is as it should be. Whatever a plan depends on wakes the cluster when it changes,

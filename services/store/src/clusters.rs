@@ -40,6 +40,8 @@ pub struct ClusterRecord {
     pub environment: Option<EnvironmentChange>,
     /// The operation under way.
     pub operation: Option<OperationId>,
+    /// When it stops for being idle, as people were told.
+    pub idle_stop: Option<DateTime<Utc>>,
 }
 
 /// What clusters of a tenant count towards its quota.
@@ -66,6 +68,7 @@ struct Row {
     workers_ready: Option<Json<HashMap<QueueName, u32>>>,
     dag_version: Option<String>,
     operation: Option<uuid::Uuid>,
+    idle_stop: Option<DateTime<Utc>>,
 }
 
 /// # Errors
@@ -117,7 +120,9 @@ pub async fn find(
                   (select n.report ->> 'dag_version' from nodes n where n.cluster_id = c.id
                       and n.role = 'scheduler' and n.state <> 'gone') as dag_version,
                   (select o.id from operations o
-                      where o.cluster_id = c.id and o.state = 'running') as "operation?"
+                      where o.cluster_id = c.id and o.state = 'running') as "operation?",
+                  (select i.stop_at from cluster_idleness i
+                      where i.tenant_id = c.tenant_id and i.cluster_id = c.id) as idle_stop
            from clusters c
            left join cluster_grants g on g.cluster_id = c.id and g.user_id = $3
            where c.tenant_id = $1 and c.id = $2 and c.deleted_at is null"#,
@@ -183,7 +188,9 @@ pub async fn list(
                   (select n.report ->> 'dag_version' from nodes n where n.cluster_id = c.id
                       and n.role = 'scheduler' and n.state <> 'gone') as dag_version,
                   (select o.id from operations o
-                      where o.cluster_id = c.id and o.state = 'running') as "operation?"
+                      where o.cluster_id = c.id and o.state = 'running') as "operation?",
+                  (select i.stop_at from cluster_idleness i
+                      where i.tenant_id = c.tenant_id and i.cluster_id = c.id) as idle_stop
            from clusters c
            left join cluster_grants g on g.cluster_id = c.id and g.user_id = $2
            where c.tenant_id = $1 and c.deleted_at is null
@@ -382,6 +389,7 @@ impl TryFrom<Row> for ClusterRecord {
             dag_version: row.dag_version,
             environment: None,
             operation: row.operation.map(OperationId),
+            idle_stop: row.idle_stop,
         })
     }
 }

@@ -32,6 +32,7 @@ pub mod idempotency_keys;
 pub mod identities;
 pub mod identity_providers;
 pub mod known_nodes;
+pub mod idleness;
 pub mod leases;
 pub mod log_sweeps;
 pub mod mail_outbox;

@@ -29,6 +29,8 @@ pub struct NewOperation {
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     Schedule,
+    /// Nothing ran and nobody used it.
+    Idle,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -25,6 +25,8 @@ pub struct RoutedCluster {
     pub in_tenants_account: bool,
     /// Whether the agent of one of them says that all its services are healthy.
     pub web_running: bool,
+    /// Whether it stops when idle: then it matters when it was used.
+    pub stops_when_idle: bool,
 }
 
 /// # Errors
@@ -37,7 +39,8 @@ pub async fn clusters(connection: &mut PgConnection) -> Result<Vec<RoutedCluster
                       as "web_addresses!",
                   coalesce(array_agg(n.id order by n.ordinal) filter (where n.address is not null), '{}')
                       as "web_nodes!",
-                  coalesce(bool_or(n.report ->> 'phase' = 'running'), false) as "web_running!"
+                  coalesce(bool_or(n.report ->> 'phase' = 'running'), false) as "web_running!",
+                  c.spec ? 'stop_when_idle' as "stops_when_idle!"
            from clusters c
            left join nodes n on n.cluster_id = c.id and n.role = 'web' and n.state = 'launched' and n.power = 'run'
            where c.deleted_at is null
@@ -66,6 +69,7 @@ pub async fn clusters(connection: &mut PgConnection) -> Result<Vec<RoutedCluster
                 web_nodes: row.web_nodes.into_iter().map(NodeId).collect(),
                 web_running: row.web_running,
                 in_tenants_account: row.in_tenants_account,
+                stops_when_idle: row.stops_when_idle,
             })
         })
         .collect()

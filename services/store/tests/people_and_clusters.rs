@@ -52,6 +52,7 @@ mod tests {
             worker_concurrency: 2,
             worker_queues: Vec::new(),
             schedule: updraft_model::Schedule::default(),
+            stop_when_idle: updraft_model::IdleStop::default(),
             dag_sources: vec![FolderSource {
                 folder: DagFolder::default(),
                 source: DagSource::Push {},

@@ -85,6 +85,14 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     // Edges.
     (
         "access_rules::of_all_tenants",
+    (
+        "idleness::find_due",
+        "idle clusters are looked for over all tenants; each row says whose it is",
+    ),
+    (
+        "idleness::note_uses",
+        "edges serve all tenants; they know clusters by their ids",
+    ),
         "the one picture of all tenants that edges decide by",
     ),
     ("routes", "the one picture of all tenants that edges decide by"),

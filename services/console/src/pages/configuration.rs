@@ -154,7 +154,7 @@ impl ConfigurationPage {
             times: view
                 .schedule
                 .clone()
-                .unwrap_or_else(|| Times::of(&cluster.spec.schedule)),
+                .unwrap_or_else(|| Times::of(&cluster.spec.schedule, cluster.spec.stop_when_idle)),
             upcoming: schedule::upcoming(cluster),
             logs: view
                 .logs

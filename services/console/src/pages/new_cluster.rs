@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 use updraft_api::rest::NewCluster;
 use updraft_authz::{TenantAction, tenant_allows};
-use updraft_model::{ClusterName, FolderSource, Schedule, WorkerQueue};
+use updraft_model::{ClusterName, FolderSource, IdleStop, Schedule, WorkerQueue};
 
 use super::cluster::back_to;
 use super::{dags, tags, worker_queues};
@@ -88,6 +88,7 @@ impl NewClusterForm {
         }
     }
 }
+            stop_when_idle: IdleStop::default(),
 
 // === impl NewClusterPage ===
 

@@ -4,10 +4,11 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use updraft_api::rest::{ClusterView, UpdateCluster};
-use updraft_model::{ClusterId, Generation, Schedule};
+use updraft_app::AppError;
+use updraft_model::{ClusterId, Generation, IdleStop, Schedule};
 
 use super::change_configuration::apply;
-use super::configuration::View;
+use super::configuration::{View, draw};
 use crate::extract::{At, Sent};
 use crate::refusal::Answer;
 use crate::session::Visit;
@@ -20,6 +21,8 @@ pub(crate) struct Times {
     pub(crate) start: String,
     pub(crate) stop: String,
     pub(crate) time_zone: String,
+    /// Empty: never.
+    pub(crate) stop_when_idle: String,
     /// What the person saw: a change made meanwhile is not overwritten.
     generation: i64,
 }
@@ -27,8 +30,13 @@ pub(crate) struct Times {
 // === impl Times ===
 
 impl Times {
-    pub(crate) fn of(schedule: &Schedule) -> Self {
+    pub(crate) fn of(schedule: &Schedule, idle: IdleStop) -> Self {
         Self {
+            stop_when_idle: if idle.is_never() {
+                String::new()
+            } else {
+                idle.to_string()
+            },
             start: schedule.start.clone().unwrap_or_default(),
             stop: schedule.stop.clone().unwrap_or_default(),
             time_zone: schedule.time_zone.clone(),
@@ -44,6 +52,19 @@ impl Times {
             time_zone: typed(&self.time_zone).unwrap_or_else(|| Schedule::default().time_zone),
         }
     }
+
+    fn idle(&self) -> Result<IdleStop, AppError> {
+        let typed = self.stop_when_idle.trim();
+        if typed.is_empty() {
+            return Ok(IdleStop::default());
+        }
+        typed
+            .parse()
+            .map_err(|error: updraft_model::InvalidIdleStop| AppError::Invalid {
+                field: "stop_when_idle".to_owned(),
+                why: error.to_string(),
+            })
+    }
 }
 
 /// `starts Mon 23 Nov, 06:00 UTC`, the next first.
@@ -51,7 +72,11 @@ pub(crate) fn upcoming(cluster: &ClusterView) -> Vec<String> {
     let Some(next) = cluster.upcoming else {
         return Vec::new();
     };
-    let times = [(next.start, "starts"), (next.stop, "stops")];
+    let times = [
+        (next.start, "starts"),
+        (next.stop, "stops"),
+        (next.idle_stop, "unless it is used, stops"),
+    ];
     let mut times: Vec<_> = times
         .into_iter()
         .filter_map(|(at, verb)| Some((at?, verb)))
@@ -67,14 +92,20 @@ pub(crate) async fn change(
     At(id): At<ClusterId>,
     Sent(times): Sent<Times>,
 ) -> Answer {
-    let update = UpdateCluster {
-        schedule: Some(times.schedule()),
-        ..UpdateCluster::default()
-    };
+    let (schedule, idle) = (times.schedule(), times.idle());
     let generation = Generation(times.generation);
     let view = View {
         schedule: Some(times),
         ..View::default()
+    };
+    let idle = match idle {
+        Ok(idle) => idle,
+        Err(error) => return draw(&console, &visit, id, view, Some(error.into())).await,
+    };
+    let update = UpdateCluster {
+        schedule: Some(schedule),
+        stop_when_idle: Some(idle),
+        ..UpdateCluster::default()
     };
     apply(&console, &visit, id, generation, update, view).await
 }
@@ -82,7 +113,7 @@ pub(crate) async fn change(
 #[cfg(test)]
 mod tests {
     use updraft_api::schedule::UpcomingView;
-    use updraft_model::Schedule;
+    use updraft_model::{IdleStop, Schedule};
 
     use super::{Times, upcoming};
     use crate::fixtures;
@@ -94,7 +125,9 @@ mod tests {
             ..Times::default()
         };
         assert_eq!(times.schedule(), Schedule::default());
-        assert_eq!(Times::of(&Schedule::default()).schedule(), Schedule::default());
+        let untouched = Times::of(&Schedule::default(), IdleStop::default());
+        assert_eq!(untouched.schedule(), Schedule::default());
+        assert!(untouched.idle().unwrap().is_never());
     }
 
     #[test]
@@ -104,10 +137,15 @@ mod tests {
         cluster.upcoming = Some(UpcomingView {
             start: at("2026-11-24T06:00:00Z"),
             stop: at("2026-11-23T19:00:00Z"),
+            idle_stop: at("2026-11-23T14:05:00Z"),
         });
         assert_eq!(
             upcoming(&cluster),
-            ["stops Mon 23 Nov, 19:00 UTC", "starts Tue 24 Nov, 06:00 UTC"]
+            [
+                "unless it is used, stops Mon 23 Nov, 14:05 UTC",
+                "stops Mon 23 Nov, 19:00 UTC",
+                "starts Tue 24 Nov, 06:00 UTC"
+            ]
         );
     }
 }

@@ -145,6 +145,11 @@ async fn queues_and_a_schedule_are_set_by_forms_and_what_is_refused_is_kept() {
             ">a=21</textarea>",
         ),
         ("schedule", "start=often&stop=&time_zone=UTC", r#"value="often""#),
+        (
+            "schedule",
+            "start=&stop=&time_zone=&stop_when_idle=soon",
+            r#"value="soon""#,
+        ),
     ] {
         let form = format!("generation=1&{wrong}");
         let refused = house.post(Some(&token), &format!("{made}/{path}"), &form).await;
@@ -152,9 +157,14 @@ async fn queues_and_a_schedule_are_set_by_forms_and_what_is_refused_is_kept() {
         assert_accessible(&refused.html);
         assert!(refused.html.contains(kept), "{}", refused.html);
     }
-    let form = "generation=1&start=0+7+*+*+1-5&stop=0+20+*+*+1-5&time_zone=Europe%2FBerlin";
+    let form = "generation=1&start=0+7+*+*+1-5&stop=0+20+*+*+1-5&time_zone=Europe%2FBerlin&stop_when_idle=2h";
     let done = house.post(Some(&token), &format!("{made}/schedule"), form).await;
     assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.html);
     let shown = house.get(Some(&token), &made).await.html;
     assert!(shown.contains("starts ") && shown.contains(" UTC"), "{shown}");
+    let form = house
+        .get(Some(&token), &format!("{made}/configuration"))
+        .await
+        .html;
+    assert!(form.contains(r#"value="2h""#), "{form}");
 }

@@ -144,6 +144,7 @@ impl House {
             worker_concurrency: None,
             worker_queues: Vec::new(),
             schedule: updraft_model::Schedule::default(),
+            stop_when_idle: updraft_model::IdleStop::default(),
             dag_sources: None,
             config: indexmap::IndexMap::new(),
             environment: None,

@@ -89,7 +89,7 @@ pub fn render(runtime: &Runtime, inputs: &AssignmentInputs<'_>) -> Result<Assign
         dags: super::dags::delivery(inputs),
         logs: Some(super::logs::delivery(inputs)),
         relays,
-        tells_load: inputs.role == NodeRole::Scheduler && worker_queue::any_scales(inputs.spec),
+        tells_load: inputs.role == NodeRole::Scheduler && worker_queue::wants_load(inputs.spec),
         tunnel: None,
     })
 }

@@ -6,9 +6,10 @@ use updraft_model::{ClusterSpec, QueueName};
 /// The option of Airflow that says in which queue tasks are that name none.
 const DEFAULT_QUEUE: &str = "operators.default_queue";
 
-/// Whether the size of a queue goes by its tasks.
-pub(super) fn any_scales(spec: &ClusterSpec) -> bool {
-    spec.queues().iter().any(|queue| queue.min < queue.max)
+/// Whether the size of a queue goes by its tasks, or the cluster's end by that there are none.
+pub(super) fn wants_load(spec: &ClusterSpec) -> bool {
+    let scales = spec.queues().iter().any(|queue| queue.min < queue.max);
+    scales || !spec.stop_when_idle.is_never()
 }
 
 /// Tasks at once. A queue that was taken away has workers until they are drained.

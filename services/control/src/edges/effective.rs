@@ -99,6 +99,7 @@ mod tests {
             phase: Phase::Running,
             web_addresses: vec![],
             web_nodes: vec![],
+            stops_when_idle: false,
             in_tenants_account: false,
             web_running: false,
         }

@@ -1,5 +1,6 @@
 //! What edges ask of control, on the internal listener under `/edge/v1`.
 
+mod cluster_uses;
 mod effective;
 mod handover;
 mod refusals;
@@ -44,6 +45,7 @@ pub fn router(state: EdgesState) -> Router {
         .route("/edge/v1/handover", post(handover::redeem))
         .route("/edge/v1/token-uses", post(token_uses::note))
         .route("/edge/v1/refusals", post(refusals::note))
+        .route("/edge/v1/cluster-uses", post(cluster_uses::note))
         .route("/edge/v1/tunnel-certificate", post(tunnel_certificate::issue))
         .layer(middleware::from_fn_with_state(state.clone(), require_edge))
         .with_state(state)

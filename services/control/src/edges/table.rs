@@ -146,6 +146,7 @@ fn route(cluster: RoutedCluster, settings: &SnapshotSettings) -> Route {
         host: (settings.host_of)(cluster.tenant, cluster.facts.id),
         state: route_state(&cluster, tunnels.is_some()),
         tunnel: tunnels.zip(web_node).map(|(tunnels, node)| tunnels.guest(*node)),
+        tells_uses: cluster.stops_when_idle,
         name: cluster.name,
         runtime: cluster.runtime,
     }
@@ -230,6 +231,7 @@ mod tests {
             web_nodes: vec![NodeId(Uuid::nil())],
             web_running: true,
             in_tenants_account,
+            stops_when_idle: false,
         };
         assert!(upstream(&cluster(false), false).is_some());
         assert_eq!(upstream(&cluster(true), false), None);

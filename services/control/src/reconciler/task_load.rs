@@ -28,6 +28,7 @@ pub(super) fn bounded(load: TaskLoad) -> TaskLoad {
     TaskLoad {
         queues: load.queues.into_iter().take(QUEUES).map(queue).collect(),
         workers: load.workers.into_iter().take(WORKERS).map(worker).collect(),
+        ..load
     }
 }
 

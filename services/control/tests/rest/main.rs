@@ -49,6 +49,7 @@ mod idempotency;
 #[cfg(test)]
 mod identity_providers;
 #[cfg(test)]
+mod idle;
 mod isolation;
 #[cfg(test)]
 mod log_roles;

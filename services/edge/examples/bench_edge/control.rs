@@ -29,6 +29,7 @@ pub(crate) fn snapshot(host: &str, upstream: Upstream, session_key: &SigningKey)
             runtime: "bench".into(),
             state: RouteState::Up { upstream },
             tunnel: None,
+            tells_uses: false,
         }],
         policy: Policy {
             clusters: [(

@@ -21,6 +21,7 @@ fn table(state: RouteState, grant: Option<ClusterRole>) -> Table {
                 runtime: "airflow-3.3.2".into(),
                 state,
                 tunnel: None,
+                tells_uses: false,
             }],
             policy: Policy {
                 clusters: [(

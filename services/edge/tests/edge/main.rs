@@ -7,6 +7,7 @@ mod harness;
 mod api_tokens;
 mod assets;
 mod authorization;
+mod cluster_uses;
 mod control_tls;
 mod drain;
 mod forwarding;

@@ -24,7 +24,7 @@ use updraft_control::master_key::Keyring;
 use updraft_control::proxies;
 use updraft_control::reconciler::{Liveness, Parts, Reconciler, Settings};
 use updraft_control::role_renewal::renew_roles;
-use updraft_control::schedules::follow_schedules;
+use updraft_control::schedules::{follow_idleness, follow_schedules};
 use updraft_control::storage_sessions::Renewal;
 use updraft_control::tunnels::Tunnels;
 use updraft_provider::local::LocalProvider;
@@ -113,6 +113,7 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
         tokio::spawn(renew_roles(ground.app.clone(), shutdown.clone())),
         tokio::spawn({
             let (keyring, shutdown) = (ground.keyring.clone(), shutdown.clone());
+        tokio::spawn(follow_idleness(ground.app.clone(), shutdown.clone())),
             async move { keyring.run(shutdown).await }
         }),
         tokio::spawn(renew_storage(&ground, shutdown.clone())),

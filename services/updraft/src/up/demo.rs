@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use updraft_api::rest::{ClusterView, NewCluster};
 use updraft_client::{Client, IdempotencyKey};
 use updraft_embedded::Progress as _;
-use updraft_model::{DagSource, Phase, Power, Schedule};
+use updraft_model::{DagSource, IdleStop, Phase, Power, Schedule};
 
 use super::ground::Ground;
 use super::seed::Seeded;
@@ -86,6 +86,7 @@ async fn create(client: &Client, servers: &Servers) -> anyhow::Result<ClusterVie
         worker_concurrency: None,
         worker_queues: Vec::new(),
         schedule: Schedule::default(),
+        stop_when_idle: IdleStop::default(),
         dag_sources: None,
         config: IndexMap::new(),
         environment: None,

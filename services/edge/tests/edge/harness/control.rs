@@ -17,9 +17,9 @@ use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use updraft_api::edge::{HandoverRedeemed, RedeemHandover, Snapshot, TokenUses};
+use updraft_api::edge::{ClusterUses, HandoverRedeemed, RedeemHandover, Snapshot, TokenUses};
 use updraft_api::tunnel::TunnelCertificate;
-use updraft_model::{EdgeId, TokenId};
+use updraft_model::{ClusterId, EdgeId, TokenId};
 
 pub(crate) const EDGE_TOKEN: &str = "edge-token-for-tests";
 
@@ -42,6 +42,7 @@ struct Shared {
     snapshot: watch::Sender<Snapshot>,
     codes: Mutex<HashMap<String, Code>>,
     uses: Mutex<HashMap<TokenId, i64>>,
+    cluster_uses: Mutex<HashMap<ClusterId, i64>>,
     refusals: Mutex<Vec<String>>,
     tunnel_certificate: Mutex<Option<String>>,
 }
@@ -55,6 +56,7 @@ impl FakeControl {
             snapshot: watch::Sender::new(snapshot),
             codes: Mutex::default(),
             uses: Mutex::default(),
+            cluster_uses: Mutex::default(),
             refusals: Mutex::default(),
             tunnel_certificate: Mutex::default(),
         });
@@ -96,6 +98,12 @@ impl FakeControl {
     /// When this token was last used, as far as the edge has told.
     pub(crate) fn used(&self, token: TokenId) -> Option<i64> {
         self.shared.uses.lock().unwrap().get(&token).copied()
+    }
+
+    /// When this cluster was last used, as far as the edge has told.
+    pub(crate) fn cluster_used(&self, cluster: i64) -> Option<i64> {
+        let uses = self.shared.cluster_uses.lock().unwrap();
+        uses.get(&ClusterId(cluster)).copied()
     }
 
     /// All that the edge said it refused, report after report as they came.
@@ -156,6 +164,13 @@ async fn answer(
             let told: TokenUses = serde_json::from_slice(&body).unwrap();
             let uses = told.uses.into_iter().map(|one| (one.token, one.at));
             shared.uses.lock().unwrap().extend(uses);
+            status(StatusCode::NO_CONTENT)
+        }
+        (&Method::POST, "/edge/v1/cluster-uses") => {
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            let told: ClusterUses = serde_json::from_slice(&body).unwrap();
+            let uses = told.uses.into_iter().map(|one| (one.cluster, one.at));
+            shared.cluster_uses.lock().unwrap().extend(uses);
             status(StatusCode::NO_CONTENT)
         }
         (&Method::POST, "/edge/v1/refusals") => {

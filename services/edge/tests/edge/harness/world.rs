@@ -49,6 +49,7 @@ pub(crate) fn route(cluster: i64, port: u16, state: RouteState) -> Route {
         runtime: "airflow-test".into(),
         state,
         tunnel: None,
+        tells_uses: false,
     }
 }
 

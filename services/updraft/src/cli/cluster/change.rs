@@ -91,6 +91,7 @@ pub(super) async fn update(client: &Client, args: UpdateArgs, global: &Global) -
         environment_variables: args.settings.variables(),
         bootstrap: args.settings.bootstrap()?,
         schedule: args.schedule.asked(&cluster.spec.schedule),
+        stop_when_idle: args.schedule.idle(),
         logs: args.logs.asked(&cluster.spec.logs)?,
         tags: replaces_tags.then(|| args.tags.into_iter().collect()),
     };

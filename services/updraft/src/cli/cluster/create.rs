@@ -78,6 +78,7 @@ pub(super) async fn create(client: &Client, args: CreateArgs, global: &Global) -
         environment_variables: args.settings.variables().unwrap_or_default(),
         bootstrap: args.settings.bootstrap()?,
         schedule: args.schedule.asked(&Schedule::default()).unwrap_or_default(),
+        stop_when_idle: args.schedule.idle().unwrap_or_default(),
         logs: args.logs.asked(&LogsSpec::default())?,
         tags: args.tags.into_iter().collect(),
         start: Some(!args.no_start),

@@ -112,6 +112,11 @@ fn details(cluster: &ClusterView, now: DateTime<Utc>) -> String {
             |verb: &str, at: DateTime<Utc>| format!("Schedule   {verb} at {}", at.format("%F %H:%M UTC"));
         lines.extend(next.start.map(|at| line("starts", at)));
         lines.extend(next.stop.map(|at| line("stops", at)));
+        lines.extend(next.idle_stop.map(|at| line("stops unless it is used", at)));
+    }
+    if !cluster.spec.stop_when_idle.is_never() {
+        let idle = cluster.spec.stop_when_idle;
+        lines.push(format!("Idle       stops after {idle} without run or use"));
     }
     lines.extend(packages(cluster));
     lines.extend(cluster.operation.map(|id| format!("Operation  {id}")));

@@ -1,7 +1,7 @@
 //! When a cluster starts and stops by itself.
 
 use clap::Args;
-use updraft_model::Schedule;
+use updraft_model::{IdleStop, Schedule};
 
 #[derive(Args, Debug)]
 pub(crate) struct ScheduleArgs {
@@ -14,9 +14,12 @@ pub(crate) struct ScheduleArgs {
     /// The time zone of both, for example Europe/Berlin [default: UTC]
     #[arg(long, value_name = "ZONE", group = "change")]
     time_zone: Option<String>,
-    /// Start and stop it by hand alone
+    /// Take all times away
     #[arg(long, conflicts_with_all = ["start_at", "stop_at", "time_zone"], group = "change")]
     no_schedule: bool,
+    /// Stop it when nothing ran and nobody used it for so long: 90m, 2h, 1d, or never [default: never]
+    #[arg(long, value_name = "TIME", group = "change")]
+    stop_when_idle: Option<IdleStop>,
 }
 
 // === impl ScheduleArgs ===
@@ -36,6 +39,11 @@ impl ScheduleArgs {
         };
         (asked != *before).then_some(asked)
     }
+
+    /// None: it stays as it is.
+    pub(super) fn idle(&self) -> Option<IdleStop> {
+        self.stop_when_idle
+    }
 }
 
 #[cfg(test)]
@@ -50,6 +58,7 @@ mod tests {
             stop_at: None,
             time_zone: time_zone.map(str::to_owned),
             no_schedule,
+            stop_when_idle: None,
         }
     }
 
