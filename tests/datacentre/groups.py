@@ -1,4 +1,4 @@
-"""Security groups as EC2 has them: new ones are not listed at once, and those that interfaces have cannot be deleted."""
+"""Security groups as EC2 has them: new ones are listed late, and those that interfaces have cannot be deleted."""
 
 from __future__ import annotations
 

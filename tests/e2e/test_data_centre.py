@@ -107,8 +107,9 @@ def test_a_cluster_on_four_hosts_is_made_used_stopped_started_and_gone(updraft: 
     assert {node["address"] for node in nodes} == on_hosts
     assert len(on_hosts) == 4
     [group] = groups(updraft)
-    has = {one["GroupId"] for instance in instances(updraft) for one in instance["SecurityGroups"]}
-    assert has == {group["GroupId"]}, "the cluster's hosts are in its own group, and in no other"
+    interfaces = [one for instance in instances(updraft) for one in instance["NetworkInterfaces"]]
+    has = [[one["GroupId"] for one in interface["Groups"]] for interface in interfaces]
+    assert has == [[group["GroupId"]]] * 4, "the cluster's hosts are in its own group, and in no other"
     run_sample(updraft, cluster)
 
     with timed("stop"):

@@ -10,6 +10,8 @@ mod extract;
 #[cfg(any(test, feature = "preview"))]
 mod fixtures;
 #[cfg(any(test, feature = "preview"))]
+mod fixtures_aws;
+#[cfg(any(test, feature = "preview"))]
 mod fixtures_dags;
 #[cfg(any(test, feature = "preview"))]
 mod fixtures_logs;

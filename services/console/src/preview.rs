@@ -15,7 +15,7 @@ use crate::pages::{
     notice, people, provider, sign_in, sign_out, sso, through_provider,
 };
 use crate::shell::{self, Shell};
-use crate::{fixtures_dags, fixtures_logs, fixtures_sign_in};
+use crate::{fixtures_aws, fixtures_dags, fixtures_logs, fixtures_sign_in};
 
 /// `/` lists what there is.
 pub fn router() -> Router {
@@ -26,7 +26,7 @@ pub fn router() -> Router {
         .layer(axum::middleware::from_fn(shell::protect))
 }
 
-const PAGES: [&str; 33] = [
+const PAGES: [&str; 35] = [
     "sign-in",
     "sign-in-refused",
     "continue",
@@ -51,6 +51,8 @@ const PAGES: [&str; 33] = [
     "logs-found",
     "logs-empty",
     "credentials",
+    "aws-accounts",
+    "aws-account",
     "configuration",
     "access",
     "activity",
@@ -136,6 +138,8 @@ fn render(name: &str, frame: Frame, stranger: Frame) -> Option<askama::Result<St
         "logs-task" => logs_page(frame, "orders_hourly", "", &fixtures_logs::tasks()),
         "logs-found" => logs_page(frame, "", "signal 9", &fixtures_logs::services()),
         "logs-empty" => logs_page(frame, "", "nothing", &LogPage::default()),
+        "aws-accounts" => fixtures_aws::accounts_page(frame).render(),
+        "aws-account" => fixtures_aws::account_page(frame).render(),
         "credentials" => fixtures_dags::credentials_page(frame.on(Here::Credentials)).render(),
         "configuration" => {
             let view = configuration::View {

@@ -11,11 +11,11 @@ use tower_http::compression::CompressionLayer;
 use updraft_app::App;
 
 use crate::pages::{
-    access, access_rules, account, account_help, activity, change_configuration, choices, cluster, clusters,
-    configuration, credentials, dags, delete_cluster, device, forgot_password, handover, log_keeping, logs,
-    new_cluster, new_provider, nodes, operation, overview, people, person_sign_in, provider, schedule,
-    second_factor, sessions, set_password, settings, sign_in, sign_in_code, sign_out, sso, switch_tenant,
-    tenants, through_provider, tokens,
+    access, access_rules, account, account_help, activity, aws_account, aws_accounts, change_configuration,
+    choices, cluster, clusters, configuration, credentials, dags, delete_cluster, device, forgot_password,
+    handover, log_keeping, logs, new_cluster, new_provider, nodes, operation, overview, people,
+    person_sign_in, provider, schedule, second_factor, sessions, set_password, settings, sign_in,
+    sign_in_code, sign_out, sso, switch_tenant, tenants, through_provider, tokens,
 };
 use crate::state::{Console, ConsoleConfig};
 use crate::{assets, audit, csrf, live, pages, refusal, shell};
@@ -99,6 +99,13 @@ fn credentials_of_ones_own() -> Router<Console> {
         .route("/account/second-factor/confirm", post(second_factor::confirm))
         .route("/account/second-factor/remove", post(second_factor::remove))
         .route("/device", get(device::show).post(device::decide))
+        .route("/aws-accounts", get(aws_accounts::show).post(aws_accounts::make))
+        .route(
+            "/aws-accounts/{account}",
+            get(aws_account::show).post(aws_account::save),
+        )
+        .route("/aws-accounts/{account}/check", post(aws_account::check))
+        .route("/aws-accounts/{account}/delete", post(aws_account::delete))
         .route("/credentials", get(credentials::show).post(credentials::make))
         .route("/credentials/{credential}/delete", post(credentials::delete))
         .route("/tokens", get(tokens::show).post(tokens::make))

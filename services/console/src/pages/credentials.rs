@@ -23,6 +23,8 @@ use crate::text::Moment;
 pub(crate) struct CredentialsPage {
     pub(crate) frame: Frame,
     pub(crate) complaint: Option<Complaint>,
+    /// Whether nodes may be in AWS accounts of the organisation's own.
+    pub(crate) takes_aws_accounts: bool,
     rows: Vec<Row>,
 }
 
@@ -44,6 +46,7 @@ impl CredentialsPage {
         Self {
             frame,
             complaint: None,
+            takes_aws_accounts: false,
             rows: credentials.into_iter().map(|one| Row::new(one, now)).collect(),
         }
     }
@@ -155,7 +158,10 @@ async fn page(console: &Console, visit: &Visit) -> Result<CredentialsPage, Refus
         request.cursor = page.next;
     }
     let frame = visit.frame().on(Here::Credentials);
-    Ok(CredentialsPage::new(frame, all, Utc::now()))
+    Ok(CredentialsPage {
+        takes_aws_accounts: console.app.takes_aws_accounts(),
+        ..CredentialsPage::new(frame, all, Utc::now())
+    })
 }
 
 // === impl Make ===

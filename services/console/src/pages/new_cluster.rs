@@ -7,6 +7,7 @@ use axum::response::{Html, IntoResponse};
 use indexmap::IndexMap;
 use serde::Deserialize;
 use updraft_api::rest::NewCluster;
+use updraft_app::AwsAccountChoice;
 use updraft_authz::{TenantAction, tenant_allows};
 use updraft_model::{ClusterName, FolderSource, IdleStop, Schedule, WorkerQueue};
 
@@ -26,6 +27,7 @@ pub(crate) struct NewClusterPage {
     pub(crate) complaint: Option<Complaint>,
     pub(crate) form: NewClusterForm,
     pub(crate) runtimes: Vec<String>,
+    pub(crate) places: AwsAccountChoice,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -33,6 +35,9 @@ pub(crate) struct NewClusterForm {
     pub(crate) name: String,
     #[serde(default)]
     pub(crate) runtime: String,
+    /// Empty: the installation's own, or the only one.
+    #[serde(default)]
+    pub(crate) aws_account: String,
     pub(crate) workers: u32,
     pub(crate) worker_concurrency: u32,
     /// One queue a line, as `updraft cluster create --worker-queue` takes it.
@@ -56,6 +61,7 @@ impl Default for NewClusterForm {
         Self {
             name: String::new(),
             runtime: String::new(),
+            aws_account: String::new(),
             workers: 1,
             worker_concurrency: 2,
             worker_queues: String::new(),
@@ -72,7 +78,7 @@ impl NewClusterForm {
         NewCluster {
             name,
             runtime: Some(self.runtime.clone()).filter(|runtime| !runtime.is_empty()),
-            aws_account: None,
+            aws_account: self.aws_account.parse().ok(),
             workers: Some(self.workers).filter(|_| !says_default),
             worker_concurrency: Some(self.worker_concurrency).filter(|_| !says_default),
             worker_queues: queues,
@@ -82,13 +88,13 @@ impl NewClusterForm {
             environment_variables: IndexMap::new(),
             bootstrap: None,
             schedule: Schedule::default(),
+            stop_when_idle: IdleStop::default(),
             logs: None,
             tags: tags::read(&self.tags),
             start: Some(self.start.is_some()),
         }
     }
 }
-            stop_when_idle: IdleStop::default(),
 
 // === impl NewClusterPage ===
 
@@ -104,6 +110,7 @@ impl NewClusterPage {
             complaint,
             form,
             runtimes,
+            places: AwsAccountChoice::default(),
         }
     }
 }
@@ -114,7 +121,7 @@ pub(crate) async fn show(State(console): State<Console>, visit: Visit) -> Answer
     if !tenant_allows(&visit.actor, TenantAction::CreateCluster) {
         return Err(Refusal::NoPage);
     }
-    draw(&console, &visit, NewClusterForm::default(), None)
+    draw(&console, &visit, NewClusterForm::default(), None).await
 }
 
 pub(crate) async fn create(
@@ -130,21 +137,21 @@ pub(crate) async fn create(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 Complaint::new(error.to_string(), next),
             );
-            return draw(&console, &visit, form, Some(refused));
+            return draw(&console, &visit, form, Some(refused)).await;
         }
     };
     let sources = match dags::read(&form.dags) {
         Ok(sources) => sources,
         Err(complaint) => {
             let refused = (StatusCode::UNPROCESSABLE_ENTITY, complaint);
-            return draw(&console, &visit, form, Some(refused));
+            return draw(&console, &visit, form, Some(refused)).await;
         }
     };
     let queues = match worker_queues::read(&form.worker_queues).map_err(Refusal::from) {
         Ok(queues) => queues,
         Err(failure) => {
             let refused = (failure.status(), failure.complaint());
-            return draw(&console, &visit, form, Some(refused));
+            return draw(&console, &visit, form, Some(refused)).await;
         }
     };
     match console
@@ -154,17 +161,15 @@ pub(crate) async fn create(
         .map_err(Refusal::from)
     {
         Ok(accepted) => Ok(back_to(accepted.cluster.id, "")),
-        Err(failure) if failure.correctable() => draw(
-            &console,
-            &visit,
-            form,
-            Some((failure.status(), failure.complaint())),
-        ),
+        Err(failure) if failure.correctable() => {
+            let refused = (failure.status(), failure.complaint());
+            draw(&console, &visit, form, Some(refused)).await
+        }
         Err(failure) => Err(failure),
     }
 }
 
-fn draw(
+async fn draw(
     console: &Console,
     visit: &Visit,
     form: NewClusterForm,
@@ -173,7 +178,11 @@ fn draw(
     let (status, complaint) = refused.map_or((StatusCode::OK, None), |(status, complaint)| {
         (status, Some(complaint))
     });
-    let page = NewClusterPage::new(visit.frame(), console.app.runtime_names(), form, complaint);
+    let places = console.app.aws_account_choice(&visit.actor).await?;
+    let page = NewClusterPage {
+        places,
+        ..NewClusterPage::new(visit.frame(), console.app.runtime_names(), form, complaint)
+    };
     Ok((status, Html(page.render()?)).into_response())
 }
 

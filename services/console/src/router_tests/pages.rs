@@ -30,6 +30,7 @@ async fn every_page_is_accessible_small_and_strictly_policed() {
         "/people",
         "/audit",
         "/account",
+        "/aws-accounts",
         "/tokens",
         "/device",
         "/tenant",
