@@ -6,9 +6,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use updraft_api::agent::{Bootstrap, Register, Registered};
-use updraft_model::NodeId;
+use updraft_model::{NodeId, Protocol};
 
-use crate::control::{ControlClient, PROTOCOL};
+use crate::control::ControlClient;
 use crate::error::{Error, Result};
 use crate::layout::{IDENTITY, Layout};
 use crate::place::Ownership;
@@ -59,7 +59,7 @@ pub async fn identify(bootstrap: &Bootstrap, layout: &Layout) -> Result<Identity
     Ok(identity)
 }
 
-fn load(layout: &Layout) -> Result<Option<Identity>> {
+pub(crate) fn load(layout: &Layout) -> Result<Option<Identity>> {
     let Some(bytes) = layout.place().read(IDENTITY)? else {
         return Ok(None);
     };
@@ -78,13 +78,14 @@ async fn register(bootstrap: &Bootstrap) -> Result<Registered> {
         bootstrap_token: bootstrap.token.clone(),
         instance: bootstrap.instance.clone(),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-        protocol: PROTOCOL,
+        protocol: Protocol::OWN.0,
     };
     let mut pause = FIRST_RETRY;
     loop {
         match client.register(&request).await {
             Ok(registered) => return Ok(registered),
             Err(
+                // That control is too far away is not among these: somebody may upgrade it.
                 error @ Error::ControlRefused {
                     status: 400..=499, ..
                 },

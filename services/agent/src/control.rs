@@ -8,12 +8,11 @@ use reqwest::{RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
-use updraft_api::agent::{Assignment, EnvironmentOffer, Register, Registered, Report};
+use updraft_api::agent::{AgentOffer, Assignment, EnvironmentOffer, Register, Registered, Report};
+use updraft_model::Protocol;
 
 use crate::error::{Error, Result};
 
-/// Of `updraft_api::agent`.
-pub(crate) const PROTOCOL: u32 = 1;
 /// Control holds the long poll for 25 s.
 const POLL_WITHIN: Duration = Duration::from_secs(40);
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -108,21 +107,44 @@ impl ControlClient {
         }
     }
 
-    /// Writes what is offered into a new file; the SHA-256 of what came. Whoever has the address may read it too, so it is
-    /// in no error.
+    /// The agent that this node was told to run.
+    ///
+    /// # Errors
+    /// When control can't be reached or refuses.
+    pub(crate) async fn agent(&self, release: &str) -> Result<AgentOffer> {
+        let request = self
+            .http
+            .get(format!("{}/agent/{release}", self.base))
+            .bearer_auth(self.token.expose_secret())
+            .timeout(ANSWER_WITHIN);
+        send(request)
+            .await?
+            .json()
+            .await
+            .map_err(Error::ControlUnreachable)
+    }
+
+    /// # Errors
+    /// As for `fetch`.
+    pub(crate) async fn download(&self, offer: &EnvironmentOffer, into: &Path) -> Result<String> {
+        self.fetch(&offer.url, offer.bytes, into).await
+    }
+
+    /// Writes what is at an address into a new file; the SHA-256 of what came. Whoever has the address may read it too, so
+    /// it is in no error.
     ///
     /// # Errors
     /// When it can't be had, is larger than was said, or the disk refuses.
-    pub(crate) async fn download(&self, offer: &EnvironmentOffer, into: &Path) -> Result<String> {
+    pub(crate) async fn fetch(&self, url: &SecretString, most_bytes: u64, into: &Path) -> Result<String> {
         let failed = |error: reqwest::Error| {
             Error::Environment(format!("the bucket could not be read: {}", error.without_url()))
         };
         let written = || Error::file("write", into);
-        let request = self.http.get(offer.url.expose_secret());
+        let request = self.http.get(url.expose_secret());
         let answer = within(request.send()).await?.map_err(failed)?;
         let answer = answer.error_for_status().map_err(failed)?;
         let mut file = tokio::fs::File::create_new(into).await.map_err(written())?;
-        let (mut stream, mut hash, mut left) = (answer.bytes_stream(), Sha256::new(), offer.bytes);
+        let (mut stream, mut hash, mut left) = (answer.bytes_stream(), Sha256::new(), most_bytes);
         while let Some(chunk) = within(stream.next()).await? {
             let chunk = chunk.map_err(failed)?;
             left = left
@@ -142,7 +164,11 @@ async fn within<T>(answer: impl Future<Output = T>) -> Result<T> {
 }
 
 async fn send(request: RequestBuilder) -> Result<Response> {
+    let request = request.header(Protocol::HEADER, Protocol::OWN.0);
     let answer = request.send().await.map_err(Error::ControlUnreachable)?;
+    let said = answer.headers().get(Protocol::HEADER);
+    // What is no text is no number either.
+    Protocol::said(said.map(|value| value.to_str().unwrap_or_default())).meet()?;
     let status = answer.status();
     if status.is_success() || status == StatusCode::NOT_MODIFIED {
         return Ok(answer);

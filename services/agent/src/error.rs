@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+use updraft_model::TooFarApart;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -30,6 +31,8 @@ pub enum Error {
     ControlUnreachable(#[source] reqwest::Error),
     #[error("control answered {status}: {detail}")]
     ControlRefused { status: u16, detail: String },
+    #[error("control is not understood: {0}")]
+    Protocol(#[from] TooFarApart),
     #[error("the node's certificates can't be used: {0}")]
     Certificates(&'static str),
     #[error("TLS can't be set up")]

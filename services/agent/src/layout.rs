@@ -2,7 +2,7 @@
 //!
 //! | path | owner | holds |
 //! |---|---|---|
-//! | `agent/` | agent | identity, assignment, events not reported yet, where each log stands |
+//! | `agent/` | agent | identity, assignment, events not reported yet, where each log stands; `releases/`: agents |
 //! | `run/` | agent | one record per service: pid and start time |
 //! | `logs/` | shared, sticky | `<service>.log`; services may add their own below it |
 //! | `work/` | service user | the services' working directory and home |
@@ -62,6 +62,13 @@ impl Layout {
         Ok(Self {
             place: Arc::new(place),
         })
+    }
+
+    /// Without making or correcting anything.
+    pub(crate) fn as_it_is(place: Place) -> Self {
+        Self {
+            place: Arc::new(place),
+        }
     }
 
     #[must_use]

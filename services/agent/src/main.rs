@@ -12,10 +12,11 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-const USAGE: &str = "Usage: updraft-agent --bootstrap FILE [--remains]
+const USAGE: &str = "Usage: updraft-agent --bootstrap FILE [--remains | --check]
 
   --bootstrap FILE  what this node needs to introduce itself to control, once
   --remains         the node is gone: ship what it left of its logs, and end
+  --check           whether this agent could take over the node: change nothing, and end
   --version         print the version and end";
 
 /// `EX_CONFIG` of sysexits.h: the unit does not start it again.
@@ -26,6 +27,7 @@ const REFUSED: u8 = 78;
 enum Asked {
     Node(PathBuf),
     Remains(PathBuf),
+    Check(PathBuf),
     Version,
 }
 
@@ -37,11 +39,19 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if asked == Asked::Version {
-        println!("updraft-agent {}", env!("CARGO_PKG_VERSION"));
-        return ExitCode::SUCCESS;
+    match &asked {
+        Asked::Version => {
+            println!("updraft-agent {}", env!("CARGO_PKG_VERSION"));
+            return ExitCode::SUCCESS;
+        }
+        Asked::Check(bootstrap) => return outcome(updraft_agent::check(bootstrap)),
+        Asked::Node(_) | Asked::Remains(_) => log(),
     }
-    log();
+    if let Asked::Node(bootstrap) = &asked
+        && let Err(error) = updraft_agent::launch(bootstrap)
+    {
+        return outcome(Err(error));
+    }
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => outcome(runtime.block_on(run(asked))),
         Err(error) => {
@@ -52,21 +62,22 @@ fn main() -> ExitCode {
 }
 
 fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Asked, String> {
-    let (mut bootstrap, mut remains) = (None, false);
+    let (mut bootstrap, mut remains, mut check) = (None, false, false);
     let mut arguments = arguments;
     while let Some(argument) = arguments.next() {
         match argument.to_str() {
             Some("--bootstrap") => bootstrap = arguments.next().map(PathBuf::from),
             Some("--remains") => remains = true,
+            Some("--check") => check = true,
             Some("--version") => return Ok(Asked::Version),
             _ => return Err(format!("{} is not known", argument.display())),
         }
     }
     let bootstrap = bootstrap.ok_or("--bootstrap needs a file")?;
-    Ok(if remains {
-        Asked::Remains(bootstrap)
-    } else {
-        Asked::Node(bootstrap)
+    Ok(match (remains, check) {
+        (_, true) => Asked::Check(bootstrap),
+        (true, false) => Asked::Remains(bootstrap),
+        (false, false) => Asked::Node(bootstrap),
     })
 }
 
@@ -84,7 +95,7 @@ async fn run(asked: Asked) -> updraft_agent::Result<()> {
     match asked {
         Asked::Node(bootstrap) => updraft_agent::run(&bootstrap, stopped()).await,
         Asked::Remains(bootstrap) => updraft_agent::ship_remains(&bootstrap, stopped()).await,
-        Asked::Version => Ok(()),
+        Asked::Check(_) | Asked::Version => Ok(()),
     }
 }
 
@@ -127,6 +138,10 @@ mod tests {
         assert_eq!(
             asked("--remains --bootstrap /a.json"),
             Ok(Asked::Remains("/a.json".into()))
+        );
+        assert_eq!(
+            asked("--check --bootstrap /a.json"),
+            Ok(Asked::Check("/a.json".into()))
         );
     }
 

@@ -2,7 +2,9 @@
 //!
 //! Agents dial out. `POST /agent/v1/register` trades the single-use bootstrap token for a node identity;
 //! `GET /agent/v1/assignment?after=<version>` is a long poll (25 s); `POST /agent/v1/report` goes up at each change
-//! and at least each 5 s. All but `register` carry `Authorization: Bearer <node token>`.
+//! and at least each 5 s. All but `register` carry `Authorization: Bearer <node token>`. Requests and answers say which
+//! protocol they are of ([`updraft_model::Protocol`]). Fields are added so that who does not know them misses nothing, and
+//! nothing that a neighbouring version needs is taken away: `tests/protocol.rs` holds both to what version 1 sent.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +15,7 @@ use updraft_model::{
     AgentPhase, ClusterId, Generation, NodeId, NodeRole, RequirementsFile, ServiceName, ServiceStatus, Step,
 };
 
+pub use crate::agent_release::*;
 pub use crate::bootstrap_script::*;
 pub use crate::dag_delivery::*;
 pub use crate::environment_build::*;
@@ -115,6 +118,9 @@ pub struct Assignment {
     /// Edges reach this node through what its agent dials.
     #[serde(default)]
     pub tunnel: Option<TunnelAssignment>,
+    /// The agent that this node is to run; none: whichever it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentAssignment>,
 }
 
 /// The pre-imported parent that the services of one cluster's nodes on this machine are forked from. The same for all of
@@ -273,6 +279,9 @@ pub struct Report {
     pub cpu_percent: Option<f32>,
     pub memory_bytes: Option<u64>,
     pub agent_version: String,
+    /// None: an agent of protocol 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentStanding>,
 }
 
 /// Something that happened; `sequence` grows, so that a report sent twice is counted once.

@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod agent;
+mod agent_release;
 pub mod audit;
 pub mod aws_accounts;
 mod bootstrap_script;

@@ -298,6 +298,20 @@ pub struct NodeView {
     pub last_report_at: Option<DateTime<Utc>>,
     pub cpu_percent: Option<f32>,
     pub memory_bytes: Option<u64>,
+    /// Which one its agent is, as it said last.
+    pub agent: Option<AgentView>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct AgentView {
+    pub version: String,
+    /// Of what it and control say to each other.
+    pub protocol: u32,
+    /// SHA-256 of the archive that it came in; `null` where it is no archive's.
+    pub release: Option<String>,
+    /// Why another one, which it was told to make way for, does not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_replaced: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -374,4 +388,16 @@ pub enum MailHealth {
     Ok,
     /// The last mail could not be sent: control's log says why. It is tried again.
     Failing,
+}
+
+// === impl AgentView ===
+
+impl AgentView {
+    /// `0.1.0 3f9ac27bd0e1`
+    #[must_use]
+    pub fn label(&self) -> String {
+        let release = self.release.as_deref().unwrap_or_default();
+        let short: String = release.chars().take(12).collect();
+        format!("{} {short}", self.version).trim_end().to_owned()
+    }
 }

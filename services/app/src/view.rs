@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 use updraft_api::agent::Report;
 use updraft_api::queues::QueueView;
 use updraft_api::rest::{
-    ClusterView, EnvironmentState, EnvironmentView, EventView, NodeView, OperationView, Severity,
+    AgentView, ClusterView, EnvironmentState, EnvironmentView, EventView, NodeView, OperationView, Severity,
 };
-use updraft_model::{ClusterRole, Power, TenantId, WorkerQueue};
+use updraft_model::{ClusterRole, Power, Protocol, TenantId, WorkerQueue};
 use updraft_store::clusters::ClusterRecord;
 use updraft_store::environment_changes::{EnvironmentChange, Stage};
 use updraft_store::event_log::LoggedEvent;
@@ -141,6 +141,18 @@ pub(crate) fn node(listed: ListedNode, live: &dyn LiveReports) -> NodeView {
         last_report_at: reported_at,
         cpu_percent: report.and_then(|report| report.cpu_percent),
         memory_bytes: report.and_then(|report| report.memory_bytes),
+        agent: report.map(agent),
+    }
+}
+
+fn agent(report: &Report) -> AgentView {
+    let standing = report.agent.as_ref();
+    let refused = standing.and_then(|standing| standing.refused.as_ref());
+    AgentView {
+        version: report.agent_version.clone(),
+        protocol: standing.map_or(Protocol::FIRST, |standing| standing.protocol).0,
+        release: standing.and_then(|standing| standing.release.clone()),
+        not_replaced: refused.map(|refused| refused.why.clone()),
     }
 }
 

@@ -6,7 +6,8 @@ use updraft_api::access::{AccessExplanation, AccessReason, AccessRuleView, Clust
 use updraft_api::audit::{AuditActor, AuditEntry};
 use updraft_api::queues::QueueView;
 use updraft_api::rest::{
-    ClusterView, ConfigOptionView, EventView, NodeView, OperationView, Page, Person, ServiceView, Severity,
+    AgentView, ClusterView, ConfigOptionView, EventView, NodeView, OperationView, Page, Person, ServiceView,
+    Severity,
 };
 use updraft_api::tokens::SessionView;
 use updraft_authz::{Outcome, Tag, Target, Who};
@@ -108,8 +109,8 @@ pub(crate) fn cluster(id: i64, name: &str) -> ClusterView {
             workers: 2,
             worker_concurrency: 4,
             schedule: Schedule::default(),
-            worker_queues: "heavy=2,concurrency=1".parse().into_iter().collect(),
             stop_when_idle: IdleStop::default(),
+            worker_queues: "heavy=2,concurrency=1".parse().into_iter().collect(),
             dag_sources: vec![FolderSource {
                 folder: DagFolder::default(),
                 source: DagSource::ClusterBucket {
@@ -306,6 +307,12 @@ pub(crate) fn nodes() -> Vec<NodeView> {
         last_report_at: Some(earlier(2)),
         cpu_percent: Some(f32::from(number) * 7.4),
         memory_bytes: Some(u64::from(number) * 241_000_000),
+        agent: Some(AgentView {
+            version: "0.1.0".into(),
+            protocol: 2,
+            release: Some("3f9ac27bd0e1".repeat(6)[..64].into()),
+            not_replaced: None,
+        }),
     };
     vec![
         node(

@@ -11,6 +11,7 @@ pub mod log_sweep;
 pub mod mail;
 pub mod master_key;
 pub mod node_accounts;
+mod protocol;
 pub mod proxies;
 pub mod reconciler;
 mod rest;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
+use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use updraft_api::edge::{ClusterUses, HandoverRedeemed, RedeemHandover, Snapshot, TokenUses};
 use updraft_api::edge_refusals::Refusals;
 use updraft_api::tunnel::TunnelCertificate;
-use updraft_model::EdgeId;
+use updraft_model::{EdgeId, Protocol};
 use url::Url;
 
 use crate::error::{ControlError, EdgeError};
@@ -150,6 +150,7 @@ impl ControlClient {
             )
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "application/json")
+            .header(Protocol::HEADER, Protocol::OWN.0)
             .body(Full::new(body))
             .map_err(ControlError::Request)?;
         let exchange = async {
@@ -158,6 +159,7 @@ impl ControlClient {
                 .request(request)
                 .await
                 .map_err(ControlError::Unreachable)?;
+            understand(response.headers())?;
             let status = response.status();
             let body = response
                 .into_body()
@@ -171,6 +173,14 @@ impl ControlClient {
             .await
             .map_err(|_| ControlError::TimedOut)?
     }
+}
+
+/// Also of a refusal: who is too far away says what it speaks.
+fn understand(headers: &HeaderMap) -> Result<(), ControlError> {
+    let said = headers.get(Protocol::HEADER);
+    // What is no text is no number either.
+    Protocol::said(said.map(|value| value.to_str().unwrap_or_default())).meet()?;
+    Ok(())
 }
 
 /// Those of the machine, and the one that is named.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use thiserror::Error;
+use updraft_model::TooFarApart;
 
 #[derive(Debug, Error)]
 pub enum EdgeError {
@@ -37,6 +38,8 @@ pub(crate) enum ControlError {
     TimedOut,
     #[error("control answered {0}")]
     Refused(http::StatusCode),
+    #[error("control is not understood: {0}")]
+    TooFarApart(#[from] TooFarApart),
     #[error("control's answer could not be read")]
     Malformed(#[source] serde_json::Error),
     #[error("the request could not be made")]

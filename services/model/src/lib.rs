@@ -20,6 +20,7 @@ mod name;
 mod node;
 mod operation;
 mod phase;
+mod protocol;
 mod schedule;
 mod token_limit;
 mod typed_source;
@@ -45,12 +46,13 @@ pub use id::{
     ProviderId, RuleId, SessionId, TenantId, TokenId, UserId,
 };
 pub use identity_provider::{OidcConfig, OidcPreset, ProviderConfig, SamlAttributes, SamlConfig, ScimLink};
-pub use logs::{LogBucketSpec, LogsSpec};
 pub use idle_stop::{IdleStop, InvalidIdleStop};
+pub use logs::{LogBucketSpec, LogsSpec};
 pub use name::{ClusterName, InvalidName};
 pub use node::{AgentPhase, NodeRole, ServiceName, ServiceState, ServiceStatus, UnknownWord};
 pub use operation::{OperationKind, OperationState, Step, StepState};
 pub use phase::{Failure, Phase};
+pub use protocol::{Protocol, TooFarApart};
 pub use schedule::Schedule;
 pub use token_limit::TokenLimit;
 pub use typed_source::InvalidSource;

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod accounts;
+mod agent_archive;
 mod answers;
 mod artifacts;
 mod config;
@@ -14,6 +15,7 @@ mod request;
 mod user_data;
 
 pub use accounts::Ec2Accounts;
+pub use agent_archive::AgentArchive;
 pub use config::{
     Archive, Artifacts, ConfigError, Ec2Config, Image, Machine, Market, RootVolume, TenantAccount,
 };

@@ -35,6 +35,8 @@ pub struct AssignmentRows {
     pub address: Option<String>,
     /// The cluster's launched nodes with their addresses, the node itself too.
     pub peers: Vec<(NodeRole, String)>,
+    /// The release of the agent that it is to run, and which attempt at it that is; none: whichever it runs.
+    pub agent: Option<(String, i64)>,
 }
 
 /// `None` when the node is gone.
@@ -45,8 +47,10 @@ pub async fn rows(connection: &mut PgConnection, node: NodeId) -> Result<Option<
     let row = sqlx::query!(
         r#"select c.id as "cluster!", c.tenant_id, c.spec, c.generation, c.restart_nonce, c.service_wishes,
                   c.dag_sync_nonce, c.dag_pin, n.role, n.ordinal, n.queue,
-                  n.power = 'run' and n.state <> 'terminating' as "run!", n.address
+                  n.power = 'run' and n.state <> 'terminating' as "run!", n.address,
+                  r.release as "agent?", r.attempt as "agent_attempt?"
            from nodes n join clusters c on c.id = n.cluster_id
+               left join agent_rollouts r on r.release = n.agent_wanted and r.stopped_at is null
            where n.id = $1 and n.state <> 'gone'"#,
         node.0,
     )
@@ -82,6 +86,7 @@ pub async fn rows(connection: &mut PgConnection, node: NodeId) -> Result<Option<
         run: row.run,
         address: row.address,
         peers: peers.collect::<Result<_, StoreError>>()?,
+        agent: row.agent.zip(row.agent_attempt),
     }))
 }
 

@@ -16,7 +16,12 @@ pub enum StoreError {
     #[error("the database could not be asked")]
     Database(#[source] sqlx::Error),
     #[error("the database's tables could not be brought up to date")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
+    Migrate(#[source] sqlx::migrate::MigrateError),
+    #[error(
+        "the database was migrated by a newer release (its migration {migration} is not known here): start that release, or \
+         restore the backup of before"
+    )]
+    NewerDatabase { migration: i64 },
 }
 
 // === impl StoreError ===
@@ -26,6 +31,15 @@ impl StoreError {
     #[must_use]
     pub fn is_conflict_on(&self, name: &str) -> bool {
         matches!(self, Self::Conflict { constraint } if constraint == name)
+    }
+}
+
+impl From<sqlx::migrate::MigrateError> for StoreError {
+    fn from(error: sqlx::migrate::MigrateError) -> Self {
+        match error {
+            sqlx::migrate::MigrateError::VersionMissing(migration) => Self::NewerDatabase { migration },
+            other => Self::Migrate(other),
+        }
     }
 }
 

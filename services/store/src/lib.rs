@@ -7,6 +7,7 @@ mod pool;
 pub mod testing;
 
 pub mod access_rules;
+pub mod agent_rollouts;
 pub mod api_tokens;
 pub mod assignments;
 pub mod audit_exports;
@@ -31,8 +32,8 @@ pub mod handover_codes;
 pub mod idempotency_keys;
 pub mod identities;
 pub mod identity_providers;
-pub mod known_nodes;
 pub mod idleness;
+pub mod known_nodes;
 pub mod leases;
 pub mod log_sweeps;
 pub mod mail_outbox;

@@ -22,7 +22,13 @@ const THROUGH_ANOTHER: [&str; 11] = [
 ];
 
 /// Tables that are the installation's own.
-const OF_THE_INSTALLATION: [&str; 4] = ["control_keys", "controls", "edges", "restore_strays"];
+const OF_THE_INSTALLATION: [&str; 5] = [
+    "agent_rollouts",
+    "control_keys",
+    "controls",
+    "edges",
+    "restore_strays",
+];
 
 /// `file::function` (or a whole file) and why its statements name no tenant.
 const EXCEPTIONS: &[(&str, &str)] = &[
@@ -33,6 +39,11 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ),
     ("known_nodes", "the sweep compares the nodes of all tenants"),
     ("leases", "the reconciler works for all tenants"),
+    (
+        "agent_rollouts",
+        "a release goes to the nodes of all tenants, and control alone asks",
+    ),
+    ("node_agents", "of a node that its own secret names, or of all"),
     ("node_identity", "a node is who its own secret says"),
     (
         "nodes",
@@ -75,6 +86,14 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "schedules are followed for all tenants; each row says whose it is",
     ),
     (
+        "idleness::find_due",
+        "idle clusters are looked for over all tenants; each row says whose it is",
+    ),
+    (
+        "idleness::note_uses",
+        "edges serve all tenants; they know clusters by their ids",
+    ),
+    (
         "log_sweeps::claim",
         "old logs are removed for all tenants; each row says whose it is",
     ),
@@ -85,14 +104,6 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     // Edges.
     (
         "access_rules::of_all_tenants",
-    (
-        "idleness::find_due",
-        "idle clusters are looked for over all tenants; each row says whose it is",
-    ),
-    (
-        "idleness::note_uses",
-        "edges serve all tenants; they know clusters by their ids",
-    ),
         "the one picture of all tenants that edges decide by",
     ),
     ("routes", "the one picture of all tenants that edges decide by"),

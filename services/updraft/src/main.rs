@@ -6,6 +6,7 @@ mod config;
 mod down;
 mod master_key;
 mod operator;
+mod operator_agents;
 mod provider;
 mod runtime;
 mod telemetry;

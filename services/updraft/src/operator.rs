@@ -12,6 +12,7 @@ use updraft_store::{Store, StoreError, operators, restore_holds};
 use crate::cli::{OperatorArgs, OperatorCommand, OperatorInit};
 use crate::config::{self, ControlFile};
 use crate::master_key::Exchange;
+use crate::operator_agents;
 use crate::up::config_file;
 
 /// Of the first tenant; an operator changes it.
@@ -50,6 +51,7 @@ pub(crate) async fn run(args: &OperatorArgs) -> anyhow::Result<()> {
             println!("{} is no operator any more.", person.email);
         }
         OperatorCommand::Restored(args) => restored(&store, args.confirm).await?,
+        OperatorCommand::Agents(args) => operator_agents::run(&store, args.again).await?,
         OperatorCommand::RotateMasterKey(asked) => {
             let exchange = Exchange {
                 store: &store,

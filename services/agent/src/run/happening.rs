@@ -1,7 +1,9 @@
 //! What the event loop is told.
 
 use chrono::{DateTime, Utc};
-use updraft_api::agent::{Assignment, BuildReport, PluginsReport, ScriptReport, TrialReport};
+use updraft_api::agent::{
+    AgentAssignment, Assignment, BuildReport, PluginsReport, ScriptReport, TrialReport,
+};
 use updraft_api::task_load::TaskLoad;
 use updraft_model::ServiceName;
 
@@ -39,6 +41,10 @@ pub(super) enum Happening {
     Trial(TrialReport),
     /// Control has all events up to this one.
     Reported(u64),
+    /// Control took this agent's first report.
+    Heard,
+    /// The agent that is to run here is there; or why it will not be.
+    SuccessorFetched(AgentAssignment, Result<(), String>),
     /// And how many tasks there are, where that is asked for.
     Measured(Usage, Option<TaskLoad>),
     /// The machine will be taken back then.

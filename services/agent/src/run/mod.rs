@@ -10,6 +10,7 @@ mod publish;
 mod remains;
 mod reporter;
 mod shipping;
+mod successor;
 
 use std::future::Future;
 use std::path::Path;
@@ -27,6 +28,7 @@ use crate::control::ControlClient;
 use crate::error::{Error, Result};
 use crate::layout::{self, Layout};
 use crate::place::{Owner, Ownership, Place};
+use crate::replace::Replacing;
 use crate::supervise::Lock;
 use crate::{assignment, bootstrap, reclaim, relay};
 use happening::Happening;
@@ -62,8 +64,12 @@ pub async fn run(bootstrap_path: &Path, shutdown: impl Future<Output = ()>) -> R
         () = &mut shutdown => return Ok(()),
     };
     let (tell, happenings) = mpsc::unbounded_channel();
+    let machine_of_its_own = bootstrap.instance.is_some();
+    let replacing = Replacing::new(layout.clone(), machine_of_its_own.then_some(bootstrap_path));
     let mut node = begin(&bootstrap, &identity, layout, shared, tell)?;
     node.builder = builder;
+    node.replacing = replacing;
+    node.tell_of_predecessor();
     drive(node, happenings, shutdown).await
 }
 
@@ -139,6 +145,12 @@ async fn drive(
         let (phase, wake_at) = node.advance(Instant::now());
         if node.is_leaving() && phase == AgentPhase::Stopped {
             node.farewell().await;
+            return Ok(());
+        }
+        node.look_for_successor(phase);
+        if node.makes_way() {
+            tracing::info!("The agent ends for the next one; its services stay");
+            node.save();
             return Ok(());
         }
         let wake = async {

@@ -27,6 +27,7 @@ use crate::load;
 use crate::place::{Owner, Place};
 use crate::plan::{HOLD, Observed, Plan, Readiness, plan};
 use crate::relay::Relays;
+use crate::replace::Replacing;
 use crate::scripts::Scripts;
 use crate::supervise::{Membership, Parent, Slot};
 use crate::tunnels::Tunnels;
@@ -55,6 +56,7 @@ pub(super) struct Node {
     /// What the node is to run with, while it is not there.
     pub(super) bringing: Option<Bringing>,
     pub(super) scripts: Scripts,
+    pub(super) replacing: Replacing,
     pub(super) outbox: Outbox,
     pub(super) delivery: watch::Sender<Option<DagDelivery>>,
     pub(super) dag_version: Option<String>,
@@ -115,6 +117,7 @@ impl Node {
         tell: mpsc::UnboundedSender<Happening>,
     ) -> Result<Self> {
         let outbox = Outbox::load(&layout)?;
+        let replacing = Replacing::new(layout.clone(), None);
         let (delivery, deliveries) = watch::channel(None);
         let (report, reports) = watch::channel(None);
         tokio::spawn(reporter::run(control.clone(), reports, tell.clone()));
@@ -147,6 +150,7 @@ impl Node {
             builder: None,
             bringing: None,
             scripts: Scripts::default(),
+            replacing,
             outbox,
             delivery,
             dag_version,
@@ -221,6 +225,8 @@ impl Node {
             Happening::Script(report) => self.script_ended(report),
             Happening::Trial(report) => self.scripts.note_trial(report),
             Happening::Reported(sequence) => self.outbox.confirm(sequence),
+            Happening::Heard => self.heard(),
+            Happening::SuccessorFetched(told, fetched) => self.successor_fetched(told, fetched),
             Happening::Measured(usage, load) => (self.usage, self.load) = (usage, load),
             Happening::Reclaimed(at) => self.reclaimed_at = Some(at),
         }

@@ -38,6 +38,7 @@ impl Node {
             cpu_percent: self.usage.cpu_percent,
             memory_bytes: self.usage.memory_bytes,
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            agent: Some(self.replacing.standing()),
         }
     }
 

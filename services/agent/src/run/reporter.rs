@@ -19,7 +19,7 @@ pub(super) async fn run(
     mut reports: watch::Receiver<Option<Report>>,
     tell: mpsc::UnboundedSender<Happening>,
 ) {
-    let mut silent = false;
+    let (mut silent, mut heard) = (false, false);
     loop {
         if let Ok(Err(_)) = timeout(AT_LEAST, reports.changed()).await {
             return;
@@ -31,6 +31,9 @@ pub(super) async fn run(
         match control.report(&report).await {
             Ok(()) => {
                 silent = false;
+                if !std::mem::replace(&mut heard, true) && tell.send(Happening::Heard).is_err() {
+                    return;
+                }
                 if let Some(last) = report.events.last()
                     && tell.send(Happening::Reported(last.sequence)).is_err()
                 {

@@ -20,6 +20,7 @@ mod private;
 mod reclaim;
 mod relay;
 mod remains;
+mod replace;
 mod retention;
 mod scripts;
 mod source_sessions;

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::{Html, IntoResponse};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use updraft_api::rest::{ClusterView, NodeView, ServiceVerb};
+use updraft_api::rest::{AgentView, ClusterView, NodeView, ServiceVerb};
 use updraft_model::{ClusterId, ClusterRole, NodeId, Power, ServiceName, ServiceState, ServiceStatus};
 
 use super::cluster::{Head, Tab, back_to};
@@ -46,6 +46,9 @@ struct Node {
     reported: Option<Moment>,
     cpu: Option<String>,
     memory: Option<String>,
+    /// `0.1.0 3f9ac27bd0e1`
+    agent: Option<String>,
+    agent_trouble: Option<String>,
     services: Vec<Service>,
 }
 
@@ -103,6 +106,8 @@ impl Node {
             reported: node.last_report_at.map(|at| Moment::new(at, now)),
             cpu: node.cpu_percent.map(|percent| format!("{percent:.0} %")),
             memory: node.memory_bytes.map(bytes),
+            agent: node.agent.as_ref().map(AgentView::label),
+            agent_trouble: node.agent.as_ref().and_then(|agent| agent.not_replaced.clone()),
             services: services.collect(),
         }
     }
@@ -185,6 +190,22 @@ mod tests {
         assert!(html.contains(&format!(r#"name="node" value="{one}""#)), "{html}");
         assert!(
             html.contains(&format!(r#"name="node" value="{other}""#)),
+            "{html}"
+        );
+    }
+
+    #[test]
+    fn a_node_says_which_agent_it_has_and_why_not_another() {
+        let (cluster, mut nodes) = (fixtures::cluster(1, "demo"), fixtures::nodes());
+        let html = Nodes::new(&cluster, &nodes, fixtures::now()).render().unwrap();
+        assert!(
+            html.contains("agent <span class=\"mono\">0.1.0 3f9ac27bd0e1</span>"),
+            "{html}"
+        );
+        nodes[0].agent.as_mut().unwrap().not_replaced = Some("It ended with <3>.".to_owned());
+        let html = Nodes::new(&cluster, &nodes, fixtures::now()).render().unwrap();
+        assert!(
+            html.contains("was not replaced: It ended with &#60;3&#62;."),
             "{html}"
         );
     }

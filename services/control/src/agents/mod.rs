@@ -7,6 +7,7 @@ mod changes;
 mod environment;
 mod identity;
 mod register;
+mod release;
 mod report;
 
 use std::sync::Arc;
@@ -18,9 +19,11 @@ use axum::routing::{get, post};
 
 pub use certificate::{CertificateError, ClusterCa};
 pub use changes::follow;
+pub use release::{AgentArchive, AgentRelease};
 
 use crate::assignments::Desk;
 use crate::environments::Environments;
+use crate::protocol;
 use crate::reconciler::Reports;
 
 /// A report of a node with every service is some 10 KB.
@@ -33,6 +36,8 @@ pub struct AgentsState {
     pub environments: Environments,
     /// Nodes are instances: one introduces itself with the id that its provider gave it.
     pub instances: bool,
+    /// None: nodes run whichever agent they came with.
+    pub agent: Option<AgentRelease>,
 }
 
 pub fn router(state: AgentsState) -> Router {
@@ -41,13 +46,16 @@ pub fn router(state: AgentsState) -> Router {
         .route("/agent/v1/assignment", get(assignment::get))
         .route("/agent/v1/report", post(report::post))
         .route("/agent/v1/environments/{digest}", get(environment::get))
+        .route("/agent/v1/agent/{release}", get(release::get))
         .layer(middleware::from_fn_with_state(
             state.clone(),
             identity::require_node,
         ));
     Router::new()
         .route("/agent/v1/register", post(register::post))
+        .layer(middleware::from_fn(protocol::compare))
         .merge(known)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(middleware::from_fn(protocol::say))
         .with_state(state)
 }

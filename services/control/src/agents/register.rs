@@ -5,21 +5,35 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 use updraft_api::agent::{Register, Registered};
+use updraft_model::Protocol;
 use updraft_store::node_identity::{self, NodeIdentity};
-use updraft_store::{StoreError, secrets};
+use updraft_store::{StoreError, node_agents, secrets};
 
 use super::AgentsState;
 use super::certificate::{ClusterCa, NodeCertificate};
+use super::identity::TITLE;
 use crate::internal::unavailable;
+use crate::protocol;
 use crate::reconciler::secret;
 
 pub(super) async fn post(
     State(state): State<Arc<AgentsState>>,
     Json(request): Json<Register>,
-) -> Result<Json<Registered>, StatusCode> {
+) -> Result<Json<Registered>, Response> {
+    if let Err(apart) = Protocol(request.protocol).meet() {
+        return Err(protocol::refuse(TITLE, apart));
+    }
+    register(&state, &request)
+        .await
+        .map(Json)
+        .map_err(IntoResponse::into_response)
+}
+
+async fn register(state: &AgentsState, request: &Register) -> Result<Registered, StatusCode> {
     let node_token = secrets::random_token();
     let bootstrap_hash = Sha256::digest(request.bootstrap_token.expose_secret());
     let identity_hash = Sha256::digest(node_token.expose_secret());
@@ -37,17 +51,20 @@ pub(super) async fn post(
     );
     let identity = identity.await.map_err(refuse)?;
     let identity = identity.ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
-    let ca = cluster_ca(&state, &mut transaction, &identity).await?;
+    let protocol = Protocol(request.protocol);
+    let noted = node_agents::record(&mut transaction, identity.node, protocol, None).await;
+    noted.map_err(unavailable)?;
+    let ca = cluster_ca(state, &mut transaction, &identity).await?;
     let NodeCertificate { cert_pem, key_pem } =
         ca.issue(identity.cluster, identity.role).map_err(unavailable)?;
     transaction.commit().await.map_err(unavailable)?;
     tracing::info!(node.id = %identity.node, cluster.id = %identity.cluster, role = %identity.role, "node registered");
-    Ok(Json(Registered {
+    Ok(Registered {
         node_token,
         ca_pem: ca.cert_pem,
         cert_pem,
         key_pem,
-    }))
+    })
 }
 
 async fn cluster_ca(

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
-use updraft_api::agent::{Assignment, BuildAssignment, IndexDelivery, TrialAssignment};
+use updraft_api::agent::{AgentAssignment, Assignment, BuildAssignment, IndexDelivery, TrialAssignment};
 use updraft_app::LogPlace;
 use updraft_authz::PublicKey;
 use updraft_model::{
@@ -30,6 +30,9 @@ use super::{
 use crate::agents::ClusterCa;
 use crate::reconciler::{Assignments, AssignmentsError, secret};
 use crate::tunnels::Tunnels;
+
+/// Well within the 90 s after which a silent node is given up as lost.
+const PROVE_AGENT_WITHIN_S: u32 = 45;
 
 /// Where assignments come from.
 pub struct Desk {
@@ -99,6 +102,7 @@ impl Desk {
             let live = edges::list_live(&mut transaction).await?;
             assignment.tunnel = Some(tunnels.assignment(node, live));
         }
+        assignment.agent = agent(&rows);
         let digest = serde_json::to_vec(&assignment)
             .map(Sha256::digest)
             .map_err(DeskError::Encode)?;
@@ -330,6 +334,16 @@ fn build(environments: &Environments, rows: &AssignmentRows) -> Option<BuildAssi
         .as_ref()
         .map_or(no_change, |change| (&change.before, change.attempt));
     environments.build(&wanted.environment, &before.environment, attempt)
+}
+
+/// The agent that the node was told to run. None of protocol 1 is ever told: it would not know what is meant.
+fn agent(rows: &AssignmentRows) -> Option<AgentAssignment> {
+    let (release, attempt) = rows.agent.clone()?;
+    Some(AgentAssignment {
+        release,
+        attempt,
+        prove_within_s: PROVE_AGENT_WITHIN_S,
+    })
 }
 
 /// What the cluster has, had, or is to have.

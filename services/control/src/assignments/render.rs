@@ -91,6 +91,7 @@ pub fn render(runtime: &Runtime, inputs: &AssignmentInputs<'_>) -> Result<Assign
         relays,
         tells_load: inputs.role == NodeRole::Scheduler && worker_queue::wants_load(inputs.spec),
         tunnel: None,
+        agent: None,
     })
 }
 

@@ -26,6 +26,7 @@ use updraft_app::App;
 pub use table::{SnapshotSettings, keep_current};
 
 use crate::internal::bearer;
+use crate::protocol;
 use crate::tunnels::Tunnels;
 
 /// What the endpoints share.
@@ -44,10 +45,12 @@ pub fn router(state: EdgesState) -> Router {
         .route("/edge/v1/snapshot", get(snapshot::get))
         .route("/edge/v1/handover", post(handover::redeem))
         .route("/edge/v1/token-uses", post(token_uses::note))
-        .route("/edge/v1/refusals", post(refusals::note))
         .route("/edge/v1/cluster-uses", post(cluster_uses::note))
+        .route("/edge/v1/refusals", post(refusals::note))
         .route("/edge/v1/tunnel-certificate", post(tunnel_certificate::issue))
+        .layer(middleware::from_fn(protocol::compare))
         .layer(middleware::from_fn_with_state(state.clone(), require_edge))
+        .layer(middleware::from_fn(protocol::say))
         .with_state(state)
 }
 

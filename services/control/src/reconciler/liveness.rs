@@ -169,6 +169,7 @@ pub(super) fn is_same(one: &Report, other: &Report) -> bool {
         && one.trial == other.trial
         && one.load == other.load
         && one.reclaimed_at == other.reclaimed_at
+        && one.agent == other.agent
         && other.events.is_empty()
 }
 
@@ -199,6 +200,7 @@ mod tests {
             cpu_percent: Some(cpu),
             memory_bytes: None,
             agent_version: String::new(),
+            agent: None,
         }
     }
 

@@ -8,6 +8,8 @@
 //! begins by looking. A driver that outlived its lease writes nothing (`leases::hold`).
 
 mod accounts;
+mod agent_rollout;
+mod agent_words;
 mod bootstrap;
 mod dag_receipts;
 mod environment;
@@ -103,6 +105,10 @@ pub struct Settings {
     pub launches: usize,
     /// Pause of a cluster whose nodes' turn to be launched has not come.
     pub queued: Duration,
+    /// SHA-256 of the archive of the agent that nodes are to run; none: whichever they came with.
+    pub agent_release: Option<String>,
+    /// Pause between two looks at whose agent is to be replaced next.
+    pub agents: Duration,
 }
 
 /// What the reconciler needs of those who render assignments.
@@ -164,6 +170,8 @@ impl Default for Settings {
             parallel: 24,
             launches: 16,
             queued: Duration::from_secs(10),
+            agent_release: None,
+            agents: Duration::from_secs(5),
         }
     }
 }

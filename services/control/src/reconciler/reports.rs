@@ -17,12 +17,13 @@ use updraft_model::{NodeId, ServiceStatus, Step};
 use updraft_store::events::{EventSeverity, NewEvent};
 use updraft_store::{Store, StoreError, events, leases, node_identity, nodes};
 
+use super::agent_words::{self, Speaker};
 use super::dag_receipts::{self, DagWords};
 use super::liveness::{Heard, is_same};
 use super::{Liveness, steady, task_load};
 
-const TEXT: usize = 500;
-const WORD: usize = 60;
+pub(super) const TEXT: usize = 500;
+pub(super) const WORD: usize = 60;
 const STEPS: usize = 40;
 const EVENTS: usize = 100;
 const STAGES: usize = 3;
@@ -84,6 +85,11 @@ impl Reports {
         kept
     }
 
+    /// Takes in that a node lives that cannot be understood.
+    pub(crate) fn hear_nothing_of(&self, node: NodeId) {
+        self.liveness.learn(&[node], steady::now());
+    }
+
     /// Whether the record says the same: after a restart of control nothing is new about most nodes.
     async fn is_kept(&self, node: NodeId, report: &Report) -> Result<bool, ReportRefused> {
         let mut connection = self.store.connection().await?;
@@ -97,13 +103,20 @@ impl Reports {
             live: report.dag_version.as_deref(),
             said: &report.dags,
         };
-        let report = serde_json::to_value(report).map_err(|_| StoreError::Corrupt { what: "report" })?;
+        let kept = serde_json::to_value(report).map_err(|_| StoreError::Corrupt { what: "report" })?;
         let mut tx = self.store.begin().await?;
         let (tenant, cluster, label) = nodes::owner(&mut tx, node).await?.ok_or(ReportRefused::Gone)?;
         // The cluster before its nodes, as everywhere: whoever locks in another order deadlocks with the driver.
         leases::wake(&mut tx, cluster).await?;
-        nodes::record_report(&mut tx, node, &report).await.map_err(gone)?;
+        nodes::record_report(&mut tx, node, &kept).await.map_err(gone)?;
         dag_receipts::keep(&mut tx, tenant, cluster, &label, dags).await?;
+        let speaker = Speaker {
+            tenant,
+            cluster,
+            node,
+            label: &label,
+        };
+        agent_words::keep(&mut tx, &speaker, report).await?;
         for event in said {
             let sequence = i64::try_from(event.sequence).unwrap_or(i64::MAX);
             if node_identity::count_event(&mut tx, node, sequence).await? {
@@ -169,6 +182,7 @@ fn bounded(node: NodeId, report: Report) -> Report {
         }),
         load: report.load.map(task_load::bounded),
         agent_version: cut(&report.agent_version, WORD),
+        agent: report.agent.map(agent_words::bounded),
         ..report
     }
 }
@@ -299,6 +313,6 @@ fn bounded_event(event: &AgentEvent) -> AgentEvent {
 }
 
 /// The first `most` characters; no NUL, which the database refuses.
-fn cut(text: &str, most: usize) -> String {
+pub(super) fn cut(text: &str, most: usize) -> String {
     text.chars().filter(|c| *c != '\0').take(most).collect()
 }

@@ -34,6 +34,7 @@ impl Reconciler {
         looks.spawn(Arc::clone(&self).sweep_for_ever(shutdown.clone()));
         looks.spawn(Arc::clone(&self).listen_for_ever(shutdown.clone()));
         looks.spawn(Arc::clone(&self).watch_for_ever(shutdown.clone()));
+        looks.spawn(Arc::clone(&self).roll_out_agents_for_ever(shutdown.clone()));
         let places = Arc::new(Semaphore::new(self.parts.settings.parallel));
         let mut announcements = None;
         while !shutdown.is_cancelled() {

@@ -174,6 +174,15 @@ impl Stage {
     }
 
     /// A running one whose list is only compared when it changes: nothing makes up for a wake-up that is missed.
+    /// Nodes are to run this agent.
+    pub(crate) fn run_with_agent(&self, release: &str) -> Running {
+        let change = |settings: &mut Settings| {
+            settings.agent_release = Some(release.to_owned());
+            settings.agents = Duration::from_millis(50);
+        };
+        Running::of(self.reconciler_with(change, Arc::clone(&self.liveness)))
+    }
+
     pub(crate) fn run_without_sweeps(&self) -> Running {
         let liveness = Arc::clone(&self.liveness);
         let rarely = |settings: &mut Settings| settings.sweep = Duration::from_secs(3600);
@@ -581,7 +590,7 @@ async fn pass_time(
             let report = match store.connection().await {
                 Ok(mut connection) => {
                     let row = sqlx::query(
-                        "select assignment_version, power from nodes where id = $1 and state = 'launched'",
+                        "select assignment_version, power, agent_wanted, role from nodes where id = $1 and state = 'launched'",
                     );
                     row.bind(machine.node.0)
                         .fetch_optional(&mut *connection)
@@ -600,6 +609,7 @@ async fn pass_time(
                 let is_reclaimed = reclaimed.lock().unwrap().contains(&machine.node);
                 let report = Report {
                     reclaimed_at: is_reclaimed.then(Utc::now),
+                    agent: Some(crate::agents::standing(row.get(2), row.get(3))),
                     ..said(machine.node, row.get(0), phase)
                 };
                 let _ = reports.accept(machine.node, report).await;
@@ -629,6 +639,7 @@ fn said(node: NodeId, version: i64, phase: AgentPhase) -> Report {
         load: None,
         reclaimed_at: None,
         agent_version: "test".to_owned(),
+        agent: None,
     }
 }
 

@@ -15,7 +15,7 @@ use updraft_control::agents::{self, AgentsState};
 use updraft_control::assignments::{Desk, News, Places};
 use updraft_control::environments::{EnvironmentBuckets, Environments};
 use updraft_control::reconciler::{Liveness, Reports};
-use updraft_model::{ClusterId, NodeId, NodeRole};
+use updraft_model::{ClusterId, NodeId, NodeRole, Protocol};
 use updraft_provider::StorageAccess;
 use updraft_runtimes::Catalogue;
 use updraft_store::secrets;
@@ -77,23 +77,23 @@ impl EnvironmentBuckets for Shelf {
 }
 
 /// Control as agents meet it.
-struct Stage {
-    world: World,
+pub(crate) struct Stage {
+    pub(crate) world: World,
     shelf: Arc<Shelf>,
     router: Router,
 }
 
 /// The scheduler's node of a cluster.
-struct Agent {
-    cluster: ClusterId,
-    node: NodeId,
+pub(crate) struct Agent {
+    pub(crate) cluster: ClusterId,
+    pub(crate) node: NodeId,
     token: String,
 }
 
 // === impl Stage ===
 
 impl Stage {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let world = World::new().await;
         let store = world.database.store().clone();
         let desk = Arc::new(Desk {
@@ -111,6 +111,7 @@ impl Stage {
         let shelf = Arc::<Shelf>::default();
         let liveness = Arc::new(Liveness::new(chrono::Utc::now()));
         let router = agents::router(AgentsState {
+            agent: Some(crate::agents::release()),
             environments: Environments::new(desk.clone(), shelf.clone()),
             reports: Reports::new(store, liveness),
             desk,
@@ -120,7 +121,7 @@ impl Stage {
     }
 
     /// A cluster that asks for packages, with a node.
-    async fn cluster(&self, owner: &Someone, name: &str, environment: Value) -> Agent {
+    pub(crate) async fn cluster(&self, owner: &Someone, name: &str, environment: Value) -> Agent {
         let new = json!({"name": name, "environment": environment});
         let made = self.world.post(owner, "/clusters", new).await.must_be(202);
         let cluster = ClusterId(made["cluster"]["id"].as_i64().unwrap());
@@ -146,7 +147,33 @@ impl Stage {
         Agent { cluster, node, token }
     }
 
-    async fn ask(&self, agent: &Agent, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+    pub(crate) async fn owner(&self) -> Someone {
+        let tenant = self.world.tenant("acme").await;
+        self.world.owner(tenant).await
+    }
+
+    /// As an agent does that does not say its protocol.
+    pub(crate) async fn ask(&self, agent: &Agent, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        self.ask_with(agent, path, body, None).await
+    }
+
+    pub(crate) async fn ask_in(
+        &self,
+        protocol: u32,
+        agent: &Agent,
+        path: &str,
+        body: Option<Value>,
+    ) -> (StatusCode, Value) {
+        self.ask_with(agent, path, body, Some(protocol)).await
+    }
+
+    async fn ask_with(
+        &self,
+        agent: &Agent,
+        path: &str,
+        body: Option<Value>,
+        protocol: Option<u32>,
+    ) -> (StatusCode, Value) {
         let method = if body.is_some() { "POST" } else { "GET" };
         let request = Request::builder()
             .method(method)
@@ -154,7 +181,13 @@ impl Stage {
             .header("authorization", format!("Bearer {}", agent.token))
             .header("content-type", "application/json")
             .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())));
-        let answer = self.router.clone().oneshot(request.unwrap()).await.unwrap();
+        let mut request = request.unwrap();
+        if let Some(protocol) = protocol {
+            request.headers_mut().insert(Protocol::HEADER, protocol.into());
+        }
+        let answer = self.router.clone().oneshot(request).await.unwrap();
+        let own = Protocol::OWN.to_string();
+        assert_eq!(answer.headers()[Protocol::HEADER], own.as_str());
         let status = answer.status();
         let bytes = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
         (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod access_rules;
+mod agents;
 #[cfg(test)]
 mod api_tokens;
 #[cfg(test)]
@@ -48,8 +49,8 @@ mod handover;
 mod idempotency;
 #[cfg(test)]
 mod identity_providers;
-#[cfg(test)]
 mod idle;
+#[cfg(test)]
 mod isolation;
 #[cfg(test)]
 mod log_roles;

@@ -608,6 +608,7 @@ fn said(node: NodeId, version: i64) -> Report {
         load: None,
         reclaimed_at: None,
         agent_version: "test".to_owned(),
+        agent: None,
     }
 }
 

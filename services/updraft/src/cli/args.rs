@@ -159,6 +159,9 @@ pub(crate) enum OperatorCommand {
     /// After control's database was restored: show the nodes that it does not know, and let go of the hold
     #[command(after_help = help::OPERATOR_RESTORED)]
     Restored(OperatorRestored),
+    /// Show how far another agent has got on its way to nodes that run
+    #[command(after_help = help::OPERATOR_AGENTS)]
+    Agents(OperatorAgents),
     /// Exchange the master key, under which all secrets lie, while everything goes on
     #[command(after_help = help::OPERATOR_MASTER_KEY)]
     RotateMasterKey(OperatorMasterKey),
@@ -176,6 +179,13 @@ pub(crate) struct OperatorRestored {
     /// End these nodes, and go on as ever
     #[arg(long)]
     pub(crate) confirm: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct OperatorAgents {
+    /// Go on after a node failed
+    #[arg(long)]
+    pub(crate) again: bool,
 }
 
 #[derive(Args, Debug)]

@@ -89,6 +89,15 @@ seconds, seals under the new one, all secrets are sealed anew, and the old key i
 under it. It can be ended at any moment and called again. With --config, where control runs as a service, the file is
 yours to change: docs/runbook.md, \"Rotate every key\".";
 
+pub(super) const OPERATOR_AGENTS: &str = "\
+Examples:
+  updraft operator agents --config control.json
+  updraft operator agents --config control.json --again
+
+Nodes of EC2 whose agent is another than `nodes.ec2.provider.archives` names are told to replace it: one first, then more at
+once, of each cluster one at a time. Services go on meanwhile. One that fails keeps its agent and stops it for all others,
+until you ask for it again.";
+
 pub(super) const TOKEN_CREATE: &str = "\
 Examples:
   updraft token create nightly --role user

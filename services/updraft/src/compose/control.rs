@@ -27,10 +27,12 @@ use updraft_control::role_renewal::renew_roles;
 use updraft_control::schedules::{follow_idleness, follow_schedules};
 use updraft_control::storage_sessions::Renewal;
 use updraft_control::tunnels::Tunnels;
+use updraft_model::Protocol;
 use updraft_provider::local::LocalProvider;
 use updraft_runtimes::Catalogue;
 use updraft_sso::outbound::{Outbound, OutboundPolicy};
 use updraft_store::Store;
+use updraft_store::node_agents;
 use updraft_store::secrets::{MasterKey, ensure_control_key};
 use url::Url;
 
@@ -73,6 +75,7 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
     let internal = agents::router(AgentsState {
         reports: reconciler.reports(),
         instances: ground.nodes.are_instances,
+        agent: ground.nodes.agent.clone(),
         environments: Environments::new(desk.clone(), ground.buckets.clone()),
         desk,
     })
@@ -110,10 +113,10 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
         )),
         tokio::spawn(sweep_logs(ground.app.clone(), shutdown.clone())),
         tokio::spawn(follow_schedules(ground.app.clone(), shutdown.clone())),
+        tokio::spawn(follow_idleness(ground.app.clone(), shutdown.clone())),
         tokio::spawn(renew_roles(ground.app.clone(), shutdown.clone())),
         tokio::spawn({
             let (keyring, shutdown) = (ground.keyring.clone(), shutdown.clone());
-        tokio::spawn(follow_idleness(ground.app.clone(), shutdown.clone())),
             async move { keyring.run(shutdown).await }
         }),
         tokio::spawn(renew_storage(&ground, shutdown.clone())),
@@ -135,6 +138,7 @@ impl Ground {
         let store = Store::connect(&file.database_url, 40)
             .await
             .context("control's database is not there")?;
+        understand_agents(&store).await?;
         store.migrate().await?;
         let keyring = Arc::new(Keyring::open(store.clone(), &file.master_key_file).await?);
         let master_key = keyring.key().clone();
@@ -201,6 +205,21 @@ impl Ground {
     }
 }
 
+/// Before anything is migrated: agents that this release does not understand could be told nothing, and would be in the
+/// dark until their nodes were replaced.
+async fn understand_agents(store: &Store) -> anyhow::Result<()> {
+    let mut connection = store.connection().await?;
+    let apart = node_agents::too_far_apart(&mut connection).await?;
+    if let Some((protocol, nodes)) = apart.first() {
+        anyhow::bail!(
+            "{nodes} nodes have agents of protocol {protocol}, which this release ({}) does not understand: start the release \
+             between the two, and let it replace them (`updraft operator agents`)",
+            Protocol::OWN
+        );
+    }
+    Ok(())
+}
+
 fn desk(ground: &Ground, news: Arc<News>) -> Desk {
     let app = ground.app.clone();
     Desk {
@@ -234,6 +253,7 @@ fn reconciler(ground: &Ground, desk: Arc<Desk>) -> Reconciler {
         settings: Settings {
             control_url: ground.nodes.control_url.clone(),
             scale_in_after: Duration::from_secs(ground.file.scale_in_after_seconds),
+            agent_release: ground.nodes.agent.as_ref().map(|agent| agent.sha256.clone()),
             ..Settings::default()
         },
     })

@@ -19,8 +19,8 @@ use axum::{Json, Router};
 use tokio::sync::watch;
 use updraft_agent::process::{ProcessId, Stat};
 use updraft_api::agent::{
-    AgentEvent, Assignment, DagDelivery, EnvironmentOffer, HealthCheck, NodePower, ParentAssignment,
-    Register, Registered, Report, ServiceAssignment, StopPolicy,
+    AgentEvent, AgentOffer, Assignment, DagDelivery, EnvironmentOffer, HealthCheck, NodePower,
+    ParentAssignment, Register, Registered, Report, ServiceAssignment, StopPolicy,
 };
 use updraft_model::{
     AgentPhase, ClusterId, Generation, NodeId, NodeRole, ServiceName, ServiceState, ServiceStatus,
@@ -40,6 +40,7 @@ struct ControlState {
     reports: watch::Sender<Vec<Report>>,
     events: Mutex<BTreeMap<u64, AgentEvent>>,
     offers: Mutex<BTreeMap<String, EnvironmentOffer>>,
+    agents: Mutex<BTreeMap<String, AgentOffer>>,
     registered: Mutex<u32>,
     pki: Pki,
 }
@@ -77,6 +78,7 @@ impl Control {
             reports: watch::Sender::new(Vec::new()),
             events: Mutex::default(),
             offers: Mutex::default(),
+            agents: Mutex::default(),
             registered: Mutex::default(),
             pki: Pki::new(),
         });
@@ -85,6 +87,7 @@ impl Control {
             .route("/agent/v1/assignment", get(assignment))
             .route("/agent/v1/report", post(report))
             .route("/agent/v1/environments/{digest}", get(environment))
+            .route("/agent/v1/agent/{release}", get(agent))
             .with_state(Arc::clone(&state));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -112,6 +115,24 @@ impl Control {
     /// What nodes may take.
     pub(crate) fn offer(&self, digest: &str, offer: EnvironmentOffer) {
         self.state.offers.lock().unwrap().insert(digest.to_owned(), offer);
+    }
+
+    /// Where an agent's archive is.
+    pub(crate) fn offer_agent(&self, release: &str, offer: AgentOffer) {
+        self.state
+            .agents
+            .lock()
+            .unwrap()
+            .insert(release.to_owned(), offer);
+    }
+
+    pub(crate) fn agent_offer(&self, release: &str) -> AgentOffer {
+        self.state.agents.lock().unwrap()[release].clone()
+    }
+
+    /// Of the assignment.
+    pub(crate) fn version(&self) -> i64 {
+        self.state.assignment.borrow().as_ref().unwrap().version
     }
 
     pub(crate) fn registrations(&self) -> u32 {
@@ -188,6 +209,14 @@ async fn environment(
     axum::extract::Path(digest): axum::extract::Path<String>,
 ) -> Result<Json<EnvironmentOffer>, StatusCode> {
     let offer = state.offers.lock().unwrap().get(&digest).cloned();
+    offer.map(Json).ok_or(StatusCode::NOT_FOUND)
+}
+
+async fn agent(
+    State(state): State<Arc<ControlState>>,
+    axum::extract::Path(release): axum::extract::Path<String>,
+) -> Result<Json<AgentOffer>, StatusCode> {
+    let offer = state.agents.lock().unwrap().get(&release).cloned();
     offer.map(Json).ok_or(StatusCode::NOT_FOUND)
 }
 
@@ -330,6 +359,7 @@ impl TestNode {
             relays: Vec::new(),
             tells_load: false,
             tunnel: None,
+            agent: None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use clap::Args;
 use serde_json::json;
-use updraft_api::rest::{ClusterView, NodeView, OperationView};
+use updraft_api::rest::{AgentView, ClusterView, NodeView, OperationView};
 use updraft_client::Client;
 use updraft_model::{Phase, StepState, WorkerQueue};
 
@@ -222,6 +222,7 @@ fn node_table(nodes: &[NodeView], now: DateTime<Utc>) -> String {
         "CPU",
         "MEMORY",
         "LAST REPORT",
+        "AGENT",
     ]);
     for node in nodes {
         let healthy = node
@@ -241,6 +242,7 @@ fn node_table(nodes: &[NodeView], now: DateTime<Utc>) -> String {
                     .map(|bytes| format!("{} MiB", bytes / (1 << 20))),
             ),
             or_dash(node.last_report_at.map(|at| format!("{} ago", age(now, at)))),
+            or_dash(node.agent.as_ref().map(AgentView::label)),
         ]);
     }
     table.render()

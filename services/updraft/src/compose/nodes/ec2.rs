@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use async_trait::async_trait;
+use secrecy::SecretString;
 use updraft_app::{ResourceAccounts, Tenancy};
+use updraft_control::agents::{self, AgentRelease};
 use updraft_control::assignments::Places;
 use updraft_control::audit_export::AuditBucket;
 use updraft_model::{ClusterId, NodeId};
-use updraft_provider_ec2::{Ec2Accounts, Ec2Provider};
+use updraft_provider_ec2::{AgentArchive, Ec2Accounts, Ec2Provider};
 use updraft_store::metadata::MetadataServer;
 use url::Url;
 
@@ -49,6 +52,7 @@ pub(super) fn open(file: &ControlFile, ec2: &Ec2Nodes) -> anyhow::Result<Nodes> 
         tenancy: Tenancy::Several,
         accounts: accounts(file, ec2)?,
         are_instances: true,
+        agent: agent(ec2)?,
         supervised: None,
     })
 }
@@ -65,6 +69,26 @@ fn accounts(file: &ControlFile, ec2: &Ec2Nodes) -> anyhow::Result<Option<Resourc
         installation: ec2.provider.installation.clone(),
         shared: ec2.shared_account,
     }))
+}
+
+fn agent(ec2: &Ec2Nodes) -> anyhow::Result<Option<AgentRelease>> {
+    let archive =
+        AgentArchive::open(&ec2.provider).context("`nodes.ec2.provider.artifacts` cannot be used")?;
+    Ok(archive.map(|archive| AgentRelease {
+        sha256: archive.sha256().to_owned(),
+        archive: Arc::new(InArtifacts(archive)),
+    }))
+}
+
+struct InArtifacts(AgentArchive);
+
+#[async_trait]
+impl agents::AgentArchive for InArtifacts {
+    async fn address(&self) -> Result<SecretString, String> {
+        let address = self.0.address().await.map_err(|error| error.to_string())?;
+        let address = address.ok_or("the archive `agent` has neither key nor url")?;
+        Ok(address.into())
+    }
 }
 
 /// The same on every instance.

@@ -61,6 +61,7 @@ pub(super) async fn open(file: &ControlFile, local: &LocalNodes) -> anyhow::Resu
         tenancy: tenancy(),
         accounts: None,
         are_instances: false,
+        agent: None,
         supervised: Some(provider.clone()),
         provider,
     })

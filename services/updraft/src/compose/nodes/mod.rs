@@ -6,6 +6,7 @@ mod local;
 use std::sync::Arc;
 
 use updraft_app::{ResourceAccounts, Tenancy};
+use updraft_control::agents::AgentRelease;
 use updraft_control::assignments::Places;
 use updraft_control::audit_export::AuditBucket;
 use updraft_control::node_accounts::KeptAccounts;
@@ -37,6 +38,8 @@ pub(crate) struct Nodes {
     pub(crate) accounts: Option<ResourceAccounts>,
     /// A node introduces itself with the id of the instance that it is.
     pub(crate) are_instances: bool,
+    /// The agent that nodes are to run; none: whichever they were made with.
+    pub(crate) agent: Option<AgentRelease>,
     /// Agents that nobody but control starts again.
     pub(crate) supervised: Option<Arc<LocalProvider>>,
 }
