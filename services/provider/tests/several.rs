@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use secrecy::SecretString;
 use serde_json::json;
-use updraft_model::{AwsAccountId, ClusterId, NodeAccount, NodeId, NodeRole};
+use updraft_model::{AwsAccountId, ClusterId, NodeAccount, NodeId, NodeRole, TenantId};
 use updraft_provider::contract::{Subject, check};
 use updraft_provider::simulated::{Faults, SimulatedProvider};
 use updraft_provider::{
-    AccountCheck, AccountFault, AccountRecords, BootSecret, ClientToken, Launched, NodeProvider, NodeWanted,
-    OpenAccounts, ProviderError, SeveralAccounts, TenantAccount,
+    AccountCheck, AccountFault, AccountRecords, BootSecret, ClientToken, ClusterWanted, Launched,
+    NodeProvider, NodeWanted, OpenAccounts, ProviderError, SeveralAccounts, TenantAccount,
 };
 use uuid::Uuid;
 
@@ -123,6 +123,22 @@ impl Installation {
         }
     }
 
+    /// No two accounts of AWS have a security group of the same id; simulations count theirs.
+    async fn name_networks_apart(&self) {
+        for (account, before) in [(account(7), 1), (account(8), 2)] {
+            let simulation = self.world.simulation(account);
+            for cluster in (0..before).map(|number| ClusterId(900 + number)) {
+                let wanted = ClusterWanted {
+                    cluster,
+                    tenant: TenantId(Uuid::nil()),
+                    control_url: String::new(),
+                };
+                simulation.prepare_cluster(&wanted).await.unwrap();
+                simulation.forget_cluster(cluster).await.unwrap();
+            }
+        }
+    }
+
     async fn launch(&self, by: &dyn NodeProvider, cluster: ClusterId) -> Launched {
         let node = self.fresh_node();
         let wanted = NodeWanted {
@@ -161,7 +177,9 @@ impl Subject for Installation {
 #[tokio::test]
 async fn several_accounts_obey_the_laws_of_one() {
     for (one, other) in [(OURS, THEIRS), (SHARED, OURS)] {
-        check(&Installation::new(), one, other).await.unwrap();
+        let here = Installation::new();
+        here.name_networks_apart().await;
+        check(&here, one, other).await.unwrap();
     }
 }
 
