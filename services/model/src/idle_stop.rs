@@ -35,7 +35,6 @@ impl IdleStop {
     }
 
     /// As `skip_serializing_if` asks.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
     #[must_use]
     pub fn is_never(&self) -> bool {
         self.0.is_none()
