@@ -1,15 +1,19 @@
 //! What edges and control say to each other, over the internal listener under `/edge/v1`.
 //!
-//! `GET /edge/v1/snapshot?after=<version>&edge=<id>` is a long poll (25 s) for the whole [`Snapshot`], which the edge keeps on
-//! disk (0600) and works from while control is gone. `POST /edge/v1/handover` redeems a hand-over code, `POST
+//! `GET /edge/v1/snapshot?after=<version>&edge=<id>&changes=true` is a long poll (25 s) for the whole [`Snapshot`] (200), which
+//! the edge keeps on disk (0600) and works from while control is gone, or where control still knows the version that the
+//! edge has and the edge asks for changes, for what became of it since, a [`SnapshotChange`] (206). `POST /edge/v1/handover` redeems a hand-over code, `POST
 //! /edge/v1/token-uses` tells which API tokens were used, `POST /edge/v1/cluster-uses` which clusters, `POST /edge/v1/refusals` what was refused
 //! ([`crate::edge_refusals`]), `POST /edge/v1/tunnel-certificate` asks for a [`crate::tunnel::TunnelCertificate`]. All carry `Authorization: Bearer <edge token>`.
 
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
-use updraft_authz::{Policy, PublicKey, SigningKey};
-use updraft_model::{ClusterId, ClusterName, Failure, NodeId, TenantId, TokenId};
+use updraft_authz::{ClusterPolicy, Policy, PublicKey, SigningKey, TokenHash, TokenPolicy};
+use updraft_model::{
+    ClusterId, ClusterName, Failure, NodeId, SessionId, TenantId, TenantRole, TokenId, UserId,
+};
 
 use crate::tunnel::TunnelGuest;
 
@@ -24,6 +28,24 @@ pub struct Snapshot {
     pub session_keys: Vec<PublicKey>,
     /// `http://localhost:7700`
     pub console_url: String,
+}
+
+/// What is another in the snapshot of `version` than in the one of `before`. Parts come whole.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SnapshotChange {
+    pub before: i64,
+    pub version: i64,
+    pub routes: Vec<Route>,
+    pub policies: HashMap<ClusterId, ClusterPolicy>,
+    /// Clusters that are no more.
+    pub gone: Vec<ClusterId>,
+    /// All members of these tenants; of one that is no more, nobody.
+    pub members: HashMap<TenantId, HashMap<UserId, TenantRole>>,
+    /// All tokens of the same tenants.
+    pub tokens: HashMap<TokenHash, TokenPolicy>,
+    pub revoked_sessions: Vec<SessionId>,
+    /// Sessions that would have expired by now.
+    pub over_sessions: Vec<SessionId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +140,39 @@ pub struct ClusterUse {
     pub cluster: ClusterId,
     /// Unix seconds of the last one.
     pub at: i64,
+}
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// Whether the change was made to this very snapshot; if not, nothing happens to it.
+    #[must_use]
+    pub fn take(&mut self, change: SnapshotChange) -> bool {
+        if change.before != self.version {
+            return false;
+        }
+        self.version = change.version;
+        let replaced: HashSet<_> = change.routes.iter().map(|route| route.cluster).collect();
+        let gone: HashSet<_> = change.gone.into_iter().collect();
+        self.routes
+            .retain(|route| !replaced.contains(&route.cluster) && !gone.contains(&route.cluster));
+        self.routes.extend(change.routes);
+        let policy = &mut self.policy;
+        policy.clusters.retain(|cluster, _| !gone.contains(cluster));
+        policy.clusters.extend(change.policies);
+        if !change.members.is_empty() {
+            let is_kept = |token: &TokenPolicy| !change.members.contains_key(&token.tenant);
+            policy.tokens.retain(|_, token| is_kept(token));
+        }
+        policy.tokens.extend(change.tokens);
+        policy.members.extend(change.members);
+        policy.members.retain(|_, people| !people.is_empty());
+        policy.revoked_sessions.extend(change.revoked_sessions);
+        for session in &change.over_sessions {
+            policy.revoked_sessions.remove(session);
+        }
+        true
+    }
 }
 
 // === impl Upstream ===

@@ -15,7 +15,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
-use updraft_api::edge::{ClusterUses, HandoverRedeemed, RedeemHandover, Snapshot, TokenUses};
+use updraft_api::edge::{ClusterUses, HandoverRedeemed, RedeemHandover, Snapshot, SnapshotChange, TokenUses};
 use updraft_api::edge_refusals::Refusals;
 use updraft_api::tunnel::TunnelCertificate;
 use updraft_model::{EdgeId, Protocol};
@@ -33,6 +33,12 @@ pub(crate) struct ControlClient {
     base: String,
     token: SecretString,
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+}
+
+/// What control says of the picture that edges go by.
+pub(crate) enum News {
+    Whole(Box<Snapshot>),
+    Change(Box<SnapshotChange>),
 }
 
 // === impl ControlClient ===
@@ -64,15 +70,20 @@ impl ControlClient {
         })
     }
 
-    /// The snapshot as soon as it is another than `after`; `None` when nothing changed for the time of a long poll.
-    pub(crate) async fn snapshot(&self, after: i64, edge: EdgeId) -> Result<Option<Snapshot>, ControlError> {
-        let path = format!("/edge/v1/snapshot?after={after}&edge={edge}");
+    /// The snapshot as soon as it is another than `after`, or what is another in it; `None` when nothing changed for the time
+    /// of a long poll.
+    pub(crate) async fn snapshot(&self, after: i64, edge: EdgeId) -> Result<Option<News>, ControlError> {
+        let path = format!("/edge/v1/snapshot?after={after}&edge={edge}&changes=true");
         let (status, body) = self
             .call(Method::GET, &path, Bytes::new(), SNAPSHOT_TIMEOUT)
             .await?;
         match status {
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Ok(None),
-            StatusCode::OK => parse::<Snapshot>(&body).map(|s| Some(s).filter(|s| s.version != after)),
+            StatusCode::OK => {
+                let snapshot = parse::<Snapshot>(&body)?;
+                Ok((snapshot.version != after).then(|| News::Whole(Box::new(snapshot))))
+            }
+            StatusCode::PARTIAL_CONTENT => parse(&body).map(|change| Some(News::Change(Box::new(change)))),
             other => Err(ControlError::Refused(other)),
         }
     }

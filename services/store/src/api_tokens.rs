@@ -158,12 +158,13 @@ pub async fn revoke(
     one_row("token", done.rows_affected())
 }
 
-/// Every token that opens some Airflow now. SCIM alone is no business of edges.
+/// Every token that opens some Airflow now, of all tenants or of one. SCIM alone is no business of edges.
 ///
 /// # Errors
 /// When the database cannot be asked.
 pub async fn list_pushed(
     connection: &mut PgConnection,
+    tenant: Option<TenantId>,
     now: DateTime<Utc>,
 ) -> Result<Vec<PushedToken>, StoreError> {
     let rows = sqlx::query!(
@@ -172,8 +173,10 @@ pub async fn list_pushed(
          from api_tokens t
          join memberships m on m.tenant_id = t.tenant_id and m.user_id = t.user_id and m.disabled_at is null
          join users u on u.id = t.user_id
-         where t.role <> 'scim' and t.revoked_at is null and (t.expires_at is null or t.expires_at > $1)",
+         where t.role <> 'scim' and t.revoked_at is null and (t.expires_at is null or t.expires_at > $1)
+             and ($2::uuid is null or t.tenant_id = $2)",
         now,
+        tenant.map(|tenant| tenant.0),
     )
     .fetch_all(connection)
     .await?;

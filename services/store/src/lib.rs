@@ -13,6 +13,7 @@ pub mod assignments;
 pub mod audit_exports;
 pub mod audit_log;
 pub mod aws_accounts;
+pub mod changes;
 pub mod clusters;
 pub mod controls;
 pub mod credentials;

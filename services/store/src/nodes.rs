@@ -120,18 +120,14 @@ pub async fn live(connection: &mut PgConnection, cluster: ClusterId) -> Result<V
     rows.into_iter().map(NodeRecord::try_from).collect()
 }
 
-/// Which of these nodes have no report on record.
+/// Nodes that were started, or started anew, and have not reported since.
 ///
 /// # Errors
 /// When the database cannot be asked.
-pub async fn unreported(connection: &mut PgConnection, nodes: &[NodeId]) -> Result<Vec<NodeId>, StoreError> {
-    let ids: Vec<_> = nodes.iter().map(|node| node.0).collect();
-    let found = sqlx::query_scalar!(
-        "select id from nodes where id = any($1) and (report is null or state = 'gone')",
-        &ids
-    )
-    .fetch_all(connection)
-    .await?;
+pub async fn unreported(connection: &mut PgConnection) -> Result<Vec<NodeId>, StoreError> {
+    let found = sqlx::query_scalar!("select id from nodes where report is null and state = 'launched'")
+        .fetch_all(connection)
+        .await?;
     Ok(found.into_iter().map(NodeId).collect())
 }
 

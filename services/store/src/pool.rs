@@ -25,7 +25,7 @@ pub enum Channel {
     Clusters,
     /// An event was added; the payload is its id.
     Events,
-    /// Grants, members, sessions, phases or node addresses changed.
+    /// There is something new in [`crate::changes`] for edges: clusters, rights or sessions.
     Policy,
 }
 

@@ -29,9 +29,15 @@ pub struct RoutedCluster {
     pub stops_when_idle: bool,
 }
 
+/// All of them, or those of `only` that live.
+///
 /// # Errors
 /// When the database cannot be asked or holds what this version does not write.
-pub async fn clusters(connection: &mut PgConnection) -> Result<Vec<RoutedCluster>, StoreError> {
+pub async fn clusters(
+    connection: &mut PgConnection,
+    only: Option<&[ClusterId]>,
+) -> Result<Vec<RoutedCluster>, StoreError> {
+    let only = numbers(only);
     let rows = sqlx::query!(
         r#"select c.id, c.tenant_id, c.aws_account_id is not null as "in_tenants_account!", c.name, c.spec ->> 'runtime' as "runtime!", c.phase,
                   coalesce(c.spec -> 'tags', '{}') as "tags!: Json<IndexMap<String, String>>",
@@ -43,9 +49,9 @@ pub async fn clusters(connection: &mut PgConnection) -> Result<Vec<RoutedCluster
                   c.spec ? 'stop_when_idle' as "stops_when_idle!"
            from clusters c
            left join nodes n on n.cluster_id = c.id and n.role = 'web' and n.state = 'launched' and n.power = 'run'
-           where c.deleted_at is null
-           group by c.id
-           order by c.id"#
+           where c.deleted_at is null and ($1::bigint[] is null or c.id = any($1))
+           group by c.id"#,
+        only.as_deref(),
     )
     .fetch_all(connection)
     .await?;
@@ -75,14 +81,21 @@ pub async fn clusters(connection: &mut PgConnection) -> Result<Vec<RoutedCluster
         .collect()
 }
 
+/// Of all clusters, or of those of `only`.
+///
 /// # Errors
 /// When the database cannot be asked.
 pub async fn grants(
     connection: &mut PgConnection,
+    only: Option<&[ClusterId]>,
 ) -> Result<Vec<(ClusterId, UserId, ClusterRole)>, StoreError> {
-    let rows = sqlx::query!("select cluster_id, user_id, role from cluster_grants")
-        .fetch_all(connection)
-        .await?;
+    let only = numbers(only);
+    let rows = sqlx::query!(
+        "select cluster_id, user_id, role from cluster_grants where $1::bigint[] is null or cluster_id = any($1)",
+        only.as_deref(),
+    )
+    .fetch_all(connection)
+    .await?;
     rows.into_iter()
         .map(|row| {
             Ok((
@@ -94,14 +107,25 @@ pub async fn grants(
         .collect()
 }
 
-/// Sessions ended before their expiry.
+/// Sessions ended before their expiry: all, or those of `only`.
 ///
 /// # Errors
 /// When the database cannot be asked.
-pub async fn revoked_sessions(connection: &mut PgConnection) -> Result<Vec<SessionId>, StoreError> {
-    let ids =
-        sqlx::query_scalar!("select id from sessions where revoked_at is not null and expires_at > now()")
-            .fetch_all(connection)
-            .await?;
+pub async fn revoked_sessions(
+    connection: &mut PgConnection,
+    only: Option<&[SessionId]>,
+) -> Result<Vec<SessionId>, StoreError> {
+    let only: Option<Vec<_>> = only.map(|ids| ids.iter().map(|id| id.0).collect());
+    let ids = sqlx::query_scalar!(
+        "select id from sessions
+         where revoked_at is not null and expires_at > now() and ($1::uuid[] is null or id = any($1))",
+        only.as_deref(),
+    )
+    .fetch_all(connection)
+    .await?;
     Ok(ids.into_iter().map(SessionId).collect())
+}
+
+fn numbers(only: Option<&[ClusterId]>) -> Option<Vec<i64>> {
+    only.map(|ids| ids.iter().map(|id| id.0).collect())
 }

@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection};
 use updraft_model::{ClusterId, Generation, NodeId, NodeRole};
+use updraft_store::changes::{self, Interest};
 use updraft_store::metadata::MetadataServer;
 use updraft_store::nodes::{self, NewNode};
 use updraft_store::secrets::{self, MasterKey, random_token};
@@ -92,17 +93,82 @@ async fn a_control_learns_whom_the_others_hear_and_nothing_of_itself() {
     let (one, other) = (Uuid::new_v4(), Uuid::new_v4());
     let heard = [NodeId(Uuid::now_v7()), NodeId(Uuid::now_v7())];
     let key = MasterKey::from_bytes([7; 32]);
-    controls::tell(&mut connection, one, &[], &key).await.unwrap();
-    controls::tell(&mut connection, other, &[], &key).await.unwrap();
-    controls::tell(&mut connection, other, &heard, &key)
+    let none: &[NodeId] = &[];
+    assert!(
+        !controls::tell(&mut connection, one, None, &key).await.unwrap(),
+        "nothing is on record"
+    );
+    controls::tell(&mut connection, one, Some((1, none)), &key)
         .await
         .unwrap();
-    let learnt = controls::heard_by_others(&mut connection, one).await.unwrap();
-    assert_eq!(learnt.len(), 1);
-    assert_eq!(learnt[0].nodes, heard);
+    controls::tell(&mut connection, other, Some((1, none)), &key)
+        .await
+        .unwrap();
+    controls::tell(&mut connection, other, Some((2, &heard[..])), &key)
+        .await
+        .unwrap();
+    let learnt = controls::others(&mut connection, one, &[]).await.unwrap();
+    assert_eq!((learnt.len(), learnt[0].change), (1, Some(2)));
+    assert_eq!(learnt[0].heard.as_deref(), Some(&heard[..]));
     assert!(learnt[0].age < MINUTE);
-    let learnt = controls::heard_by_others(&mut connection, other).await.unwrap();
-    assert!(learnt.iter().all(|control| control.nodes.is_empty()));
+    let learnt = controls::others(&mut connection, other, &[]).await.unwrap();
+    assert!(learnt.iter().all(|control| control.heard.as_deref() == Some(&[])));
+
+    assert!(controls::tell(&mut connection, other, None, &key).await.unwrap());
+    let known = controls::others(&mut connection, one, &[(other, 2)])
+        .await
+        .unwrap();
+    assert_eq!(known[0].heard, None, "what is known already was read again");
+    let known = controls::others(&mut connection, one, &[(other, 1)])
+        .await
+        .unwrap();
+    assert_eq!(known[0].heard.as_deref(), Some(&heard[..]));
+}
+
+#[tokio::test]
+async fn a_change_that_becomes_visible_late_is_told_all_the_same() {
+    let (database, cluster) = database_with_cluster().await;
+    let store = database.store();
+    let mut late = store.begin().await.unwrap();
+    late.execute("update clusters set phase = '{\"state\": \"stopping\"}'")
+        .await
+        .unwrap();
+    let mut connection = store.connection().await.unwrap();
+    connection
+        .execute("insert into tenants (id, name) values (gen_random_uuid(), 'other')")
+        .await
+        .unwrap();
+
+    let mut reader = store.snapshot().await.unwrap();
+    let before = changes::mark(&mut reader).await.unwrap();
+    reader.commit().await.unwrap();
+    late.commit().await.unwrap();
+
+    let mut reader = store.snapshot().await.unwrap();
+    let now = changes::mark(&mut reader).await.unwrap();
+    let told = changes::between(&mut reader, before, now, Interest::Edges)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(told.clusters, [cluster].into());
+    assert!(
+        changes::between(&mut reader, now, now, Interest::Edges)
+            .await
+            .unwrap()
+            .unwrap()
+            .is_empty()
+    );
+    let identities = changes::between(&mut reader, before, now, Interest::Identities)
+        .await
+        .unwrap();
+    assert!(identities.unwrap().is_empty());
+    // The database was restored: what it tells is of another time.
+    assert_eq!(
+        changes::between(&mut reader, now, before, Interest::Edges)
+            .await
+            .unwrap(),
+        None
+    );
 }
 
 #[tokio::test]

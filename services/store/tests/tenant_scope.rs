@@ -37,6 +37,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "assignments",
         "for one node, by the identity that control gave it",
     ),
+    (
+        "changes",
+        "names alone of what changed, for whoever keeps a picture of all tenants",
+    ),
     ("known_nodes", "the sweep compares the nodes of all tenants"),
     ("leases", "the reconciler works for all tenants"),
     (

@@ -193,7 +193,7 @@ mod tests {
             for turn in 0.. {
                 ring.look(true).await.unwrap();
                 let mut connection = store.connection().await.unwrap();
-                controls::tell(&mut connection, id, &[], ring.key())
+                controls::tell(&mut connection, id, Some((1, &[])), ring.key())
                     .await
                     .unwrap();
                 let name = format!("busy-{}", turn % 5);

@@ -5,6 +5,7 @@ mod assignment;
 mod certificate;
 mod changes;
 mod environment;
+mod identities;
 mod identity;
 mod register;
 mod release;
@@ -19,6 +20,7 @@ use axum::routing::{get, post};
 
 pub use certificate::{CertificateError, ClusterCa};
 pub use changes::follow;
+pub use identities::Identities;
 pub use release::{AgentArchive, AgentRelease};
 
 use crate::assignments::Desk;
@@ -34,6 +36,8 @@ pub struct AgentsState {
     pub desk: Arc<Desk>,
     pub reports: Reports,
     pub environments: Environments,
+    /// Of those who ask; somebody has to [keep them true](Identities::keep_true).
+    pub identities: Arc<Identities>,
     /// Nodes are instances: one introduces itself with the id that its provider gave it.
     pub instances: bool,
     /// None: nodes run whichever agent they came with.

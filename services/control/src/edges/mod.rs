@@ -3,7 +3,9 @@
 mod cluster_uses;
 mod effective;
 mod handover;
+mod picture;
 mod refusals;
+mod route;
 mod snapshot;
 mod table;
 mod token_uses;
@@ -20,9 +22,9 @@ use axum::routing::{get, post};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
-use updraft_api::edge::Snapshot;
 use updraft_app::App;
 
+pub use picture::Picture;
 pub use table::{SnapshotSettings, keep_current};
 
 use crate::internal::bearer;
@@ -34,7 +36,7 @@ pub struct EdgesState {
     pub app: App,
     /// The installation's edges prove themselves by it.
     pub edge_token: SecretString,
-    pub snapshot: watch::Receiver<Option<Arc<Snapshot>>>,
+    pub snapshot: watch::Receiver<Option<Arc<Picture>>>,
     /// None: edges reach web nodes directly.
     pub tunnels: Option<Arc<Tunnels>>,
 }

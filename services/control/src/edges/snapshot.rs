@@ -1,4 +1,4 @@
-//! `GET /edge/v1/snapshot?after=<version>`: the whole picture, as soon as it differs from the one the edge has.
+//! `GET /edge/v1/snapshot?after=<version>`: the picture as soon as it differs from the one the edge has, or what differs.
 
 use std::sync::Arc;
 
@@ -18,24 +18,32 @@ pub(super) struct After {
     after: Option<i64>,
     /// Who asks; edges of before tunnels don't say.
     edge: Option<EdgeId>,
+    /// Whether changes are understood; older edges don't say.
+    #[serde(default)]
+    changes: bool,
 }
 
-/// 200 with a snapshot, or 204 when nothing changed for 25 s.
+/// 200 with a snapshot, 206 with what changed in the one the edge has, or 204 when nothing changed for 25 s.
 pub(super) async fn get(State(state): State<Arc<EdgesState>>, Query(query): Query<After>) -> Response {
     note_edge(&state, query.edge).await;
     let mut snapshots = state.snapshot.clone();
-    let newer = snapshots.wait_for(|snapshot| {
-        snapshot
+    let newer = snapshots.wait_for(|picture| {
+        picture
             .as_ref()
-            .is_some_and(|snapshot| Some(snapshot.version) != query.after)
+            .is_some_and(|picture| Some(picture.version()) != query.after)
     });
-    match timeout(LONG_POLL, newer).await {
-        Ok(Ok(snapshot)) => match snapshot.as_ref() {
-            Some(snapshot) => Json(snapshot.as_ref()).into_response(),
-            None => StatusCode::NO_CONTENT.into_response(),
-        },
-        Ok(Err(_closed)) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        Err(_elapsed) => StatusCode::NO_CONTENT.into_response(),
+    let picture = match timeout(LONG_POLL, newer).await {
+        Ok(Ok(picture)) => picture.clone(),
+        Ok(Err(_closed)) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Err(_elapsed) => return StatusCode::NO_CONTENT.into_response(),
+    };
+    let Some(picture) = picture else {
+        return StatusCode::NO_CONTENT.into_response();
+    };
+    let known = query.after.filter(|_| query.changes);
+    match known.and_then(|version| picture.change_since(version)) {
+        Some(change) => (StatusCode::PARTIAL_CONTENT, Json(change)).into_response(),
+        None => Json(picture.snapshot()).into_response(),
     }
 }
 

@@ -1,35 +1,37 @@
-//! Keeps the snapshot for edges current: read anew whenever the database announces a change, and each 30 s.
+//! Keeps the picture for edges current: what changed is read whenever the database announces something, and each 30 s
+//! whether it did or not. Everything is read at the start, and each ten minutes to be sure.
 
-use std::net::IpAddr;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use updraft_api::edge::{Route, RouteState, Snapshot, Upstream};
 use updraft_app::SessionKeys;
-use updraft_authz::{Policy, SigningKey, TokenHash, TokenPolicy};
-use updraft_model::{ClusterId, Phase, TenantId};
+use updraft_authz::{AccessRule, SigningKey, TokenHash, TokenPolicy};
+use updraft_model::{ClusterId, TenantId};
 use updraft_store::api_tokens::{self, PushedToken};
-use updraft_store::routes::{self, RoutedCluster};
-use updraft_store::{Channel, Store, StoreError, access_rules, person_facts};
+use updraft_store::changes::{self, Changes, Interest, Mark};
+use updraft_store::person_facts::KnownPerson;
+use updraft_store::{
+    Announcements, Channel, PgConnection, Store, StoreError, access_rules, person_facts, routes,
+};
 
-use super::effective;
+use super::effective::{Rights, by_cluster};
+use super::picture::{Cluster, Constants, News, Picture};
+use super::route::route;
 use crate::tunnels::Tunnels;
 
 const AT_LEAST_EACH: Duration = Duration::from_secs(30);
+const WHOLE_EACH: Duration = Duration::from_secs(600);
 const AFTER_AN_ERROR: Duration = Duration::from_secs(1);
-/// Announcements come in bursts: one picture for all of a burst.
+/// Announcements come in bursts: one read for all of a burst.
 const BURST: Duration = Duration::from_millis(20);
-/// Of all clusters a picture takes its time, and while hundreds start there is always something new: at most a quarter of
-/// the time is spent on it.
+/// While hundreds of clusters start there is always something new: at most a quarter of the time is spent on it.
 const REST: u32 = 3;
 const LONGEST_REST: Duration = Duration::from_secs(5);
-/// The port of a web node's Airflow.
-const AIRFLOW_PORT: u16 = 8080;
 
 /// What does not come from the database.
 pub struct SnapshotSettings {
@@ -46,7 +48,7 @@ pub struct SnapshotSettings {
 pub async fn keep_current(
     store: Store,
     settings: SnapshotSettings,
-    sender: watch::Sender<Option<Arc<Snapshot>>>,
+    sender: watch::Sender<Option<Arc<Picture>>>,
     shutdown: CancellationToken,
 ) {
     while !shutdown.is_cancelled() {
@@ -66,57 +68,166 @@ pub async fn keep_current(
 async fn follow(
     store: &Store,
     settings: &SnapshotSettings,
-    sender: &watch::Sender<Option<Arc<Snapshot>>>,
+    sender: &watch::Sender<Option<Arc<Picture>>>,
 ) -> Result<(), StoreError> {
     let mut announcements = store.listen(&[Channel::Policy]).await?;
+    let (mut mark, mut whole_at) = (None, Instant::now());
     loop {
         let began = Instant::now();
-        let snapshot = read(store, settings).await?;
+        if began - whole_at > WHOLE_EACH {
+            changes::forget_old(&mut *store.connection().await?).await?;
+            mark = None;
+        }
+        let (now, news) = read(store, settings, mark).await?;
+        if news.is_whole {
+            whole_at = began;
+        }
+        mark = Some(now);
+        publish(sender, news);
         let rest = (began.elapsed() * REST).clamp(BURST, LONGEST_REST);
-        sender.send_if_modified(|current| {
-            let changed = current
-                .as_ref()
-                .is_none_or(|current| current.version != snapshot.version);
-            if changed {
-                *current = Some(Arc::new(snapshot));
-            }
-            changed
-        });
         if let Ok(announced) = timeout(AT_LEAST_EACH, announcements.next()).await {
             announced?;
             sleep(rest).await;
+            drain(&mut announcements).await?;
         }
     }
 }
 
-async fn read(store: &Store, settings: &SnapshotSettings) -> Result<Snapshot, StoreError> {
-    let mut transaction = store.begin().await?;
-    let clusters = routes::clusters(&mut transaction).await?;
-    let people = person_facts::of_all_tenants(&mut transaction).await?;
-    let grants = routes::grants(&mut transaction).await?;
-    let rules = access_rules::of_all_tenants(&mut transaction).await?;
-    let revoked_sessions = routes::revoked_sessions(&mut transaction).await?;
-    let tokens = api_tokens::list_pushed(&mut transaction, Utc::now()).await?;
-    transaction.commit().await.map_err(StoreError::from)?;
+/// What was announced meanwhile is read with the rest.
+async fn drain(announcements: &mut Announcements) -> Result<(), StoreError> {
+    while let Ok(announced) = timeout(Duration::ZERO, announcements.next()).await {
+        announced?;
+    }
+    Ok(())
+}
 
-    let policy = Policy {
-        clusters: effective::cluster_policies(&clusters, &people, grants, rules),
-        members: effective::members(&people),
-        revoked_sessions: revoked_sessions.into_iter().collect(),
-        tokens: tokens.into_iter().map(token_policy).collect(),
+fn publish(sender: &watch::Sender<Option<Arc<Picture>>>, news: News) {
+    sender.send_if_modified(|current| {
+        let is_first = current.is_none();
+        let picture = current.get_or_insert_with(|| Arc::new(Picture::empty(news.constants.clone())));
+        Arc::make_mut(picture).take(news) || is_first
+    });
+}
+
+/// What changed since the mark, or everything.
+async fn read(
+    store: &Store,
+    settings: &SnapshotSettings,
+    mark: Option<Mark>,
+) -> Result<(Mark, News), StoreError> {
+    let mut transaction = store.snapshot().await?;
+    let now = changes::mark(&mut transaction).await?;
+    let changed = match mark {
+        Some(mark) => changes::between(&mut transaction, mark, now, Interest::Edges).await?,
+        None => None,
     };
-    let routes = clusters
-        .into_iter()
-        .map(|cluster| route(cluster, settings))
-        .collect();
-    Ok(numbered(Snapshot {
-        version: 0,
-        routes,
-        policy,
+    let news = match changed {
+        Some(changes) => read_some(&mut transaction, settings, changes).await?,
+        None => read_whole(&mut transaction, settings).await?,
+    };
+    transaction.commit().await.map_err(StoreError::from)?;
+    Ok((now, news))
+}
+
+async fn read_some(
+    connection: &mut PgConnection,
+    settings: &SnapshotSettings,
+    changes: Changes,
+) -> Result<News, StoreError> {
+    let mut news = News {
+        constants: constants(settings),
+        is_whole: false,
+        rights: Vec::new(),
+        clusters: Vec::new(),
+        gone: Vec::new(),
+        revoked: Vec::new(),
+    };
+    for tenant in changes.rights {
+        news.rights.push((tenant, rights_of(connection, tenant).await?));
+    }
+    if !changes.clusters.is_empty() {
+        let asked: Vec<_> = changes.clusters.iter().copied().collect();
+        news.clusters = read_clusters(connection, settings, Some(&asked)).await?;
+        let mut gone = changes.clusters;
+        for cluster in &news.clusters {
+            gone.remove(&cluster.facts.id);
+        }
+        news.gone = gone.into_iter().collect();
+    }
+    if !changes.sessions.is_empty() {
+        let asked: Vec<_> = changes.sessions.into_iter().collect();
+        news.revoked = routes::revoked_sessions(connection, Some(&asked)).await?;
+    }
+    Ok(news)
+}
+
+async fn read_whole(connection: &mut PgConnection, settings: &SnapshotSettings) -> Result<News, StoreError> {
+    Ok(News {
+        constants: constants(settings),
+        is_whole: true,
+        clusters: read_clusters(connection, settings, None).await?,
+        rights: all_rights(connection).await?,
+        gone: Vec::new(),
+        revoked: routes::revoked_sessions(connection, None).await?,
+    })
+}
+
+async fn read_clusters(
+    connection: &mut PgConnection,
+    settings: &SnapshotSettings,
+    only: Option<&[ClusterId]>,
+) -> Result<Vec<Cluster>, StoreError> {
+    let found = routes::clusters(connection, only).await?;
+    let mut named = by_cluster(routes::grants(connection, only).await?);
+    let read = found.into_iter().map(|cluster| Cluster {
+        route: route(&cluster, settings),
+        named: named.remove(&cluster.facts.id).unwrap_or_default(),
+        facts: cluster.facts,
+    });
+    Ok(read.collect())
+}
+
+async fn rights_of(connection: &mut PgConnection, tenant: TenantId) -> Result<Rights, StoreError> {
+    let people = person_facts::of_tenant(connection, tenant).await?;
+    let rules = access_rules::of_tenant(connection, tenant).await?;
+    let tokens = api_tokens::list_pushed(connection, Some(tenant), Utc::now()).await?;
+    Ok(Rights::new(&people, &rules, policies(tokens)))
+}
+
+async fn all_rights(connection: &mut PgConnection) -> Result<Vec<(TenantId, Rights)>, StoreError> {
+    let mut people: BTreeMap<TenantId, Vec<KnownPerson>> = BTreeMap::new();
+    for person in person_facts::of_all_tenants(connection).await? {
+        people.entry(person.tenant).or_default().push(person);
+    }
+    let mut rules: HashMap<TenantId, Vec<AccessRule>> = HashMap::new();
+    for (tenant, rule) in access_rules::of_all_tenants(connection).await? {
+        rules.entry(tenant).or_default().push(rule);
+    }
+    let mut tokens: HashMap<TenantId, Vec<PushedToken>> = HashMap::new();
+    for token in api_tokens::list_pushed(connection, None, Utc::now()).await? {
+        tokens.entry(token.token.tenant).or_default().push(token);
+    }
+    let rights = people.into_iter().map(|(tenant, people)| {
+        let rules = rules.remove(&tenant).unwrap_or_default();
+        let tokens = policies(tokens.remove(&tenant).unwrap_or_default());
+        (tenant, Rights::new(&people, &rules, tokens))
+    });
+    Ok(rights.collect())
+}
+
+fn constants(settings: &SnapshotSettings) -> Constants {
+    Constants {
         airflow_key: settings.airflow_key.clone(),
         session_keys: settings.session_keys.published(),
         console_url: settings.console_url.clone(),
-    }))
+    }
+}
+
+/// In one order, as their digest needs it.
+fn policies(tokens: Vec<PushedToken>) -> Vec<(TokenHash, TokenPolicy)> {
+    let mut policies: Vec<_> = tokens.into_iter().map(token_policy).collect();
+    policies.sort_by_key(|(hash, _)| *hash);
+    policies
 }
 
 fn token_policy(token: PushedToken) -> (TokenHash, TokenPolicy) {
@@ -135,107 +246,4 @@ fn token_policy(token: PushedToken) -> (TokenHash, TokenPolicy) {
         name: token.name,
     };
     (TokenHash(token_hash), policy)
-}
-
-fn route(cluster: RoutedCluster, settings: &SnapshotSettings) -> Route {
-    let tunnels = settings.tunnels.as_deref();
-    let web_node = cluster.web_nodes.first();
-    Route {
-        cluster: cluster.facts.id,
-        tenant: cluster.tenant,
-        host: (settings.host_of)(cluster.tenant, cluster.facts.id),
-        state: route_state(&cluster, tunnels.is_some()),
-        tunnel: tunnels.zip(web_node).map(|(tunnels, node)| tunnels.guest(*node)),
-        tells_uses: cluster.stops_when_idle,
-        name: cluster.name,
-        runtime: cluster.runtime,
-    }
-}
-
-/// How its first web node is reached.
-fn upstream(cluster: &RoutedCluster, through_tunnels: bool) -> Option<Upstream> {
-    if through_tunnels {
-        let node = cluster.web_nodes.first()?;
-        return Some(Upstream::Tunnel { node: *node });
-    }
-    if cluster.in_tenants_account {
-        // The tenant says which address its nodes have: it may be one of ours, or another tenant's.
-        return None;
-    }
-    let address = cluster.web_addresses.first()?.parse::<IpAddr>().ok()?;
-    Some(Upstream::Direct((address, AIRFLOW_PORT).into()))
-}
-
-fn route_state(cluster: &RoutedCluster, through_tunnels: bool) -> RouteState {
-    let up = || upstream(cluster, through_tunnels);
-    let replaced = || RouteState::Starting {
-        waiting_for: Some("its web node to be replaced".to_owned()),
-    };
-    match &cluster.phase {
-        Phase::Running | Phase::Degraded { .. } => {
-            up().map_or_else(replaced, |upstream| RouteState::Up { upstream })
-        }
-        // Airflow's pages are there before the last worker is.
-        Phase::Starting { waiting_for } => match up() {
-            Some(upstream) if cluster.web_running => RouteState::Up { upstream },
-            _ => RouteState::Starting {
-                waiting_for: waiting_for.clone(),
-            },
-        },
-        Phase::Stopped => RouteState::Stopped,
-        Phase::Stopping | Phase::Deleting => RouteState::Stopping,
-        Phase::Failed { reason } => RouteState::Failed {
-            reason: reason.clone(),
-        },
-    }
-}
-
-/// The version is a digest of the content: every control process gives the same picture the same number.
-fn numbered(mut snapshot: Snapshot) -> Snapshot {
-    let digest = Sha256::digest(canonical(&snapshot));
-    let mut first = [0; 8];
-    first.copy_from_slice(&digest[..8]);
-    snapshot.version = i64::from_be_bytes(first) & i64::MAX;
-    snapshot
-}
-
-/// `serde_json::Value` sorts the keys of its objects; the one set is sorted here.
-fn canonical(snapshot: &Snapshot) -> String {
-    let mut revoked: Vec<_> = snapshot.policy.revoked_sessions.iter().collect();
-    revoked.sort();
-    let mut value = serde_json::to_value(snapshot).unwrap_or_default();
-    value["policy"]["revoked_sessions"] = serde_json::json!(revoked);
-    value.to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use updraft_authz::ClusterFacts;
-    use updraft_model::NodeId;
-    use uuid::Uuid;
-
-    use super::*;
-
-    #[test]
-    fn an_address_in_a_tenants_account_is_never_connected_to() {
-        let cluster = |in_tenants_account| RoutedCluster {
-            facts: ClusterFacts {
-                id: ClusterId(1),
-                tags: std::iter::empty::<(String, String)>().collect(),
-            },
-            tenant: TenantId(Uuid::nil()),
-            name: "demo".parse().unwrap(),
-            runtime: "airflow-3.3.2".to_owned(),
-            phase: Phase::Running,
-            web_addresses: vec!["10.0.0.1".to_owned()],
-            web_nodes: vec![NodeId(Uuid::nil())],
-            web_running: true,
-            in_tenants_account,
-            stops_when_idle: false,
-        };
-        assert!(upstream(&cluster(false), false).is_some());
-        assert_eq!(upstream(&cluster(true), false), None);
-        let through = upstream(&cluster(true), true);
-        assert!(matches!(through, Some(Upstream::Tunnel { .. })));
-    }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use updraft_model::{ClusterId, NodeAccount};
-use updraft_provider::{ListedNode, NodeProvider, ProviderError, ProviderId};
+use updraft_provider::{ListedNode, NodeProvider, NodeStatus, ProviderError, ProviderId};
 
 /// At most this part of the time is spent on listing.
 const REST: u32 = 2;
@@ -105,6 +105,10 @@ impl Listed {
         for node in nodes {
             clusters.entry(node.cluster).or_default().push(node);
         }
+        // In one order, as they are compared.
+        for nodes in clusters.values_mut() {
+            nodes.sort_unstable_by(|one, other| one.id.0.cmp(&other.id.0));
+        }
         Self { began, clusters }
     }
 
@@ -121,13 +125,13 @@ impl Listed {
         let clusters = self.clusters.keys().chain(before.clusters.keys());
         clusters
             .copied()
-            .filter(|cluster| states(self.of(*cluster)) != states(before.of(*cluster)))
+            .filter(|cluster| !states(self.of(*cluster)).eq(states(before.of(*cluster))))
             .collect()
     }
 }
 
-fn states(nodes: &[ListedNode]) -> HashMap<&ProviderId, updraft_provider::NodeStatus> {
-    nodes.iter().map(|node| (&node.id, node.status)).collect()
+fn states(nodes: &[ListedNode]) -> impl Iterator<Item = (&ProviderId, NodeStatus)> {
+    nodes.iter().map(|node| (&node.id, node.status))
 }
 
 // === impl Held ===
@@ -145,7 +149,6 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use updraft_model::NodeId;
-    use updraft_provider::NodeStatus;
     use updraft_provider::simulated::{Faults, SimulatedProvider};
     use uuid::Uuid;
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use updraft_api::agent::Report;
 use updraft_model::NodeId;
+use updraft_provider::ListedNode;
 
 use super::steady;
 
@@ -16,6 +17,7 @@ use super::steady;
 const STOOD_STILL: TimeDelta = TimeDelta::seconds(15);
 /// What others are told of: agents report each 5 s.
 const JUST_NOW: TimeDelta = TimeDelta::seconds(10);
+const LONG_AGO: TimeDelta = TimeDelta::hours(1);
 
 /// The last word of every node.
 pub struct Liveness {
@@ -67,6 +69,9 @@ impl Liveness {
             ears.listening_since = now;
         }
         ears.attended_at = now;
+        // Of who is gone; what anybody else said so long ago is in the records.
+        ears.nodes.retain(|_, heard| heard.at + LONG_AGO > now);
+        ears.elsewhere.retain(|_, heard| *heard + LONG_AGO > now);
     }
 
     /// Takes in a report.
@@ -120,8 +125,6 @@ impl Liveness {
     /// Takes in that another process heard these nodes then.
     pub fn learn(&self, nodes: &[NodeId], at: DateTime<Utc>) {
         let mut ears = self.ears();
-        ears.elsewhere
-            .retain(|_, heard| *heard + TimeDelta::hours(1) > at);
         for node in nodes {
             let known = ears.elsewhere.entry(*node).or_insert(at);
             *known = (*known).max(at);
@@ -133,18 +136,21 @@ impl Liveness {
         self.ears().nodes.remove(&node);
     }
 
+    /// Those of `nodes` of whom nothing was heard for at least so long.
+    #[must_use]
+    pub fn silent<'a>(
+        &self,
+        nodes: impl Iterator<Item = &'a ListedNode>,
+        at_least: TimeDelta,
+    ) -> Vec<&'a ListedNode> {
+        let (ears, now) = (self.ears(), steady::now());
+        nodes
+            .filter(|listed| ears.silence(listed.node, now) >= at_least)
+            .collect()
+    }
+
     fn silence_at(&self, node: NodeId, running_for: Option<TimeDelta>, now: DateTime<Utc>) -> TimeDelta {
-        let ears = self.ears();
-        if now - ears.attended_at > STOOD_STILL {
-            return TimeDelta::zero();
-        }
-        let heard = [
-            Some(ears.listening_since),
-            ears.nodes.get(&node).map(|heard| heard.at),
-            ears.elsewhere.get(&node).copied(),
-        ];
-        let since = heard.into_iter().flatten().max();
-        let silence = since.map_or(TimeDelta::zero(), |since| now - since);
+        let silence = self.ears().silence(node, now);
         running_for
             .map_or(silence, |running_for| silence.min(running_for))
             .max(TimeDelta::zero())
@@ -152,6 +158,23 @@ impl Liveness {
 
     fn ears(&self) -> MutexGuard<'_, Ears> {
         self.ears.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Ears ===
+
+impl Ears {
+    fn silence(&self, node: NodeId, now: DateTime<Utc>) -> TimeDelta {
+        if now - self.attended_at > STOOD_STILL {
+            return TimeDelta::zero();
+        }
+        let heard = [
+            Some(self.listening_since),
+            self.nodes.get(&node).map(|heard| heard.at),
+            self.elsewhere.get(&node).copied(),
+        ];
+        let since = heard.into_iter().flatten().max();
+        since.map_or(TimeDelta::zero(), |since| now - since)
     }
 }
 

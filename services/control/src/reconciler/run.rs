@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::FutureExt as _;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -48,6 +49,7 @@ impl Reconciler {
                 () = self.looked.notified() => {}
                 lost = next(&mut announcements) => if lost { announcements = None },
             }
+            drain(&mut announcements);
             while looks.try_join_next().is_some() {}
         }
         while looks.join_next().await.is_some() {}
@@ -213,6 +215,15 @@ fn spread(lease: &Lease, view: &View, wake_at: DateTime<Utc>) -> DateTime<Utc> {
     let scattered = (lease.cluster.0.wrapping_add(lease.fence)).wrapping_mul(0x9E37_79B9);
     let share = i32::try_from(scattered.rem_euclid(i64::from(SHARES))).unwrap_or_default();
     wake_at - pause * share / (4 * SHARES)
+}
+
+/// One look at what is due is enough for all that is announced already.
+fn drain(announcements: &mut Option<Announcements>) {
+    while let Some(is_lost) = next(announcements).now_or_never() {
+        if is_lost {
+            *announcements = None;
+        }
+    }
 }
 
 /// Waits for an announcement; true when the connection it comes over is lost. Without one it waits for ever.

@@ -54,11 +54,8 @@ impl Reconciler {
     /// Running nodes that nobody has heard for some time.
     fn quiet(&self, listed: &Listed) -> Vec<(NodeId, ClusterId)> {
         let running = listed.nodes().filter(|node| node.status == NodeStatus::Running);
-        let silent = |node: NodeId| self.parts.liveness.silence(node, None) >= limits::QUIET;
-        running
-            .filter(|node| silent(node.node))
-            .map(|node| (node.node, node.cluster))
-            .collect()
+        let silent = self.parts.liveness.silent(running, limits::QUIET);
+        silent.into_iter().map(|node| (node.node, node.cluster)).collect()
     }
 
     pub(super) async fn wake(&self, clusters: HashSet<ClusterId>) -> Result<(), ReconcileError> {

@@ -6,9 +6,8 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use updraft_api::edge::Snapshot;
 use updraft_authz::SigningKey;
-use updraft_control::edges::{SnapshotSettings, keep_current};
+use updraft_control::edges::{Picture, SnapshotSettings, keep_current};
 use updraft_model::{ClusterId, ClusterRole};
 
 use crate::support::{Someone, World, request};
@@ -17,7 +16,7 @@ use crate::support::{Someone, World, request};
 const SOON: Duration = Duration::from_secs(30);
 
 struct Edge {
-    snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    snapshots: watch::Receiver<Option<Arc<Picture>>>,
     _stop: tokio_util::sync::DropGuard,
 }
 
@@ -44,7 +43,8 @@ impl Edge {
     /// Waits until edges are told that somebody has this role on the cluster, or none.
     async fn hears(&mut self, who: &Someone, cluster: ClusterId, role: Option<ClusterRole>) {
         let told = self.snapshots.wait_for(|snapshot| {
-            snapshot.as_ref().is_some_and(|snapshot| {
+            snapshot.as_ref().is_some_and(|picture| {
+                let snapshot = picture.snapshot();
                 let policy = snapshot.policy.clusters.get(&cluster);
                 policy.is_some_and(|policy| policy.grants.get(&who.user).copied() == role)
             })
@@ -102,6 +102,14 @@ async fn edges_hear_of_rules_groups_tags_and_people_switched_off() {
         ))
         .await;
     edge.hears(&member, cluster, None).await;
-    let members = edge.snapshots.borrow().as_ref().unwrap().policy.members[&owner.tenant].clone();
+    let members = edge
+        .snapshots
+        .borrow()
+        .as_ref()
+        .unwrap()
+        .snapshot()
+        .policy
+        .members[&owner.tenant]
+        .clone();
     assert!(!members.contains_key(&member.user) && members.contains_key(&owner.user));
 }

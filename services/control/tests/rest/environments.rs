@@ -115,6 +115,7 @@ impl Stage {
             environments: Environments::new(desk.clone(), shelf.clone()),
             reports: Reports::new(store, liveness),
             desk,
+            identities: Arc::default(),
             instances: false,
         });
         Self { world, shelf, router }

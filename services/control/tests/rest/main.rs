@@ -4,6 +4,8 @@
 mod access_rules;
 mod agents;
 #[cfg(test)]
+mod agent_identities;
+#[cfg(test)]
 mod api_tokens;
 #[cfg(test)]
 mod audit;

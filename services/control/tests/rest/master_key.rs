@@ -51,7 +51,7 @@ mod tests {
 
         async fn tell(&self) {
             let mut connection = self.store.connection().await.unwrap();
-            controls::tell(&mut connection, self.id, &[], self.ring.key())
+            controls::tell(&mut connection, self.id, Some((1, &[])), self.ring.key())
                 .await
                 .unwrap();
         }

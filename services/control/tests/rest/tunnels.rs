@@ -11,10 +11,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
-use updraft_api::edge::{RouteState, Snapshot, Upstream};
+use updraft_api::edge::{RouteState, Upstream};
 use updraft_api::tunnel::{TunnelAssignment, TunnelCertificate};
 use updraft_authz::SigningKey;
-use updraft_control::edges::{EdgesState, SnapshotSettings, keep_current, router};
+use updraft_control::edges::{EdgesState, Picture, SnapshotSettings, keep_current, router};
 use updraft_control::tunnels::Tunnels;
 use updraft_model::{EdgeId, NodeId, NodeRole};
 use updraft_store::edges;
@@ -167,14 +167,15 @@ async fn edges_are_told_whose_tunnels_to_admit_before_the_cluster_is_up() {
     let told = snapshots.wait_for(|snapshot| {
         snapshot
             .as_ref()
-            .is_some_and(|told| told.routes[0].tunnel.is_some())
+            .is_some_and(|told| told.snapshot().routes[0].tunnel.is_some())
     });
     let told = tokio::time::timeout(WAIT, told)
         .await
         .unwrap()
         .unwrap()
         .clone()
-        .unwrap();
+        .unwrap()
+        .snapshot();
     assert_eq!(told.routes[0].tunnel, Some(tunnels.guest(web)));
     assert!(!matches!(told.routes[0].state, RouteState::Up { .. }));
 
@@ -185,12 +186,15 @@ async fn edges_are_told_whose_tunnels_to_admit_before_the_cluster_is_up() {
     let up = RouteState::Up {
         upstream: Upstream::Tunnel { node: web },
     };
-    let told =
-        snapshots.wait_for(|snapshot| snapshot.as_ref().is_some_and(|told| told.routes[0].state == up));
+    let told = snapshots.wait_for(|snapshot| {
+        snapshot
+            .as_ref()
+            .is_some_and(|told| told.snapshot().routes[0].state == up)
+    });
     assert!(tokio::time::timeout(WAIT, told).await.unwrap().is_ok());
 }
 
-fn following(world: &World, tunnels: Arc<Tunnels>) -> watch::Receiver<Option<Arc<Snapshot>>> {
+fn following(world: &World, tunnels: Arc<Tunnels>) -> watch::Receiver<Option<Arc<Picture>>> {
     let key = SigningKey::from_seed("test", &[7; 32]).unwrap();
     let settings = SnapshotSettings {
         session_keys: updraft_app::SessionKeys::fixed(key.clone()),

@@ -72,7 +72,9 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
     let reconciler = Arc::new(reconciler(&ground, desk.clone()));
     let (snapshots, snapshot) = watch::channel(None);
 
+    let known = Arc::<agents::Identities>::default();
     let internal = agents::router(AgentsState {
+        identities: known.clone(),
         reports: reconciler.reports(),
         instances: ground.nodes.are_instances,
         agent: ground.nodes.agent.clone(),
@@ -97,6 +99,10 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
             shutdown.clone(),
         )),
         tokio::spawn(agents::follow(ground.store.clone(), news, shutdown.clone())),
+        tokio::spawn({
+            let (store, shutdown) = (ground.store.clone(), shutdown.clone());
+            async move { known.keep_true(&store, shutdown).await }
+        }),
         tokio::spawn(supervise(ground.nodes.supervised.clone(), shutdown.clone())),
         tokio::spawn({
             let (reconciler, shutdown) = (reconciler, shutdown.clone());

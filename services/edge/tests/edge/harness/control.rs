@@ -196,6 +196,7 @@ async fn snapshot(shared: &Shared, query: &str) -> Response<Full<Bytes>> {
         .unwrap()
         .split_once("&edge=")
         .unwrap();
+    let edge = edge.strip_suffix("&changes=true").unwrap();
     let (after, _): (i64, EdgeId) = (after.parse().unwrap(), edge.parse().unwrap());
     let mut changes = shared.snapshot.subscribe();
     let news = changes.wait_for(|s| s.version != after);
