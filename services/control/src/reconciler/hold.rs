@@ -7,7 +7,6 @@
 
 use std::collections::BTreeSet;
 
-
 use updraft_model::{ClusterId, NodeAccount};
 use updraft_planner::Action;
 use updraft_provider::ListedNode;
