@@ -10,7 +10,7 @@ use crate::stage::Stage;
 const BREAKS_WEB_NODES: &str = "breaks-web-nodes";
 
 /// Agents do as they are told, and say so; one release does not run on web nodes.
-pub(crate) fn standing(wanted: Option<String>, role: String) -> AgentStanding {
+pub(crate) fn standing(wanted: Option<String>, role: &str) -> AgentStanding {
     let breaks = wanted.as_deref() == Some(BREAKS_WEB_NODES) && role == "web";
     let refused = breaks.then(|| RefusedAgent {
         release: BREAKS_WEB_NODES.to_owned(),

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod access_rules;
+#[cfg(test)]
 mod agents;
 #[cfg(test)]
 mod agent_identities;
