@@ -40,7 +40,8 @@ impl AccountRecords for KeptAccounts {
     }
 }
 
-fn unclear(error: StoreError) -> ProviderError {
+fn unclear(error: impl Into<StoreError>) -> ProviderError {
+    let error: StoreError = error.into();
     tracing::warn!(error = ?error, "the record of accounts cannot be read");
     ProviderError::Unclear("control's database does not say in which account it is".to_owned())
 }

@@ -84,7 +84,7 @@ impl Reconciler {
             match self.accounts().await {
                 Ok(accounts) => self.watch_these(&accounts, &mut watched, &mut watches, &shutdown),
                 Err(error) => {
-                    tracing::warn!(error = ?error, "it is not known where nodes are; watched as before")
+                    tracing::warn!(error = ?error, "it is not known where nodes are; watched as before");
                 }
             }
             tokio::select! {
