@@ -209,9 +209,14 @@ async fn controls_that_do_not_agree_tell_nothing_and_one_that_does_not_understan
     let (one, other) = (Uuid::new_v4(), Uuid::new_v4());
     assert_eq!(agent_rollouts::agreed(&mut connection).await.unwrap(), None);
     for control in [one, other] {
-        controls::tell(&mut connection, control, Some((1, &[])), &MasterKey::from_bytes([7; 32]))
-            .await
-            .unwrap();
+        controls::tell(
+            &mut connection,
+            control,
+            Some((1, &[])),
+            &MasterKey::from_bytes([7; 32]),
+        )
+        .await
+        .unwrap();
         agent_rollouts::name(&mut connection, control, Some(NEW))
             .await
             .unwrap();

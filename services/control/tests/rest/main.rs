@@ -3,9 +3,9 @@
 #[cfg(test)]
 mod access_rules;
 #[cfg(test)]
-mod agents;
-#[cfg(test)]
 mod agent_identities;
+#[cfg(test)]
+mod agents;
 #[cfg(test)]
 mod api_tokens;
 #[cfg(test)]
@@ -16,6 +16,7 @@ mod audit_actors;
 mod authorization_matrix;
 #[cfg(test)]
 mod aws;
+#[cfg(test)]
 mod aws_accounts;
 #[cfg(test)]
 mod clusters;
@@ -41,6 +42,7 @@ mod event_stream;
 mod fake_bucket;
 #[cfg(test)]
 mod fake_dns;
+#[cfg(test)]
 mod fake_sts;
 #[cfg(test)]
 mod forgotten_password;
@@ -52,6 +54,7 @@ mod handover;
 mod idempotency;
 #[cfg(test)]
 mod identity_providers;
+#[cfg(test)]
 mod idle;
 #[cfg(test)]
 mod isolation;

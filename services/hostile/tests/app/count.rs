@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use updraft_hostile::{oidc, outbound, saml};
 
 use crate::scene::{TooFar, Worthless};
-use crate::{sessions, tokens, way_back};
+use crate::{forwarded, sessions, tokens, way_back};
 
 /// Each suite with the least it may have: raise it with every row that is added.
 fn suites() -> Vec<(&'static str, usize, Vec<String>)> {
@@ -29,6 +29,11 @@ fn suites() -> Vec<(&'static str, usize, Vec<String>)> {
         ("hand-over codes", 7, far(sessions::handed_over())),
         ("tokens", 25, at_doors(&tokens::worthless())),
         ("tokens that reach too far", 23, far(tokens::too_far())),
+        (
+            "addresses that are only claimed",
+            16,
+            named(&forwarded::ROWS, |row| row.name),
+        ),
         ("addresses inside", 43, named(&outbound::rows(), |row| row.name)),
         (
             "redirects inside",
@@ -52,7 +57,7 @@ fn no_row_is_lost_and_each_has_a_name_of_its_own() {
         assert!(rows.len() >= least, "{suite}: {} rows, not {least}", rows.len());
         all += rows.len();
     }
-    assert!(all >= 450, "{all}");
+    assert!(all >= 466, "{all}");
 }
 
 fn named<T>(rows: &[T], name: fn(&T) -> &str) -> Vec<String> {

@@ -18,9 +18,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use updraft_app::{App, AppConfig, Quota};
-use updraft_authz::{ApiToken, SigningKey};
+use updraft_authz::{ApiToken, SigningKey, TrustedProxy};
 use updraft_console::ConsoleConfig;
 use updraft_control::edges::{self, EdgesState};
+use updraft_control::proxies::behind;
 use updraft_control::{RestConfig, RestState, rest_router};
 use updraft_model::{ClusterId, SessionId, TenantId, TenantRole, TokenId, TokenLimit, UserId};
 use updraft_runtimes::Catalogue;
@@ -237,8 +238,9 @@ impl Process {
             snapshot,
             tunnels: None,
         });
+        let balancers = ["10.0.1.0/24".parse::<TrustedProxy>().unwrap()];
         Self {
-            public: rest.merge(console),
+            public: behind(balancers.into_iter().collect(), rest.merge(console)),
             internal,
             app,
         }

@@ -7,6 +7,8 @@ mod browser;
 #[cfg(test)]
 mod count;
 #[cfg(test)]
+mod forwarded;
+#[cfg(test)]
 mod house;
 #[cfg(test)]
 mod log;
