@@ -106,7 +106,7 @@ async fn nobody_is_where_they_only_say_they_are() {
         let someone = house.owner().await;
         let refused = sign_in(&house, &row, me, them, (&someone.email, "a wrong guess")).await;
         let told = Told {
-            tenant: None,
+            tenant: Some(someone.tenant),
             action: "sign_in.password",
             reason: "wrong-credentials",
             kind: AuditActorKind::Nobody,
