@@ -168,7 +168,8 @@ async fn tell(tx: &mut Tx, cluster: ClusterId, name: &str, refusal: Option<&str>
             "aws_account_refused",
             EventSeverity::Warning,
             format!(
-                "The AWS account `{name}` does not let Updraft in: {refusal}. What runs there goes on; nothing is started, replaced or                  ended there until an owner has put that right (`updraft aws-account check {name}`)."
+                "The AWS account `{name}` does not let Updraft in: {refusal}. What runs there goes on; nothing is started, replaced or \
+                 ended there until an owner has put that right (`updraft aws-account check {name}`)."
             ),
         ),
         None => (
