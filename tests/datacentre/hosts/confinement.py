@@ -75,4 +75,5 @@ def left_over(prefix: str) -> set[str]:
 def _hierarchies() -> list[Path]:
     if (ROOT / "cgroup.controllers").exists():
         return [ROOT]
-    return [entry for entry in ROOT.iterdir() if entry.is_dir() and not entry.is_symlink()]
+    # Mounted ones: a directory that somebody made beside them holds nobody.
+    return [entry for entry in ROOT.iterdir() if not entry.is_symlink() and (entry / "cgroup.procs").exists()]
