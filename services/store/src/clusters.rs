@@ -102,37 +102,8 @@ pub async fn find(
     viewer: UserId,
     cluster: ClusterId,
 ) -> Result<Option<ClusterRecord>, StoreError> {
-    let row = sqlx::query_as!(
-        Row,
-        r#"select c.id, c.name, c.spec as "spec: Json<ClusterSpec>", c.generation, c.power,
-                  c.service_wishes as "service_wishes: Json<ServiceWishes>", c.phase as "phase: Json<Phase>",
-                  c.created_at, c.updated_at, g.role as "granted?",
-                  (select count(*) from nodes n where n.cluster_id = c.id and n.state = 'launched'
-                      and n.power = 'run' and n.report ->> 'phase' = 'running') as "nodes_ready!",
-                  (select jsonb_object_agg(s.queue, s.workers) from queue_sizes s
-                      where s.tenant_id = c.tenant_id and s.cluster_id = c.id)
-                      as "sizes: Json<HashMap<QueueName, u32>>",
-                  (select jsonb_object_agg(w.queue, w.ready) from
-                      (select coalesce(n.queue, 'default') as queue, count(*) as ready from nodes n
-                       where n.cluster_id = c.id and n.role = 'worker' and n.state = 'launched' and n.power = 'run'
-                         and n.report ->> 'phase' = 'running'
-                       group by coalesce(n.queue, 'default')) w) as "workers_ready: Json<HashMap<QueueName, u32>>",
-                  (select n.report ->> 'dag_version' from nodes n where n.cluster_id = c.id
-                      and n.role = 'scheduler' and n.state <> 'gone') as dag_version,
-                  (select o.id from operations o
-                      where o.cluster_id = c.id and o.state = 'running') as "operation?",
-                  (select i.stop_at from cluster_idleness i
-                      where i.tenant_id = c.tenant_id and i.cluster_id = c.id) as idle_stop
-           from clusters c
-           left join cluster_grants g on g.cluster_id = c.id and g.user_id = $3
-           where c.tenant_id = $1 and c.id = $2 and c.deleted_at is null"#,
-        tenant.0,
-        cluster.0,
-        viewer.0,
-    )
-    .fetch_optional(&mut *connection)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
+    let mut rows = rows(connection, tenant, viewer, Some(&[cluster]), None, 1).await?;
+    let Some(row) = rows.pop() else { return Ok(None) };
     let mut record = ClusterRecord::try_from(row)?;
     record.environment = environment_changes::find(connection, tenant, cluster).await?;
     Ok(Some(record))
@@ -169,6 +140,24 @@ pub async fn list(
     after: Option<ClusterId>,
     limit: i64,
 ) -> Result<Vec<ClusterRecord>, StoreError> {
+    let rows = rows(connection, tenant, viewer, only, after, limit).await?;
+    let mut changes = environment_changes::unsettled(connection, tenant).await?;
+    let record = |row| {
+        let mut record = ClusterRecord::try_from(row)?;
+        record.environment = changes.remove(&record.id);
+        Ok(record)
+    };
+    rows.into_iter().map(record).collect()
+}
+
+async fn rows(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    viewer: UserId,
+    only: Option<&[ClusterId]>,
+    after: Option<ClusterId>,
+    limit: i64,
+) -> Result<Vec<Row>, StoreError> {
     let only: Option<Vec<i64>> = only.map(|ids| ids.iter().map(|id| id.0).collect());
     let rows = sqlx::query_as!(
         Row,
@@ -203,15 +192,9 @@ pub async fn list(
         after.map(|id| id.0),
         limit,
     )
-    .fetch_all(&mut *connection)
+    .fetch_all(connection)
     .await?;
-    let mut changes = environment_changes::unsettled(connection, tenant).await?;
-    let record = |row| {
-        let mut record = ClusterRecord::try_from(row)?;
-        record.environment = changes.remove(&record.id);
-        Ok(record)
-    };
-    rows.into_iter().map(record).collect()
+    Ok(rows)
 }
 
 /// Counts against the quota. Take [`crate::tenants::lock_quota`] first.
