@@ -51,9 +51,11 @@ def _vpc(ec2: Any, region: str, block: str) -> str:
     for vpc in ec2.vpcs.values():
         if vpc.cidr_block == block:
             return str(vpc.id)
+    # Hosts of all accounts are on one bridge: no two have the same address.
+    others = sum(v.cidr_block == block for there in ec2_backends.values() for v in there[region].vpcs.values())
     vpc = ec2.create_vpc(cidr_block=block)
     first = ".".join(block.split(".")[:2])
-    for number, zone in enumerate("ab", start=1):
+    for number, zone in enumerate("ab", start=1 + 2 * others):
         ec2.create_subnet(vpc.id, f"{first}.{number}.0/24", availability_zone=f"{region}{zone}")
     return str(vpc.id)
 

@@ -18,7 +18,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
-from harness.data_centre import GATE, DataCentre
+from harness.data_centre import GATE, PORT, DataCentre
 from harness.surroundings import Surroundings
 from harness.user_data import AGENT, REPOSITORY, UNIT, packed, rendered
 from harness.waiting import wait_for
@@ -112,6 +112,29 @@ def beats(centre: DataCentre) -> Iterator[Beats]:
         beats.shutdown()
 
 
+COMPUTE = """import time
+began = time.monotonic(), time.process_time()
+while time.monotonic() < began[0] + 1:
+    pass
+print((time.process_time() - began[1]) / (time.monotonic() - began[0]))
+"""
+# More than a packet has room for, which links carry in one.
+SEND = f"""import time, urllib.request
+began = time.monotonic()
+urllib.request.urlopen("http://{GATE}:{PORT}/datacentre/calls", b"{{}}" + b" " * 3_000_000, timeout=20).read()
+print(time.monotonic() - began)
+"""
+
+
+def share_of_a_core(centre: DataCentre, instance: str) -> float:
+    as_a_service = ["systemd-run", "--wait", "--pipe", "--quiet"]
+    return float(centre.inside(instance, *as_a_service, "/usr/bin/python3", "-c", COMPUTE))
+
+
+def seconds_to_send(centre: DataCentre, instance: str) -> float:
+    return float(centre.inside(instance, "python3", "-c", SEND))
+
+
 def found_by(centre: DataCentre, instance: str) -> Any:
     lines = [line for line in centre.console(instance).splitlines() if "FOUND {" in line]
     return json.loads(lines[0].partition("FOUND ")[2]) if lines else None
@@ -158,6 +181,10 @@ def test_a_host_is_what_its_instance_says(centre: DataCentre, beats: Beats) -> N
     centre.reach(instance, "running")
     beats_again(beats, address)
     assert centre.address(instance) == address
+    centre.inside(instance, "systemctl", "reboot")
+    wait_for("it boots for the third time", lambda: centre.console(instance).count("Welcome to") == 3, 60)
+    beats_again(beats, address)
+    wait_for("cloud-init is done", lambda: "status: done" in centre.inside(instance, "cloud-init", "status"), 60)
     assert centre.console(instance).count("FOUND {") == 1, "user data is run at the first boot alone"
 
     ec2.terminate_instances(InstanceIds=[instance])
@@ -178,6 +205,12 @@ def test_what_befalls_a_host(centre: DataCentre, beats: Beats) -> None:
         beats_again(beats, other)
         centre.befall(instance, remedy)
         beats_again(beats, address)
+    centre.befall(instance, "slow")
+    assert share_of_a_core(centre, instance) < 0.35, "a quarter"
+    assert seconds_to_send(centre, instance) > 0.4, "a tenth of a second more, each of four times"
+    centre.befall(instance, "quicken")
+    wait_for("it is as fast as before", lambda: share_of_a_core(centre, instance) > 0.4, 60)
+    assert seconds_to_send(centre, instance) < 0.4
     centre.befall(instance, "lose-power")
     centre.reach(instance, "stopped")
     is_silent(beats, address)
@@ -219,6 +252,8 @@ def test_a_node_boots_on_a_host_and_its_services_reach_no_metadata(centre: DataC
         as_services = ["setpriv", "--reuid=updraft-services", "--clear-groups", "--", "python3", "-c", ask]
         assert "reached" in centre.inside(instance, "python3", "-c", ask)
         assert "Permission denied" in centre.inside(instance, *as_services)
+        centre.inside(instance, "systemctl", "restart", "systemd-networkd")
+        assert "Permission denied" in centre.inside(instance, *as_services), "the rule is not networkd's to remove"
 
         centre.ec2().stop_instances(InstanceIds=[instance])
         centre.reach(instance, "stopped")

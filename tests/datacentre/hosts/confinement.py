@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
+# Microseconds.
+_PERIOD = 100_000
 
 
 class Confinement:
@@ -38,6 +40,19 @@ class Confinement:
                 (group / "cgroup.freeze").write_text("1" if held else "0")
                 return
         raise OSError("this machine has no freezer of control groups")
+
+    def share(self, cores: float | None) -> None:
+        """All of it together gets so much of a core and no more; none: as much as there is."""
+        for group in self._groups:
+            quota = -1 if cores is None else int(cores * _PERIOD)
+            if (group / "cpu.cfs_quota_us").exists():
+                (group / "cpu.cfs_period_us").write_text(str(_PERIOD))
+                (group / "cpu.cfs_quota_us").write_text(str(quota))
+                return
+            if (group / "cpu.max").exists():
+                (group / "cpu.max").write_text(f"{'max' if cores is None else quota} {_PERIOD}")
+                return
+        raise OSError("this machine has no control group that shares the processor")
 
     def end(self) -> None:
         """As if the power went."""

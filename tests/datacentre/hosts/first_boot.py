@@ -1,61 +1,44 @@
-"""What an image of EC2's own does at its first boot, as one more layer of a host: user data is run as root, once.
+"""What a root file system lacks to be a host of EC2's, as one more layer of it. User data is cloud-init's, as on EC2.
 
-cloud-init does it on EC2. In a container it sees no EC2 (it believes no DMI there) and so asks for user data without a
-session, which Updraft's instances refuse. Where they are optional it ran user data after 1.4 s, this does after 0.5 s.
+cloud-init asks for IMDSv2's sessions only where it knows AWS: by `/sys/hypervisor/uuid`, as on instances of Xen, or by
+DMI, which it does not believe in a container. So a host's first process gives it the former, and then is its systemd.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-RUN = """#!/usr/bin/python3
-# Once for an instance, unpacked if it is packed: as cloud-init has it.
-import gzip, os, sys, urllib.error, urllib.request
-from pathlib import Path
-
-def ask(path, method="GET", **headers):
-    named = {"X-aws-ec2-metadata-token" + name: value for name, value in headers.items()}
-    request = urllib.request.Request("http://169.254.169.254/latest/" + path, headers=named, method=method)
-    return urllib.request.urlopen(request, timeout=5).read()
-
-session = ask("api/token", "PUT", **{"-ttl-seconds": "60"}).decode()
-place = Path("/var/lib/cloud/instances", ask("meta-data/instance-id", **{"": session}).decode())
-if place.exists():
-    sys.exit()
-try:
-    told = ask("user-data", **{"": session})
-except urllib.error.HTTPError as error:
-    sys.exit(error.code != 404)
-place.mkdir(mode=0o700, parents=True)
-script = place / "user-data"
-script.write_bytes(gzip.decompress(told) if told.startswith(b"\\x1f\\x8b") else told)
-script.chmod(0o700)
-os.execv(script, [str(script)])
+FIRST = "/usr/local/lib/first-process"
+# The kernel's own /sys takes no directory: this is one around it. And the container's shows the network around it.
+SCRIPT = """#!/bin/sh
+set -e
+mount -t tmpfs -o mode=755 sys /mnt
+mkdir /mnt/fs /mnt/hypervisor /mnt/kernel-own
+mount --rbind /sys/fs /mnt/fs
+mount -t sysfs -o ro,nosuid,nodev,noexec sysfs /mnt/kernel-own
+for part in block bus class dev devices firmware kernel module power; do
+    mkdir "/mnt/$part"
+    mount --bind "/mnt/kernel-own/$part" "/mnt/$part"
+done
+umount /mnt/kernel-own
+rmdir /mnt/kernel-own
+sed 's/^.../ec2/' /proc/sys/kernel/random/uuid >/mnt/hypervisor/uuid
+mount -o remount,ro /mnt
+mount --make-rprivate /mnt
+mount --rbind /mnt /sys
+umount --lazy /mnt
+exec /lib/systemd/systemd
 """
-UNIT = """[Unit]
-Description=User data
-After=network-online.target
-Wants=network-online.target
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/usr/local/sbin/run-user-data
-StandardOutput=journal+console
-StandardError=journal+console
-TimeoutStartSec=infinity
-[Install]
-WantedBy=multi-user.target
+# A container has no disk to grow into.
+SETTINGS = """growpart: {mode: 'off'}
+resize_rootfs: false
 """
 
 
 def make(layer: Path) -> Path:
-    program, units = layer / "usr/local/sbin/run-user-data", layer / "etc/systemd/system"
-    program.parent.mkdir(parents=True, exist_ok=True)
-    program.write_text(RUN)
-    program.chmod(0o755)
-    wants = units / "multi-user.target.wants"
-    wants.mkdir(parents=True, exist_ok=True)
-    (units / "user-data.service").write_text(UNIT)
-    if not (wants / "user-data.service").is_symlink():
-        (wants / "user-data.service").symlink_to("../user-data.service")
+    settings, first = layer / "etc/cloud/cloud.cfg.d/99-data-centre.cfg", layer / FIRST.lstrip("/")
+    for file, content in ((settings, SETTINGS), (first, SCRIPT)):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+    first.chmod(0o755)
     return layer

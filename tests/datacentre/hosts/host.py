@@ -10,16 +10,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from datacentre.hosts import network
+from datacentre.hosts import first_boot, network
 from datacentre.hosts.confinement import Confinement
+from datacentre.hosts.delay import Delay
 from datacentre.hosts.machine import Machine
 
 # Seconds that a host has to shut down in; then its power is taken.
 PATIENCE = 60.0
 LOOK_EVERY = 0.1
+# How a container ends that is to be started again.
+REBOOTING = 133
 CONTAINER = [
     "systemd-nspawn",
-    "--boot",
+    # Of a systemd: to shut down.
+    "--kill-signal=SIGRTMIN+3",
     "--quiet",
     "--register=no",
     "--keep-unit",
@@ -51,6 +55,7 @@ class Host:
         self._confinement = Confinement(self._name)
         self._orders: queue.Queue[str] = queue.Queue()
         self._container: subprocess.Popen[bytes] | None = None
+        self._delay: Delay | None = None
         self._ended = False
         self._keeper = threading.Thread(target=self._keep, name=self._name, daemon=True)
 
@@ -92,6 +97,18 @@ class Host:
 
     def part(self, parted: bool) -> None:
         network.part(self.machine.instance, parted)
+
+    def slow(self, cores: float, delay: float) -> None:
+        """So much of a core is all it has, and each packet takes so many seconds longer, each way."""
+        self._confinement.share(cores)
+        if self._delay is None:
+            self._delay = Delay(self.machine.instance, delay)
+
+    def quicken(self) -> None:
+        self._confinement.share(None)
+        if self._delay is not None:
+            self._delay.end()
+            self._delay = None
 
     def wait_for_end(self) -> None:
         self._keeper.join(2 * PATIENCE)
@@ -136,7 +153,7 @@ class Host:
         (self._root / "etc/hosts").write_text(names)
         (self._root / "etc/resolv.conf").unlink(missing_ok=True)
         (self._root / "etc/resolv.conf").write_text("# Nothing resolves names here.\n")
-        network.attach(self.machine.instance, self.machine.address, self.machine.mac)
+        network.attach(self.machine.instance, self.machine.mac)
         self._confinement.make()
 
     def _boot(self) -> None:
@@ -147,7 +164,7 @@ class Host:
         script = self._confinement.entering() + 'exec setpriv --pdeathsig KILL "$@"'
         with self.console.open("ab") as console:
             self._container = subprocess.Popen(
-                ["sh", "-c", script, "sh", *CONTAINER, *its_own],
+                ["sh", "-c", script, "sh", *CONTAINER, *its_own, first_boot.FIRST],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
@@ -168,11 +185,17 @@ class Host:
         self._container = None
 
     def _look(self) -> None:
-        if self._container is not None and self._container.poll() is not None:
-            self._container = None
+        if self._container is None or self._container.poll() is None:
+            return
+        rebooting = self._container.returncode == REBOOTING
+        self._container = None
+        if rebooting:
+            self._boot()
+        else:
             self._tell("stopped")
 
     def _remove(self) -> None:
+        self.quicken()
         self._confinement.remove()
         network.detach(self.machine.instance)
         network.run("umount", str(self._root))

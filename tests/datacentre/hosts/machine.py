@@ -18,6 +18,7 @@ class Machine:
     image: str
     kind: str
     address: str
+    vpc: str
     user_data: bytes
     launched: str
     """The name of its instance profile; empty: it has none."""
@@ -37,6 +38,7 @@ class Machine:
             image=known.image_id,
             kind=known.instance_type,
             address=known.private_ip,
+            vpc=known.vpc_id,
             user_data=base64.b64decode(user_data),
             launched=known.launch_time.strftime("%Y-%m-%dT%H:%M:%SZ"),
             profile=_profile_name(known.iam_instance_profile),

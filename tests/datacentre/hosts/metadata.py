@@ -19,6 +19,7 @@ from typing import Any
 from moto.iam.models import iam_backends
 from moto.sts.models import sts_backends
 
+from datacentre.hosts import network
 from datacentre.hosts.identity import Notary, document
 from datacentre.hosts.machine import Machine
 
@@ -97,6 +98,7 @@ class Metadata:
             "local-hostname": machine.host_name,
             "local-ipv4": machine.address,
             "mac": machine.mac,
+            "network": {"interfaces": {"macs": {machine.mac: _interface(machine)}}},
             "placement": {"availability-zone": machine.zone, "region": machine.region},
         }
         if notice := self._notices.get(machine.instance):
@@ -106,6 +108,17 @@ class Metadata:
             }
         roles = {role.name: _credentials(machine, role.arn) for role in _roles(machine)}
         return {**data, "iam": {"security-credentials": roles}} if roles else data
+
+
+def _interface(machine: Machine) -> dict[str, Any]:
+    return {
+        "device-number": "0",
+        "local-hostname": machine.host_name,
+        "local-ipv4s": machine.address,
+        "mac": machine.mac,
+        "subnet-ipv4-cidr-block": network.NETWORK,
+        "vpc-id": machine.vpc,
+    }
 
 
 def _found(tree: Any, parts: list[str]) -> Any:

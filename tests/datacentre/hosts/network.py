@@ -14,6 +14,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 BRIDGE = "updraft-dc"
@@ -43,22 +44,19 @@ def make() -> None:
     run("ip", "address", "add", f"{GATE}/16", "dev", BRIDGE)
     run("ip", "link", "set", BRIDGE, "up")
     run("nft", _FILTER)
-    attach("metadata", METADATA, "02:00:a9:fe:a9:fe")
+    attach("metadata", "02:00:a9:fe:a9:fe")
+    _inside("metadata", "link", "set", "eth0", "up")
+    _inside("metadata", "address", "add", f"{METADATA}/32", "dev", "eth0")
     _inside("metadata", "route", "add", NETWORK, "dev", "eth0")
 
 
-def attach(name: str, address: str, mac: str) -> None:
-    """Makes a namespace of this name with its link to the bridge."""
+def attach(name: str, mac: str) -> None:
+    """Makes a namespace of this name with its link to the bridge. Who is in it sees to its address."""
     space = _space(name)
     run("ip", "netns", "add", space)
     run("ip", "link", "add", space, "type", "veth", "peer", "name", "eth0", "address", mac, "netns", space)
     run("ip", "link", "set", space, "master", BRIDGE, "up")
     _inside(name, "link", "set", "lo", "up")
-    length = "32" if address == METADATA else "16"
-    _inside(name, "address", "add", f"{address}/{length}", "dev", "eth0")
-    _inside(name, "link", "set", "eth0", "up")
-    if address != METADATA:
-        _inside(name, "route", "add", METADATA, "dev", "eth0")
 
 
 def detach(name: str) -> None:
@@ -69,6 +67,28 @@ def detach(name: str) -> None:
 def part(name: str, parted: bool) -> None:
     """A parted host's packets go nowhere and none come; it is not told."""
     run("bridge", "link", "set", "dev", _space(name), "state", "0" if parted else "3")
+
+
+@dataclass(frozen=True)
+class Detour:
+    """Two links, between which somebody has to carry frames: the host's, and one whose other end is on the bridge."""
+
+    host: str
+    bridge: str
+
+
+def make_detour(name: str) -> Detour:
+    host, far = _space(name), _far_end(name)
+    run("ip", "link", "add", f"{far}a", "type", "veth", "peer", "name", f"{far}b")
+    run("ip", "link", "set", host, "nomaster")
+    run("ip", "link", "set", f"{far}b", "master", BRIDGE, "up")
+    run("ip", "link", "set", f"{far}a", "up")
+    return Detour(host, f"{far}a")
+
+
+def remove_detour(name: str) -> None:
+    run("ip", "link", "delete", f"{_far_end(name)}a")
+    run("ip", "link", "set", _space(name), "master", BRIDGE)
 
 
 def space_file(name: str) -> Path:
@@ -131,6 +151,10 @@ add rule inet updraft-dc through iifname {BRIDGE} oifname != {BRIDGE} reject
 
 def _space(name: str) -> str:
     return PREFIX + name if name == "metadata" else name_of(name)
+
+
+def _far_end(name: str) -> str:
+    return PREFIX + name[-10:]
 
 
 def _inside(name: str, *command: str) -> None:

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from moto.ec2.models import ec2_backends
 
-from datacentre.hosts import first_boot, network
+from datacentre.hosts import dhcp, first_boot, network
 from datacentre.hosts.confinement import Confinement, left_over
 from datacentre.hosts.host import Host, Image
 from datacentre.hosts.identity import Notary
@@ -23,6 +23,8 @@ from datacentre.states import States
 LOCK = Path("/run/updraft-datacentre.lock")
 # Where mounts and disks of hosts are.
 PLACE = Path("/var/tmp/updraft-datacentre")
+# What a slow host has of a core, and how much longer a packet takes, each way.
+SLOW_CORES, SLOW_SECONDS = 0.25, 0.1
 NEEDED = ["systemd-nspawn", "ip", "bridge", "nft", "setpriv"]
 
 
@@ -35,6 +37,7 @@ class Park:
         _clear()
         PLACE.mkdir(mode=0o700)
         network.make()
+        dhcp.serve()
         self._states = states
         self._image = Image((first_boot.make(PLACE / "first-boot"), image))
         self._notary = Notary()
@@ -67,6 +70,10 @@ class Park:
                 host.part(True)
             case "join":
                 host.part(False)
+            case "slow":
+                host.slow(SLOW_CORES, SLOW_SECONDS)
+            case "quicken":
+                host.quicken()
             case "reclaim":
                 self._metadata.give_notice(host.machine, seconds)
                 threading.Timer(seconds, self._reclaim, [instance]).start()

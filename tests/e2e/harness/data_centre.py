@@ -85,8 +85,14 @@ class DataCentre:
         done = subprocess.run([*enter, *command], capture_output=True, text=True, timeout=60)
         return done.stdout + done.stderr
 
-    def ec2(self) -> Any:
+    def ec2(self, role: str | None = None, external_id: str = "") -> Any:
+        """In Updraft's own account, or in that of a role."""
         keys = {"aws_access_key_id": self.keys["access_key"], "aws_secret_access_key": self.keys["secret_key"]}
+        if role:
+            sts = boto3.client("sts", region_name=REGION, endpoint_url=self.url, **keys)
+            assumed = sts.assume_role(RoleArn=role, ExternalId=external_id, RoleSessionName="test")["Credentials"]
+            keys = {"aws_access_key_id": assumed["AccessKeyId"], "aws_secret_access_key": assumed["SecretAccessKey"]}
+            keys["aws_session_token"] = assumed["SessionToken"]
         return boto3.client("ec2", region_name=REGION, endpoint_url=self.url, **keys)
 
     def launch(self, user_data: str | bytes) -> str:

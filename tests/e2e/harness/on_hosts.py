@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from .airflow import Airflow
-from .data_centre import GATE, REGION, DataCentre
+from .data_centre import ACCOUNT, GATE, REGION, DataCentre
 from .ground import Program, Servers
 from .rest import Rest
 from .storage import Storage
@@ -28,9 +29,13 @@ if TYPE_CHECKING:
 
 IMAGE = REPOSITORY / ".tools" / "image"
 RUNTIME = "airflow-3.3.2"
-# Only for the migration of the template: nodes have the image's.
-ENVIRONMENT = REPOSITORY / ".tools" / "airflow"
+# Only for the migration of the template: nodes have the image's, which is at home there alone.
+AIRFLOW = f"""#!/bin/sh
+PYTHONPATH={REPOSITORY}/services/airflow exec {REPOSITORY}/.tools/airflow/bin/airflow "$@"
+"""
 ARTIFACTS = "updraft-artifacts"
+# Whom tenants' roles trust.
+IDENTITY = f"arn:aws:iam::{ACCOUNT}:root"
 AIRFLOW_HOSTS = ".airflow.test"
 EMAIL, PASSWORD = "owner@example.com", "a-long-enough-password"
 
@@ -61,14 +66,15 @@ class OnHosts:
     def console(self) -> str:
         return f"http://{GATE}:7700"
 
-    def airflow(self, cluster: int) -> Airflow:
+    def airflow(self, cluster: int, by: Rest | None = None) -> Airflow:
+        """As whoever is signed in there, else the first owner."""
         url = f"http://c{cluster}{AIRFLOW_HOSTS}:7701/airflow-webserver-{cluster}/"
-        return Airflow.open(self.console, url, self.rest.token or "")
+        return Airflow.open(self.console, url, (by or self.rest).token or "")
 
-    def add_dag(self, cluster: str, name: str, source: str) -> None:
+    def add_dag(self, cluster: str, name: str, source: str, by: Rest | None = None) -> None:
         endpoint = self.servers.s3_url.removeprefix("http://")
         storage = Storage(endpoint, self.servers.s3_keys["access_key"], self.servers.s3_keys["secret_key"])
-        storage.put_dag(self.rest.cluster(cluster)["dag_location"], name, source)
+        storage.put_dag((by or self.rest).cluster(cluster)["dag_location"], name, source)
 
     def _start(self) -> None:
         archives = self._image()
@@ -100,12 +106,27 @@ class OnHosts:
         lines = [line.split() for line in (IMAGE / "archives" / "list").read_text().splitlines()]
         return [{"sha256": digest, "directory": at, "key": f"archives/{file}"} for digest, at, file in lines]
 
+    def name_agent(self, archive: bytes) -> str:
+        """Another one for nodes, as operators do it: published and named in control's settings. Says its digest."""
+        digest = hashlib.sha256(archive).hexdigest()
+        self._store().put_object(Bucket=ARTIFACTS, Key=f"archives/{digest}", Body=archive)
+        settings = json.loads(self.control.config.read_text())
+        provider = settings["nodes"]["ec2"]["provider"]
+        others = [one for one in provider["archives"] if one["directory"] != "agent"]
+        agent = {"sha256": digest, "directory": "agent", "key": f"archives/{digest}"}
+        provider["archives"] = [agent, *others]
+        self.control.stop()
+        self.control.config.write_text(json.dumps(settings))
+        self.control.start()
+        return digest
+
     def _artifacts(self) -> None:
+        self._store().create_bucket(Bucket=ARTIFACTS)
+
+    def _store(self) -> Any:
         keys = self.servers.s3_keys
         named = {"aws_access_key_id": keys["access_key"], "aws_secret_access_key": keys["secret_key"]}
-        boto3.client("s3", endpoint_url=self.servers.s3_url, region_name="us-east-1", **named).create_bucket(
-            Bucket=ARTIFACTS
-        )
+        return boto3.client("s3", endpoint_url=self.servers.s3_url, region_name="us-east-1", **named)
 
     def _secret(self, name: str, content: bytes) -> str:
         path = self.place / name
@@ -128,6 +149,7 @@ class OnHosts:
             "edge_token_file": self._secret("edge-token", secrets.token_hex(32).encode()),
             "identity_refresh_seconds": 900,
             "tunnel_address": f"{GATE}:7443",
+            "aws": {"identity": IDENTITY, "region": REGION, "endpoint": f"{self.centre.url}/"},
             "nodes": {
                 "ec2": {
                     "control_url": f"http://{GATE}:7702",
@@ -178,7 +200,11 @@ class OnHosts:
         password = self._secret("password", PASSWORD.encode())
         config: list[str | Path] = ["--config", self.control.config]
         self._updraft("operator", "init", *config, "--email", EMAIL, "--password-file", password)
-        self._updraft("runtime", "prepare", *config, "--environment", ENVIRONMENT)
+        airflow = self.place / "environment" / "bin" / "airflow"
+        airflow.parent.mkdir(parents=True)
+        airflow.write_text(AIRFLOW)
+        airflow.chmod(0o755)
+        self._updraft("runtime", "prepare", *config, "--environment", self.place / "environment")
 
     def _updraft(self, *arguments: str | Path) -> None:
         done = subprocess.run([os.environ["UPDRAFT_BIN"], *arguments], capture_output=True, text=True, timeout=120)
