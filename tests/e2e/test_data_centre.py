@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from conftest import DAGS
 from harness.on_hosts import OnHosts
-from harness.user_data import REPOSITORY
+from harness.user_data import AGENT, REPOSITORY, UNIT, packed
 from harness.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.root_only, pytest.mark.soak]
 
 NAME, BUSY = "four", "busy"
-# Airflow notices a lost task after this many seconds instead of after 300.
-QUICK = {"scheduler.task_instance_heartbeat_timeout": "30"}
+# Airflow notices a lost task after so many seconds instead of 300. A web host needs a third of that to be back.
+QUICK = {"scheduler.task_instance_heartbeat_timeout": "60"}
 # By role: what happens to a node's host, and what EC2 has to say of it.
 HARMS = [
     ("web", "lose-power"),
@@ -133,6 +133,8 @@ def test_a_cluster_on_four_hosts_is_made_used_stopped_started_and_gone(updraft: 
     assert updraft.centre.ask("connections-tried") == 0, "control and edge never connect to a host"
 
 
+# Seconds of a task that is there before agents are replaced, and after.
+OUTLASTS = 240
 # Seconds of a reclaimed host; EC2 gives 120.
 NOTICE = 30
 
@@ -173,8 +175,55 @@ def test_a_node_is_replaced_and_no_task_is_lost(updraft: OnHosts, busy: Airflow,
     assert same == (harm == "lose-power"), "a host that has its disk is started again, any other is replaced"
 
 
-def states(airflow: Airflow, run: str) -> list[str]:
-    return [task["state"] for task in airflow.tasks("twenty", run)]
+@pytest.mark.parametrize("when", ["while they run", "before they start"])
+def test_a_slow_worker_is_not_taken_for_dead(updraft: OnHosts, busy: Airflow, when: str) -> None:
+    """It has a quarter of a core, and each packet takes a tenth of a second longer, each way."""
+    rest, cluster = updraft.rest, updraft.rest.cluster(BUSY)["id"]
+    nodes = node_ids(rest, cluster)
+    victim = next(node for node in rest.items(f"clusters/{cluster}/nodes") if node["role"] == "worker")
+    host = next(one for one in instances(updraft) if one["PrivateIpAddress"] == victim["address"])["InstanceId"]
+    if when == "before they start":
+        updraft.centre.befall(host, "slow")
+    run = busy.trigger("twenty")
+    if when == "while they run":
+        wait_for("twenty tasks run", lambda: states(busy, run).count("running") >= 18, 120)
+        updraft.centre.befall(host, "slow")
+    began = time.monotonic()
+    assert busy.wait_for_run("twenty", run, 600) == "success"
+    again = sum(task["try_number"] > 1 for task in busy.tasks("twenty", run))
+    note(f"worker slow {when}", done=round(time.monotonic() - began, 1), tried_again=again)
+    updraft.centre.befall(host, "quicken")
+    assert again == 0, "no task is lost with it"
+    assert (rest.phase(BUSY), node_ids(rest, cluster)) == ("running", nodes)
+
+
+def test_every_node_gets_another_agent_and_the_tasks_that_run_notice_nothing(updraft: OnHosts, busy: Airflow) -> None:
+    rest, cluster = updraft.rest, updraft.rest.cluster(BUSY)["id"]
+    updraft.add_dag(BUSY, "outlasts.py", (DAGS / "outlasts.py").read_text())
+    run = busy.trigger("outlasts", {"seconds": OUTLASTS})
+    wait_for("its tasks run", lambda: states(busy, run, "outlasts") == ["running"] * 4, 120)
+    nodes, hosts = node_ids(rest, cluster), {one["InstanceId"] for one in instances(updraft)}
+
+    began = time.monotonic()
+    # The same program in another archive.
+    wanted = updraft.name_agent(packed("updraft-agent", AGENT.read_bytes(), *UNIT, REPOSITORY / "LICENSE"))
+    wait_for("control answers", lambda: rest.phase(BUSY), 60)
+    wait_for("every node says that its agent is the new one", lambda: agents(rest, cluster) == {wanted}, 600, every=1)
+    done = round(time.monotonic() - began, 1)
+    assert states(busy, run, "outlasts") == ["running"] * 4, "they outlast it: else nothing was shown"
+    assert busy.wait_for_run("outlasts", run, OUTLASTS + 120) == "success"
+    note("agents replaced", done=done, nodes=len(nodes))
+    assert {task["try_number"] for task in busy.tasks("outlasts", run)} == {1}
+    assert (rest.phase(BUSY), node_ids(rest, cluster)) == ("running", nodes)
+    assert {one["InstanceId"] for one in instances(updraft)} == hosts
+
+
+def agents(rest: Rest, cluster: int) -> set[str | None]:
+    return {(node["agent"] or {}).get("release") for node in rest.items(f"clusters/{cluster}/nodes")}
+
+
+def states(airflow: Airflow, run: str, dag: str = "twenty") -> list[str]:
+    return [task["state"] for task in airflow.tasks(dag, run)]
 
 
 def node_ids(rest: Rest, cluster: int) -> set[str]:

@@ -12,7 +12,7 @@ from airflow.sdk import dag, task
 def twenty() -> None:
     @task(retries=3, retry_delay=timedelta(seconds=1))
     def work(number: int) -> int:
-        time.sleep(40)
+        time.sleep(60)
         return number
 
     work.expand(number=list(range(20)))
