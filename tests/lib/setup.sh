@@ -30,6 +30,7 @@ start_setup() {
     [[ $wanted == *" e2e "* || $wanted == *" root "* ]] && background browser set_up_browser
     [[ $wanted == *" unit "* || $wanted == *" e2e "* ]] && background saml set_up_saml
     [[ $wanted == *" unit "* || $wanted == *" e2e "* ]] && background oidc set_up_oidc
+    [[ $wanted == *" python "* || $wanted == *" e2e "* ]] && background rabbitmq set_up_rabbitmq
     ((EUID == 0)) && [[ $wanted == *" root "* || $wanted == *" unit "* ]] && background machine set_up_machine
     return 0
 }
@@ -138,6 +139,21 @@ set_up_saml() {
         return 1
     fi
     install_debian xmlsec1 simplesamlphp php-cli php-xml
+}
+
+# The other broker that a cluster may have. Nothing of the machine's own is to listen.
+set_up_rabbitmq() {
+    [[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]] && return
+    if ((EUID != 0)); then
+        echo "No RabbitMQ: install it (on Debian: apt-get install rabbitmq-server)."
+        return 1
+    fi
+    install_debian rabbitmq-server
+    if [[ -d /run/systemd/system ]]; then
+        systemctl --quiet disable --now rabbitmq-server.service
+    else
+        /etc/init.d/rabbitmq-server stop || true
+    fi
 }
 
 # Network tools for the tests that look at what a cluster's processes can reach, and git's two kinds of servers.

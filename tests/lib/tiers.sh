@@ -36,7 +36,7 @@ tier_unit() {
 }
 
 needs_python() {
-    ready airflow parts
+    ready airflow parts rabbitmq
 }
 
 tier_python() {
@@ -75,7 +75,7 @@ tier_root() {
 e2e() {
     offline_sql
     check "binary" cargo build --workspace --all-targets --locked
-    ready tools browser saml oidc
+    ready tools browser saml oidc rabbitmq
     begin_beside
     local marks=$1
     # One installation for both tiers: the second resumes what the first left.

@@ -26,6 +26,8 @@ pub(crate) const LOCK: &str = "agent/lock";
 pub(crate) const STOP: &str = "stop";
 /// Digests of the scripts that this node has run.
 pub(crate) const SCRIPTS: &str = "agent/scripts.json";
+/// Digest of the tenant's own metadata database that was found good.
+pub(crate) const METADATA: &str = "agent/metadata";
 pub(crate) const BOOTSTRAP: &str = "bootstrap";
 
 /// A node's directory in order.

@@ -92,6 +92,8 @@ pub struct Readiness {
     pub parent: bool,
     /// The node's script was run, or there is none.
     pub script: bool,
+    /// The tenant's own metadata database was found good, or there is none.
+    pub metadata: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +176,7 @@ fn phase(
                     || states.get(&seen.assignment.name) == Some(&ServiceState::Unhealthy)
             });
             if waits_for_script(assignment, readiness)
+                || waits_for_metadata(assignment, readiness)
                 || waits_for_environment(assignment, readiness, observed)
             {
                 AgentPhase::Preparing
@@ -194,6 +197,12 @@ fn phase(
 fn waits_for_script(assignment: &Assignment, readiness: Readiness) -> bool {
     let waits = |service: &ServiceAssignment| service.enabled && service.after_script;
     !readiness.script && assignment.services.iter().any(waits)
+}
+
+/// The same for the tenant's own metadata database.
+fn waits_for_metadata(assignment: &Assignment, readiness: Readiness) -> bool {
+    let waits = |service: &ServiceAssignment| service.enabled && service.after_metadata;
+    !readiness.metadata && assignment.services.iter().any(waits)
 }
 
 /// Whether something here runs on as it was, since what it is to run with is not there.

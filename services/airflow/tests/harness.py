@@ -32,6 +32,7 @@ from jwt.algorithms import OKPAlgorithm
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 RUNTIME = Path(__file__).resolve().parents[3] / "infra" / "runtimes" / "airflow-3.3.2"
 PACKAGE = Path(__file__).resolve().parents[1] / "updraft_airflow"
 _VARIABLE = re.compile(r"\{([a-z0-9_]+)\}")
@@ -55,7 +56,9 @@ def environment() -> Path:
 
 
 def program(env: Path, name: str) -> str:
-    """The environment's own program, or one of the machine (valkey-server)."""
+    """The environment's own program, or one of the machine (valkey-server, rabbitmq-server)."""
+    if name == "rabbitmq-server":
+        return rabbitmq()
     own = env / "bin" / name
     if own.exists():
         return str(own)
@@ -66,6 +69,13 @@ def program(env: Path, name: str) -> str:
     if not found:
         raise RuntimeError(f"{name} is neither in the environment, in UPDRAFT_TEST_TOOLS, nor on this machine")
     return found
+
+
+def rabbitmq() -> str:
+    """The program itself: the one in PATH wants to be root."""
+    if not Path(RABBITMQ).exists():
+        raise RuntimeError(f"no {RABBITMQ}: install RabbitMQ (on Debian: apt-get install rabbitmq-server)")
+    return RABBITMQ
 
 
 def free_port(address: str = "127.0.0.1") -> int:
@@ -159,11 +169,15 @@ class Edge:
     key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
     kid: str = "edge-1"
 
-    def write_keys(self, path: Path) -> None:
-        jwk = OKPAlgorithm.to_jwk(self.key.public_key(), as_dict=True) | {"kid": self.kid, "alg": "EdDSA", "use": "sig"}
+    def write_keys(self, path: Path, *others: Edge) -> None:
+        """These are believed from now on, and no other."""
         fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps({"keys": [jwk]}))
+        fresh.write_text(json.dumps({"keys": [edge.public() for edge in (self, *others)]}))
         fresh.replace(path)
+
+    def public(self) -> dict[str, Any]:
+        jwk = OKPAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
+        return jwk | {"kid": self.kid, "alg": "EdDSA", "use": "sig"}
 
     def token(
         self, role: str = "admin", *, headers: dict[str, Any] | None = None, changed: dict[str, Any] | None = None
@@ -184,11 +198,25 @@ class Edge:
 class Runtime:
     """A runtime's directory, rendered as the agent renders it."""
 
-    def __init__(self, directory: Path = RUNTIME) -> None:
+    def __init__(self, directory: Path = RUNTIME, broker: str = "valkey") -> None:
         self.toml = tomllib.loads((directory / "runtime.toml").read_text())
+        self.broker = broker
+        self.services: list[dict[str, Any]] = self._suiting("service")
+        self.relays: list[dict[str, Any]] = self._suiting("relay")
+        self.managed: dict[str, dict[str, str]] = {
+            section: self.toml["managed"].get(section, {}) | self._of_broker().get(section, {})
+            for section in self.toml["managed"].keys() | self._of_broker().keys()
+        }
+
+    def _suiting(self, table: str) -> list[dict[str, Any]]:
+        return [entry for entry in self.toml[table] if entry.get("broker", self.broker) == self.broker]
+
+    def _of_broker(self) -> dict[str, dict[str, str]]:
+        managed: dict[str, dict[str, str]] = self.toml["brokers"][self.broker]["managed"]
+        return managed
 
     def service(self, name: str) -> dict[str, Any]:
-        return next(service for service in self.toml["service"] if service["name"] == name)
+        return next(service for service in self.services if service["name"] == name)
 
     def render(self, template: str, variables: dict[str, str], granted: list[str]) -> str | None:
         """None if the template names a variable of a secret that is not granted."""
@@ -203,7 +231,7 @@ class Runtime:
     ) -> dict[str, str]:
         granted = service["secrets"] if service else []
         templates: dict[str, str] = dict(self.toml["env"])
-        for table in (self.toml["defaults"], self.toml["managed"]):
+        for table in (self.toml["defaults"], self.managed):
             for section, keys in table.items():
                 for key, value in keys.items():
                     templates[f"AIRFLOW__{section.upper()}__{key.upper()}"] = value
@@ -258,7 +286,9 @@ class Node:
 
     def environ(self, service: dict[str, Any] | None) -> dict[str, str]:
         path = f"{self.env_dir / 'bin'}:/usr/local/bin:/usr/bin:/bin"
-        own = self.runtime.env(self.variables, service, self.overrides) if service is None or service["airflow"] else {}
+        if service is None or service["airflow"]:
+            return {"PATH": path} | self.runtime.env(self.variables, service, self.overrides)
+        own = {name: self.url(value) for name, value in service.get("env", {}).items()}
         return {"PATH": path} | own
 
     def start(self, name: str) -> subprocess.Popen[bytes]:
@@ -428,7 +458,7 @@ def free_address() -> str:
     """A loopback address nobody serves Airflow's ports on."""
     for number in range(1, 250):
         address = f"127.{78 + os.getpid() % 100}.{os.getpid() // 100 % 250}.{number}"
-        if not any(listens(address, port) for port in (6379, 8080, 8974)):
+        if not any(listens(address, port) for port in (5672, 6379, 8080, 8974)):
             return address
     raise RuntimeError("no loopback address is free")
 

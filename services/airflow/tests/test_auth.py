@@ -303,6 +303,18 @@ def test_a_rotated_key_is_taken_at_once(cluster: Cluster) -> None:
         cluster.edge.write_keys(keys)
 
 
+def test_while_keys_turn_a_token_of_either_is_accepted_and_of_a_forgotten_one_refused(cluster: Cluster) -> None:
+    keys = cluster.directory / "jwks.json"
+    old, fresh = cluster.edge, harness.Edge("cluster:77", kid="airflow-2")
+    try:
+        old.write_keys(keys, fresh)
+        assert [attempt(cluster, edge.token()) for edge in (old, fresh)] == [200, 200]
+        fresh.write_keys(keys)
+        assert [attempt(cluster, edge.token()) for edge in (old, fresh)] == [403, 200]
+    finally:
+        old.write_keys(keys)
+
+
 # === Coming and going ===
 
 

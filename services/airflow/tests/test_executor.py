@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 from unittest.mock import Mock
 
-from updraft_airflow.executor import UpdraftCeleryExecutor
+from updraft_airflow.broker_queues import held_by_workers
 
 Answers = dict[str, dict[str, tuple[str, dict[str, str]]]]
 
 
 def unknown(answers: Answers | None, *asked: str) -> set[str]:
-    executor: Any = Mock()
-    executor.celery_app.control.inspect.return_value.query_task.return_value = answers
-    return UpdraftCeleryExecutor._unknown_to_workers(executor, set(asked))
+    app: Any = Mock()
+    app.control.inspect.return_value.query_task.return_value = answers
+    return set(asked) - held_by_workers(app, set(asked))
 
 
 def test_what_a_worker_runs_or_will_run_is_known() -> None:

@@ -241,7 +241,7 @@ def test_airflow_gives_the_same_lines_as_a_page_and_as_a_stream(cluster: Cluster
 
 def test_only_the_service_that_shows_logs_is_told_where_they_are() -> None:
     runtime = harness.Runtime()
-    told = [service["name"] for service in runtime.toml["service"] if "logs" in service["secrets"]]
+    told = [service["name"] for service in runtime.services if "logs" in service["secrets"]]
     assert told == ["api-server"]
 
 

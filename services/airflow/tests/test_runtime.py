@@ -10,14 +10,14 @@ import harness
 import pytest
 
 RUNTIME = harness.Runtime()
-SERVICES: list[dict[str, Any]] = RUNTIME.toml["service"]
+BROKERS = [RUNTIME, harness.Runtime(broker="rabbitmq")]
 VARIABLES = {
     "address", "base_url", "broker_password", "cluster_id", "dags_dir", "dsn", "fernet_key", "jwks_file", "jwt_secret",
     "log_bucket", "log_keys_file", "log_prefix", "log_region", "logs_dir", "plugins_dir", "prefix", "prefork_socket", "s3_endpoint",
     "work_dir", "worker_concurrency", "worker_queues",
 }  # fmt: skip
-# Read by the scheduler, described nowhere.
-UNDESCRIBED = {("scheduler", "num_stuck_in_queued_retries")}
+# Read by the scheduler, described nowhere; and what goes to Celery's transport as it is.
+UNDESCRIBED = {("scheduler", "num_stuck_in_queued_retries"), ("celery_broker_transport_options", "confirm_publish")}
 
 
 def texts(value: Any) -> list[str]:
@@ -39,17 +39,18 @@ def rendered(service: dict[str, Any]) -> dict[str, str]:
 def test_every_configuration_key_is_one_of_airflows() -> None:
     options = json.loads((harness.RUNTIME / "config-options.json").read_text())["options"]
     known = {(option["section"], option["key"]) for option in options} | UNDESCRIBED
-    tables = [RUNTIME.toml["managed"], RUNTIME.toml["defaults"]]
+    tables = [*(runtime.managed for runtime in BROKERS), RUNTIME.toml["defaults"]]
     used = {(section, key) for table in tables for section, keys in table.items() for key in keys}
     used |= {tuple(key.split(".", 1)) for key in RUNTIME.toml["locked"]["keys"]}
     assert used - known == set()
 
 
 def test_no_key_is_both_managed_and_a_default() -> None:
-    managed, defaults = RUNTIME.toml["managed"], RUNTIME.toml["defaults"]
-    assert {section: set(keys) & set(managed.get(section, {})) for section, keys in defaults.items()} == {
-        section: set() for section in defaults
-    }
+    for runtime in BROKERS:
+        managed, defaults = runtime.managed, runtime.toml["defaults"]
+        assert {section: set(keys) & set(managed.get(section, {})) for section, keys in defaults.items()} == {
+            section: set() for section in defaults
+        }
 
 
 def test_only_documented_variables_are_used() -> None:
@@ -58,7 +59,7 @@ def test_only_documented_variables_are_used() -> None:
 
 def test_no_secret_is_on_a_command_line_or_in_a_url_that_is_asked() -> None:
     secret = {variable for unlocks in RUNTIME.toml["secrets"].values() for variable in unlocks}
-    public = [(service["argv"], service["health"], service.get("warm", [])) for service in SERVICES]
+    public = [(service["argv"], service["health"], service.get("warm", [])) for service in RUNTIME.toml["service"]]
     assert named(*(list(part) for part in public), RUNTIME.toml["prefork"]) & secret == set()
 
 
@@ -81,17 +82,19 @@ def test_a_granted_secret_arrives() -> None:
 
 
 def test_services_wait_only_for_earlier_ones_of_their_own_node() -> None:
-    for number, service in enumerate(SERVICES):
-        earlier = {other["name"] for other in SERVICES[:number] if other["role"] == service["role"]}
+    services = BROKERS[1].services
+    for number, service in enumerate(services):
+        earlier = {other["name"] for other in services[:number] if other["role"] == service["role"]}
         assert set(service["after"]) <= earlier, service["name"]
 
 
 def test_each_relayed_port_is_its_services_and_free_where_it_is_relayed() -> None:
-    for relay in RUNTIME.toml["relay"]:
-        service = RUNTIME.service(relay["service"])
-        assert relay["port"] in service["ports"]
-        assert service["role"] not in relay["on"]
-        assert not [s["name"] for s in SERVICES if s["role"] in relay["on"] and relay["port"] in s["ports"]]
+    for runtime in BROKERS:
+        for relay in runtime.relays:
+            service = runtime.service(relay["service"])
+            assert relay["port"] in service["ports"]
+            assert service["role"] not in relay["on"]
+            assert not [s["name"] for s in runtime.services if s["role"] in relay["on"] and relay["port"] in s["ports"]]
 
 
 def test_the_bundle_configuration_is_json_once_rendered() -> None:

@@ -7,9 +7,9 @@ with the scheduler's node none will see it, and where a worker died between taki
 
 from __future__ import annotations
 
-import json
 import os
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.models.taskinstance import TaskInstance
@@ -19,29 +19,25 @@ from airflow.utils.state import TaskInstanceState
 from kombu.exceptions import OperationalError
 from sqlalchemy import select, update
 
+from updraft_airflow.broker_queues import broker_queues, held_by_workers
 from updraft_airflow.task_load import Quiet, note_load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from uuid import UUID
 
     from sqlalchemy.orm import Session
 
-# Kombu keeps what a worker has taken but not acknowledged here.
-_UNACKNOWLEDGED = "unacked"
-_UNACKNOWLEDGED_INDEX = "unacked_index"
+    from updraft_airflow.broker_queues import BrokerQueues
+
 # Pause (seconds) between notes of how many tasks there are.
 _NOTE = 5.0
 # Pause (seconds) between looks for tasks that nobody has.
 _LOOK = 10.0
-# What a worker says of a task that it runs or will run.
-_HAS = ("active", "reserved")
-# How long workers have to say what they have.
-_ANSWER = 3.0
 
 
 class UpdraftCeleryExecutor(CeleryExecutor):
-    """Airflow's `core.executor` in every Updraft cluster with a Redis-like broker."""
+    """Airflow's `core.executor` in every Updraft cluster."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -50,6 +46,10 @@ class UpdraftCeleryExecutor(CeleryExecutor):
         self._quiet = Quiet()
         # In no queue at the last look.
         self._away: set[str] = set()
+
+    @cached_property
+    def _queues(self) -> BrokerQueues:
+        return broker_queues(self.celery_app)
 
     def sync(self) -> None:
         """Asks for the states of the tasks; without an answer they are as they were, and asked for in the next loop."""
@@ -82,28 +82,14 @@ class UpdraftCeleryExecutor(CeleryExecutor):
         """Queued tasks that are neither in a queue, nor taken by a worker, nor known to the result backend."""
         if not waiting:
             return []
-        known = self._message_ids({ti.queue for ti in waiting if ti.queue})
+        sent = {ti.external_executor_id for ti in waiting if ti.external_executor_id}
+        known = self._queues.waiting({ti.queue for ti in waiting if ti.queue})
+        known |= self._queues.taken(sent - known)
         return [ti for ti in waiting if ti.external_executor_id not in known and not self._has_state(ti)]
 
     def _has_state(self, ti: TaskInstance) -> bool:
         task_id = ti.external_executor_id
         return task_id is not None and self.celery_app.backend.get_state(task_id) != "PENDING"
-
-    def _message_ids(self, queues: Iterable[str]) -> set[str]:
-        """Celery's task ids of all messages in the broker."""
-        return self._in_queues(queues) | self._taken().keys()
-
-    def _in_queues(self, queues: Iterable[str]) -> set[str]:
-        """Celery's task ids of the messages that no worker has taken."""
-        found: set[str] = set()
-        with self.celery_app.connection_for_read() as connection:
-            channel: Any = connection.default_channel
-            for queue in queues:
-                # Kombu has one list per priority.
-                for priority in channel.priority_steps:
-                    name = channel._q_for_pri(queue, priority)
-                    found.update(_task_id(json.loads(message)) for message in channel.client.lrange(name, 0, -1))
-        return found
 
     def _send_again_what_nobody_has(self) -> None:
         """Tasks that are in no queue and not begun at two looks in a row, and that no worker has.
@@ -116,15 +102,15 @@ class UpdraftCeleryExecutor(CeleryExecutor):
                 TaskInstance.state == TaskInstanceState.QUEUED, TaskInstance.external_executor_id.in_(sent)
             )
             not_begun = {str(ti.external_executor_id): ti for ti in session.scalars(waiting)} if sent else {}
-            away = not_begun.keys() - self._in_queues({ti.queue for ti in not_begun.values() if ti.queue})
+            away = not_begun.keys() - self._queues.waiting({ti.queue for ti in not_begun.values() if ti.queue})
             suspects = self._away & away
             self._away = away
-            for task_id in self._unknown_to_workers(suspects):
+            for task_id in suspects - held_by_workers(self.celery_app, suspects):
                 ti = not_begun[task_id]
                 if self._return_to_scheduler(ti.id, task_id, session):
                     self.log.warning("Nobody has %s any more: it is sent again", ti)
                     self.revoke_task(ti=ti)
-                    self._forget(task_id)
+                    self._queues.forget(task_id)
 
     @staticmethod
     def _return_to_scheduler(ti_id: UUID, task_id: str, session: Session) -> bool:
@@ -142,37 +128,6 @@ class UpdraftCeleryExecutor(CeleryExecutor):
         )
         return session.scalar(change) is not None
 
-    def _taken(self) -> dict[str, bytes]:
-        """Delivery tags of the messages that workers have taken, by Celery's task id."""
-        with self.celery_app.connection_for_read() as connection:
-            messages = connection.default_channel.client.hgetall(_UNACKNOWLEDGED)
-        return {_task_id(json.loads(message)[0]): tag for tag, message in messages.items()}
-
-    def _unknown_to_workers(self, task_ids: set[str]) -> set[str]:
-        """What no worker says it has. Should one have been too busy to answer, Airflow lets only one of two begin.
-
-        A worker that lost its connection drops what it had not begun, but remembers it, neither active nor reserved.
-        """
-        if not task_ids:
-            return set()
-        answers = self.celery_app.control.inspect(timeout=_ANSWER).query_task(*task_ids) or {}
-        states = {task_id: state for tasks in answers.values() for task_id, (state, _) in tasks.items()}
-        return {task_id for task_id in task_ids if states.get(task_id) not in _HAS}
-
-    def _forget(self, task_id: str) -> None:
-        """A worker that comes back must not find what it once took."""
-        tag = self._taken().get(task_id)
-        if tag is None:
-            return
-        with self.celery_app.connection_for_write() as connection:
-            client = connection.default_channel.client
-            client.hdel(_UNACKNOWLEDGED, tag)
-            client.zrem(_UNACKNOWLEDGED_INDEX, tag)
-
     def _broker_errors(self) -> tuple[type[Exception], ...]:
         errors: tuple[type[Exception], ...] = getattr(self.celery_app.backend, "connection_errors", ())
-        return (*errors, OperationalError, OSError)
-
-
-def _task_id(message: dict[str, Any]) -> str:
-    return str(message.get("headers", {}).get("id", ""))
+        return (*errors, *self._queues.errors(), OperationalError, OSError)

@@ -20,6 +20,8 @@ pub use crate::bootstrap_script::*;
 pub use crate::dag_delivery::*;
 pub use crate::environment_build::*;
 pub use crate::log_delivery::*;
+pub use crate::metadata_check::*;
+pub use crate::reencryption::*;
 use crate::task_load::TaskLoad;
 use crate::tunnel::TunnelAssignment;
 
@@ -100,6 +102,12 @@ pub struct Assignment {
     /// A script to be tried beside all that runs. On one node of a cluster only.
     #[serde(default)]
     pub trial: Option<TrialAssignment>,
+    /// What Airflow keeps encrypted is written anew by this node. On one node of a cluster only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reencryption: Option<ReencryptionAssignment>,
+    /// The tenant's own metadata database, to be looked at before the services that are given the way to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<MetadataAssignment>,
     pub parent: ParentAssignment,
     /// In start order.
     pub services: Vec<ServiceAssignment>,
@@ -156,6 +164,9 @@ pub struct ServiceAssignment {
     /// It starts, and is stopped for a change, only when the node's script has been run.
     #[serde(default)]
     pub after_script: bool,
+    /// The same for the tenant's own metadata database: it was found good.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub after_metadata: bool,
     /// Services of this node that must be healthy first.
     pub after: Vec<ServiceName>,
     pub health: HealthCheck,
@@ -208,6 +219,23 @@ pub enum HealthCheck {
         broker: String,
         password_file: String,
         channel: String,
+        hostname: String,
+        within_s: u32,
+    },
+    /// The broker opens its virtual host for `user`, with the password in this file.
+    Amqp {
+        address: String,
+        user: String,
+        password_file: String,
+    },
+    /// A Celery worker that consumes from an AMQP broker: it publishes its heartbeats to this exchange, with this routing
+    /// key, as JSON with `hostname` and `pid`.
+    CeleryWorkerAmqp {
+        broker: String,
+        user: String,
+        password_file: String,
+        exchange: String,
+        routing_key: String,
         hostname: String,
         within_s: u32,
     },
@@ -270,6 +298,9 @@ pub struct Report {
     pub script: Option<ScriptReport>,
     #[serde(default)]
     pub trial: Option<TrialReport>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reencryption: Option<ReencryptionReport>,
+    pub metadata: Option<MetadataReport>,
     /// Of the whole cluster, by the scheduler's node, where it is asked for that.
     #[serde(default)]
     pub load: Option<TaskLoad>,

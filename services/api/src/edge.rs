@@ -28,6 +28,9 @@ pub struct Snapshot {
     pub session_keys: Vec<PublicKey>,
     /// `http://localhost:7700`
     pub console_url: String,
+    /// Under which authority an edge's certificate for tunnels is to be; it asks for another one if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tunnel_authority: Option<String>,
 }
 
 /// What is another in the snapshot of `version` than in the one of `before`. Parts come whole.

@@ -2,15 +2,17 @@
 
 use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use updraft_model::{
-    AgentPhase, AwsAccountName, BootstrapSpec, ClusterId, ClusterName, ClusterRole, ClusterSpec,
+    AgentPhase, AwsAccountName, BootstrapSpec, Broker, ClusterId, ClusterName, ClusterRole, ClusterSpec,
     EnvironmentSpec, EventId, Failure, FolderSource, Generation, IdleStop, LogsSpec, NodeId, NodeRole,
-    OperationId, OperationKind, OperationState, Phase, Power, QueueName, Schedule, ServiceName,
+    OnStop, OperationId, OperationKind, OperationState, Phase, Power, QueueName, Schedule, ServiceName,
     ServiceStatus, Step, TenantId, TenantRole, UserId, WorkerQueue,
 };
 use utoipa::ToSchema;
 
+use crate::agent::expose_some;
 use crate::queues::QueueView;
 use crate::schedule::UpcomingView;
 use crate::tokens::CredentialView;
@@ -118,6 +120,9 @@ pub struct NewCluster {
     /// The organisation's AWS account that its nodes are in; it stays. Default: the installation's own, or the only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws_account: Option<AwsAccountName>,
+    /// What carries its tasks to its workers; it stays. Default: `valkey`.
+    #[serde(default, skip_serializing_if = "Broker::is_default")]
+    pub broker: Broker,
     #[serde(default)]
     pub workers: Option<u32>,
     #[serde(default)]
@@ -145,9 +150,26 @@ pub struct NewCluster {
     /// After how long it stops by itself while nothing runs and nobody uses it: `2h`. Default: `never`.
     #[serde(default, skip_serializing_if = "IdleStop::is_never")]
     pub stop_when_idle: IdleStop,
+    /// What becomes of its nodes' machines while it is stopped. Default: as its AWS account says, or else the installation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_stop: Option<OnStop>,
     /// How long its logs are kept, and where. Default: 90 days, in the cluster's own bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logs: Option<LogsSpec>,
+    /// A metadata database of your own instead of one that is made: `postgresql://user:password@host:port/database`, with
+    /// `?sslmode=disable|require|verify-ca|verify-full` (default: `verify-full` with `metadata_ca`, else `require`). Nodes alone connect to
+    /// it, and it is never deleted. Written only: nothing gives it back.
+    #[serde(
+        default,
+        serialize_with = "expose_some",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = Option<String>, format = Password, write_only)]
+    pub metadata_dsn: Option<SecretString>,
+    /// Certificates in PEM of the authority that `verify-ca` and `verify-full` hold that database's server to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(write_only)]
+    pub metadata_ca: Option<String>,
     /// Words that access rules go by, for example `env` → `prod`; at most 50.
     #[serde(default)]
     pub tags: IndexMap<String, String>,
@@ -163,6 +185,9 @@ pub struct UpdateCluster {
     /// Nothing but what it is: a cluster stays in the account that it was made in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws_account: Option<AwsAccountName>,
+    /// Nothing but what it is: a cluster keeps the broker that it was made with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broker: Option<Broker>,
     #[serde(default)]
     pub workers: Option<u32>,
     #[serde(default)]
@@ -193,10 +218,26 @@ pub struct UpdateCluster {
     /// After how long it stops by itself while nothing runs and nobody uses it: `2h`, or `never`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_when_idle: Option<IdleStop>,
+    /// What becomes of its nodes' machines while it is stopped. Machines that are kept are ended when it becomes `end`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_stop: Option<OnStop>,
     /// Replaces how long logs are kept, and where. Another bucket restarts the service that shows task logs; what the one
     /// before holds stays there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logs: Option<LogsSpec>,
+    /// Replaces the way to the cluster's own metadata database, as for `POST /clusters`. Refused while it runs, and for a cluster that
+    /// began with a database that was made for it.
+    #[serde(
+        default,
+        serialize_with = "expose_some",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = Option<String>, format = Password, write_only)]
+    pub metadata_dsn: Option<SecretString>,
+    /// With `metadata_dsn`: certificates in PEM of the authority that its server is held to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(write_only)]
+    pub metadata_ca: Option<String>,
     /// Replaces all tags. Restarts nothing.
     #[serde(default)]
     pub tags: Option<IndexMap<String, String>>,
@@ -289,6 +330,12 @@ pub struct NodeView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueName>,
     pub address: Option<String>,
+    /// Whether its machine stands still, kept until the cluster is started.
+    #[serde(default)]
+    pub off: bool,
+    /// Whether it is a machine that leaves a log of its boot.
+    #[serde(default)]
+    pub has_boot_log: bool,
     /// What its agent last said; `null` before the first report.
     pub phase: Option<AgentPhase>,
     pub generation: Generation,

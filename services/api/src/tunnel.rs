@@ -18,7 +18,7 @@ pub struct TunnelAssignment {
     /// `tunnel.example.com:7443`: the edges, or a TCP balancer before them.
     pub address: String,
     pub server_name: String,
-    /// The one authority that edges' certificates are believed from, PEM.
+    /// What edges' certificates are believed from, PEM: one authority, and while it turns two.
     pub ca_pem: String,
     /// This node's, and good for nothing but its tunnels.
     #[serde(serialize_with = "expose")]
@@ -45,6 +45,9 @@ pub struct TunnelCertificate {
     pub key_pem: SecretString,
     /// Seconds from now after which it is time for the next one, long before this one expires.
     pub renew_after_s: u64,
+    /// The name of the authority that it is under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
 }
 
 // === impl TunnelAssignment ===

@@ -11,6 +11,7 @@ use updraft_sso::{PasswordIdentity, Passwords, SignInLimits, SignInQuota};
 use updraft_store::Store;
 
 use crate::audit::Fold;
+use crate::boot_log::{BootLogReader, BootLogs};
 use crate::dags::{self, NoBucket, PushBucket, Pushes};
 use crate::hub::EventHub;
 use crate::live::{Live, LiveReports, NoReports};
@@ -24,6 +25,7 @@ pub struct App {
     live: Live,
     pushes: Pushes,
     logs: LogReader,
+    boot_logs: BootLogReader,
 }
 
 #[derive(Debug)]
@@ -78,6 +80,7 @@ impl App {
             live: Live(Arc::new(NoReports)),
             pushes: Pushes::into(Arc::new(NoBucket)),
             logs: LogReader::new(Arc::new(NoBuckets)),
+            boot_logs: BootLogReader::default(),
         })
     }
 
@@ -106,6 +109,19 @@ impl App {
             logs: LogReader::new(buckets),
             ..self
         }
+    }
+
+    /// Shows what nodes' machines said while they booted.
+    #[must_use]
+    pub fn with_boot_logs(self, logs: Arc<dyn BootLogs>) -> Self {
+        Self {
+            boot_logs: BootLogReader(Some(logs)),
+            ..self
+        }
+    }
+
+    pub(crate) fn boot_logs(&self) -> &BootLogReader {
+        &self.boot_logs
     }
 
     pub(crate) fn log_reader(&self) -> &LogReader {

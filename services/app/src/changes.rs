@@ -131,5 +131,6 @@ fn event_kind(kind: OperationKind) -> &'static str {
         OperationKind::Update => "update_requested",
         OperationKind::Delete => "delete_requested",
         OperationKind::Service => "service_change_requested",
+        OperationKind::RotateKeys => "key_rotation_requested",
     }
 }

@@ -14,8 +14,8 @@ use crate::dags::{check_index, check_named};
 use crate::page::page;
 use crate::rights::Sight;
 use crate::{
-    App, AppError, PageRequest, access, aws_accounts, bootstrap, environment, idle, log_place, quota,
-    schedules, spec, task_secrets, view, worker_queues,
+    App, AppError, PageRequest, access, aws_accounts, bootstrap, broker, environment, idle, log_place,
+    metadata, quota, schedules, spec, task_secrets, view, worker_queues,
 };
 
 impl App {
@@ -59,7 +59,10 @@ impl App {
         } else {
             Power::Stopped
         };
+        let brought = metadata::asked(new.metadata_dsn.as_ref(), new.metadata_ca.as_deref())?;
         let mut spec = spec::new_spec(new, self.runtimes())?;
+        spec.metadata_database = brought.as_ref().map(|brought| brought.place.clone());
+        broker::check_installed(spec.broker, self.config().rabbitmq.as_deref())?;
         worker_queues::check_machines(&spec, self.config().instance_types)?;
         self.try_log_bucket(actor, &spec.logs).await?;
         self.try_roles(actor.tenant, &spec.dag_sources, Some(&spec.bootstrap))
@@ -93,6 +96,9 @@ impl App {
             .map_err(taken)?;
         if let Some((account, _)) = account {
             place(&mut tx, actor.tenant, id, account).await?;
+        }
+        if let Some(brought) = &brought {
+            self.keep_metadata(&mut tx, id, brought).await?;
         }
         environment::begin(&mut tx, actor, id, &spec).await?;
         schedules::keep(&mut tx, actor.tenant, id, &spec.schedule).await?;
@@ -128,6 +134,7 @@ impl App {
         update: UpdateCluster,
     ) -> Result<Accepted, AppError> {
         let attempt = attempt("cluster.update");
+        let brought = metadata::asked(update.metadata_dsn.as_ref(), update.metadata_ca.as_deref())?;
         self.try_what_it_names(actor, id, &update).await?;
         let mut change = self
             .begin_change(actor, id, ClusterAction::Change, attempt)
@@ -137,7 +144,12 @@ impl App {
         if current != if_match {
             return Err(AppError::GenerationMismatch { current });
         }
-        let spec = spec::updated_spec((&change.cluster.spec, current), update, self.runtimes())?;
+        let mut spec = spec::updated_spec((&change.cluster.spec, current), update, self.runtimes())?;
+        if let Some(brought) = &brought {
+            metadata::check_change(&change.cluster)?;
+            spec.metadata_database = Some(brought.place.clone());
+            self.keep_metadata(&mut change.tx, id, brought).await?;
+        }
         worker_queues::check_machines(&spec, self.config().instance_types)?;
         if spec.dag_sources != change.cluster.spec.dag_sources {
             check_named(&mut change.tx, actor.tenant, &spec.dag_sources).await?;
@@ -165,7 +177,8 @@ impl App {
             idle::keep(&mut change.tx, actor.tenant, id, spec.stop_when_idle).await?;
         }
         clusters::set_spec(&mut change.tx, actor.tenant, id, current, &spec).await?;
-        let changed = audit::Change::between(json!(change.cluster.spec), json!(spec));
+        let after = metadata::audited(&spec, brought.is_some());
+        let changed = audit::Change::between(json!(change.cluster.spec), after);
         let written = Written {
             kind: OperationKind::Update,
             message: "changed the cluster",

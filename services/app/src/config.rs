@@ -1,5 +1,6 @@
 //! What an installation sets, and the addresses that follow from it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ pub struct AppConfig {
     pub outbound: Outbound,
     /// Whether nodes are machines of a cloud, of the types that it has.
     pub instance_types: bool,
+    /// Where nodes of this machine would find RabbitMQ. None: they are other machines, which nobody here knows.
+    pub rabbitmq: Option<PathBuf>,
     /// Who assumes tenants' roles. None: nobody is offered to name one.
     pub aws: Option<AwsIdentity>,
     /// Tenants' own AWS accounts. None: nodes are in the installation's own place alone.
@@ -87,6 +90,7 @@ impl AppConfig {
             tenancy: Tenancy::Several,
             outbound: Outbound::new(OutboundPolicy::default()),
             instance_types: false,
+            rabbitmq: None,
             aws: None,
             accounts: None,
         }

@@ -57,6 +57,8 @@ pub enum AppError {
     ClusterDeleting,
     #[error("the cluster is stopped")]
     ClusterStopped,
+    #[error("the cluster runs")]
+    ClusterRuns,
     #[error("the tenant may have {limit} {what}, has {used} and asks for {wanted} more")]
     QuotaExceeded {
         what: &'static str,
@@ -322,6 +324,12 @@ impl From<&AppError> for Problem {
                 "cluster-stopped",
                 "The cluster is stopped: nothing runs on it that could be changed.",
                 "Start the cluster first.",
+            ),
+            E::ClusterRuns => problem(
+                409,
+                "cluster-runs",
+                "The cluster is not stopped, and its metadata database is not changed under what runs.",
+                "Stop the cluster, change it, then start it again.",
             ),
             E::QuotaExceeded {
                 what,

@@ -16,9 +16,10 @@ impl App {
         let mut connection = self.store().connection().await?;
         access::cluster(&mut connection, actor, id, ClusterAction::View).await?;
         let nodes = node_list::list(&mut connection, actor.tenant, id).await?;
+        let has_boot_log = self.boot_logs().0.is_some();
         Ok(nodes
             .into_iter()
-            .map(|node| view::node(node, self.live()))
+            .map(|node| view::node(node, self.live(), has_boot_log))
             .collect())
     }
 }

@@ -1,10 +1,10 @@
-//! Start, stop, restart and delete: what is wanted of a cluster as a whole.
+//! Start, stop, restart, rotation of keys and delete: what is wanted of a cluster as a whole.
 
 use serde_json::json;
 use updraft_api::rest::Accepted;
 use updraft_authz::{Actor, ClusterAction};
 use updraft_model::{ClusterId, OperationKind, Power};
-use updraft_store::{StoreError, clusters, operations};
+use updraft_store::{StoreError, clusters, key_turns, operations};
 
 use crate::audit::{self, attempt};
 use crate::changes::{Change, Written};
@@ -16,6 +16,7 @@ enum Ask {
     Start,
     Stop,
     Restart,
+    RotateKeys,
     Delete,
 }
 
@@ -44,6 +45,15 @@ impl App {
         self.ask(actor, id, Ask::Restart).await
     }
 
+    /// Gives the cluster other keys, each and every one. Its nodes end for that, workers once their tasks are done; a cluster
+    /// that is to run starts again with them.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`], [`AppError::Forbidden`], [`AppError::ClusterDeleting`].
+    pub async fn rotate_keys(&self, actor: &Actor, id: ClusterId) -> Result<Accepted, AppError> {
+        self.ask(actor, id, Ask::RotateKeys).await
+    }
+
     /// Deletes the cluster for good.
     ///
     /// # Errors
@@ -64,20 +74,24 @@ impl App {
             return Ok(accepted);
         }
         ask.check(change.cluster.power)?;
-        if ask.power() == Power::Running {
+        let wanted = ask.power(change.cluster.power);
+        if ask == Ask::RotateKeys {
+            let attempt = change.cluster.generation.next();
+            key_turns::begin(&mut change.tx, actor.tenant, id, attempt).await?;
+        } else if wanted == Power::Running {
             let nodes = change.cluster.spec.most_nodes();
             change.check_nodes(actor, nodes).await?;
             let mut wishes = change.cluster.service_wishes.clone();
             wishes.start_all();
             clusters::set_service_wishes(&mut change.tx, actor.tenant, id, &wishes).await?;
         }
-        clusters::set_power(&mut change.tx, actor.tenant, id, ask.power(), ask == Ask::Restart).await?;
+        clusters::set_power(&mut change.tx, actor.tenant, id, wanted, ask == Ask::Restart).await?;
         let power = |power: Power| json!({"power": power});
         let written = Written {
             kind: ask.kind(),
             message: ask.message(),
             attempt: change.attempt,
-            change: audit::Change::between(power(change.cluster.power), power(ask.power())),
+            change: audit::Change::between(power(change.cluster.power), power(wanted)),
         };
         self.accept(change.tx, actor, id, written).await
     }
@@ -92,7 +106,9 @@ impl App {
         let id = change.cluster.id;
         let running = operations::find_running(&mut change.tx, actor.tenant, id).await?;
         let same = running.filter(|operation| {
-            ask != Ask::Restart && change.cluster.power == ask.power() && ask.is_done_by(operation.kind)
+            ask != Ask::Restart
+                && change.cluster.power == ask.power(change.cluster.power)
+                && ask.is_done_by(operation.kind)
         });
         Ok(same.map(|operation| Accepted {
             cluster: view::cluster(change.cluster.clone(), actor.tenant, change.role, self.config()),
@@ -106,7 +122,7 @@ impl App {
 impl Ask {
     fn action(self) -> ClusterAction {
         match self {
-            Self::Start | Self::Stop | Self::Restart => ClusterAction::Operate,
+            Self::Start | Self::Stop | Self::Restart | Self::RotateKeys => ClusterAction::Operate,
             Self::Delete => ClusterAction::Change,
         }
     }
@@ -116,12 +132,15 @@ impl Ask {
             Self::Start => "cluster.start",
             Self::Stop => "cluster.stop",
             Self::Restart => "cluster.restart",
+            Self::RotateKeys => "cluster.rotate_keys",
             Self::Delete => "cluster.delete",
         }
     }
 
-    fn power(self) -> Power {
+    /// What is wanted of a cluster from then on of which this was.
+    fn power(self, before: Power) -> Power {
         match self {
+            Self::RotateKeys => before,
             Self::Start | Self::Restart => Power::Running,
             Self::Stop => Power::Stopped,
             Self::Delete => Power::Deleted,
@@ -133,6 +152,7 @@ impl Ask {
             Self::Start => OperationKind::Start,
             Self::Stop => OperationKind::Stop,
             Self::Restart => OperationKind::Restart,
+            Self::RotateKeys => OperationKind::RotateKeys,
             Self::Delete => OperationKind::Delete,
         }
     }
@@ -142,6 +162,7 @@ impl Ask {
             Self::Start => "started the cluster",
             Self::Stop => "stopped the cluster",
             Self::Restart => "restarted the cluster",
+            Self::RotateKeys => "had the cluster's keys rotated",
             Self::Delete => "deleted the cluster",
         }
     }
@@ -152,6 +173,7 @@ impl Ask {
             Self::Start => matches!(kind, OperationKind::Start | OperationKind::Create),
             Self::Stop => kind == OperationKind::Stop,
             Self::Restart => false,
+            Self::RotateKeys => kind == OperationKind::RotateKeys,
             Self::Delete => kind == OperationKind::Delete,
         }
     }
@@ -159,10 +181,12 @@ impl Ask {
     fn check(self, power: Power) -> Result<(), AppError> {
         match (self, power) {
             (Self::Delete, _)
-            | (Self::Start | Self::Stop, Power::Running | Power::Stopped)
+            | (Self::Start | Self::Stop | Self::RotateKeys, Power::Running | Power::Stopped)
             | (Self::Restart, Power::Running) => Ok(()),
             (Self::Restart, Power::Stopped) => Err(AppError::ClusterStopped),
-            (Self::Start | Self::Stop | Self::Restart, Power::Deleted) => Err(AppError::ClusterDeleting),
+            (Self::Start | Self::Stop | Self::Restart | Self::RotateKeys, Power::Deleted) => {
+                Err(AppError::ClusterDeleting)
+            }
         }
     }
 }
@@ -176,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_cluster_on_its_way_out_only_takes_deletion() {
-        for ask in [Ask::Start, Ask::Stop, Ask::Restart] {
+        for ask in [Ask::Start, Ask::Stop, Ask::Restart, Ask::RotateKeys] {
             assert!(matches!(
                 ask.check(Power::Deleted),
                 Err(AppError::ClusterDeleting)

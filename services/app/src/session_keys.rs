@@ -9,8 +9,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use chrono::{DateTime, Duration, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use updraft_authz::{PublicKey, SigningKey};
-use updraft_store::StoreError;
 use updraft_store::secrets::{self, ControlKey, SecretError};
+use updraft_store::{StoreError, installation_keys};
 
 use crate::audit::{By, Change, Target, besides};
 use crate::{App, AppError};
@@ -32,6 +32,10 @@ pub struct SessionKeys(Arc<RwLock<Vec<SessionKey>>>);
 struct SessionKey {
     key: SigningKey,
     made_at: DateTime<Utc>,
+    /// Another is wanted in its place.
+    is_asked: bool,
+    /// It may be known to others: what it signed is worth nothing any more.
+    is_distrusted: bool,
 }
 
 // === impl SessionKeys ===
@@ -41,7 +45,12 @@ impl SessionKeys {
     #[must_use]
     pub fn fixed(key: SigningKey) -> Self {
         let made_at = DateTime::UNIX_EPOCH;
-        Self(Arc::new(RwLock::new(vec![SessionKey { key, made_at }])))
+        Self(Arc::new(RwLock::new(vec![SessionKey {
+            key,
+            made_at,
+            is_asked: false,
+            is_distrusted: false,
+        }])))
     }
 
     /// What edges verify sessions by.
@@ -91,7 +100,12 @@ impl App {
                 .done(&mut tx, By::system(None), Change::none())
                 .await?;
         }
-        for name in over(&mut keys, now) {
+        let over = over(&mut keys, now);
+        if !over.is_empty() {
+            // Who holds what they signed is let in no longer than until edges hear of it.
+            installation_keys::announce(&mut tx).await?;
+        }
+        for name in over {
             secrets::remove_control_key(&mut tx, &name).await?;
             besides("session_key.remove")
                 .on(Target::new("session_key", name, None))
@@ -117,15 +131,19 @@ fn next_name(keys: &[SessionKey], now: DateTime<Utc>) -> Option<String> {
     };
     let number = newest.key.kid.strip_prefix(NAME)?.strip_prefix('-');
     let number: u32 = number.map_or(Some(1), |number| number.parse().ok())?;
-    (now - newest.made_at >= TURN_AFTER).then(|| format!("{NAME}-{}", number + 1))
+    let is_due = newest.is_asked || newest.is_distrusted || now - newest.made_at >= TURN_AFTER;
+    is_due.then(|| format!("{NAME}-{}", number + 1))
 }
 
-/// Takes those out whose successor has signed for longer than any session lasts.
+/// Takes those out whose successor has signed for longer than any session lasts, and those that are trusted no more.
 fn over(keys: &mut Vec<SessionKey>, now: DateTime<Utc>) -> Vec<String> {
+    let distrusted = keys.iter().rposition(|key| key.is_distrusted);
     let last_signed = keys.iter().skip(1).map(|successor| successor.made_at + LEAD);
     let gone = last_signed
         .take_while(|until| *until + LONGEST_SESSION < now)
-        .count();
+        .count()
+        .max(distrusted.map_or(0, |last| last + 1))
+        .min(keys.len().saturating_sub(1));
     keys.drain(..gone).map(|key| key.key.kid).collect()
 }
 
@@ -140,6 +158,8 @@ fn read(kept: Vec<ControlKey>) -> Result<Vec<SessionKey>, AppError> {
             Ok(SessionKey {
                 key: SigningKey::from_seed(kept.name, &seed).map_err(|_| damaged())?,
                 made_at: kept.created_at,
+                is_asked: kept.is_asked,
+                is_distrusted: kept.is_distrusted,
             })
         })
         .collect()
@@ -167,6 +187,8 @@ mod tests {
         SessionKey {
             key: SigningKey::from_seed(name, &[0; 32]).unwrap(),
             made_at: day(days),
+            is_asked: false,
+            is_distrusted: false,
         }
     }
 
@@ -189,6 +211,18 @@ mod tests {
         assert_eq!(signs(day(30) + Duration::minutes(10)), "session-2");
         assert_eq!(signing(&one, day(0)).unwrap().key.kid, "session");
         assert!(signing(&[], day(0)).is_none());
+    }
+
+    #[test]
+    fn another_key_is_made_when_it_is_asked_for_and_one_that_is_known_to_others_ends_at_once() {
+        let mut keys = vec![made("session", 0)];
+        keys[0].is_asked = true;
+        assert_eq!(next_name(&keys, day(1)).as_deref(), Some("session-2"));
+        keys[0].is_distrusted = true;
+        assert!(over(&mut keys, day(1)).is_empty(), "there is no other yet");
+        keys.push(made("session-2", 1));
+        assert_eq!(over(&mut keys, day(1)), ["session"]);
+        assert_eq!(signing(&keys, day(1)).unwrap().key.kid, "session-2");
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub(crate) fn new_spec(new: NewCluster, runtimes: &Catalogue) -> Result<ClusterS
     let spec = ClusterSpec {
         runtime: runtime.name().to_owned(),
         aws_account: new.aws_account,
+        broker: new.broker,
         workers: new.workers.unwrap_or(1),
         worker_concurrency: new.worker_concurrency.unwrap_or(2),
         worker_queues: new.worker_queues,
@@ -31,7 +32,9 @@ pub(crate) fn new_spec(new: NewCluster, runtimes: &Catalogue) -> Result<ClusterS
         bootstrap: new.bootstrap.unwrap_or_default().asked_at(Generation::FIRST),
         schedule: new.schedule,
         stop_when_idle: new.stop_when_idle,
+        on_stop: new.on_stop,
         logs: new.logs.unwrap_or_default(),
+        metadata_database: None,
         tags: new.tags,
     };
     check(&spec, runtime)?;
@@ -49,11 +52,17 @@ pub(crate) fn updated_spec(
             "a cluster stays in the account that it was made in: make another cluster in the other account";
         return Err(AppError::invalid("aws_account", why));
     }
+    if update.broker.is_some_and(|asked| asked != spec.broker) {
+        let why =
+            "a cluster keeps the broker that it was made with: make another cluster with the other broker";
+        return Err(AppError::invalid("broker", why));
+    }
     let queues = update.worker_queues.as_ref().unwrap_or(&spec.worker_queues);
     worker_queues::check_said_once(queues, (update.workers, update.worker_concurrency))?;
     let spec = ClusterSpec {
         runtime: spec.runtime.clone(),
         aws_account: spec.aws_account.clone(),
+        broker: spec.broker,
         workers: update.workers.unwrap_or(spec.workers),
         worker_concurrency: update.worker_concurrency.unwrap_or(spec.worker_concurrency),
         worker_queues: update.worker_queues.unwrap_or_else(|| spec.worker_queues.clone()),
@@ -74,7 +83,9 @@ pub(crate) fn updated_spec(
         ),
         schedule: update.schedule.unwrap_or_else(|| spec.schedule.clone()),
         stop_when_idle: update.stop_when_idle.unwrap_or(spec.stop_when_idle),
+        on_stop: update.on_stop.or(spec.on_stop),
         logs: update.logs.unwrap_or_else(|| spec.logs.clone()),
+        metadata_database: spec.metadata_database.clone(),
         tags: update.tags.unwrap_or_else(|| spec.tags.clone()),
     };
     check(&spec, chosen_runtime(Some(&spec.runtime), runtimes)?)?;

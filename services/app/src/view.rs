@@ -124,7 +124,7 @@ pub(crate) fn latest_report(
     stored().or(heard)
 }
 
-pub(crate) fn node(listed: ListedNode, live: &dyn LiveReports) -> NodeView {
+pub(crate) fn node(listed: ListedNode, live: &dyn LiveReports, has_boot_log: bool) -> NodeView {
     let (reported_at, report) = latest_report(&listed, live).unzip();
     let report = report.as_deref();
     NodeView {
@@ -133,6 +133,8 @@ pub(crate) fn node(listed: ListedNode, live: &dyn LiveReports) -> NodeView {
         label: format!("{}-{}", listed.role, listed.ordinal),
         queue: listed.queue,
         address: listed.address,
+        off: listed.is_kept,
+        has_boot_log,
         phase: report.map(|report| report.phase),
         generation: listed.generation,
         dag_version: report.and_then(|report| report.dag_version.clone()),

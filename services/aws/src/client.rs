@@ -75,6 +75,12 @@ impl Client {
         })
     }
 
+    /// The same, waiting for its turns with all who have this pace: what was used up of an account's limits stays used up.
+    #[must_use]
+    pub fn at_pace(self, pace: Pace) -> Self {
+        Self { pace, ..self }
+    }
+
     #[must_use]
     pub fn place(&self) -> &Place {
         &self.place

@@ -21,5 +21,6 @@ pub use client::{Client, Place};
 pub use credentials::{CredentialSource, Credentials, FixedCredentials, Renewed};
 pub use error::{AwsError, Said};
 pub use machine::{OwnCredentials, own_credentials};
+pub use pace::Pace;
 pub use params::Params;
 pub use service::{EC2, Protocol, SSM, STS, Service};

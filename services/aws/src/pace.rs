@@ -14,8 +14,8 @@ use governor::{DefaultDirectRateLimiter, Quota};
 use crate::Service;
 
 /// The buckets of one account and region. Clones share them.
-#[derive(Clone, Default)]
-pub(crate) struct Pace {
+#[derive(Clone, Debug, Default)]
+pub struct Pace {
     buckets: Arc<Mutex<HashMap<&'static str, Arc<DefaultDirectRateLimiter>>>>,
 }
 
@@ -29,6 +29,12 @@ struct Limit {
 // === impl Pace ===
 
 impl Pace {
+    /// Whether both wait for the same turns.
+    #[must_use]
+    pub fn is_shared_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.buckets, &other.buckets)
+    }
+
     /// Returns when the action may be asked for.
     pub(crate) async fn turn(&self, service: Service, action: &'static str) {
         if let Some(limit) = limit_of(service, action) {

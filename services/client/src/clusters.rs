@@ -1,6 +1,7 @@
 //! Clusters, their nodes and services, and the operations that change them.
 
 use reqwest::Method;
+use updraft_api::boot_log::BootLogView;
 use updraft_api::rest::{
     Accepted, ClusterView, NewCluster, NodeView, OperationView, ServiceVerb, ServiceView, UpdateCluster,
 };
@@ -56,6 +57,11 @@ impl Client {
         self.fetch(Call::post(format!("clusters/{id}/stop"))).await
     }
 
+    /// `POST /clusters/{id}/rotate-keys`
+    pub async fn rotate_keys(&self, id: ClusterId) -> Result<Accepted, ClientError> {
+        self.fetch(Call::post(format!("clusters/{id}/rotate-keys"))).await
+    }
+
     /// `POST /clusters/{id}/restart`
     pub async fn restart_cluster(&self, id: ClusterId) -> Result<Accepted, ClientError> {
         self.fetch(Call::post(format!("clusters/{id}/restart"))).await
@@ -70,6 +76,13 @@ impl Client {
     /// `GET /clusters/{id}/nodes`
     pub async fn nodes(&self, id: ClusterId) -> Result<Vec<NodeView>, ClientError> {
         self.all(|cursor| Call::get(format!("clusters/{id}/nodes")).query("cursor", cursor))
+            .await
+    }
+
+    /// `GET /clusters/{id}/nodes/{node}/boot-log`; the node by its label or id.
+    pub async fn boot_log(&self, id: ClusterId, node: &str) -> Result<BootLogView, ClientError> {
+        let node: String = url::form_urlencoded::byte_serialize(node.as_bytes()).collect();
+        self.fetch(Call::get(format!("clusters/{id}/nodes/{node}/boot-log")))
             .await
     }
 

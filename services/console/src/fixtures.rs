@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use indexmap::IndexMap;
 use updraft_api::access::{AccessExplanation, AccessReason, AccessRuleView, ClusterPerson, Through};
 use updraft_api::audit::{AuditActor, AuditEntry};
+use updraft_api::boot_log::BootLogView;
 use updraft_api::queues::QueueView;
 use updraft_api::rest::{
     AgentView, ClusterView, ConfigOptionView, EventView, NodeView, OperationView, Page, Person, ServiceView,
@@ -110,6 +111,9 @@ pub(crate) fn cluster(id: i64, name: &str) -> ClusterView {
             worker_concurrency: 4,
             schedule: Schedule::default(),
             stop_when_idle: IdleStop::default(),
+            on_stop: None,
+            metadata_database: None,
+            broker: updraft_model::Broker::default(),
             worker_queues: "heavy=2,concurrency=1".parse().into_iter().collect(),
             dag_sources: vec![FolderSource {
                 folder: DagFolder::default(),
@@ -287,6 +291,19 @@ fn service(name: ServiceName, pid: i32) -> ServiceStatus {
     }
 }
 
+pub(crate) fn boot_log() -> BootLogView {
+    let text = "2026-11-22T14:02:11Z look around\n2026-11-22T14:02:11Z fetch agent\n2026-11-22T14:02:14Z fetch runtime airflow-3.3.2\n\
+                2026-11-22T14:02:16Z FAILED: runtime is not what control named: sha256 0b5e73c9a1f04d52 instead of 9c1185a5c5e9fc54\n\
+                2026-11-22T14:02:16Z FAILED: the node did not boot: it was to fetch runtime airflow-3.3.2\n";
+    BootLogView {
+        node: nodes()[2].id,
+        label: "worker-1".to_owned(),
+        text: Some(text.to_owned()),
+        cut: false,
+        missing: None,
+    }
+}
+
 pub(crate) fn nodes() -> Vec<NodeView> {
     use ServiceName::{ApiServer, Broker, DagProcessor, Scheduler, Triggerer, Worker};
     let node = |number: u8, role, label: &str, names: &[ServiceName]| NodeView {
@@ -295,6 +312,8 @@ pub(crate) fn nodes() -> Vec<NodeView> {
         label: label.into(),
         queue: (role == NodeRole::Worker).then(QueueName::default),
         address: Some(format!("127.64.1.{number}")),
+        off: false,
+        has_boot_log: true,
         phase: Some(AgentPhase::Running),
         generation: Generation(7),
         dag_version: Some("sha256:3f9ac27bd0e14c5599aa".into()),

@@ -47,6 +47,7 @@ pub(crate) fn config() -> AwsAccountConfig {
             market: AwsMarket::Spot,
         }),
         root_volume: None,
+        on_stop: None,
     }
 }
 

@@ -11,8 +11,8 @@ use crate::error::Complaint;
 use crate::fixtures as made_up;
 use crate::frame::{Frame, Here};
 use crate::pages::{
-    access, account, activity, audit, clusters, configuration, delete_cluster, logs, new_cluster, nodes,
-    notice, people, provider, sign_in, sign_out, sso, through_provider,
+    access, account, activity, audit, boot_log, clusters, configuration, delete_cluster, logs, new_cluster,
+    nodes, notice, people, provider, rotate_keys, sign_in, sign_out, sso, through_provider,
 };
 use crate::shell::{self, Shell};
 use crate::{fixtures_aws, fixtures_dags, fixtures_logs, fixtures_sign_in};
@@ -26,7 +26,7 @@ pub fn router() -> Router {
         .layer(axum::middleware::from_fn(shell::protect))
 }
 
-const PAGES: [&str; 35] = [
+const PAGES: [&str; 38] = [
     "sign-in",
     "sign-in-refused",
     "continue",
@@ -45,6 +45,9 @@ const PAGES: [&str; 35] = [
     "stopped",
     "nodes",
     "nodes-stopped",
+    "nodes-kept",
+    "boot-log",
+    "boot-log-missing",
     "dags",
     "logs",
     "logs-task",
@@ -133,6 +136,23 @@ fn render(name: &str, frame: Frame, stranger: Frame) -> Option<askama::Result<St
             let stopped = made_up::clusters().swap_remove(3);
             nodes::NodesPage::new(frame, &stopped, &[], now).render()
         }
+        "nodes-kept" => {
+            let mut nodes = made_up::nodes();
+            for node in &mut nodes {
+                (node.off, node.phase, node.last_report_at) = (true, None, None);
+                node.services.clear();
+            }
+            nodes::NodesPage::new(frame, &made_up::clusters().swap_remove(3), &nodes, now).render()
+        }
+        "boot-log" => boot_log::BootLogPage::new(frame, &cluster, made_up::boot_log()).render(),
+        "boot-log-missing" => {
+            let mut log = made_up::boot_log();
+            (log.text, log.missing) = (
+                None,
+                Some("It is not there yet: a machine leaves it when its boot has ended, well or not. That takes some seconds to minutes.".to_owned()),
+            );
+            boot_log::BootLogPage::new(frame, &cluster, log).render()
+        }
         "dags" => fixtures_dags::dags_page(frame).render(),
         "logs" => logs_page(frame, "", "", &fixtures_logs::services()),
         "logs-task" => logs_page(frame, "orders_hourly", "", &fixtures_logs::tasks()),
@@ -164,6 +184,7 @@ fn render(name: &str, frame: Frame, stranger: Frame) -> Option<askama::Result<St
         "audit" => audit::AuditPage::new(frame, audit::Wanted::default(), &made_up::audit(), now).render(),
         "audit-empty" => audit::AuditPage::new(frame, audit::Wanted::default(), &[], now).render(),
         "account" => account::AccountPage::new(frame, None, true, crate::fixtures::sessions()).render(),
+        "rotate-keys" => rotate_keys::RotateKeysPage::new(frame, &cluster).render(),
         "delete" => delete_cluster::DeleteClusterPage::new(frame, &cluster, None).render(),
         "not-found" => {
             let next = "It may have been deleted, or its role was taken back from you.";

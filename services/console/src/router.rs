@@ -11,11 +11,11 @@ use tower_http::compression::CompressionLayer;
 use updraft_app::App;
 
 use crate::pages::{
-    access, access_rules, account, account_help, activity, aws_account, aws_accounts, change_configuration,
-    choices, cluster, clusters, configuration, credentials, dags, delete_cluster, device, forgot_password,
-    handover, log_keeping, logs, new_cluster, new_provider, nodes, operation, overview, people,
-    person_sign_in, provider, schedule, second_factor, sessions, set_password, settings, sign_in,
-    sign_in_code, sign_out, sso, switch_tenant, tenants, through_provider, tokens,
+    access, access_rules, account, account_help, activity, aws_account, aws_accounts, boot_log,
+    change_configuration, choices, cluster, clusters, configuration, credentials, dags, delete_cluster,
+    device, forgot_password, handover, log_keeping, logs, new_cluster, new_provider, nodes, operation,
+    overview, people, person_sign_in, provider, rotate_keys, schedule, second_factor, sessions, set_password,
+    settings, sign_in, sign_in_code, sign_out, sso, switch_tenant, tenants, through_provider, tokens,
 };
 use crate::state::{Console, ConsoleConfig};
 use crate::{assets, audit, csrf, live, pages, refusal, shell};
@@ -185,7 +185,12 @@ fn one_cluster() -> Router<Console> {
             "/clusters/{id}/delete",
             get(delete_cluster::ask).post(delete_cluster::delete),
         )
+        .route(
+            "/clusters/{id}/rotate-keys",
+            get(rotate_keys::ask).post(rotate_keys::rotate),
+        )
         .route("/clusters/{id}/nodes", get(nodes::show))
+        .route("/clusters/{id}/nodes/{node}/boot-log", get(boot_log::show))
         .merge(dags_of_a_cluster())
         .route("/clusters/{id}/logs", get(logs::show))
         .route("/clusters/{id}/logs/older", get(logs::older))

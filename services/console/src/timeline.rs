@@ -129,6 +129,8 @@ pub(crate) fn title(kind: OperationKind, state: OperationState) -> &'static str 
         OperationKind::Update => "Update",
         OperationKind::Delete if running => "Deleting",
         OperationKind::Delete => "Delete",
+        OperationKind::RotateKeys if running => "Rotating keys",
+        OperationKind::RotateKeys => "Rotation of keys",
         OperationKind::Service if running => "Changing services",
         OperationKind::Service => "Change of services",
     }

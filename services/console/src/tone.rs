@@ -126,6 +126,11 @@ impl Pill {
         }
     }
 
+    /// A machine that is kept while its cluster is stopped.
+    pub(crate) fn off() -> Self {
+        Self::new(Tone::Quiet, "Switched off")
+    }
+
     pub(crate) fn of_operation(state: OperationState) -> Self {
         match state {
             OperationState::Running => Self::new(Tone::Busy, "Running"),

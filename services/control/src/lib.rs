@@ -5,6 +5,7 @@ pub mod assignments;
 pub mod audit_export;
 pub mod edges;
 pub mod environments;
+pub mod installation_keys;
 mod internal;
 mod live;
 pub mod log_sweep;

@@ -20,11 +20,12 @@ use thiserror::Error;
 use updraft_api::tunnel::{TUNNEL_SERVER_NAME, TunnelAssignment, TunnelCertificate, TunnelGuest};
 use updraft_authz::TokenHash;
 use updraft_model::{EdgeId, NodeId};
-use updraft_store::secrets::{self, MasterKey, SecretError};
-use updraft_store::{Store, StoreError, edges};
+use updraft_store::secrets::{self, ControlKey, MasterKey, SecretError};
+use updraft_store::{Store, StoreError};
+
+use crate::installation_keys::InstallationKeys;
 
 const TOKEN_KEY: &str = "tunnel-token";
-const AUTHORITY: &str = "tunnel-authority";
 /// Of an edge's certificate: a leaked key is of use for so long, and control may be away for the most of it.
 const DAYS: u64 = 30;
 const RENEW_AFTER_S: u64 = 10 * 24 * 60 * 60;
@@ -33,9 +34,9 @@ const AIRFLOW_PORT: u16 = 8080;
 
 /// The installation's tunnels: there if its edges reach web nodes through them.
 pub struct Tunnels {
-    store: Store,
     address: String,
-    authority: Authority,
+    /// The authorities of edges' certificates are among them.
+    keys: InstallationKeys,
     /// Keyed with the installation's own.
     tokens: Hmac<Sha256>,
 }
@@ -50,14 +51,16 @@ pub enum TunnelsError {
     Certificate(#[from] rcgen::Error),
     #[error("the key of tunnels' tokens has no length")]
     TokenKey,
-    #[error("what is kept of the tunnels' authority cannot be read")]
+    #[error("the tunnels' authority cannot be written down")]
     Kept(#[source] serde_json::Error),
+    #[error("there is no authority for tunnels' certificates")]
+    NoAuthority,
 }
 
 /// Kept as one secret.
-#[derive(Serialize, Deserialize)]
-struct Authority {
-    cert_pem: String,
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Authority {
+    pub(crate) cert_pem: String,
     key_pem: String,
 }
 
@@ -68,17 +71,19 @@ impl Tunnels {
     ///
     /// # Errors
     /// When the database cannot be asked, or a key does not open.
-    pub async fn open(store: Store, key: &MasterKey, address: String) -> Result<Arc<Self>, TunnelsError> {
-        let fresh = serde_json::to_string(&Authority::generate()?).map_err(TunnelsError::Kept)?;
+    pub async fn open(
+        store: &Store,
+        key: &MasterKey,
+        address: String,
+        keys: InstallationKeys,
+    ) -> Result<Arc<Self>, TunnelsError> {
         let mut connection = store.connection().await?;
-        let kept = secrets::ensure_control_key(&mut connection, key, AUTHORITY, &fresh.into()).await?;
         let fresh = secrets::random_token();
         let token_key = secrets::ensure_control_key(&mut connection, key, TOKEN_KEY, &fresh).await?;
         drop(connection);
         Ok(Arc::new(Self {
-            store,
             address,
-            authority: serde_json::from_str(kept.expose_secret()).map_err(TunnelsError::Kept)?,
+            keys,
             tokens: <Hmac<Sha256> as hmac::Mac>::new_from_slice(token_key.expose_secret().as_bytes())
                 .map_err(|_| TunnelsError::TokenKey)?,
         }))
@@ -90,7 +95,7 @@ impl Tunnels {
         TunnelAssignment {
             address: self.address.clone(),
             server_name: TUNNEL_SERVER_NAME.to_owned(),
-            ca_pem: self.authority.cert_pem.clone(),
+            ca_pem: self.keys.authorities_believed(),
             token: self.token(node),
             edges,
             port: AIRFLOW_PORT,
@@ -110,10 +115,11 @@ impl Tunnels {
     /// For one edge, good for a while from `now`.
     ///
     /// # Errors
-    /// When the authority's own key cannot be read.
+    /// When there is no authority, or its own key cannot be read.
     pub fn certificate(&self, now: DateTime<Utc>) -> Result<TunnelCertificate, TunnelsError> {
-        let issuer_key = KeyPair::from_pem(&self.authority.key_pem)?;
-        let issuer = Issuer::from_ca_cert_pem(&self.authority.cert_pem, issuer_key)?;
+        let (name, authority) = self.keys.issuing().ok_or(TunnelsError::NoAuthority)?;
+        let issuer_key = KeyPair::from_pem(&authority.key_pem)?;
+        let issuer = Issuer::from_ca_cert_pem(&authority.cert_pem, issuer_key)?;
         let key = KeyPair::generate()?;
         let mut params = named(TUNNEL_SERVER_NAME, vec![TUNNEL_SERVER_NAME.to_owned()])?;
         params.use_authority_key_identifier_extension = true;
@@ -128,16 +134,8 @@ impl Tunnels {
             cert_pem: params.signed_by(&key, &issuer)?.pem(),
             key_pem: key.serialize_pem().into(),
             renew_after_s: RENEW_AFTER_S,
+            authority: Some(name),
         })
-    }
-
-    /// Notes that this edge lives.
-    ///
-    /// # Errors
-    /// When the database cannot be asked.
-    pub async fn note_edge(&self, edge: EdgeId) -> Result<(), StoreError> {
-        let mut connection = self.store.connection().await?;
-        edges::note(&mut connection, edge).await
     }
 
     fn token(&self, node: NodeId) -> SecretString {
@@ -150,7 +148,7 @@ impl Tunnels {
 // === impl Authority ===
 
 impl Authority {
-    fn generate() -> Result<Self, rcgen::Error> {
+    pub(crate) fn generate() -> Result<Self, TunnelsError> {
         let key = KeyPair::generate()?;
         let mut params = named("Updraft tunnels", Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -159,6 +157,23 @@ impl Authority {
             cert_pem: params.self_signed(&key)?.pem(),
             key_pem: key.serialize_pem(),
         })
+    }
+
+    pub(crate) fn kept(&self) -> Result<SecretString, TunnelsError> {
+        serde_json::to_string(self)
+            .map(Into::into)
+            .map_err(TunnelsError::Kept)
+    }
+
+    pub(crate) fn read(kept: &ControlKey) -> Option<Self> {
+        serde_json::from_str(kept.secret.expose_secret()).ok()
+    }
+}
+
+// The key is never printed.
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authority").finish_non_exhaustive()
     }
 }
 

@@ -72,8 +72,15 @@ impl ControlClient {
 
     /// The snapshot as soon as it is another than `after`, or what is another in it; `None` when nothing changed for the time
     /// of a long poll.
-    pub(crate) async fn snapshot(&self, after: i64, edge: EdgeId) -> Result<Option<News>, ControlError> {
-        let path = format!("/edge/v1/snapshot?after={after}&edge={edge}&changes=true");
+    /// `keys` are those of the installation that this edge goes by.
+    pub(crate) async fn snapshot(
+        &self,
+        after: i64,
+        edge: EdgeId,
+        keys: &[String],
+    ) -> Result<Option<News>, ControlError> {
+        let keys = keys.join(",");
+        let path = format!("/edge/v1/snapshot?after={after}&edge={edge}&changes=true&keys={keys}");
         let (status, body) = self
             .call(Method::GET, &path, Bytes::new(), SNAPSHOT_TIMEOUT)
             .await?;

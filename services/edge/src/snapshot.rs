@@ -76,8 +76,9 @@ async fn poll(state: &State, adopted: &watch::Sender<Option<Arc<Snapshot>>>, shu
     let mut pause = RETRY_MIN;
     while !shutdown.is_cancelled() {
         let after = known.as_ref().map_or(0, |known| known.version);
+        let keys = state.keys();
         let answer = tokio::select! {
-            answer = state.control.snapshot(after, state.tunnels.id()) => answer,
+            answer = state.control.snapshot(after, state.tunnels.id(), &keys) => answer,
             () = shutdown.cancelled() => return,
         };
         match answer {

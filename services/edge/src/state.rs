@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use chrono::{DateTime, Utc};
 use http::StatusCode;
 use tokio::sync::watch;
@@ -35,6 +35,8 @@ pub(crate) struct State {
     pub(crate) refusals: refusals::Pending,
     pub(crate) tunnels: Arc<NearEnd>,
     table: ArcSwap<Table>,
+    /// The authority of the certificate for tunnels, by name.
+    certified_by: ArcSwapOption<String>,
     change_count: AtomicU64,
     changes: watch::Sender<()>,
     control_reachable: AtomicBool,
@@ -72,6 +74,7 @@ impl State {
             refusals: refusals::Pending::default(),
             tunnels: Arc::new(NearEnd::new(Pace::default())),
             table: ArcSwap::default(),
+            certified_by: ArcSwapOption::default(),
             change_count: AtomicU64::new(0),
             changes: watch::Sender::new(()),
             control_reachable: AtomicBool::new(false),
@@ -89,6 +92,19 @@ impl State {
         self.table.store(Arc::new(Table::new(snapshot, change)));
         self.change_count.store(change, Ordering::Release);
         self.changes.send_replace(());
+    }
+
+    /// Names of the installation's keys that this edge goes by now. Control waits for them before it forgets others.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let table = self.table();
+        let signs = table.airflow_key.iter().map(|key| key.kid.clone());
+        let shows = self.certified_by.load_full();
+        signs.chain(shows.iter().map(|name| name.to_string())).collect()
+    }
+
+    /// What is shown to agents from now on is under this authority.
+    pub(crate) fn show_certificate_of(&self, authority: Option<String>) {
+        self.certified_by.store(authority.map(Arc::new));
     }
 
     /// Resolves whenever the table was replaced.

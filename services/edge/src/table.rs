@@ -18,6 +18,8 @@ pub(crate) struct Table {
     pub(crate) session_keys: Vec<PublicKey>,
     /// Without a trailing slash.
     pub(crate) console_url: String,
+    /// That the certificate for tunnels is to be under.
+    pub(crate) tunnel_authority: Option<String>,
     routes: HashMap<ClusterId, Route>,
     hosts: HashSet<String>,
 }
@@ -34,6 +36,7 @@ impl Table {
             session_keys: snapshot.session_keys,
             console_url: snapshot.console_url.trim_end_matches('/').to_owned(),
             hosts: snapshot.routes.iter().map(|r| r.host.clone()).collect(),
+            tunnel_authority: snapshot.tunnel_authority,
             routes: snapshot.routes.into_iter().map(|r| (r.cluster, r)).collect(),
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use updraft_api::edge::Snapshot;
 use updraft_api::tunnel::TunnelCertificate;
@@ -44,7 +44,9 @@ pub(crate) async fn bind(address: Option<SocketAddr>) -> Result<Option<TcpListen
 pub(crate) async fn admit(state: &State, listener: Option<TcpListener>, shutdown: &CancellationToken) {
     let Some(listener) = listener else { return };
     let file = CertificateFile::new(&state.config.state_dir);
-    let identity = watch::Sender::new(file.load().and_then(|kept| identity(&kept)));
+    let kept = file.load();
+    state.show_certificate_of(kept.as_ref().and_then(|kept| kept.authority.clone()));
+    let identity = watch::Sender::new(kept.and_then(|kept| identity(&kept)));
     let listening = state
         .tunnels
         .clone()
@@ -54,16 +56,30 @@ pub(crate) async fn admit(state: &State, listener: Option<TcpListener>, shutdown
 }
 
 async fn renew(state: &State, file: &CertificateFile, identity_now: &watch::Sender<Option<EdgeIdentity>>) {
-    let mut pause = RETRY_MIN;
+    let (mut pause, mut changes) = (RETRY_MIN, state.changes());
     loop {
         match state.control.tunnel_certificate().await {
             Ok(fresh) => {
                 if let Some(identity) = identity(&fresh) {
                     identity_now.send_replace(Some(identity));
+                    state.show_certificate_of(fresh.authority.clone());
                     file.store(&fresh);
                 }
-                pause = RETRY_MIN;
-                sleep(Duration::from_secs(fresh.renew_after_s.max(1))).await;
+                let outdated = async {
+                    while !is_another(state, &fresh) {
+                        // Its sender lives as long as the state.
+                        let _ = changes.changed().await;
+                    }
+                };
+                let old = Duration::from_secs(fresh.renew_after_s.max(1));
+                if is_another(state, &fresh) {
+                    // Of a control that has not heard of the other authority yet.
+                    sleep(pause).await;
+                    pause = (pause * 2).min(RETRY_MAX);
+                } else {
+                    pause = RETRY_MIN;
+                    let _ = timeout(old, outdated).await;
+                }
             }
             Err(error) => {
                 tracing::debug!(%error, "no certificate for tunnels; asking again");
@@ -72,6 +88,12 @@ async fn renew(state: &State, file: &CertificateFile, identity_now: &watch::Send
             }
         }
     }
+}
+
+/// Whether the certificate is to be under another authority than it is. Older control names none.
+fn is_another(state: &State, shown: &TunnelCertificate) -> bool {
+    let wanted = state.table().tunnel_authority.clone();
+    wanted.is_some() && wanted != shown.authority
 }
 
 fn identity(certificate: &TunnelCertificate) -> Option<EdgeIdentity> {

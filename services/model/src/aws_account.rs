@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
 
-use crate::AwsAccountId;
+use crate::{AwsAccountId, OnStop};
 
 /// An account's name within its tenant: 1 to 40 of `a-z 0-9 -`, beginning with a letter, not ending in `-`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
@@ -60,6 +60,9 @@ pub struct AwsAccountConfig {
     pub worker: Option<AwsMachine>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root_volume: Option<AwsVolume>,
+    /// What becomes of machines of clusters that are stopped, where these do not say so themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_stop: Option<OnStop>,
 }
 
 /// What nodes of one role are.

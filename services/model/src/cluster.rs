@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    AwsAccountName, BootstrapKey, BootstrapSpec, EnvironmentKey, EnvironmentSpec, FolderSource, IdleStop,
-    LogsSpec, QueueName, Schedule, WorkerQueue,
+    AwsAccountName, BootstrapKey, BootstrapSpec, Broker, EnvironmentKey, EnvironmentSpec, FolderSource,
+    IdleStop, LogsSpec, MetadataDatabase, OnStop, QueueName, Schedule, WorkerQueue,
 };
 
 /// What the tenant asked of a cluster; each change is a new [`crate::Generation`].
@@ -18,6 +18,9 @@ pub struct ClusterSpec {
     /// The AWS account of the tenant's that its nodes are in. Chosen when it is made, and it stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws_account: Option<AwsAccountName>,
+    /// What carries its tasks to its workers. Chosen when it is made, and it stays.
+    #[serde(default, skip_serializing_if = "Broker::is_default")]
+    pub broker: Broker,
     /// Worker nodes of the queue `default`, 0 to 20: the least, where `worker_queues` says how many.
     #[serde(default = "one")]
     pub workers: u32,
@@ -48,9 +51,15 @@ pub struct ClusterSpec {
     /// After how long it stops by itself while nothing runs and nobody uses it.
     #[serde(default, skip_serializing_if = "IdleStop::is_never")]
     pub stop_when_idle: IdleStop,
+    /// What becomes of its nodes' machines while it is stopped. None: as its AWS account says, or else the installation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_stop: Option<OnStop>,
     /// How long its logs are kept, and where.
     #[serde(default)]
     pub logs: LogsSpec,
+    /// The database of the tenant's own that holds its metadata; none: one that Updraft makes and deletes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata_database: Option<MetadataDatabase>,
     /// Words that access rules go by, for example `env` → `prod`. Nothing that runs depends on them.
     #[serde(default)]
     pub tags: IndexMap<String, String>,

@@ -16,8 +16,10 @@ mod id;
 mod identity_provider;
 mod idle_stop;
 mod logs;
+mod metadata_database;
 mod name;
 mod node;
+mod on_stop;
 mod operation;
 mod phase;
 mod protocol;
@@ -48,8 +50,12 @@ pub use id::{
 pub use identity_provider::{OidcConfig, OidcPreset, ProviderConfig, SamlAttributes, SamlConfig, ScimLink};
 pub use idle_stop::{IdleStop, InvalidIdleStop};
 pub use logs::{LogBucketSpec, LogsSpec};
+pub use metadata_database::{MetadataDatabase, SslMode};
 pub use name::{ClusterName, InvalidName};
-pub use node::{AgentPhase, NodeRole, ServiceName, ServiceState, ServiceStatus, UnknownWord};
+pub use node::{
+    AgentPhase, Broker, NOT_ON_THIS_NODE, NodeRole, ServiceName, ServiceState, ServiceStatus, UnknownWord,
+};
+pub use on_stop::{InvalidOnStop, OnStop};
 pub use operation::{OperationKind, OperationState, Step, StepState};
 pub use phase::{Failure, Phase};
 pub use protocol::{Protocol, TooFarApart};

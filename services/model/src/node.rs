@@ -62,9 +62,23 @@ word!(
 );
 
 word!(
+    /// What keeps a cluster's tasks until a worker takes them. Chosen when the cluster is made, and it stays.
+    #[derive(Default)]
+    Broker {
+        /// Small and quick to start; brought by Updraft.
+        #[default]
+        Valkey = "valkey",
+        /// From the machine's package. Valkey stays beside it, for Celery's results.
+        RabbitMq = "rabbitmq",
+    }
+);
+
+word!(
     /// One process on a node.
     ServiceName {
         Broker = "broker",
+        /// Where Celery keeps results, beside a broker that can't.
+        Results = "results",
         Scheduler = "scheduler",
         DagProcessor = "dag-processor",
         Triggerer = "triggerer",
@@ -108,6 +122,19 @@ word!(
         Stopped = "stopped",
     }
 );
+
+// === impl Broker ===
+
+impl Broker {
+    /// As `skip_serializing_if` asks: a spec that says nothing is read by every release.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How the detail of a service ends whose program its node lacks: nothing but another image helps.
+pub const NOT_ON_THIS_NODE: &str = "is not on this node";
 
 /// One service as its node's agent sees it. Untrusted input to control.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

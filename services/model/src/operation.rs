@@ -17,6 +17,8 @@ pub enum OperationKind {
     Delete,
     /// Start, stop or restart of single services.
     Service,
+    /// Every key of the cluster is turned.
+    RotateKeys,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -42,6 +42,16 @@ impl Outbound {
         Ok(self.door(target))
     }
 
+    /// For a database of the tenant's, at any port. `from_within`: who asks is in the tenant's own network, so its private addresses
+    /// are reached too.
+    ///
+    /// # Errors
+    /// When the host is none.
+    pub fn database_door(&self, host: &str, port: u16, from_within: bool) -> Result<Door, OutboundError> {
+        let target = self.policy.database_target(host, port, from_within)?;
+        Ok(self.door(target))
+    }
+
     fn door(&self, target: Target) -> Door {
         Door {
             outbound: self.clone(),

@@ -51,6 +51,8 @@ pub(super) struct Target {
     pub(super) port: u16,
     pub(super) tls: bool,
     allowed: bool,
+    /// Private addresses are reached too, but no loopback: who asks is in the tenant's own network.
+    from_within: bool,
 }
 
 // === impl OutboundLimits ===
@@ -87,6 +89,7 @@ impl OutboundPolicy {
             port,
             tls,
             allowed,
+            from_within: false,
         })
     }
 
@@ -106,7 +109,38 @@ impl OutboundPolicy {
             port,
             tls: false,
             allowed,
+            from_within: false,
         })
+    }
+
+    /// The same for a database: at any port, since they have many, and what is spoken there says itself who it is.
+    pub(super) fn database_target(
+        &self,
+        host: &str,
+        port: u16,
+        from_within: bool,
+    ) -> Result<Target, OutboundError> {
+        let host = without_dot(Host::parse(host).map_err(|_| OutboundError::UnknownHost)?);
+        let allowed = self.allow.iter().any(|one| one.covers(&host, port));
+        Ok(Target {
+            host,
+            port,
+            tls: false,
+            allowed,
+            from_within,
+        })
+    }
+
+    /// Whether the installation opened just this: the host with this port. One that is open at every port was not meant for each of
+    /// them.
+    #[must_use]
+    pub fn opens(&self, host: &str, port: u16) -> bool {
+        let Ok(host) = Host::parse(host).map(without_dot) else {
+            return false;
+        };
+        self.allow
+            .iter()
+            .any(|one| one.port == Some(port) && one.covers(&host, port))
     }
 }
 
@@ -118,7 +152,7 @@ impl Target {
     pub(super) fn admits(&self, address: IpAddr) -> bool {
         match standing(address) {
             Standing::Public => true,
-            Standing::Private => self.allowed,
+            Standing::Private => self.allowed || (self.from_within && !address.is_loopback()),
             Standing::Never => self.allowed && !matches!(self.host, Host::Domain(_)),
         }
     }
@@ -250,6 +284,40 @@ mod tests {
         ] {
             assert_eq!(judge(&[], url, "1.1.1.1"), Err(OutboundError::Url), "{url}");
         }
+    }
+
+    #[test]
+    fn a_database_is_reached_at_any_port_and_in_the_tenants_network_from_within() {
+        let judge = |allow: Option<&str>, host: &str, address: &str, from_within| {
+            let target = allowing(allow.as_slice()).database_target(host, 6432, from_within)?;
+            Ok::<_, OutboundError>(target.admits(address.parse().unwrap()))
+        };
+        for (allow, host, address, from_within, reached) in [
+            (None, "db.example.com", "1.1.1.1", false, true),
+            (None, "db.example.com", "10.0.0.7", false, false),
+            (None, "db.example.com", "10.0.0.7", true, true),
+            (None, "db.example.com", "127.0.0.1", true, false),
+            (None, "db.example.com", "169.254.169.254", true, false),
+            (Some("127.0.0.1:6432"), "127.0.0.1", "127.0.0.1", false, true),
+            (Some("127.0.0.1:5432"), "127.0.0.1", "127.0.0.1", false, false),
+        ] {
+            assert_eq!(
+                judge(allow, host, address, from_within),
+                Ok(reached),
+                "{host} {address}"
+            );
+        }
+        assert_eq!(
+            judge(None, "a b", "1.1.1.1", false),
+            Err(OutboundError::UnknownHost)
+        );
+    }
+
+    #[test]
+    fn just_this_port_is_opened_where_it_was_said() {
+        let policy = allowing(&["127.0.0.1:6432", "db.internal"]);
+        assert!(policy.opens("127.0.0.1", 6432));
+        assert!(!policy.opens("127.0.0.1", 5432) && !policy.opens("db.internal", 5432));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use updraft_model::{Failure, NodeId, NodeRole, Phase, QueueName, Step};
 
-use crate::desired::EnvironmentStage;
+use crate::desired::{EnvironmentStage, KeyStage};
 use crate::observed::{Loss, QueueSize};
 
 /// The whole decision on one cluster at one moment.
@@ -47,6 +47,18 @@ pub enum Action {
         node: NodeId,
         loss: Option<Loss>,
     },
+    /// Have its machine stand still: it has stopped, and is to be kept.
+    SwitchOffNode {
+        node: NodeId,
+    },
+    /// Record that its machine stands still, and that it is kept.
+    KeepNode {
+        node: NodeId,
+    },
+    /// Record that a kept node is wanted again; a later plan starts it.
+    WakeNode {
+        node: NodeId,
+    },
     TerminateNode {
         node: NodeId,
         loss: Option<Loss>,
@@ -66,6 +78,10 @@ pub enum Action {
     /// Write how far the change of the environment is: nodes are given what that means.
     MoveEnvironment {
         to: EnvironmentStage,
+    },
+    /// Write how far the turn of the keys is; new ones are made with [`KeyStage::Turned`].
+    TurnKeys {
+        to: KeyStage,
     },
     DropDatabase,
     RemoveStorage,

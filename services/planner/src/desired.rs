@@ -1,7 +1,7 @@
 //! What was asked of a cluster, reduced to what its nodes depend on.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use updraft_model::{Failure, Generation, OperationKind, Power, Step, WorkerQueue};
+use updraft_model::{Failure, Generation, OnStop, OperationKind, Power, Step, WorkerQueue};
 
 /// The tenant's wish. Configuration is no part of it: it reaches agents through their assignments, and a node that
 /// has not taken up its newest assignment is simply not ready.
@@ -9,15 +9,21 @@ use updraft_model::{Failure, Generation, OperationKind, Power, Step, WorkerQueue
 pub struct Desired {
     pub power: Power,
     pub generation: Generation,
+    /// What becomes of its nodes' machines while it is stopped.
+    pub on_stop: OnStop,
     /// Whose workers there are to be, `default` first. Scheduler and web are one node each.
     pub queues: Vec<WorkerQueue>,
     /// How far a change of the environment is; `queues` are those of what nodes are given now.
     pub environment: EnvironmentChange,
+    /// How far a turn of the cluster's keys is.
+    pub keys: KeyTurn,
     /// The operation under way, if any.
     pub operation: Option<Operation>,
     /// An operator confirmed that nodes without any record may be terminated. Records precede nodes, so such a node
     /// means that the records are older than the world: a database restored from a backup.
     pub terminate_unrecorded: bool,
+    /// Its metadata database is the tenant's own: nobody makes or deletes it.
+    pub brings_database: bool,
     /// How long a queue that scales by itself needs fewer workers before some go.
     pub scale_in_after: TimeDelta,
 }
@@ -44,6 +50,30 @@ pub enum EnvironmentStage {
     All,
     Settled,
     Abandoned(Failure),
+}
+
+/// Which keys a cluster has while others are wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyTurn {
+    /// The ones that are wanted.
+    Settled,
+    /// The old ones, until its last node is gone.
+    Draining,
+    /// New ones; the database still has the old password.
+    Turned,
+    /// New ones. What Airflow keeps encrypted is about to be written anew; until then nothing runs that reads it.
+    Reencrypting { since: DateTime<Utc> },
+    /// New ones. That did not work: it is read with the old Fernet key too.
+    Both { failure: Failure, at: DateTime<Utc> },
+}
+
+/// Where a turn of the keys goes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyStage {
+    Turned,
+    Reencrypting,
+    Both(Failure),
+    Settled,
 }
 
 /// The operation whose timeline and end this plan writes.

@@ -1,23 +1,27 @@
 //! Typed failures: what happened, why, what to do. Programs rely on the codes.
 
 use chrono::{DateTime, Utc};
-use updraft_model::{AgentPhase, Failure, ServiceName, ServiceState, ServiceStatus};
+use updraft_model::{AgentPhase, Failure, NOT_ON_THIS_NODE, ServiceName, ServiceState, ServiceStatus};
 
 use crate::desired::Desired;
 use crate::nodes::places;
 use crate::observed::{LaunchFailure, LaunchFailureKind, Node, NodeState, Observed, Resource};
-use crate::{limits, network};
+use crate::{keys, limits, network};
 
 /// What keeps the cluster from running and will not pass unaided, worst first.
 pub(crate) fn hopeless(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Option<Failure> {
     let of_nodes = || places(desired, observed).filter_map(|place| place.node);
-    resource(&observed.database, database_unavailable)
+    of_database(observed)
         .or_else(|| resource(&observed.storage, storage_unavailable))
         .or_else(|| network::failure(desired, observed))
         .or_else(|| of_nodes().find_map(launch_failure))
         .or_else(|| never_reported(desired, observed))
         .or_else(|| of_nodes().find_map(node_failure))
         .or_else(|| start_timed_out(desired, now))
+}
+
+pub(crate) fn of_database(observed: &Observed) -> Option<Failure> {
+    resource(&observed.database, database_unavailable)
 }
 
 /// Whether the service ended again and again. Its agent keeps trying, with growing pauses.
@@ -34,6 +38,7 @@ pub(crate) fn is_optional(service: ServiceName) -> bool {
     match service {
         ServiceName::Flower => true,
         ServiceName::Broker
+        | ServiceName::Results
         | ServiceName::Scheduler
         | ServiceName::DagProcessor
         | ServiceName::Triggerer
@@ -127,11 +132,13 @@ fn never_reported(desired: &Desired, observed: &Observed) -> Option<Failure> {
     })
 }
 
-/// What keeps a node from its work: its script, or a service.
+/// What keeps a node from its work: its script, the tenant's own metadata database, or a service.
 pub(crate) fn node_failure(node: &Node) -> Option<Failure> {
     let report = node.report.as_ref().filter(|_| node.is_settled());
     let of_script = report.and_then(|report| report.script_failure.as_ref());
+    let of_metadata = report.and_then(|report| report.metadata_failure.as_ref());
     of_script
+        .or(of_metadata)
         .map(|failure| Failure {
             message: format!("On {}: {}", node.label(), failure.message),
             ..failure.clone()
@@ -141,9 +148,18 @@ pub(crate) fn node_failure(node: &Node) -> Option<Failure> {
 
 /// A service without which a cluster does not work, and which cannot start.
 fn service_failure(node: &Node) -> Option<Failure> {
-    cannot_start(node).find(|service| !is_optional(service.name)).map(|service| Failure {
+    let service = cannot_start(node).find(|service| !is_optional(service.name))?;
+    if service.name == ServiceName::Broker && lacks_program(service) {
+        return Some(broker_not_installed(node, service));
+    }
+    Some(Failure {
         code: "service_cannot_start".to_owned(),
-        message: format!("{} cannot start on {}{}", service.name, node.label(), because(service)),
+        message: format!(
+            "{} cannot start on {}{}",
+            service.name,
+            node.label(),
+            because(service)
+        ),
         remedy: format!(
             "Look at the log of {} on {}; correct the configuration or environment it names. It is started again \
              by itself.",
@@ -151,6 +167,21 @@ fn service_failure(node: &Node) -> Option<Failure> {
             node.label()
         ),
     })
+}
+
+fn lacks_program(service: &ServiceStatus) -> bool {
+    let detail = service.detail.as_ref();
+    detail.is_some_and(|detail| detail.ends_with(NOT_ON_THIS_NODE))
+}
+
+fn broker_not_installed(node: &Node, service: &ServiceStatus) -> Failure {
+    Failure {
+        code: "broker_not_installed".to_owned(),
+        message: format!("The cluster's broker is not installed on {}{}", node.label(), because(service)),
+        remedy: "Give nodes an image that has it, for RabbitMQ with Debian's package `rabbitmq-server`, as \
+                 `infra/image` makes it; or make the cluster anew with the broker `valkey`. It is tried again by itself."
+            .to_owned(),
+    }
 }
 
 pub(crate) fn because(service: &ServiceStatus) -> String {
@@ -163,7 +194,7 @@ pub(crate) fn because(service: &ServiceStatus) -> String {
 
 fn start_timed_out(desired: &Desired, now: DateTime<Utc>) -> Option<Failure> {
     let operation = desired.operation.as_ref()?;
-    (operation.created_at + limits::START <= now).then(|| Failure {
+    (keys::start_begins(desired, operation) + limits::START <= now).then(|| Failure {
         code: "start_timed_out".to_owned(),
         message: format!(
             "The cluster was not running {} minutes after that was asked for.",

@@ -1,11 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 mod action;
+mod agents;
 mod calendar;
 mod desired;
 mod environment;
 mod failure;
 mod idle;
+pub mod key_turn;
+mod keys;
 pub mod limits;
 mod network;
 mod nodes;
@@ -17,11 +20,13 @@ mod steps;
 mod workers;
 
 pub use action::{Action, Outcome, Plan};
+pub use agents::{AgentFailure, stops_for_all};
 pub use calendar::{Calendar, InvalidSchedule, Upcoming};
-pub use desired::{Desired, EnvironmentChange, EnvironmentStage, Operation};
+pub use desired::{Desired, EnvironmentChange, EnvironmentStage, KeyStage, KeyTurn, Operation};
 pub use idle::{Idleness, Verdict, judge};
 pub use observed::{
     Build, BuildOutcome, BuildStage, BuildStageKind, Fewer, LaunchFailure, LaunchFailureKind, Loss, Node,
-    NodeState, Observed, Orphan, PlaceHistory, ProviderView, QueueLoad, QueueSize, Report, Resource,
+    NodeState, Observed, Orphan, PlaceHistory, ProviderView, QueueLoad, QueueSize, Reencryption, Report,
+    Resource, Switch,
 };
 pub use plan::plan;

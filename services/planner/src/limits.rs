@@ -14,6 +14,10 @@ pub const SILENT: TimeDelta = TimeDelta::seconds(90);
 pub const SILENT_ALL: TimeDelta = TimeDelta::minutes(10);
 /// A node asked to stop that says nothing for this long is terminated.
 pub const SILENT_STOP: TimeDelta = TimeDelta::seconds(30);
+/// A machine that was asked to stand still and still runs is asked again after this time.
+pub const SWITCH_OFF: TimeDelta = TimeDelta::seconds(30);
+/// Refusals in a row, to stand still or to start again, after which a machine is ended instead.
+pub const SWITCH_REFUSALS: u32 = 3;
 /// The longest drain. Agents end services by their own, shorter, limits.
 pub const DRAIN: TimeDelta = TimeDelta::hours(2);
 /// The same where the cluster is being deleted.
@@ -24,6 +28,8 @@ pub const START: TimeDelta = TimeDelta::minutes(30);
 pub const BUILD: TimeDelta = TimeDelta::minutes(30);
 /// Nodes that do not work with a new environment within this time get the old one back. Workers drain first.
 pub const ROLL_OUT: TimeDelta = TimeDelta::minutes(30);
+/// A scheduler's node that says nothing for so long of what it is to write anew does not know how.
+pub const REENCRYPTION: TimeDelta = TimeDelta::minutes(5);
 /// Failed attempts at a database or storage before the operation fails; attempts go on.
 pub const RESOURCE_ATTEMPTS: u32 = 5;
 /// Nodes in a row that never reported before the operation fails.

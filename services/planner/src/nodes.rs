@@ -3,12 +3,15 @@
 //! A place (role and ordinal) is taken until its node's record is `gone`, and that is written only when the provider
 //! surely has no such node: two live nodes in one place cannot come about. A lost worker's replacement has a place of its own.
 //!
+//! Where a stopped cluster's machines are kept, a node that has stopped is switched off instead of ended. What never
+//! worked, was lost, or refuses to be switched is ended all the same: the next start makes another.
+//!
 //! A silent node is ended by its provider: who says nothing hears nothing, and would not know that it is to stop.
 
 use std::collections::HashSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use updraft_model::{NodeId, NodeRole, Power, WorkerQueue};
+use updraft_model::{NodeId, NodeRole, OnStop, Power, WorkerQueue};
 
 use crate::action::Action;
 use crate::desired::Desired;
@@ -96,6 +99,24 @@ pub(crate) fn serves(node: &Node) -> bool {
         && !matches!(node.state, NodeState::Terminating { .. })
 }
 
+/// Whether the node's machine stands still, and is to, while the cluster is stopped.
+pub(crate) fn rests(desired: &Desired, node: &Node) -> bool {
+    let moves = matches!(
+        node.provider,
+        ProviderView::Pending | ProviderView::Running | ProviderView::Ending
+    );
+    matches!(node.state, NodeState::Kept { .. }) && is_to_be_kept(desired, node) && !moves
+}
+
+/// Whether a stop leaves it its machine.
+pub(crate) fn is_to_be_kept(desired: &Desired, node: &Node) -> bool {
+    desired.power == Power::Stopped
+        && desired.on_stop == OnStop::Keep
+        && node.switch.works
+        && node.switch.refusals < limits::SWITCH_REFUSALS
+        && node.loss.is_none()
+}
+
 /// Places nobody's record holds get an intent, after a pause where nodes were lost again and again.
 fn intents<'a>(
     places: &'a [Place<'a>],
@@ -153,6 +174,7 @@ impl Case<'_> {
             } => self.of_intended(*attempts, *attempted_at, failure.as_ref()),
             NodeState::Launched { at } if self.node.stop_asked_at.is_some() => self.of_stopping(*at),
             NodeState::Launched { at } => self.of_launched(*at),
+            NodeState::Kept { launched_at } => self.of_kept(*launched_at),
             NodeState::Terminating { launched_at } => self.of_terminating(*launched_at),
         }
     }
@@ -206,7 +228,7 @@ impl Case<'_> {
                     node,
                     loss: Some(loss),
                 }),
-                None if self.node.provider == ProviderView::Stopped => Some(Action::StartNode { node }),
+                None if self.node.provider == ProviderView::Stopped => Some(self.start()),
                 None if self.node.is_reclaimed() => Some(Action::StopNode {
                     node,
                     loss: Some(Loss::Reclaimed),
@@ -223,9 +245,67 @@ impl Case<'_> {
         Some(Action::StopNode { node, loss: None })
     }
 
+    /// A machine that its provider will not start is of no use: another is made, and what is in the way of that is told.
+    fn start(&self) -> Action {
+        let node = self.node.id;
+        match self.node.switch.refusals < limits::SWITCH_REFUSALS {
+            true => Action::StartNode { node },
+            false => Action::TerminateNode { node, loss: None },
+        }
+    }
+
     fn of_stopping(&self, launched_at: DateTime<Utc>) -> Option<Action> {
+        if let Some(next) = self.of_being_kept() {
+            return next;
+        }
         let over = self.has_nothing_to_drain(launched_at) || self.node.has_stopped() || self.waited_enough();
         over.then(|| self.end(launched_at))
+    }
+
+    /// None: it is to be ended, or still drains.
+    fn of_being_kept(&self) -> Option<Option<Action>> {
+        if !is_to_be_kept(self.desired, self.node) || self.node.report.is_none() {
+            return None;
+        }
+        let node = self.node.id;
+        match self.node.provider {
+            ProviderView::Stopped => Some(Some(Action::KeepNode { node })),
+            ProviderView::Pending | ProviderView::Running if self.node.has_stopped() => {
+                Some(self.switch_off())
+            }
+            ProviderView::Unknown if self.node.has_stopped() => Some(None),
+            ProviderView::Unknown
+            | ProviderView::Unlisted
+            | ProviderView::Pending
+            | ProviderView::Running
+            | ProviderView::Ending
+            | ProviderView::Gone => None,
+        }
+    }
+
+    fn switch_off(&self) -> Option<Action> {
+        let asked_at = self.node.switch.asked_at;
+        let is_due = asked_at.is_none_or(|at| at + limits::SWITCH_OFF <= self.now);
+        is_due.then_some(Action::SwitchOffNode { node: self.node.id })
+    }
+
+    fn of_kept(&self, launched_at: Option<DateTime<Utc>>) -> Option<Action> {
+        let node = self.node.id;
+        if self.is_surely_absent(launched_at) {
+            return Some(Action::ForgetNode { node, loss: None });
+        }
+        match self.node.provider {
+            ProviderView::Unlisted | ProviderView::Ending | ProviderView::Gone => None,
+            _ if self.is_wanted => Some(Action::WakeNode { node }),
+            // Somebody else started it: nobody wants to pay for that.
+            ProviderView::Pending | ProviderView::Running if is_to_be_kept(self.desired, self.node) => {
+                self.switch_off()
+            }
+            _ if is_to_be_kept(self.desired, self.node) => None,
+            ProviderView::Unknown | ProviderView::Pending | ProviderView::Running | ProviderView::Stopped => {
+                Some(Action::TerminateNode { node, loss: None })
+            }
+        }
     }
 
     fn of_terminating(&self, launched_at: Option<DateTime<Utc>>) -> Option<Action> {

@@ -16,6 +16,8 @@ pub struct Observed {
     pub network: Option<Resource>,
     /// What became of the wanted environment so far, as the node that builds it says; none before it says so.
     pub build: Option<Build>,
+    /// Whether what Airflow keeps encrypted is written anew, as the scheduler's node says; none before it says so.
+    pub reencryption: Option<Reencryption>,
     /// Every node whose record is not `gone`.
     pub nodes: Vec<Node>,
     /// Places whose nodes were lost lately.
@@ -81,6 +83,14 @@ pub enum BuildOutcome {
     Refused(Failure),
 }
 
+/// How far what Airflow keeps encrypted is written anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reencryption {
+    Running,
+    Done,
+    Failed(Failure),
+}
+
 /// One node's record with what is known of it now.
 #[derive(Clone, Debug)]
 pub struct Node {
@@ -101,6 +111,8 @@ pub struct Node {
     pub loss: Option<Loss>,
     pub created_at: DateTime<Utc>,
     pub provider: ProviderView,
+    /// What its machine was asked, to stand still or to start again.
+    pub switch: Switch,
     /// The assignment it should have taken up.
     pub assignment_version: i64,
     /// What its agent last said since the node was last started.
@@ -121,10 +133,25 @@ pub enum NodeState {
     Launched {
         at: DateTime<Utc>,
     },
+    /// Its machine stands still until the cluster is started again.
+    Kept {
+        launched_at: Option<DateTime<Utc>>,
+    },
     /// The provider was, or is about to be, asked to end it.
     Terminating {
         launched_at: Option<DateTime<Utc>>,
     },
+}
+
+/// What is known of switching a node's machine off and on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Switch {
+    /// Whether its provider can do that with this machine.
+    pub works: bool,
+    /// When it was last asked to stand still.
+    pub asked_at: Option<DateTime<Utc>>,
+    /// How often, in a row, the provider said that it will not: to stand still or to start.
+    pub refusals: u32,
 }
 
 /// What the provider says of a node.
@@ -173,6 +200,8 @@ pub struct Report {
     pub services: Vec<ServiceStatus>,
     /// Why services do not start with the node's script.
     pub script_failure: Option<Failure>,
+    /// Why the tenant's own metadata database is not used.
+    pub metadata_failure: Option<Failure>,
     /// Its provider will take it back within minutes.
     pub reclaimed: bool,
     pub steps: Vec<Step>,

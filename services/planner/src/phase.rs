@@ -3,18 +3,20 @@
 use chrono::{DateTime, Utc};
 use updraft_model::{AgentPhase, OperationKind, Phase, Power, ServiceState};
 
-use crate::desired::Desired;
+use crate::desired::{Desired, KeyTurn};
 use crate::failure::{because, cannot_start, hopeless, is_optional};
-use crate::limits;
-use crate::nodes::{Place, places};
+use crate::nodes::{Place, places, rests};
 use crate::observed::{Node, NodeState, Observed, ProviderView, Resource};
 use crate::scaling::scales;
+use crate::{keys, limits};
 
 pub(crate) fn phase(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Phase {
     match desired.power {
         Power::Deleted => Phase::Deleting,
-        Power::Stopped if observed.nodes.is_empty() => Phase::Stopped,
+        Power::Stopped if observed.nodes.iter().all(|node| rests(desired, node)) => Phase::Stopped,
         Power::Stopped => Phase::Stopping,
+        // What is left of it serves nobody any more, or not for long.
+        Power::Running if keys::ends_nodes(desired) && !observed.nodes.is_empty() => Phase::Stopping,
         Power::Running => running_phase(desired, observed, now),
     }
 }
@@ -22,6 +24,7 @@ pub(crate) fn phase(desired: &Desired, observed: &Observed, now: DateTime<Utc>) 
 /// Whether everything asked for works, optional services aside.
 pub(crate) fn is_complete(desired: &Desired, observed: &Observed) -> bool {
     desired.power == Power::Running
+        && !keys::is_under_way(desired)
         && observed.secrets.is_ready()
         && observed.database.is_ready()
         && observed.storage.is_ready()
@@ -105,7 +108,7 @@ fn is_start(desired: &Desired) -> bool {
     desired.operation.as_ref().is_some_and(|op| {
         matches!(
             op.kind,
-            OperationKind::Create | OperationKind::Start | OperationKind::Restart
+            OperationKind::Create | OperationKind::Start | OperationKind::Restart | OperationKind::RotateKeys
         )
     })
 }
@@ -141,7 +144,14 @@ fn missing(desired: &Desired, observed: &Observed) -> Vec<String> {
             Some(node) => lacking(node, &words),
         }
     });
-    resources.into_iter().flatten().chain(nodes).collect()
+    let unread = matches!(desired.keys, KeyTurn::Reencrypting { .. })
+        .then(|| "connections and variables to be encrypted anew".to_owned());
+    resources
+        .into_iter()
+        .flatten()
+        .chain(nodes)
+        .chain(unread)
+        .collect()
 }
 
 fn lacking(node: &Node, place: &str) -> Option<String> {
@@ -160,6 +170,7 @@ fn lacking(node: &Node, place: &str) -> Option<String> {
             _,
         ) => format!("{place} to be launched: {}", failure.message),
         (NodeState::Intended { .. } | NodeState::Terminating { .. }, _) => format!("{place} to be launched"),
+        (NodeState::Kept { .. }, _) => format!("{place} to be started"),
         (NodeState::Launched { .. }, None) => format!("{place} to report"),
         (NodeState::Launched { .. }, Some(_)) if node.silence >= limits::QUIET => {
             format!("{place} to answer (silent for {} s)", node.silence.num_seconds())
@@ -171,6 +182,9 @@ fn lacking(node: &Node, place: &str) -> Option<String> {
             match (report.phase, unhealthy) {
                 (AgentPhase::Preparing, _) if report.script_failure.is_some() => {
                     format!("the bootstrap script on {place}, which fails")
+                }
+                (AgentPhase::Preparing, _) if report.metadata_failure.is_some() => {
+                    format!("your metadata database, which {place} cannot use")
                 }
                 (AgentPhase::Preparing, _) => format!("{place} to prepare its environment"),
                 (_, Some(service)) => format!("{} on {place}{}", service.name, because(service)),

@@ -5,10 +5,10 @@ use updraft_model::{Phase, Power};
 
 use crate::action::{Action, Outcome, Plan};
 use crate::desired::{Desired, EnvironmentChange};
-use crate::failure::hopeless;
+use crate::failure::{hopeless, of_database};
 use crate::observed::{Observed, Resource};
 use crate::phase::{is_complete, phase};
-use crate::{environment, limits, network, nodes, scaling, steps};
+use crate::{environment, keys, limits, network, nodes, scaling, steps};
 
 /// What to do about one cluster now. Pure and total: the same arguments give the same plan, and every combination of
 /// wish and observation has one.
@@ -16,10 +16,12 @@ use crate::{environment, limits, network, nodes, scaling, steps};
 pub fn plan(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Plan {
     let sizes = scaling::changes(desired, observed, now);
     let observed = &scaling::with(observed, &sizes);
+    let for_nodes = &keys::of_nodes(desired);
     let mut actions = resource_actions(desired, observed, now);
-    actions.extend(nodes::actions(desired, observed, now));
+    actions.extend(nodes::actions(for_nodes, observed, now));
     actions.extend(sizes.into_iter().map(|size| Action::SizeQueue { size }));
-    actions.extend(environment::action(desired, observed, now));
+    actions.extend(environment::action(for_nodes, observed, now));
+    actions.extend(keys::action(desired, observed, now));
     actions.extend(end(desired, observed, now));
     let phase = phase(desired, observed, now);
     let steps = steps::compose(desired, observed, now);
@@ -35,7 +37,12 @@ pub fn plan(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Plan 
 }
 
 fn resource_actions(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Vec<Action> {
+    let turns_database = keys::turns_database(desired, observed) && is_due(&observed.database, now);
     match desired.power {
+        Power::Running | Power::Stopped if keys::ends_nodes(desired) => turns_database
+            .then_some(Action::EnsureDatabase)
+            .into_iter()
+            .collect(),
         Power::Running => [
             (&observed.secrets, Action::EnsureSecrets),
             (&observed.database, Action::EnsureDatabase),
@@ -101,9 +108,18 @@ fn end(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Option<Act
     desired.operation.as_ref()?;
     let reached = match desired.power {
         Power::Running => is_complete(desired, observed) && !has_surplus(desired, observed),
-        Power::Stopped | Power::Deleted => empty,
+        Power::Stopped => observed.nodes.iter().all(|node| nodes::rests(desired, node)),
+        Power::Deleted => empty,
     };
-    let abandoned = environment::abandoned(desired).filter(|_| desired.power == Power::Running);
+    if keys::ends_nodes(desired) {
+        let failure = of_database(observed).filter(|_| keys::turns_database(desired, observed));
+        return failure.map(|failure| Action::FinishOperation {
+            outcome: Outcome::Failed(failure),
+        });
+    }
+    let abandoned = environment::abandoned(desired)
+        .or_else(|| keys::failure(desired))
+        .filter(|_| desired.power == Power::Running);
     let outcome = match desired.power {
         Power::Running if is_rolling_out(desired) => None,
         Power::Running if reached && abandoned.is_some() => abandoned.cloned().map(Outcome::Failed),
@@ -127,12 +143,15 @@ fn is_rolling_out(desired: &Desired) -> bool {
 
 fn has_surplus(desired: &Desired, observed: &Observed) -> bool {
     let kept = nodes::kept(desired, observed);
-    observed.nodes.iter().any(|node| !kept.contains(&node.id))
+    let mut others = observed.nodes.iter().filter(|node| !kept.contains(&node.id));
+    others.any(|node| !nodes::rests(desired, node))
 }
 
 fn pause(desired: &Desired, observed: &Observed, phase: &Phase) -> TimeDelta {
-    let steady =
-        desired.operation.is_none() && !has_surplus(desired, observed) && observed.orphans.is_empty();
+    let steady = desired.operation.is_none()
+        && !has_surplus(desired, observed)
+        && observed.orphans.is_empty()
+        && !keys::is_under_way(desired);
     match phase {
         Phase::Stopped if steady => limits::LOOK_EMPTY,
         Phase::Running if steady => limits::LOOK_STEADY,

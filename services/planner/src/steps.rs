@@ -5,14 +5,16 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use updraft_model::{Power, Step, StepState};
+use updraft_model::{OperationKind, Power, Step, StepState};
 
 use crate::desired::{Desired, Operation};
-use crate::nodes::{ROLES, kept, places};
+use crate::keys;
+use crate::nodes::{ROLES, is_to_be_kept, kept, places, rests};
 use crate::observed::{Node, NodeState, Observed, Resource};
 use crate::phase::is_ready;
 
 mod environment_steps;
+mod key_steps;
 
 /// More than an honest agent has.
 const STEPS_PER_NODE: usize = 40;
@@ -34,8 +36,9 @@ pub(crate) fn compose(desired: &Desired, observed: &Observed, now: DateTime<Utc>
         return Vec::new();
     };
     let mut drafts = Vec::new();
-    if desired.power == Power::Running {
-        drafts.extend(resources(operation, observed));
+    drafts.extend(key_steps::drafts(desired, observed, operation));
+    if desired.power == Power::Running && !keys::ends_nodes(desired) {
+        drafts.extend(resources(desired, operation, observed));
         drafts.extend(environment_steps::drafts(desired, observed, operation));
         drafts.extend(
             places(desired, observed).flat_map(|place| of_place(operation, &place.label(), place.node)),
@@ -43,7 +46,7 @@ pub(crate) fn compose(desired: &Desired, observed: &Observed, now: DateTime<Utc>
     }
     drafts.extend(endings(desired, observed, operation));
     if desired.power == Power::Deleted {
-        drafts.extend(removals(observed, operation));
+        drafts.extend(removals(desired, observed, operation));
     }
     let mut seen = HashSet::new();
     drafts.retain(|draft| seen.insert(draft.id.clone()));
@@ -54,7 +57,7 @@ pub(crate) fn compose(desired: &Desired, observed: &Observed, now: DateTime<Utc>
 }
 
 /// Database, storage and network, unless they were there before this operation.
-fn resources(operation: &Operation, observed: &Observed) -> Vec<Draft> {
+fn resources(desired: &Desired, operation: &Operation, observed: &Observed) -> Vec<Draft> {
     let draft = |id: &str, title: &str, resource: &Resource| match resource {
         Resource::Ready { since } if *since < operation.created_at => None,
         Resource::Ready { since } => Some(Draft {
@@ -67,10 +70,14 @@ fn resources(operation: &Operation, observed: &Observed) -> Vec<Draft> {
             ..Draft::new(id, title, StepState::Running)
         }),
     };
+    // The tenant's own is looked at by nodes, as a step of theirs.
     let database = draft("database", "Create the metadata database", &observed.database);
+    let database = database.filter(|_| !desired.brings_database);
     let storage = draft("storage", "Create the bucket", &observed.storage);
     let network = observed.network.as_ref();
     let network = network.and_then(|network| draft("network", "Look at the network", network));
+    // Another password for it is no other database.
+    let database = database.filter(|_| operation.kind != OperationKind::RotateKeys);
     database.into_iter().chain(storage).chain(network).collect()
 }
 
@@ -136,6 +143,11 @@ fn launch(node: &Node) -> Draft {
             finished_at: Some(*at),
             ..draft
         },
+        NodeState::Kept { launched_at } => Draft {
+            state: StepState::Done,
+            finished_at: *launched_at,
+            ..draft
+        },
         NodeState::Terminating { launched_at: None } => draft,
     }
 }
@@ -164,8 +176,14 @@ fn reported(operation: &Operation, node: &Node) -> Vec<Draft> {
 
 /// Nodes that go: those that still do, and those an earlier look saw going.
 fn endings(desired: &Desired, observed: &Observed, operation: &Operation) -> Vec<Draft> {
+    let desired = &*keys::of_nodes(desired);
     let kept = kept(desired, observed);
-    let going = observed.nodes.iter().filter(|node| !kept.contains(&node.id));
+    // What rests since before is no part of a change of something else.
+    let is_stop = operation.kind == OperationKind::Stop;
+    let going = observed
+        .nodes
+        .iter()
+        .filter(|node| !kept.contains(&node.id) && (is_stop || !rests(desired, node)));
     let mut nodes: Vec<&Node> = going.collect();
     nodes.sort_by_key(|node| {
         (
@@ -173,7 +191,7 @@ fn endings(desired: &Desired, observed: &Observed, operation: &Operation) -> Vec
             node.ordinal,
         )
     });
-    let now_going = nodes.into_iter().flat_map(ending);
+    let now_going = nodes.into_iter().flat_map(|node| ending(desired, node));
     let is_ending = |step: &&Step| step.id.ends_with("/stop") || step.id.ends_with("/terminate");
     let is_there = |step: &Step| observed.nodes.iter().any(|node| Some(node.id) == step.node);
     let gone = operation
@@ -185,10 +203,15 @@ fn endings(desired: &Desired, observed: &Observed, operation: &Operation) -> Vec
     gone.chain(now_going).collect()
 }
 
-fn ending(node: &Node) -> [Draft; 2] {
+fn ending(desired: &Desired, node: &Node) -> [Draft; 2] {
     let label = node.label();
-    let (stop, terminate) = match (&node.state, node.stop_asked_at) {
-        (NodeState::Terminating { .. }, _) => (StepState::Done, StepState::Running),
+    let keeps = is_to_be_kept(desired, node) && !matches!(node.state, NodeState::Terminating { .. });
+    let (stop, end) = match (&node.state, node.stop_asked_at) {
+        (NodeState::Kept { .. }, _) if keeps => (StepState::Done, StepState::Done),
+        (NodeState::Kept { .. } | NodeState::Terminating { .. }, _) => (StepState::Done, StepState::Running),
+        (NodeState::Launched { .. }, Some(_)) if keeps && node.has_stopped() => {
+            (StepState::Done, StepState::Running)
+        }
         (NodeState::Intended { .. } | NodeState::Launched { .. }, Some(_)) => {
             (StepState::Running, StepState::Pending)
         }
@@ -207,11 +230,14 @@ fn ending(node: &Node) -> [Draft; 2] {
             started_at: node.stop_asked_at,
             ..stopping
         },
-        Draft::new(&format!("{label}/terminate"), &format!("End {label}"), terminate).on(node),
+        match keeps {
+            true => Draft::new(&format!("{label}/keep"), &format!("Switch {label} off"), end).on(node),
+            false => Draft::new(&format!("{label}/terminate"), &format!("End {label}"), end).on(node),
+        },
     ]
 }
 
-fn removals(observed: &Observed, operation: &Operation) -> Vec<Draft> {
+fn removals(desired: &Desired, observed: &Observed, operation: &Operation) -> Vec<Draft> {
     let draft = |id: &str, title: &str, resource: &Resource| {
         let begun = operation
             .steps
@@ -233,12 +259,12 @@ fn removals(observed: &Observed, operation: &Operation) -> Vec<Draft> {
             ..Draft::new(id, title, state)
         }
     };
+    let database = match desired.brings_database {
+        true => "Leave your metadata database as it is",
+        false => "Delete the metadata database",
+    };
     let mut drafts = vec![
-        draft(
-            "drop-database",
-            "Delete the metadata database",
-            &observed.database,
-        ),
+        draft("drop-database", database, &observed.database),
         draft("remove-storage", "Delete the storage", &observed.storage),
         draft("remove-secrets", "Destroy the secrets", &observed.secrets),
     ];

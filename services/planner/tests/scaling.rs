@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use chrono::{DateTime, TimeDelta, Utc};
-use updraft_model::{Generation, Phase, Power, WorkerQueue};
-use updraft_planner::{Action, Desired, EnvironmentChange, Observed, QueueLoad, QueueSize, Resource, plan};
+use updraft_model::{Generation, OnStop, Phase, Power, WorkerQueue};
+use updraft_planner::{
+    Action, Desired, EnvironmentChange, KeyTurn, Observed, QueueLoad, QueueSize, Resource, plan,
+};
 
 const COOL_DOWN: TimeDelta = TimeDelta::seconds(300);
 
@@ -26,11 +28,14 @@ impl Queue {
             sizes: vec![queue.min],
             desired: Desired {
                 power: Power::Running,
+                on_stop: OnStop::End,
                 generation: Generation(2),
                 queues: vec![queue],
                 environment: EnvironmentChange::Settled,
                 operation: None,
                 terminate_unrecorded: false,
+                brings_database: false,
+                keys: KeyTurn::Settled,
                 scale_in_after: COOL_DOWN,
             },
             observed: Observed {
@@ -43,6 +48,7 @@ impl Queue {
                 nodes: Vec::new(),
                 losses: Vec::new(),
                 load: None,
+                reencryption: None,
                 sizes: Vec::new(),
                 orphans: Vec::new(),
                 listing_lag: TimeDelta::seconds(10),

@@ -3,12 +3,13 @@
 //! A tenant's words are its own types ([`updraft_model::AwsAccountConfig`]), so none of the installation's can be among them: endpoints, archives, the
 //! bucket of artifacts, the tag, the external id. They are checked as the installation's own configuration is.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use updraft_aws::{CredentialSource, OwnCredentials, Renewed};
-use updraft_model::{AwsMachine, AwsMarket, AwsVolume};
+use updraft_aws::{AccountId, CredentialSource, OwnCredentials, Pace, Renewed};
+use updraft_model::{AwsAccountId, AwsMachine, AwsMarket, AwsVolume};
 use updraft_provider::{
     AccountCheck, AccountFault, NodeProvider, OpenAccounts, ProviderError, TenantAccount,
 };
@@ -21,6 +22,14 @@ use crate::provider::{Ec2Provider, SetupError};
 pub struct Ec2Accounts {
     installation: Ec2Config,
     own: Arc<dyn CredentialSource>,
+    paces: Mutex<HashMap<AwsAccountId, Kept>>,
+}
+
+/// What was used up of an account's request limits outlives a change of what else is said of it. By the tenant's own account
+/// on record: who merely names somebody else's AWS account uses up nothing of that one's.
+struct Kept {
+    place: (AccountId, String),
+    pace: Pace,
 }
 
 // === impl Ec2Accounts ===
@@ -38,7 +47,11 @@ impl Ec2Accounts {
     /// The same with other credentials for Updraft's own.
     #[must_use]
     pub fn with_credentials(installation: Ec2Config, own: Arc<dyn CredentialSource>) -> Self {
-        Self { installation, own }
+        Self {
+            installation,
+            own,
+            paces: Mutex::default(),
+        }
     }
 
     fn config(&self, account: &TenantAccount) -> Result<Ec2Config, AccountFault> {
@@ -80,7 +93,31 @@ impl Ec2Accounts {
     fn provider(&self, account: &TenantAccount) -> Result<Ec2Provider, ProviderError> {
         let refused = |error: &dyn fmt::Display| ProviderError::Refused(error.to_string());
         let config = self.config(account).map_err(|fault| refused(&fault))?;
-        Ec2Provider::with_credentials(config, Arc::clone(&self.own)).map_err(|error| refused(&error))
+        let pace = self.pace(account.id, &config);
+        let provider = Ec2Provider::with_credentials(config, Arc::clone(&self.own));
+        provider
+            .map(|provider| provider.at_pace(pace))
+            .map_err(|error| refused(&error))
+    }
+
+    /// Of the same AWS account and region as before, if it is; else full buckets.
+    fn pace(&self, id: AwsAccountId, config: &Ec2Config) -> Pace {
+        let Some(assumed) = &config.account else {
+            return Pace::default();
+        };
+        let place = (assumed.role.account().clone(), config.region.clone());
+        let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = paces.entry(id).or_insert_with(|| Kept {
+            place: place.clone(),
+            pace: Pace::default(),
+        });
+        if kept.place != place {
+            *kept = Kept {
+                place,
+                pace: Pace::default(),
+            };
+        }
+        kept.pace.clone()
     }
 }
 
@@ -238,6 +275,29 @@ mod tests {
             let error = serde_json::from_value::<AwsAccountConfig>(said).unwrap_err();
             assert!(error.to_string().contains(field), "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_changed_account_waits_for_the_turns_that_it_used_up_and_another_place_does_not() {
+        let accounts = accounts();
+        let pace = |change: fn(&mut AwsAccountConfig)| {
+            let account = account(change);
+            let config = accounts.config(&account).unwrap();
+            accounts.pace(account.id, &config)
+        };
+        let before = pace(|_| {});
+        let changed = pace(|said| said.subnets = vec!["subnet-3a1b2c3d".to_owned()]);
+        assert!(changed.is_shared_with(&before));
+        let elsewhere = pace(|said| said.region = "eu-west-1".to_owned());
+        assert!(!elsewhere.is_shared_with(&before));
+        let anothers = accounts.pace(
+            AwsAccountId(Uuid::from_u128(2)),
+            &accounts.config(&account(|_| {})).unwrap(),
+        );
+        assert!(
+            !anothers.is_shared_with(&before),
+            "who names an account uses up its turns"
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod accounts;
 mod agent_archive;
 mod answers;
 mod artifacts;
+mod boot_logs;
 mod config;
 mod groups;
 mod listing;
@@ -16,6 +17,7 @@ mod user_data;
 
 pub use accounts::Ec2Accounts;
 pub use agent_archive::AgentArchive;
+pub use boot_logs::{BootLogError, BootLogs};
 pub use config::{
     Archive, Artifacts, ConfigError, Ec2Config, Image, Machine, Market, RootVolume, TenantAccount,
 };

@@ -10,7 +10,8 @@ use secrecy::ExposeSecret as _;
 use thiserror::Error;
 use tokio::sync::OnceCell;
 use updraft_aws::{
-    AssumedRole, AwsError, Client, CredentialSource, EC2, OwnCredentials, Params, Place, Renewed, SessionName,
+    AssumedRole, AwsError, Client, CredentialSource, EC2, OwnCredentials, Pace, Params, Place, Renewed,
+    SessionName,
 };
 use updraft_model::ClusterId;
 use updraft_provider::{
@@ -98,6 +99,14 @@ impl Ec2Provider {
             vpc: OnceCell::new(),
             looked: Looked::default(),
         })
+    }
+
+    /// Waits for its turns with all who have this pace.
+    pub(crate) fn at_pace(self, pace: Pace) -> Self {
+        Self {
+            aws: self.aws.at_pace(pace),
+            ..self
+        }
     }
 
     /// Every node there is, page by page.
@@ -269,6 +278,11 @@ impl NodeProvider for Ec2Provider {
             Ok(Done {}) => Ok(()),
             Err(error) => Err(provider_error(&error)),
         }
+    }
+
+    /// EC2 stops no spot instance that was asked for once.
+    fn can_stand_still(&self, request: &LaunchRequest) -> bool {
+        Kept::read(request).is_ok_and(|kept| !kept.is_spot())
     }
 
     async fn terminate(&self, id: &ProviderId) -> Result<(), ProviderError> {

@@ -16,6 +16,7 @@ const ROLE: &str = "updraft:role";
 const QUEUE: &str = "updraft:queue";
 pub(crate) const TENANT: &str = "updraft:tenant";
 const GENERATION: &str = "updraft:generation";
+const MARKET: &str = "InstanceMarketOptions.MarketType";
 
 /// What a [`LaunchRequest`] of this provider holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -43,6 +44,10 @@ impl Kept {
             params: params(config, wanted),
             user_data: user_data::prepared(&config.archives),
         }
+    }
+
+    pub(crate) fn is_spot(&self) -> bool {
+        self.params.get(MARKET) == Some("spot")
     }
 
     pub(crate) fn read(request: &LaunchRequest) -> Result<Self, ProviderError> {
@@ -144,7 +149,7 @@ fn market(params: Params, market: Market) -> Params {
     match market {
         Market::OnDemand => params,
         Market::Spot => params
-            .with("InstanceMarketOptions.MarketType", "spot")
+            .with(MARKET, "spot")
             .with("InstanceMarketOptions.SpotOptions.SpotInstanceType", "one-time")
             .with(
                 "InstanceMarketOptions.SpotOptions.InstanceInterruptionBehavior",

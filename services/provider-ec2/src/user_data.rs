@@ -13,6 +13,7 @@ use serde::Deserialize;
 use updraft_aws::Opens;
 use updraft_provider::BootSecret;
 
+use crate::boot_logs;
 use crate::config::Archive;
 
 const TEMPLATE: &str = include_str!("../../../infra/boot/user-data.sh");
@@ -69,7 +70,7 @@ pub(crate) fn objects(prepared: &str, boot: &Boot) -> Vec<(Opens, String)> {
         .skip(1)
         .filter_map(|rest| rest.split_once("}}"));
     let archives = keys.map(|(key, _)| (Opens::Reading, key.to_owned()));
-    let log = (Opens::Writing, format!("boot/{}.log", boot.node));
+    let log = (Opens::Writing, boot_logs::key(&boot.node));
     archives.chain([log]).collect()
 }
 

@@ -50,6 +50,11 @@ pub trait NodeProvider: Send + Sync {
     /// Stops a node so that it can be started again.
     async fn stop(&self, id: &ProviderId) -> Result<(), ProviderError>;
 
+    /// Whether the node of this request can stand still, as [`NodeProvider::stop`] has it, so that less is paid for it.
+    fn can_stand_still(&self, _request: &LaunchRequest) -> bool {
+        false
+    }
+
     /// Ends a node for ever. One that has ended, or never was, is fine.
     async fn terminate(&self, id: &ProviderId) -> Result<(), ProviderError>;
 

@@ -182,6 +182,10 @@ impl NodeProvider for SeveralAccounts {
         self.provider(id.account()).await?.stop(&id.inside()).await
     }
 
+    fn can_stand_still(&self, request: &LaunchRequest) -> bool {
+        read(request).is_ok_and(|(_, inner)| self.installation.can_stand_still(&inner))
+    }
+
     async fn terminate(&self, id: &ProviderId) -> Result<(), ProviderError> {
         self.provider(id.account()).await?.terminate(&id.inside()).await
     }

@@ -271,6 +271,10 @@ impl NodeProvider for SimulatedProvider {
         world.may_lose_answer()
     }
 
+    fn can_stand_still(&self, _request: &LaunchRequest) -> bool {
+        true
+    }
+
     async fn terminate(&self, id: &ProviderId) -> Result<(), ProviderError> {
         let mut world = self.world();
         world.may_err()?;

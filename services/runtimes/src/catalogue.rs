@@ -128,6 +128,12 @@ impl Runtime {
         &self.data.runtime.migrate
     }
 
+    /// The command that writes anew what Airflow keeps encrypted.
+    #[must_use]
+    pub fn reencrypt_argv(&self) -> &[String] {
+        &self.data.runtime.reencrypt
+    }
+
     /// Our Python package, which goes into the environment's site-packages.
     #[must_use]
     pub fn python_package(&self) -> Vec<PackageFile> {
@@ -223,7 +229,13 @@ fn option_table(data: &RuntimeData, listed: OptionList) -> IndexMap<String, Conf
         .into_iter()
         .map(|option| {
             let key = format!("{}.{}", option.section, option.key);
-            let managed = has(&data.managed, &option.section, &option.key) || data.locked.keys.contains(&key);
+            let of_broker = data
+                .brokers
+                .values()
+                .any(|of| has(&of.managed, &option.section, &option.key));
+            let managed = has(&data.managed, &option.section, &option.key)
+                || of_broker
+                || data.locked.keys.contains(&key);
             let entry = ConfigOption {
                 default: ours(&option.section, &option.key).or(option.default),
                 kind: option.kind.unwrap_or_else(|| "string".to_owned()),

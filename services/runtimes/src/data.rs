@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 use serde::Deserialize;
-use updraft_model::{NodeRole, ServiceName};
+use updraft_model::{Broker, NodeRole, ServiceName};
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct RuntimeData {
@@ -15,6 +15,8 @@ pub(crate) struct RuntimeData {
     #[serde(default, rename = "file")]
     pub(crate) files: Vec<FileTemplate>,
     pub(crate) managed: IndexMap<String, IndexMap<String, String>>,
+    /// What depends on the cluster's broker.
+    pub(crate) brokers: IndexMap<Broker, OfBroker>,
     pub(crate) defaults: IndexMap<String, IndexMap<String, String>>,
     pub(crate) locked: Locked,
     pub(crate) prefork: Prefork,
@@ -30,13 +32,26 @@ pub(crate) struct Head {
     pub(crate) airflow_version: String,
     pub(crate) lock: String,
     pub(crate) migrate: Vec<String>,
+    #[serde(default = "rotate_fernet_key")]
+    pub(crate) reencrypt: Vec<String>,
     #[serde(default)]
     pub(crate) clear_env: Vec<String>,
+}
+
+/// The command of every release so far.
+fn rotate_fernet_key() -> Vec<String> {
+    ["airflow", "rotate-fernet-key"].map(str::to_owned).into()
 }
 
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Directories {
     pub(crate) paths: Vec<String>,
+}
+
+/// Laid beside what every cluster has.
+#[derive(Debug, Deserialize)]
+pub(crate) struct OfBroker {
+    pub(crate) managed: IndexMap<String, IndexMap<String, String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -61,6 +76,9 @@ pub(crate) struct FileTemplate {
 pub struct Service {
     pub name: ServiceName,
     pub role: NodeRole,
+    /// None: whatever the cluster's broker is.
+    #[serde(default)]
+    pub(crate) broker: Option<Broker>,
     pub(crate) argv: Vec<String>,
     pub prefork: bool,
     /// Whether it gets Airflow's environment at all.
@@ -77,7 +95,10 @@ pub struct Service {
     pub(crate) env: IndexMap<String, String>,
     #[serde(default, rename = "file")]
     pub(crate) files: Vec<FileTemplate>,
-    pub health: Health,
+    pub(crate) health: Health,
+    /// Instead of `health` where the cluster has this broker.
+    #[serde(default)]
+    pub(crate) health_with: IndexMap<Broker, Health>,
 }
 
 /// A health check; addresses, URLs and names are templates until rendered.
@@ -110,6 +131,20 @@ pub enum Health {
         within_seconds: u32,
         interval_seconds: u32,
     },
+    Amqp {
+        address: String,
+        user: String,
+        interval_seconds: u32,
+    },
+    CeleryAmqp {
+        address: String,
+        user: String,
+        exchange: String,
+        routing_key: String,
+        hostname: String,
+        within_seconds: u32,
+        interval_seconds: u32,
+    },
 }
 
 /// The agent listens on `port` of nodes of these roles and forwards to the node of `service`.
@@ -118,4 +153,7 @@ pub struct Relay {
     pub port: u16,
     pub service: ServiceName,
     pub on: Vec<NodeRole>,
+    /// None: whatever the cluster's broker is.
+    #[serde(default)]
+    pub(crate) broker: Option<Broker>,
 }

@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 use sha2::{Digest as _, Sha256};
-use updraft_model::{NodeRole, ServiceName};
+use updraft_model::{Broker, NodeRole, ServiceName};
 
 use crate::catalogue::Runtime;
 use crate::data::{FileTemplate, Health, Relay, Service};
 use crate::template::{MissingVariable, Variables, names};
+
+/// The secret that unlocks the Fernet key.
+const FERNET: &str = "fernet";
 
 /// All that one node runs. Holds secrets: not printable.
 pub struct RenderedNode {
@@ -31,6 +34,8 @@ pub struct RenderedService {
     pub env: BTreeMap<String, String>,
     /// Whether it is one of Airflow's own.
     pub airflow: bool,
+    /// Whether it reads what Airflow keeps encrypted.
+    pub decrypts: bool,
     pub prefork: bool,
     pub after: Vec<ServiceName>,
     pub ports: Vec<u16>,
@@ -59,16 +64,21 @@ impl Runtime {
     /// When a template names a variable that `variables` lacks.
     pub fn render(
         &self,
-        role: NodeRole,
+        (role, broker): (NodeRole, Broker),
         variables: &Variables,
         overrides: &IndexMap<String, String>,
     ) -> Result<RenderedNode, MissingVariable> {
         let mut files = self.files(&self.data.files, &BTreeSet::new(), variables)?;
         let mut services = Vec::new();
-        for service in self.data.services.iter().filter(|service| service.role == role) {
-            let (rendered, own_files) = self.service(service, variables, overrides)?;
+        let here = |service: &&Service| service.role == role && suits(service.broker, broker);
+        for service in self.data.services.iter().filter(here) {
+            let (rendered, own_files) = self.service(service, broker, variables, overrides)?;
             services.push(rendered);
             files.extend(own_files);
+        }
+        let names: BTreeSet<_> = services.iter().map(|service| service.name).collect();
+        for service in &mut services {
+            service.after.retain(|name| names.contains(name));
         }
         Ok(RenderedNode {
             services,
@@ -78,7 +88,7 @@ impl Runtime {
                 .data
                 .relays
                 .iter()
-                .filter(|relay| relay.on.contains(&role))
+                .filter(|relay| relay.on.contains(&role) && suits(relay.broker, broker))
                 .cloned()
                 .collect(),
         })
@@ -90,10 +100,11 @@ impl Runtime {
     /// When a template names a variable that `variables` lacks.
     pub fn parent(
         &self,
+        broker: Broker,
         variables: &Variables,
         overrides: &IndexMap<String, String>,
     ) -> Result<RenderedParent, MissingVariable> {
-        let mut env = self.airflow_env(&BTreeSet::new(), variables, overrides)?;
+        let mut env = self.airflow_env(&BTreeSet::new(), broker, variables, overrides)?;
         for (key, template) in &self.data.prefork.env {
             env.insert(key.clone(), variables.fill(template)?);
         }
@@ -121,12 +132,26 @@ impl Runtime {
     /// When a template names a variable that `variables` lacks.
     pub fn migrate_env(&self, variables: &Variables) -> Result<BTreeMap<String, String>, MissingVariable> {
         let granted = self.unlocked(&["dsn".to_owned()]);
-        self.airflow_env(&granted, variables, &IndexMap::new())
+        self.airflow_env(&granted, Broker::default(), variables, &IndexMap::new())
+    }
+
+    /// The environment of the command that writes anew what Airflow keeps encrypted, with the keys among the variables.
+    ///
+    /// # Errors
+    /// When a template names a variable that `variables` lacks.
+    pub fn reencrypt_env(
+        &self,
+        variables: &Variables,
+        overrides: &IndexMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, MissingVariable> {
+        let granted = self.unlocked(&["dsn".to_owned(), FERNET.to_owned()]);
+        self.airflow_env(&granted, Broker::default(), variables, overrides)
     }
 
     fn service(
         &self,
         service: &Service,
+        broker: Broker,
         variables: &Variables,
         overrides: &IndexMap<String, String>,
     ) -> Result<(RenderedService, Vec<RenderedFile>), MissingVariable> {
@@ -134,7 +159,7 @@ impl Runtime {
         let fill = |text: &String| variables.fill(text);
         let mut env = BTreeMap::new();
         if service.airflow {
-            env = self.airflow_env(&granted, variables, overrides)?;
+            env = self.airflow_env(&granted, broker, variables, overrides)?;
         }
         for (key, template) in &service.env {
             env.insert(key.clone(), variables.fill(template)?);
@@ -145,10 +170,15 @@ impl Runtime {
             digest: digest(&argv, &env, &files),
             name: service.name,
             airflow: service.airflow,
+            decrypts: service.secrets.iter().any(|secret| secret == FERNET),
             prefork: service.prefork,
             after: service.after.clone(),
             ports: service.ports.clone(),
-            health: service.health.fill(variables)?,
+            health: service
+                .health_with
+                .get(&broker)
+                .unwrap_or(&service.health)
+                .fill(variables)?,
             warm: service.warm.iter().map(fill).collect::<Result<Vec<_>, _>>()?,
             start_within_seconds: service.start_within_seconds,
             stop_signal: service.stop_signal.clone(),
@@ -163,6 +193,7 @@ impl Runtime {
     fn airflow_env(
         &self,
         granted: &BTreeSet<&str>,
+        broker: Broker,
         variables: &Variables,
         overrides: &IndexMap<String, String>,
     ) -> Result<BTreeMap<String, String>, MissingVariable> {
@@ -180,7 +211,9 @@ impl Runtime {
                 env.insert(variable(section, key), value.clone());
             }
         }
-        for (section, key, template) in flat(&self.data.managed) {
+        let of_broker = self.data.brokers.get(&broker).into_iter();
+        let of_broker = of_broker.flat_map(|of| flat(&of.managed));
+        for (section, key, template) in flat(&self.data.managed).chain(of_broker) {
             if self.may_see(template, granted) {
                 env.insert(variable(section, key), variables.fill(template)?);
             }
@@ -236,11 +269,16 @@ impl Health {
     fn fill(&self, variables: &Variables) -> Result<Self, MissingVariable> {
         let mut filled = self.clone();
         match &mut filled {
-            Self::RedisPing { address, .. } => *address = variables.fill(address)?,
+            Self::RedisPing { address, .. } | Self::Amqp { address, .. } => {
+                *address = variables.fill(address)?;
+            }
             Self::HttpStatus { url, .. } | Self::HttpJson { url, .. } | Self::MonitorHealth { url, .. } => {
                 *url = variables.fill(url)?;
             }
             Self::Celery {
+                address, hostname, ..
+            }
+            | Self::CeleryAmqp {
                 address, hostname, ..
             } => {
                 *address = variables.fill(address)?;
@@ -257,9 +295,16 @@ impl Health {
             | Self::HttpStatus { interval_seconds, .. }
             | Self::HttpJson { interval_seconds, .. }
             | Self::MonitorHealth { interval_seconds, .. }
-            | Self::Celery { interval_seconds, .. } => *interval_seconds,
+            | Self::Celery { interval_seconds, .. }
+            | Self::Amqp { interval_seconds, .. }
+            | Self::CeleryAmqp { interval_seconds, .. } => *interval_seconds,
         }
     }
+}
+
+/// Whether what names this broker, or none, is for clusters with `broker`.
+fn suits(named: Option<Broker>, broker: Broker) -> bool {
+    named.is_none_or(|named| named == broker)
 }
 
 pub(crate) fn variable(section: &str, key: &str) -> String {

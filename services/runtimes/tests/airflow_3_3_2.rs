@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
-use updraft_model::{NodeRole, ServiceName};
-use updraft_runtimes::{Catalogue, ConfigError, RenderedNode, Variables};
+use updraft_model::{Broker, NodeRole, ServiceName};
+use updraft_runtimes::{Catalogue, ConfigError, Health, RenderedNode, Variables};
 
 const SECRETS: &[(&str, &str)] = &[
     ("dsn", "DSN-SECRET"),
@@ -43,6 +43,10 @@ fn variables() -> Variables {
 }
 
 fn node(role: NodeRole, overrides: &[(&str, &str)]) -> RenderedNode {
+    node_with(Broker::Valkey, role, overrides)
+}
+
+fn node_with(broker: Broker, role: NodeRole, overrides: &[(&str, &str)]) -> RenderedNode {
     let catalogue = Catalogue::embedded().unwrap();
     let overrides = overrides
         .iter()
@@ -51,7 +55,7 @@ fn node(role: NodeRole, overrides: &[(&str, &str)]) -> RenderedNode {
     catalogue
         .get("airflow-3.3.2")
         .unwrap()
-        .render(role, &variables(), &overrides)
+        .render((role, broker), &variables(), &overrides)
         .unwrap()
 }
 
@@ -79,7 +83,7 @@ fn the_pre_imported_parent_knows_no_secret() {
     let parent = catalogue
         .newest()
         .unwrap()
-        .parent(&variables(), &IndexMap::new())
+        .parent(Broker::RabbitMq, &variables(), &IndexMap::new())
         .unwrap();
     let env = text(&parent.env);
     for (_, secret) in SECRETS {
@@ -90,15 +94,23 @@ fn the_pre_imported_parent_knows_no_secret() {
 
 #[test]
 fn no_secret_is_on_a_command_line() {
-    for role in NodeRole::ALL {
-        for service in node(*role, &[]).services {
-            for (_, secret) in SECRETS {
-                assert!(
-                    !service.argv.join(" ").contains(secret),
-                    "{} shows {secret}",
-                    service.name
-                );
-            }
+    let nodes = |broker| {
+        NodeRole::ALL
+            .iter()
+            .map(move |role| node_with(broker, *role, &[]))
+    };
+    for service in Broker::ALL
+        .iter()
+        .copied()
+        .flat_map(nodes)
+        .flat_map(|node| node.services)
+    {
+        for (_, secret) in SECRETS {
+            assert!(
+                !service.argv.join(" ").contains(secret),
+                "{} shows {secret}",
+                service.name
+            );
         }
     }
 }
@@ -139,6 +151,62 @@ fn every_role_has_its_services() {
         ]
     );
     assert_eq!(names(NodeRole::Web), [ServiceName::ApiServer]);
+}
+
+#[test]
+fn with_rabbitmq_valkey_keeps_results_and_workers_reach_both() {
+    let scheduler = node_with(Broker::RabbitMq, NodeRole::Scheduler, &[]);
+    let names: Vec<_> = scheduler.services.iter().map(|s| s.name).collect();
+    assert_eq!(
+        names[..3],
+        [ServiceName::Broker, ServiceName::Results, ServiceName::Scheduler]
+    );
+    assert_eq!(scheduler.services[0].argv, ["rabbitmq-server"]);
+    assert_eq!(
+        scheduler.services[2].after,
+        [ServiceName::Broker, ServiceName::Results]
+    );
+    assert_eq!(
+        node(NodeRole::Scheduler, &[]).services[1].after,
+        [ServiceName::Broker],
+        "what is not there is not waited for"
+    );
+    let worker = node_with(Broker::RabbitMq, NodeRole::Worker, &[]);
+    let env = &worker.services[0].env;
+    assert_eq!(
+        env["AIRFLOW__CELERY__BROKER_URL"],
+        "amqp://airflow:BROKER-SECRET@<address>:5672//"
+    );
+    assert!(
+        env["AIRFLOW__CELERY__RESULT_BACKEND"].starts_with("redis://"),
+        "not the database"
+    );
+    assert!(!env.contains_key("AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"));
+    assert!(matches!(worker.services[0].health, Health::CeleryAmqp { .. }));
+    let mut ports: Vec<_> = worker.relays.iter().map(|relay| relay.port).collect();
+    ports.sort_unstable();
+    assert_eq!(ports, [5672, 6379, 8080]);
+}
+
+#[test]
+fn rabbitmq_reads_its_password_from_a_file_and_takes_part_in_no_erlang_cluster() {
+    let scheduler = node_with(Broker::RabbitMq, NodeRole::Scheduler, &[]);
+    let broker = &scheduler.services[0];
+    assert!(!text(&broker.env).contains("BROKER-SECRET"));
+    let erlang = &broker.env["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"];
+    assert!(
+        erlang.contains("-dist_listen false -start_epmd false"),
+        "{erlang}"
+    );
+    let file = |name: &str| {
+        let found = scheduler.files.iter().find(|file| file.path.ends_with(name));
+        found.unwrap().content.clone()
+    };
+    let definitions: serde_json::Value = serde_json::from_str(&file("/rabbitmq.json")).unwrap();
+    assert_eq!(definitions["users"].as_array().unwrap().len(), 1, "no guest");
+    assert_eq!(definitions["users"][0]["password"], "BROKER-SECRET");
+    assert!(file("/rabbitmq.conf").contains("listeners.tcp.1 = <address>:5672"));
+    assert!(file("/rabbitmq.config").contains("{consumer_timeout, undefined}"));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use updraft_model::{
 use crate::StoreError;
 use crate::environment_changes::{self, EnvironmentChange};
 use crate::error::word;
+use crate::key_turns::{self, KeyTurn};
 use crate::nodes;
 
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct AssignmentRows {
     pub spec: ClusterSpec,
     /// What was asked for; nodes may be given less of it for now: see `change`.
     pub change: Option<EnvironmentChange>,
+    /// How far the last turn of the cluster's keys is.
+    pub keys: Option<KeyTurn>,
     pub generation: Generation,
     /// Asked-for restarts of the whole cluster so far.
     pub restart_nonce: i64,
@@ -51,6 +54,8 @@ pub async fn rows(connection: &mut PgConnection, node: NodeId) -> Result<Option<
                   r.release as "agent?", r.attempt as "agent_attempt?"
            from nodes n join clusters c on c.id = n.cluster_id
                left join agent_rollouts r on r.release = n.agent_wanted and r.stopped_at is null
+                   and not exists (select from agent_failures f where f.release = r.release and f.attempt = r.attempt
+                       and f.cluster_id = n.cluster_id)
            where n.id = $1 and n.state <> 'gone'"#,
         node.0,
     )
@@ -59,6 +64,7 @@ pub async fn rows(connection: &mut PgConnection, node: NodeId) -> Result<Option<
     let Some(row) = row else { return Ok(None) };
     let (tenant, cluster) = (TenantId(row.tenant_id), ClusterId(row.cluster));
     let change = environment_changes::find(&mut *connection, tenant, cluster).await?;
+    let keys = key_turns::find(&mut *connection, tenant, cluster).await?;
     let peers = sqlx::query!(
         r#"select role, address as "address!" from nodes
            where cluster_id = $1 and state = 'launched' and power = 'run' and address is not null
@@ -74,6 +80,7 @@ pub async fn rows(connection: &mut PgConnection, node: NodeId) -> Result<Option<
     Ok(Some(AssignmentRows {
         tenant,
         change,
+        keys,
         role,
         queue: nodes::queue(role, row.queue)?,
         ordinal: row.ordinal.unsigned_abs(),

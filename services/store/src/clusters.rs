@@ -207,7 +207,7 @@ pub async fn usage(
     except: Option<ClusterId>,
 ) -> Result<Usage, StoreError> {
     let specs = sqlx::query!(
-        r#"select c.power, c.spec as "spec: Json<ClusterSpec>"
+        r#"select case when c.power = 'running' then c.spec end as "running: Json<ClusterSpec>"
            from clusters c
            where c.tenant_id = $1 and c.deleted_at is null and ($2::bigint is null or c.id <> $2)"#,
         tenant.0,
@@ -215,8 +215,8 @@ pub async fn usage(
     )
     .fetch_all(connection)
     .await?;
-    let running = specs.iter().filter(|row| row.power == "running");
-    let nodes = running.map(|row| row.spec.0.most_nodes()).sum();
+    let running = specs.iter().filter_map(|row| row.running.as_ref());
+    let nodes = running.map(|spec| spec.0.most_nodes()).sum();
     Ok(Usage {
         clusters: u32::try_from(specs.len()).unwrap_or(u32::MAX),
         nodes,

@@ -7,14 +7,24 @@ use updraft_model::EdgeId;
 
 use crate::StoreError;
 
-/// Notes that an edge has asked, and forgets those that have not for long.
+/// Notes that an edge has asked, and which of the installation's keys it goes by, if it says so; forgets those that have not
+/// for long.
 ///
 /// # Errors
 /// When the database cannot be asked.
-pub async fn note(connection: &mut PgConnection, edge: EdgeId) -> Result<(), StoreError> {
+pub async fn note(
+    connection: &mut PgConnection,
+    edge: EdgeId,
+    keys: Option<&[String]>,
+) -> Result<(), StoreError> {
     sqlx::query!(
-        "insert into edges (id) values ($1) on conflict (id) do update set seen_at = now()",
+        "insert into edges (id, keys, keys_since) values ($1, $2, clock_timestamp())
+         on conflict (id) do update
+             set seen_at = now(), keys = excluded.keys,
+                 keys_since = case when edges.keys is distinct from excluded.keys then clock_timestamp()
+                                   else edges.keys_since end",
         edge.0,
+        keys,
     )
     .execute(&mut *connection)
     .await?;

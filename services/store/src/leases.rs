@@ -11,7 +11,8 @@ use sqlx::PgConnection;
 use sqlx::postgres::types::PgInterval;
 use sqlx::types::Json;
 use updraft_model::{
-    AwsAccountId, ClusterId, ClusterName, ClusterSpec, Generation, NodeAccount, Phase, Power, TenantId,
+    AwsAccountId, ClusterId, ClusterName, ClusterSpec, Generation, NodeAccount, OnStop, Phase, Power,
+    TenantId,
 };
 use uuid::Uuid;
 
@@ -23,10 +24,19 @@ use crate::error::{one_row, word};
 pub struct Lease {
     pub cluster: ClusterId,
     pub fence: i64,
+    /// Where the cluster's nodes are.
+    pub account: NodeAccount,
     /// When it was taken, by the database's clock.
     pub taken_at: DateTime<Utc>,
     /// What `wake_at` was: a later one was written by somebody who wants another look.
     wake_seen: DateTime<Utc>,
+}
+
+/// Accounts whose clusters are left to wait.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Full {
+    pub installation: bool,
+    pub tenants: Vec<AwsAccountId>,
 }
 
 /// A cluster as the reconciler reads it.
@@ -36,6 +46,8 @@ pub struct ReconciledCluster {
     pub tenant: TenantId,
     /// Where its nodes are, for good.
     pub account: NodeAccount,
+    /// What that account's owner says of machines of stopped clusters.
+    pub account_on_stop: Option<OnStop>,
     pub name: ClusterName,
     pub spec: ClusterSpec,
     pub generation: Generation,
@@ -45,7 +57,8 @@ pub struct ReconciledCluster {
     pub now: DateTime<Utc>,
 }
 
-/// Takes the lease on a cluster that is due and that nobody holds; the one waiting longest first.
+/// Takes the lease on a cluster that is due and that nobody holds, in an account that has a place left; the one waiting
+/// longest first.
 ///
 /// # Errors
 /// When the database cannot be asked.
@@ -53,24 +66,30 @@ pub async fn take_due(
     connection: &mut PgConnection,
     owner: Uuid,
     lasts: Duration,
+    full: &Full,
 ) -> Result<Option<Lease>, StoreError> {
+    let tenants = full.ids();
     let row = sqlx::query!(
         r#"update clusters set lease_owner = $1, lease_until = now() + $2, fence = fence + 1
          where id = (
              select id from clusters
              where deleted_at is null and wake_at <= now() and (lease_until is null or lease_until < now())
+               and case when aws_account_id is null then not $3::boolean else aws_account_id <> all($4::uuid[]) end
              order by wake_at limit 1
              for update skip locked
          )
-         returning id, fence, wake_at, now() as "taken_at!""#,
+         returning id, fence, aws_account_id, wake_at, now() as "taken_at!""#,
         owner,
         interval(lasts),
+        full.installation,
+        &tenants,
     )
     .fetch_optional(connection)
     .await?;
     Ok(row.map(|row| Lease {
         cluster: ClusterId(row.id),
         fence: row.fence,
+        account: NodeAccount::from(row.aws_account_id.map(AwsAccountId)),
         taken_at: row.taken_at,
         wake_seen: row.wake_at,
     }))
@@ -162,15 +181,19 @@ pub async fn release(
 }
 
 /// How long it is until the next cluster is due that nobody holds, or that somebody holds too long; none without any.
-/// Read off the index's beginning, however many clusters there are.
+/// Read off the index's beginning, however many clusters there are. Those in accounts without a place left wait for one.
 ///
 /// # Errors
 /// When the database cannot be asked.
-pub async fn next_due(connection: &mut PgConnection) -> Result<Option<TimeDelta>, StoreError> {
+pub async fn next_due(connection: &mut PgConnection, full: &Full) -> Result<Option<TimeDelta>, StoreError> {
+    let tenants = full.ids();
     let seconds = sqlx::query_scalar!(
         r#"select extract(epoch from greatest(wake_at, coalesce(lease_until, wake_at)) - now())::float8 as "seconds!"
            from clusters where deleted_at is null and (lease_until is null or lease_until < now() or wake_at > now())
-           order by wake_at limit 1"#
+             and case when aws_account_id is null then not $1::boolean else aws_account_id <> all($2::uuid[]) end
+           order by wake_at limit 1"#,
+        full.installation,
+        &tenants,
     )
     .fetch_optional(connection)
     .await?;
@@ -186,9 +209,11 @@ pub async fn load(
     cluster: ClusterId,
 ) -> Result<Option<ReconciledCluster>, StoreError> {
     let row = sqlx::query!(
-        r#"select id, tenant_id, aws_account_id, name, spec as "spec: Json<ClusterSpec>", generation, power,
-                  phase as "phase: Json<Phase>", now() as "now!"
-           from clusters where id = $1 and deleted_at is null"#,
+        r#"select c.id, c.tenant_id, c.aws_account_id, c.name, c.spec as "spec: Json<ClusterSpec>", c.generation, c.power,
+                  c.phase as "phase: Json<Phase>", now() as "now!",
+                  (select a.config ->> 'on_stop' from aws_accounts a
+                      where a.tenant_id = c.tenant_id and a.id = c.aws_account_id) as account_on_stop
+           from clusters c where c.id = $1 and c.deleted_at is null"#,
         cluster.0,
     )
     .fetch_optional(connection)
@@ -198,6 +223,7 @@ pub async fn load(
             id: ClusterId(row.id),
             tenant: TenantId(row.tenant_id),
             account: NodeAccount::from(row.aws_account_id.map(AwsAccountId)),
+            account_on_stop: row.account_on_stop.and_then(|word| word.parse().ok()),
             name: row
                 .name
                 .parse()
@@ -241,6 +267,14 @@ pub async fn mark_deleted(connection: &mut PgConnection, cluster: ClusterId) -> 
     .execute(connection)
     .await?;
     one_row("cluster", done.rows_affected())
+}
+
+// === impl Full ===
+
+impl Full {
+    fn ids(&self) -> Vec<Uuid> {
+        self.tenants.iter().map(|account| account.0).collect()
+    }
 }
 
 fn from_std(duration: Duration) -> TimeDelta {

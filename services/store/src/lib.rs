@@ -34,6 +34,8 @@ pub mod idempotency_keys;
 pub mod identities;
 pub mod identity_providers;
 pub mod idleness;
+pub mod installation_keys;
+pub mod key_turns;
 pub mod known_nodes;
 pub mod leases;
 pub mod log_sweeps;

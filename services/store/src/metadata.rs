@@ -56,10 +56,28 @@ impl MetadataServer {
         template: &str,
         password: &SecretString,
     ) -> Result<SecretString, StoreError> {
+        let password = password.clone();
+        self.ensure_database_with(cluster, template, async { Ok(password) })
+            .await
+    }
+
+    /// The same with the password that it has when nobody else can write one: who slept over another turn of the cluster's keys
+    /// is to be told so by `password`, and changes nothing then.
+    ///
+    /// # Errors
+    /// When the server cannot be asked, the template is not there, or there is no password.
+    pub async fn ensure_database_with(
+        &self,
+        cluster: ClusterId,
+        template: &str,
+        password: impl Future<Output = Result<SecretString, StoreError>>,
+    ) -> Result<SecretString, StoreError> {
         let name = database_name(cluster);
         let mut admin = self.connect(None).await?;
         lock(&mut admin, cluster).await?;
+        let password = &password.await?;
         ensure_role(&mut admin, &name, password).await?;
+        end_sessions(&mut admin, &name).await?;
         if !exists(&mut admin, &name).await? {
             self.build(&mut admin, &name, template).await?;
         }
@@ -149,6 +167,15 @@ async fn ensure_role(
         format!("alter role {name} {rights} connection limit {CONNECTION_LIMIT} password '{password}'"),
     )
     .await
+}
+
+/// Whoever is connected as the cluster came in with a password of before.
+async fn end_sessions(admin: &mut PgConnection, name: &str) -> Result<(), StoreError> {
+    sqlx::query("select pg_terminate_backend(pid) from pg_stat_activity where usename = $1")
+        .bind(name)
+        .execute(admin)
+        .await?;
+    Ok(())
 }
 
 async fn exists(admin: &mut PgConnection, name: &str) -> Result<bool, StoreError> {

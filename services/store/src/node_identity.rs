@@ -14,6 +14,12 @@ pub struct NodeIdentity {
     pub role: NodeRole,
 }
 
+/// What a node's single-use bootstrap token is derived for.
+#[must_use]
+pub fn bootstrap_context(node: NodeId) -> String {
+    format!("bootstrap/{node}")
+}
+
 /// Trades a bootstrap token for an identity. The token is used up when the identity is first used: an agent that died
 /// between the answer and its disk may ask again, and what it was given before is worth nothing from then on. Where an
 /// `instance` is named, it has to be the node's own; none until the provider's answer is recorded: ask again.

@@ -1,4 +1,5 @@
-//! The lives of nodes: intended → launched → terminating → gone, each step a statement that states what it expects.
+//! The lives of nodes: intended → launched → terminating → gone, and between launched and kept as often as their cluster is
+//! stopped and started; each step a statement that states what it expects.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,10 @@ pub struct NodeRecord {
     pub launch_attempted_at: Option<DateTime<Utc>>,
     pub launch_failure: Option<LaunchFailureRecord>,
     pub stop_asked_at: Option<DateTime<Utc>>,
+    /// When its machine was last asked to stand still.
+    pub switch_asked_at: Option<DateTime<Utc>>,
+    /// How often, in a row, the provider said that it will not be switched off or on.
+    pub switch_refusals: u32,
     pub loss: Option<String>,
     pub assignment_version: i64,
     pub report: Option<serde_json::Value>,
@@ -43,6 +48,7 @@ pub struct NodeRecord {
 pub enum RecordState {
     Intended,
     Launched,
+    Kept,
     Terminating,
     Gone,
 }
@@ -92,6 +98,8 @@ struct Row {
     launch_attempted_at: Option<DateTime<Utc>>,
     launch_failure: Option<Json<LaunchFailureRecord>>,
     stop_asked_at: Option<DateTime<Utc>>,
+    switch_asked_at: Option<DateTime<Utc>>,
+    switch_refusals: i32,
     loss: Option<String>,
     assignment_version: i64,
     report: Option<serde_json::Value>,
@@ -110,7 +118,7 @@ pub async fn live(connection: &mut PgConnection, cluster: ClusterId) -> Result<V
         r#"select id, role, ordinal, queue, instance_type, generation, state, request, client_token, provider_id, address,
                   launch_attempts, launch_attempted_at,
                   launch_failure as "launch_failure: Json<LaunchFailureRecord>",
-                  stop_asked_at, loss, assignment_version, report, reported_at, created_at, launched_at
+                  stop_asked_at, switch_asked_at, switch_refusals, loss, assignment_version, report, reported_at, created_at, launched_at
            from nodes where cluster_id = $1 and state <> 'gone'
            order by array_position(array['scheduler', 'web', 'worker'], role), ordinal"#,
         cluster.0,
@@ -256,13 +264,78 @@ pub async fn record_address(
     address: &str,
 ) -> Result<(), StoreError> {
     let done = sqlx::query!(
-        "update nodes set address = $2 where id = $1 and state = 'launched'",
+        "update nodes set address = $2, switch_refusals = 0 where id = $1 and state = 'launched'",
         node.0,
         address,
     )
     .execute(connection)
     .await?;
     one_row("launched node", done.rows_affected())
+}
+
+/// Records that the provider is about to be asked to have its machine stand still.
+///
+/// # Errors
+/// [`StoreError::Missing`] when the node is neither launched nor kept.
+pub async fn ask_switch_off(connection: &mut PgConnection, node: NodeId) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "update nodes set switch_asked_at = now() where id = $1 and state in ('launched', 'kept')",
+        node.0,
+    )
+    .execute(connection)
+    .await?;
+    one_row("launched node", done.rows_affected())
+}
+
+/// Counts that the provider will not switch its machine off or on; how often in a row that is by now.
+///
+/// # Errors
+/// [`StoreError::Missing`] when the node is neither launched nor kept.
+pub async fn count_refusal(connection: &mut PgConnection, node: NodeId) -> Result<u32, StoreError> {
+    let count = sqlx::query_scalar!(
+        "update nodes set switch_refusals = switch_refusals + 1
+         where id = $1 and state in ('launched', 'kept') returning switch_refusals",
+        node.0,
+    )
+    .fetch_optional(connection)
+    .await?;
+    count.map(i32::unsigned_abs).ok_or(StoreError::Missing {
+        what: "launched node",
+    })
+}
+
+/// Records that its machine stands still, and that it is kept.
+///
+/// # Errors
+/// [`StoreError::Missing`] when the node is not launched.
+pub async fn keep(connection: &mut PgConnection, node: NodeId) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "update nodes
+         set state = 'kept', stop_asked_at = null, switch_asked_at = null, switch_refusals = 0,
+             report = null, reported_at = null
+         where id = $1 and state = 'launched'",
+        node.0,
+    )
+    .execute(connection)
+    .await?;
+    one_row("launched node", done.rows_affected())
+}
+
+/// Records that a kept node is wanted again. It is started by the next look that sees it stand still.
+///
+/// # Errors
+/// [`StoreError::Missing`] when the node is not kept.
+pub async fn wake(connection: &mut PgConnection, node: NodeId) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "update nodes
+         set state = 'launched', power = 'run', launched_at = now(), switch_asked_at = null,
+             report = null, reported_at = null
+         where id = $1 and state = 'kept'",
+        node.0,
+    )
+    .execute(connection)
+    .await?;
+    one_row("kept node", done.rows_affected())
 }
 
 /// # Errors
@@ -368,7 +441,8 @@ pub async fn record_report(
     report: &serde_json::Value,
 ) -> Result<(), StoreError> {
     let done = sqlx::query!(
-        "update nodes set report = $2, reported_at = now() where id = $1 and state in ('intended', 'launched')",
+        "update nodes set report = $2, reported_at = now()
+         where id = $1 and state in ('intended', 'launched', 'kept')",
         node.0,
         report,
     )
@@ -377,7 +451,7 @@ pub async fn record_report(
     one_row("launched node", done.rows_affected())
 }
 
-/// What was kept last of a node that is launched, or will be.
+/// What was kept last of a node that is launched, or will be (again).
 ///
 /// # Errors
 /// When the database cannot be asked.
@@ -386,7 +460,7 @@ pub async fn report(
     node: NodeId,
 ) -> Result<Option<serde_json::Value>, StoreError> {
     let kept = sqlx::query_scalar!(
-        "select report from nodes where id = $1 and state in ('intended', 'launched')",
+        "select report from nodes where id = $1 and state in ('intended', 'launched', 'kept')",
         node.0
     )
     .fetch_optional(connection)
@@ -457,6 +531,8 @@ impl TryFrom<Row> for NodeRecord {
             launch_attempted_at: row.launch_attempted_at,
             launch_failure: row.launch_failure.map(|failure| failure.0),
             stop_asked_at: row.stop_asked_at,
+            switch_asked_at: row.switch_asked_at,
+            switch_refusals: row.switch_refusals.unsigned_abs(),
             loss: row.loss,
             assignment_version: row.assignment_version,
             report: row.report,

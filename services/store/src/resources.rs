@@ -77,6 +77,27 @@ pub async fn begin(
     Ok(())
 }
 
+/// Records that what there is has to be completed again; there may be none.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn reopen(
+    connection: &mut PgConnection,
+    cluster: ClusterId,
+    kind: ResourceKind,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update cluster_resources
+         set state = 'intended', ready_at = null, attempts = 0, failure = null, refused = false
+         where cluster_id = $1 and kind = $2",
+        cluster.0,
+        kind.as_str(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// # Errors
 /// [`StoreError::Missing`] when it was never begun.
 pub async fn set_ready(

@@ -30,6 +30,12 @@ pub struct ControlKey {
     pub name: String,
     pub secret: SecretString,
     pub created_at: DateTime<Utc>,
+    /// Since when it is used; where keys are used from when they are made, none.
+    pub signs_since: Option<DateTime<Utc>>,
+    /// Another is wanted in its place.
+    pub is_asked: bool,
+    /// It may be known to others.
+    pub is_distrusted: bool,
 }
 
 /// # Errors
@@ -150,6 +156,21 @@ pub async fn ensure(
     kept.ok_or_else(|| StoreError::Missing { what: "cluster" }.into())
 }
 
+/// Destroys one; none there is fine.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn remove(connection: &mut PgConnection, cluster: ClusterId, name: &str) -> Result<(), StoreError> {
+    sqlx::query!(
+        "delete from cluster_secrets where cluster_id = $1 and name = $2",
+        cluster.0,
+        name
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// # Errors
 /// When the database cannot be asked.
 pub async fn remove_all(connection: &mut PgConnection, cluster: ClusterId) -> Result<(), StoreError> {
@@ -196,7 +217,9 @@ pub async fn list_control_keys(
     prefix: &str,
 ) -> Result<Vec<ControlKey>, SecretError> {
     let rows = sqlx::query!(
-        "select name, ciphertext, created_at from control_keys where starts_with(name, $1) order by created_at, name",
+        r#"select name, ciphertext, created_at, signs_since, turn_asked_at is not null as "is_asked!",
+                  distrusted_at is not null as "is_distrusted!"
+           from control_keys where starts_with(name, $1) order by created_at, name"#,
         prefix,
     )
     .fetch_all(connection)
@@ -209,6 +232,9 @@ pub async fn list_control_keys(
                 secret: key.open(&context, &row.name, &row.ciphertext)?,
                 name: row.name,
                 created_at: row.created_at,
+                signs_since: row.signs_since,
+                is_asked: row.is_asked,
+                is_distrusted: row.is_distrusted,
             })
         })
         .collect()

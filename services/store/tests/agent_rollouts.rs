@@ -92,7 +92,9 @@ async fn of_each_running_cluster_one_node_is_told_at_a_time() {
     let world = World::new().await;
     let mut connection = world.connection().await;
     agent_rollouts::hold(&mut connection, NEW).await.unwrap();
-    let next = agent_rollouts::next(&mut connection, NEW, 10).await.unwrap();
+    let next = agent_rollouts::next(&mut connection, (NEW, 1), 10, None)
+        .await
+        .unwrap();
     let clusters: Vec<_> = next.iter().map(|(_, cluster)| cluster.0).collect();
     assert_eq!(
         clusters,
@@ -100,7 +102,10 @@ async fn of_each_running_cluster_one_node_is_told_at_a_time() {
         "the stopped one's nodes come with its next start"
     );
     assert_eq!(
-        agent_rollouts::next(&mut connection, NEW, 1).await.unwrap().len(),
+        agent_rollouts::next(&mut connection, (NEW, 1), 1, None)
+            .await
+            .unwrap()
+            .len(),
         1
     );
 
@@ -115,21 +120,27 @@ async fn of_each_running_cluster_one_node_is_told_at_a_time() {
         .agent;
     assert_eq!(wanted, Some((NEW.to_owned(), 1)));
     assert!(node_agents::is_told(&mut connection, first, NEW).await.unwrap());
-    let under_way = agent_rollouts::under_way(&mut connection, NEW).await.unwrap();
+    let under_way = agent_rollouts::under_way(&mut connection, (NEW, 1))
+        .await
+        .unwrap();
     assert_eq!(under_way.iter().map(|one| one.node).collect::<Vec<_>>(), [first]);
-    let next = agent_rollouts::next(&mut connection, NEW, 10).await.unwrap();
+    let next = agent_rollouts::next(&mut connection, (NEW, 1), 10, None)
+        .await
+        .unwrap();
     assert_eq!(next.iter().map(|(_, cluster)| cluster.0).collect::<Vec<_>>(), [2]);
 
     node_agents::record(&mut connection, first, Protocol::OWN, Some(NEW))
         .await
         .unwrap();
     assert!(
-        agent_rollouts::under_way(&mut connection, NEW)
+        agent_rollouts::under_way(&mut connection, (NEW, 1))
             .await
             .unwrap()
             .is_empty()
     );
-    let next = agent_rollouts::next(&mut connection, NEW, 10).await.unwrap();
+    let next = agent_rollouts::next(&mut connection, (NEW, 1), 10, None)
+        .await
+        .unwrap();
     let other: BTreeSet<_> = world.of(1).into_iter().filter(|node| *node != first).collect();
     assert_eq!(BTreeSet::from([next[0].0]), other);
     let progress = agent_rollouts::progress(&mut connection, NEW).await.unwrap();
@@ -157,7 +168,12 @@ async fn of_each_running_cluster_one_node_is_told_at_a_time() {
         .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(operation)))
         .await
         .unwrap();
-    assert_eq!(agent_rollouts::next(&mut connection, NEW, 10).await.unwrap(), []);
+    assert_eq!(
+        agent_rollouts::next(&mut connection, (NEW, 1), 10, None)
+            .await
+            .unwrap(),
+        []
+    );
 }
 
 #[tokio::test]
@@ -168,11 +184,25 @@ async fn one_that_fails_stops_it_for_everybody_until_somebody_asks_again() {
     let (told, other) = (world.nodes[0].0, world.nodes[2].0);
     agent_rollouts::tell(&mut connection, NEW, &[told]).await.unwrap();
     for (of, node) in [((NEW, 1), other), ((NEW, 2), told), ((OLD, 1), told)] {
-        let stopped = agent_rollouts::stop(&mut connection, of, node, "it lies")
+        let noted = agent_rollouts::note_failure(&mut connection, of, node, "it lies")
             .await
             .unwrap();
-        assert!(!stopped, "{of:?}");
+        assert!(!noted, "{of:?}");
     }
+    let noted = async |connection: &mut PgConnection| {
+        agent_rollouts::note_failure(connection, (NEW, 1), told, "it hangs")
+            .await
+            .unwrap()
+    };
+    assert!(noted(&mut connection).await && !noted(&mut connection).await);
+    let wanted = assignments::rows(&mut connection, told).await.unwrap().unwrap();
+    assert_eq!(wanted.agent, None, "its own word is taken back");
+    let next = agent_rollouts::next(&mut connection, (NEW, 1), 10, None)
+        .await
+        .unwrap();
+    assert_eq!(next.iter().map(|(_, cluster)| cluster.0).collect::<Vec<_>>(), [2]);
+    let only = agent_rollouts::next(&mut connection, (NEW, 1), 10, Some(ClusterId(1))).await;
+    assert_eq!(only.unwrap(), []);
     let failed = async |connection: &mut PgConnection| {
         agent_rollouts::stop(connection, (NEW, 1), told, "it hangs")
             .await
@@ -194,7 +224,7 @@ async fn one_that_fails_stops_it_for_everybody_until_somebody_asks_again() {
     let rollout = agent_rollouts::hold(&mut connection, NEW).await.unwrap();
     assert_eq!((rollout.attempt, rollout.stopped), (2, None));
     assert_eq!(
-        agent_rollouts::next(&mut connection, NEW, 10)
+        agent_rollouts::next(&mut connection, (NEW, 2), 10, None)
             .await
             .unwrap()
             .len(),

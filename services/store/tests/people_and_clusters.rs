@@ -53,6 +53,9 @@ mod tests {
             worker_queues: Vec::new(),
             schedule: updraft_model::Schedule::default(),
             stop_when_idle: updraft_model::IdleStop::default(),
+            on_stop: None,
+            metadata_database: None,
+            broker: updraft_model::Broker::default(),
             dag_sources: vec![FolderSource {
                 folder: DagFolder::default(),
                 source: DagSource::Push {},

@@ -10,6 +10,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection};
 use updraft_model::{ClusterId, Generation, NodeId, NodeRole};
 use updraft_store::changes::{self, Interest, Mark};
+use updraft_store::leases::Full;
 use updraft_store::metadata::MetadataServer;
 use updraft_store::nodes::{self, NewNode};
 use updraft_store::secrets::{self, MasterKey, random_token};
@@ -189,16 +190,22 @@ async fn untold(store: &Store) -> (Tx, Mark) {
 async fn what_is_due_next_is_no_cluster_that_somebody_looks_at() {
     let (database, _) = database_with_cluster().await;
     let mut connection = database.store().connection().await.unwrap();
-    let due = leases::next_due(&mut connection).await.unwrap();
+    let due = leases::next_due(&mut connection, &Full::default()).await.unwrap();
     assert_eq!(due, Some(TimeDelta::zero()));
-    let lease = leases::take_due(&mut connection, Uuid::new_v4(), MINUTE)
+    let lease = leases::take_due(&mut connection, Uuid::new_v4(), MINUTE, &Full::default())
         .await
         .unwrap()
         .unwrap();
-    assert_eq!(leases::next_due(&mut connection).await.unwrap(), None);
+    assert_eq!(
+        leases::next_due(&mut connection, &Full::default()).await.unwrap(),
+        None
+    );
     let later = lease.taken_at + TimeDelta::seconds(40);
     leases::release(&mut connection, &lease, later).await.unwrap();
-    let due = leases::next_due(&mut connection).await.unwrap().unwrap();
+    let due = leases::next_due(&mut connection, &Full::default())
+        .await
+        .unwrap()
+        .unwrap();
     assert!(
         due > TimeDelta::seconds(20) && due <= TimeDelta::seconds(40),
         "{due}"
@@ -210,17 +217,17 @@ async fn a_lease_is_held_by_one_and_a_late_holder_is_fenced_off() {
     let (database, cluster) = database_with_cluster().await;
     let mut connection = database.store().connection().await.unwrap();
     let (one, other) = (Uuid::new_v4(), Uuid::new_v4());
-    let first = leases::take_due(&mut connection, one, Duration::ZERO)
+    let first = leases::take_due(&mut connection, one, Duration::ZERO, &Full::default())
         .await
         .unwrap()
         .unwrap();
     assert_eq!(first.cluster, cluster);
-    let second = leases::take_due(&mut connection, other, MINUTE)
+    let second = leases::take_due(&mut connection, other, MINUTE, &Full::default())
         .await
         .unwrap()
         .unwrap();
     assert!(
-        leases::take_due(&mut connection, one, MINUTE)
+        leases::take_due(&mut connection, one, MINUTE, &Full::default())
             .await
             .unwrap()
             .is_none()
@@ -237,23 +244,91 @@ async fn a_wish_during_a_look_makes_the_cluster_due_at_once() {
     let (database, cluster) = database_with_cluster().await;
     let mut connection = database.store().connection().await.unwrap();
     let tomorrow = Utc::now() + TimeDelta::days(1);
-    let lease = leases::take_due(&mut connection, Uuid::new_v4(), MINUTE)
+    let lease = leases::take_due(&mut connection, Uuid::new_v4(), MINUTE, &Full::default())
         .await
         .unwrap()
         .unwrap();
     leases::wake(&mut connection, cluster).await.unwrap();
     leases::release(&mut connection, &lease, tomorrow).await.unwrap();
-    let lease = leases::take_due(&mut connection, Uuid::new_v4(), MINUTE)
+    let lease = leases::take_due(&mut connection, Uuid::new_v4(), MINUTE, &Full::default())
         .await
         .unwrap()
         .unwrap();
     leases::release(&mut connection, &lease, tomorrow).await.unwrap();
     assert!(
-        leases::take_due(&mut connection, Uuid::new_v4(), MINUTE)
+        leases::take_due(&mut connection, Uuid::new_v4(), MINUTE, &Full::default())
             .await
             .unwrap()
             .is_none()
     );
+}
+
+#[tokio::test]
+async fn a_node_of_a_tenants_account_proves_itself_by_its_instance_and_not_by_another() {
+    let (database, cluster) = database_with_cluster().await;
+    let mut connection = database.store().connection().await.unwrap();
+    let node = NodeId(Uuid::now_v7());
+    let new = NewNode {
+        id: node,
+        cluster,
+        role: NodeRole::Web,
+        ordinal: 1,
+        queue: None,
+        instance_type: None,
+        generation: Generation(1),
+        request: serde_json::json!({}),
+        client_token: "token".to_owned(),
+    };
+    nodes::intend(&mut connection, &new).await.unwrap();
+    let later = Utc::now() + TimeDelta::minutes(5);
+    nodes::begin_launch(&mut connection, node, b"once", later)
+        .await
+        .unwrap();
+    let account = Uuid::new_v4();
+    let id = format!("{account}/i-0a1b");
+    nodes::record_launched(&mut connection, node, &id, "10.0.0.1")
+        .await
+        .unwrap();
+    for other in ["i-0a1c", "0a1b", account.to_string().as_str(), ""] {
+        let refused =
+            node_identity::redeem_bootstrap(&mut connection, node, b"once", b"mine", Some(other)).await;
+        assert!(
+            matches!(refused, Err(StoreError::Missing { .. })),
+            "as {other:?}: {refused:?}"
+        );
+    }
+    let known = node_identity::redeem_bootstrap(&mut connection, node, b"once", b"mine", Some("i-0a1b"))
+        .await
+        .unwrap();
+    assert_eq!(known.map(|known| known.node), Some(node));
+}
+
+#[tokio::test]
+async fn clusters_of_an_account_without_a_place_wait_and_are_not_due_either() {
+    let (database, _) = database_with_cluster().await;
+    let mut connection = database.store().connection().await.unwrap();
+    let installation = Full {
+        installation: true,
+        tenants: Vec::new(),
+    };
+    let taken = leases::take_due(&mut connection, Uuid::new_v4(), MINUTE, &installation).await;
+    assert_eq!(taken.unwrap(), None);
+    assert_eq!(
+        leases::next_due(&mut connection, &installation).await.unwrap(),
+        None
+    );
+    let others = Full {
+        installation: false,
+        tenants: vec![updraft_model::AwsAccountId(Uuid::new_v4())],
+    };
+    assert!(
+        leases::next_due(&mut connection, &others)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    let taken = leases::take_due(&mut connection, Uuid::new_v4(), MINUTE, &others).await;
+    assert!(taken.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -48,6 +48,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "agent_rollouts",
         "a release goes to the nodes of all tenants, and control alone asks",
     ),
+    (
+        "installation_keys",
+        "which of the installation's own keys the web nodes of all tenants go by, and nothing of theirs",
+    ),
     ("node_agents", "of a node that its own secret names, or of all"),
     ("node_identity", "a node is who its own secret says"),
     (

@@ -4,6 +4,7 @@ mod cli;
 mod compose;
 mod config;
 mod down;
+mod installation_keys;
 mod master_key;
 mod operator;
 mod operator_agents;

@@ -7,10 +7,12 @@ use updraft_app::audit::{By, Change, Target, besides};
 use updraft_app::{FirstOwner, Quota, install_tenant};
 use updraft_embedded::Layout;
 use updraft_sso::Passwords;
+use updraft_store::secrets::MasterKey;
 use updraft_store::{Store, StoreError, operators, restore_holds};
 
 use crate::cli::{OperatorArgs, OperatorCommand, OperatorInit};
 use crate::config::{self, ControlFile};
+use crate::installation_keys::KeyTurn;
 use crate::master_key::Exchange;
 use crate::operator_agents;
 use crate::up::config_file;
@@ -59,6 +61,13 @@ pub(crate) async fn run(args: &OperatorArgs) -> anyhow::Result<()> {
                 is_ours: args.config.is_none(),
             };
             exchange.run(asked.status).await?;
+        }
+        OperatorCommand::RotateKeys(asked) => {
+            let turn = KeyTurn {
+                store: &store,
+                master_key: &MasterKey::load(&file.master_key_file)?,
+            };
+            turn.run(asked).await?;
         }
     }
     Ok(())

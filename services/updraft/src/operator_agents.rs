@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use updraft_app::audit::{By, Change, Target, besides};
-use updraft_store::agent_rollouts::{self, AgentRollout, Progress};
+use updraft_store::agent_rollouts::{self, AgentRollout, Failed, Progress};
 use updraft_store::{Store, StoreError};
 
 /// # Errors
@@ -17,7 +17,8 @@ pub(crate) async fn run(store: &Store, again: bool) -> anyhow::Result<()> {
     };
     let rollout = agent_rollouts::hold(&mut tx, &release).await?;
     let progress = agent_rollouts::progress(&mut tx, &release).await?;
-    print!("{}", told(&rollout, progress));
+    let failed = agent_rollouts::failures(&mut tx, (&release, rollout.attempt)).await?;
+    print!("{}", told(&rollout, progress, &failed));
     if again && agent_rollouts::resume(&mut tx, &release).await? {
         let change =
             Change::made(json!({"user_of_the_machine": nix::unistd::getuid().as_raw(), "release": release}));
@@ -31,7 +32,7 @@ pub(crate) async fn run(store: &Store, again: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn told(rollout: &AgentRollout, progress: Progress) -> String {
+fn told(rollout: &AgentRollout, progress: Progress, failed: &[Failed]) -> String {
     let Progress { done, others, silent } = progress;
     let mut text = format!(
         "Nodes are to run the agent {}: {done} do, {others} do not.\n",
@@ -41,6 +42,17 @@ fn told(rollout: &AgentRollout, progress: Progress) -> String {
         text.push_str(&format!(
             "{silent} of them have agents that do not say which they are: those come with new nodes (stop and start their clusters).\n"
         ));
+    }
+    for Failed {
+        cluster, node, why, ..
+    } in failed
+    {
+        text.push_str(&format!(
+            "Cluster {cluster} is left with what it has, by its node {node}: {why}\n"
+        ));
+    }
+    if rollout.stopped.is_none() && !failed.is_empty() {
+        text.push_str("It goes on elsewhere; `updraft operator agents --again` tries these again, too.\n");
     }
     if let Some(stopped) = &rollout.stopped {
         let node = stopped
@@ -78,8 +90,21 @@ mod tests {
             others: 2,
             silent: 1,
         };
-        let told = told(&rollout, progress);
-        for words in ["3 do, 2 do not", "1 of them", "It hangs.", "--again"] {
+        let failed = Failed {
+            tenant: updraft_model::TenantId(uuid::Uuid::nil()),
+            cluster: updraft_model::ClusterId(12),
+            node: updraft_model::NodeId(uuid::Uuid::nil()),
+            why: "It ended.".to_owned(),
+        };
+        let told = told(&rollout, progress, &[failed]);
+        for words in [
+            "3 do, 2 do not",
+            "1 of them",
+            "It hangs.",
+            "--again",
+            "Cluster 12",
+            "It ended.",
+        ] {
             assert!(told.contains(words), "{told}");
         }
     }

@@ -84,6 +84,11 @@ class Installation:
         return self.port_base + 14
 
     @property
+    def own_database_port(self) -> int:
+        """Where a tenant's own Postgres listens, when it does."""
+        return self.port_base + 20
+
+    @property
     def authority(self) -> Authority:
         """Whom the installation trusts besides those whom the system does."""
         return Authority.at(self.data_dir.with_name(f"{self.data_dir.name}.authority"))
@@ -107,6 +112,7 @@ class Installation:
         command += ["--scale-in-after", "3s"]
         command += ["--outbound-allow", f"127.0.0.1:{self.git_port}"]
         command += ["--outbound-allow", f"127.0.0.1:{self.own_index_port}"]
+        command += ["--outbound-allow", f"127.0.0.1:{self.own_database_port}"]
         command += ["--smtp-url", f"smtp://127.0.0.1:{self.smtp_port}", "--mail-from", "Updraft <updraft@example.com>"]
         command += ["--package-index", f"http://127.0.0.1:{self.index_port}/simple"]
         begun = time.monotonic()
@@ -204,9 +210,9 @@ class Result:
 
 
 def free_port_base() -> int:
-    """Twenty free ports in a row, below the range the kernel hands out by itself."""
+    """Twenty-one free ports in a row, below the range the kernel hands out by itself."""
     for base in range(17700, 32000, 100):
-        if all(is_free(base + offset) for offset in range(20)):
+        if all(is_free(base + offset) for offset in range(21)):
             return base
     raise AssertionError("no free ports")
 

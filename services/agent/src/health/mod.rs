@@ -1,6 +1,7 @@
 //! Whether a service works, asked of the service itself. A process that merely runs is not healthy, nor is an answer
 //! that merely came: it must say what a healthy one says.
 
+mod amqp;
 mod celery;
 mod http;
 mod monitor;
@@ -63,25 +64,8 @@ impl Client {
 
     /// Checks until aborted; tells each outcome.
     pub async fn check(self, subject: Subject, tell: impl Fn(Outcome)) {
-        if let HealthCheck::CeleryWorker {
-            broker,
-            channel,
-            hostname,
-            within_s,
-            ..
-        } = &subject.service.health
-        {
-            let password = subject.password.as_deref();
-            return celery::listen(
-                broker,
-                password,
-                channel,
-                hostname,
-                *within_s,
-                subject.process,
-                tell,
-            )
-            .await;
+        if let Some(worker) = celery::Worker::of(&subject) {
+            return worker.listen(tell).await;
         }
         let mut warm = subject.proven;
         let mut proven = false;
@@ -108,7 +92,12 @@ impl Client {
                 component,
                 heartbeat,
             } => monitor::check(&self.http, url, component, heartbeat, subject.started_at).await,
-            HealthCheck::Process | HealthCheck::CeleryWorker { .. } => running(subject),
+            HealthCheck::Amqp { address, user, .. } => {
+                amqp::open(address, user, subject.password.as_deref().unwrap_or_default()).await
+            }
+            HealthCheck::Process
+            | HealthCheck::CeleryWorker { .. }
+            | HealthCheck::CeleryWorkerAmqp { .. } => running(subject),
         }
     }
 

@@ -97,7 +97,8 @@ impl Situation<'_> {
         let ready = self.readiness.files
             && self.readiness.environment
             && (self.readiness.parent || !service.prefork)
-            && self.is_after_script(service);
+            && self.is_after_script(service)
+            && self.is_after_metadata(service);
         if ready
             && service
                 .after
@@ -140,8 +141,9 @@ impl Situation<'_> {
                 None => stop(Because::Unwanted),
             };
         }
-        // Until its script was run and its environment is there, what runs goes on.
-        if changed && self.is_after_script(service) && self.readiness.environment {
+        // Until its script was run, its database found good and its environment is there, what runs goes on.
+        let ready = self.is_after_script(service) && self.is_after_metadata(service);
+        if changed && ready && self.readiness.environment {
             return stop(Because::Changed);
         }
         let overdue = |since: Instant, limit: Duration| self.now >= since + limit;
@@ -168,13 +170,22 @@ impl Situation<'_> {
         self.readiness.script || !service.after_script
     }
 
+    fn is_after_metadata(&self, service: &ServiceAssignment) -> bool {
+        self.readiness.metadata || !service.after_metadata
+    }
+
     /// Whether a late start is the service's own fault. One whose health is told by another node is given its time
     /// from when that node answers, which `Unproven` can't tell: it is never restarted for silence elsewhere.
     fn can_be_blamed(&self, service: &ServiceAssignment) -> bool {
         use updraft_api::agent::HealthCheck as Check;
         match &service.health {
-            Check::HttpStatus { .. } | Check::HttpJson { .. } | Check::Redis { .. } => true,
-            Check::MonitorHealth { .. } | Check::CeleryWorker { .. } | Check::Process => false,
+            Check::HttpStatus { .. } | Check::HttpJson { .. } | Check::Redis { .. } | Check::Amqp { .. } => {
+                true
+            }
+            Check::MonitorHealth { .. }
+            | Check::CeleryWorker { .. }
+            | Check::CeleryWorkerAmqp { .. }
+            | Check::Process => false,
         }
     }
 

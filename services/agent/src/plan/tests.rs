@@ -11,6 +11,7 @@ const READY: Readiness = Readiness {
     environment: true,
     parent: true,
     script: true,
+    metadata: true,
 };
 
 fn service(name: ServiceName, after: &[ServiceName]) -> ServiceAssignment {
@@ -21,6 +22,7 @@ fn service(name: ServiceName, after: &[ServiceName]) -> ServiceAssignment {
         secrets: Vec::new(),
         prefork: name != ServiceName::Broker,
         after_script: false,
+        after_metadata: false,
         after: after.to_vec(),
         health: HealthCheck::HttpStatus {
             url: "http://127.64.0.1:1/".to_owned(),
@@ -145,6 +147,25 @@ fn everything_that_waits_for_nothing_starts_at_once() {
     );
     assert_eq!(plan.states[&ServiceName::Scheduler], ServiceState::Waiting);
     assert_eq!(plan.phase, AgentPhase::Starting);
+}
+
+#[test]
+fn what_needs_the_tenants_database_waits_until_it_was_found_good() {
+    let mut world = World::new();
+    world.readiness.metadata = false;
+    for service in &mut world.assignment.services {
+        service.after_metadata = service.name != ServiceName::Broker;
+    }
+    let plan = world.plan();
+    assert_eq!(plan.actions, [Action::Start(ServiceName::Broker)]);
+    assert_eq!(plan.phase, AgentPhase::Preparing);
+    world.readiness.metadata = true;
+    assert!(
+        world
+            .plan()
+            .actions
+            .contains(&Action::Start(ServiceName::Triggerer))
+    );
 }
 
 #[test]

@@ -89,6 +89,7 @@ fn stranger(name: ServiceName) -> ServiceAssignment {
         secrets: Vec::new(),
         prefork: false,
         after_script: false,
+        after_metadata: false,
         after: Vec::new(),
         health: HealthCheck::Process,
         warm: Vec::new(),

@@ -298,8 +298,10 @@ fn signal(name: &str) -> Signal {
 
 /// From the assignment, not from the disk, where a service could have put another's file.
 fn password(files: &[updraft_api::agent::FileAssignment], service: &ServiceAssignment) -> Option<String> {
-    let (HealthCheck::Redis { password_file, .. } | HealthCheck::CeleryWorker { password_file, .. }) =
-        &service.health
+    let (HealthCheck::Redis { password_file, .. }
+    | HealthCheck::CeleryWorker { password_file, .. }
+    | HealthCheck::Amqp { password_file, .. }
+    | HealthCheck::CeleryWorkerAmqp { password_file, .. }) = &service.health
     else {
         return None;
     };

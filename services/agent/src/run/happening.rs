@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use updraft_api::agent::{
-    AgentAssignment, Assignment, BuildReport, PluginsReport, ScriptReport, TrialReport,
+    AgentAssignment, Assignment, BuildReport, MetadataReport, PluginsReport, ReencryptionReport,
+    ScriptReport, TrialReport,
 };
 use updraft_api::task_load::TaskLoad;
 use updraft_model::ServiceName;
@@ -37,8 +38,12 @@ pub(super) enum Happening {
     Built(BuildReport),
     /// What became of the node's script.
     Script(ScriptReport),
+    /// What became of the tenant's own metadata database.
+    Metadata(MetadataReport),
     /// What became so far of the script that is tried here.
     Trial(TrialReport),
+    /// What became of what Airflow keeps encrypted.
+    Reencrypted(ReencryptionReport),
     /// Control has all events up to this one.
     Reported(u64),
     /// Control took this agent's first report.

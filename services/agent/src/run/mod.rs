@@ -4,6 +4,7 @@ mod adopt;
 mod delivered;
 mod execute;
 mod happening;
+mod metadata;
 mod node;
 mod prepare;
 mod publish;
@@ -115,6 +116,7 @@ fn begin(
         source: std::io::ErrorKind::InvalidInput.into(),
     })?;
     let mut node = Node::new(identity.node, layout, shared, address, relays, control, tell)?;
+    node.own_machine = bootstrap.instance.is_some();
     if let Some(stored) = stored {
         node.resume(stored);
     }

@@ -24,8 +24,10 @@ use crate::events::Outbox;
 use crate::health;
 use crate::layout::{self, Layout};
 use crate::load;
+use crate::metadata::Metadata;
 use crate::place::{Owner, Place};
 use crate::plan::{HOLD, Observed, Plan, Readiness, plan};
+use crate::reencryption::Reencryption;
 use crate::relay::Relays;
 use crate::replace::Replacing;
 use crate::scripts::Scripts;
@@ -56,6 +58,10 @@ pub(super) struct Node {
     /// What the node is to run with, while it is not there.
     pub(super) bringing: Option<Bringing>,
     pub(super) scripts: Scripts,
+    pub(super) reencryption: Reencryption,
+    pub(super) metadata: Metadata,
+    /// The machine is the node's own, in the network of its account.
+    pub(super) own_machine: bool,
     pub(super) replacing: Replacing,
     pub(super) outbox: Outbox,
     pub(super) delivery: watch::Sender<Option<DagDelivery>>,
@@ -100,6 +106,8 @@ pub(super) struct Since {
     pub(super) parent_ready: Option<DateTime<Utc>>,
     pub(super) script: Option<DateTime<Utc>>,
     pub(super) script_done: Option<DateTime<Utc>>,
+    pub(super) metadata: Option<DateTime<Utc>>,
+    pub(super) metadata_done: Option<DateTime<Utc>>,
     pub(super) dags_live: Option<DateTime<Utc>>,
     pub(super) stopping: Option<DateTime<Utc>>,
 }
@@ -150,6 +158,9 @@ impl Node {
             builder: None,
             bringing: None,
             scripts: Scripts::default(),
+            reencryption: Reencryption::default(),
+            metadata: Metadata::default(),
+            own_machine: false,
             replacing,
             outbox,
             delivery,
@@ -223,7 +234,9 @@ impl Node {
             Happening::LogsSent => self.logs.finished(),
             Happening::Built(report) => self.builds.note(report),
             Happening::Script(report) => self.script_ended(report),
+            Happening::Metadata(report) => self.metadata_looked_at(report),
             Happening::Trial(report) => self.scripts.note_trial(report),
+            Happening::Reencrypted(report) => self.reencryption.note(report),
             Happening::Reported(sequence) => self.outbox.confirm(sequence),
             Happening::Heard => self.heard(),
             Happening::SuccessorFetched(told, fetched) => self.successor_fetched(told, fetched),

@@ -37,6 +37,8 @@ impl Node {
         self.apply_rest();
         self.ensure_build();
         self.ensure_scripts();
+        self.ensure_metadata();
+        self.ensure_reencryption();
         self.ensure_environment();
     }
 
@@ -79,6 +81,7 @@ impl Node {
         if wanted == Some(directory) {
             self.readiness.environment = true;
             self.bringing = None;
+            self.ensure_reencryption();
         }
     }
 
@@ -151,6 +154,18 @@ impl Node {
             self.since.script_done = None;
         }
         self.script_is_done();
+    }
+
+    fn ensure_reencryption(&mut self) {
+        let runs = self.power() == NodePower::Run;
+        let assignment = self.assignment.as_ref().filter(|_| runs);
+        let wanted = assignment.and_then(|assignment| assignment.reencryption.as_ref());
+        let ready = self.readiness.environment && self.readiness.files;
+        let (mark, tell) = (format!("{}/reencryption", self.id), self.tell.clone());
+        self.reencryption
+            .want(wanted, ready, (&self.layout, mark), move |report| {
+                let _ = tell.send(Happening::Reencrypted(report));
+            });
     }
 
     /// What became of the node's own script; services that wait for it start, or are changed, once it is done.

@@ -33,6 +33,8 @@ impl Node {
             build: self.builds.report().cloned(),
             script: self.scripts.report().cloned(),
             trial: self.scripts.trial_report().cloned(),
+            reencryption: self.reencryption.report().cloned(),
+            metadata: self.metadata.report().cloned(),
             load: self.load.clone(),
             reclaimed_at: self.reclaimed_at,
             cpu_percent: self.usage.cpu_percent,
@@ -78,6 +80,7 @@ impl Node {
         let since = &self.since;
         let mut steps = vec![self.step("prepare", "Prepare the node", since.assigned, since.prepared)];
         steps.extend(self.script_step());
+        steps.extend(self.metadata_step());
         if !matches!(self.parent, ParentState::Absent) {
             let mut step = self.step(
                 "airflow",
@@ -111,7 +114,13 @@ impl Node {
         Some(step)
     }
 
-    fn step(&self, id: &str, title: &str, from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>) -> Step {
+    pub(super) fn step(
+        &self,
+        id: &str,
+        title: &str,
+        from: Option<DateTime<Utc>>,
+        to: Option<DateTime<Utc>>,
+    ) -> Step {
         let state = match (from, to) {
             (_, Some(_)) => StepState::Done,
             (Some(_), None) => StepState::Running,

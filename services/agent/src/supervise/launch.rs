@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use updraft_api::agent::ServiceAssignment;
+use updraft_model::NOT_ON_THIS_NODE;
 
 use super::prefork::{ForkRequest, Parent};
 use super::record::Origin;
@@ -79,7 +80,7 @@ impl Launch {
         .stdout(output)
         .stderr(errors)
         .spawn()
-        .map_err(|error| self.failed(format!("`{program}`: {error}")))?;
+        .map_err(|error| self.failed(why(program, &error)))?;
         let pid = i32::try_from(child.id()).map_err(|_| self.failed("its pid is none".to_owned()))?;
         let handle = self.hold(pid, None)?;
         Ok(Launched {
@@ -134,6 +135,13 @@ impl Launch {
             service: self.service.name.to_string(),
             reason,
         }
+    }
+}
+
+fn why(program: &str, error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => format!("`{program}` {NOT_ON_THIS_NODE}"),
+        _ => format!("`{program}`: {error}"),
     }
 }
 

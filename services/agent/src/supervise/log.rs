@@ -71,6 +71,11 @@ fn last_lines(text: &str) -> String {
     kept.join("\n")
 }
 
+/// Without what these variables hold that is secret.
+pub(crate) fn redacted(text: &str, env: &BTreeMap<String, String>) -> String {
+    redact(text, env, &[])
+}
+
 fn redact(text: &str, env: &BTreeMap<String, String>, named: &[String]) -> String {
     let is_secret = |key: &String| holds_secret(key) || named.contains(key);
     let mut secrets: Vec<&str> = env

@@ -16,6 +16,7 @@ pub(crate) use files::write_files;
 pub use launch::{Launch, Launched};
 pub(crate) use launch::{detached, service_uid};
 pub(crate) use lock::Lock;
+pub(crate) use log::redacted;
 pub use log::redacted_tail;
 pub(crate) use prefork::{Membership, bring_parent_up};
 pub use prefork::{Parent, ParentName};

@@ -15,6 +15,7 @@ mod health;
 mod kept_scripts;
 mod log_sessions;
 mod logs;
+mod metadata;
 mod prefork;
 mod private;
 mod reclaim;

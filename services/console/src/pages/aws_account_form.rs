@@ -23,6 +23,8 @@ pub(crate) struct AwsAccountForm {
     pub(crate) root_gib: String,
     pub(crate) root_device: String,
     pub(crate) kms_key: String,
+    /// `keep`, `end`, or empty.
+    pub(crate) on_stop: String,
 }
 
 // === impl AwsAccountForm ===
@@ -56,6 +58,10 @@ impl AwsAccountForm {
             kms_key: volume
                 .and_then(|volume| volume.kms_key.clone())
                 .unwrap_or_default(),
+            on_stop: config
+                .on_stop
+                .map(|choice| choice.to_string())
+                .unwrap_or_default(),
         }
     }
 
@@ -78,6 +84,7 @@ impl AwsAccountForm {
             web: machine(&self.web_type, AwsMarket::OnDemand),
             worker: machine(&self.worker_type, self.worker_market()),
             root_volume: self.volume()?,
+            on_stop: self.on_stop.parse().ok(),
         })
     }
 
@@ -146,6 +153,7 @@ mod tests {
             worker_spot: Some("yes".into()),
             root_gib: "50".into(),
             root_device: "/dev/xvda".into(),
+            on_stop: "keep".into(),
             ..AwsAccountForm::default()
         }
     }

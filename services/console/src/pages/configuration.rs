@@ -151,10 +151,13 @@ impl ConfigurationPage {
                 .unwrap_or_else(|| tags::write(&cluster.spec.tags)),
             packages: Packages::of(cluster, view.requirements.clone()),
             settings: Settings::of(cluster, &view),
-            times: view
-                .schedule
-                .clone()
-                .unwrap_or_else(|| Times::of(&cluster.spec.schedule, cluster.spec.stop_when_idle)),
+            times: view.schedule.clone().unwrap_or_else(|| {
+                Times::of(
+                    &cluster.spec.schedule,
+                    cluster.spec.stop_when_idle,
+                    cluster.spec.on_stop,
+                )
+            }),
             upcoming: schedule::upcoming(cluster),
             logs: view
                 .logs

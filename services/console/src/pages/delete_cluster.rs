@@ -23,6 +23,8 @@ pub(crate) struct DeleteClusterPage {
     id: ClusterId,
     name: String,
     url: String,
+    /// The tenant's own, which stays.
+    database: Option<String>,
 }
 
 // === impl DeleteClusterPage ===
@@ -35,6 +37,7 @@ impl DeleteClusterPage {
             id: cluster.id,
             name: cluster.name.to_string(),
             url: cluster.airflow_url.clone(),
+            database: cluster.spec.metadata_database.as_ref().map(ToString::to_string),
         }
     }
 }

@@ -4,7 +4,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use chrono::{DateTime, Utc};
 use updraft_api::rest::{ClusterView, NodeView};
-use updraft_model::WorkerQueue;
+use updraft_model::{Broker, WorkerQueue};
 
 use super::schedule::upcoming;
 use crate::text::{Moment, count, short};
@@ -13,9 +13,11 @@ use crate::text::{Moment, count, short};
 #[template(path = "pages/facts.html")]
 pub(crate) struct Facts {
     runtime: String,
+    broker: Broker,
     queues: Vec<String>,
     upcoming: Vec<String>,
     tags: Vec<String>,
+    database: Option<String>,
     generation: i64,
     dag_location: String,
     dag_version: Option<(String, String)>,
@@ -38,6 +40,7 @@ impl Facts {
             .count();
         Self {
             runtime: spec.runtime.clone(),
+            broker: spec.broker,
             queues: spec.queues().iter().map(|queue| size(queue, cluster)).collect(),
             upcoming: upcoming(cluster),
             tags: spec
@@ -45,6 +48,7 @@ impl Facts {
                 .iter()
                 .map(|(key, value)| format!("{key}={value}"))
                 .collect(),
+            database: spec.metadata_database.as_ref().map(ToString::to_string),
             generation: cluster.generation.0,
             dag_location: cluster.dag_location.clone(),
             dag_version: version.map(|digest| (short(digest), digest.to_owned())),

@@ -5,11 +5,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse};
 use indexmap::IndexMap;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use updraft_api::rest::NewCluster;
 use updraft_app::AwsAccountChoice;
 use updraft_authz::{TenantAction, tenant_allows};
-use updraft_model::{ClusterName, FolderSource, IdleStop, Schedule, WorkerQueue};
+use updraft_model::{Broker, ClusterName, FolderSource, IdleStop, Schedule, WorkerQueue};
 
 use super::cluster::back_to;
 use super::{dags, tags, worker_queues};
@@ -38,6 +39,8 @@ pub(crate) struct NewClusterForm {
     /// Empty: the installation's own, or the only one.
     #[serde(default)]
     pub(crate) aws_account: String,
+    #[serde(default)]
+    pub(crate) broker: Broker,
     pub(crate) workers: u32,
     pub(crate) worker_concurrency: u32,
     /// One queue a line, as `updraft cluster create --worker-queue` takes it.
@@ -49,6 +52,15 @@ pub(crate) struct NewClusterForm {
     /// One `key=value` a line.
     #[serde(default)]
     pub(crate) tags: String,
+    /// `end`, `keep`, or empty: as its account or the installation says.
+    #[serde(default)]
+    pub(crate) on_stop: String,
+    /// Of a metadata database of the tenant's own; empty: one is made. Never shown again, not even with a complaint.
+    #[serde(default)]
+    pub(crate) metadata_dsn: Option<SecretString>,
+    /// Certificates in PEM that its server is held to.
+    #[serde(default)]
+    pub(crate) metadata_ca: String,
     /// A checkbox: absent when it is off.
     #[serde(default)]
     pub(crate) start: Option<String>,
@@ -62,11 +74,15 @@ impl Default for NewClusterForm {
             name: String::new(),
             runtime: String::new(),
             aws_account: String::new(),
+            broker: Broker::default(),
             workers: 1,
             worker_concurrency: 2,
             worker_queues: String::new(),
             dags: String::new(),
             tags: String::new(),
+            on_stop: String::new(),
+            metadata_dsn: None,
+            metadata_ca: String::new(),
             start: Some("yes".to_owned()),
         }
     }
@@ -79,6 +95,7 @@ impl NewClusterForm {
             name,
             runtime: Some(self.runtime.clone()).filter(|runtime| !runtime.is_empty()),
             aws_account: self.aws_account.parse().ok(),
+            broker: self.broker,
             workers: Some(self.workers).filter(|_| !says_default),
             worker_concurrency: Some(self.worker_concurrency).filter(|_| !says_default),
             worker_queues: queues,
@@ -89,6 +106,12 @@ impl NewClusterForm {
             bootstrap: None,
             schedule: Schedule::default(),
             stop_when_idle: IdleStop::default(),
+            on_stop: self.on_stop.parse().ok(),
+            metadata_dsn: self
+                .metadata_dsn
+                .clone()
+                .filter(|dsn| !dsn.expose_secret().trim().is_empty()),
+            metadata_ca: Some(self.metadata_ca.clone()).filter(|pem| !pem.trim().is_empty()),
             logs: None,
             tags: tags::read(&self.tags),
             start: Some(self.start.is_some()),
@@ -216,5 +239,28 @@ mod tests {
             html.contains(r#"value="Bad Name""#) && html.contains(r#"role="alert""#),
             "{html}"
         );
+    }
+
+    #[test]
+    fn a_way_to_a_database_is_passed_on_and_never_shown_again() {
+        let form = NewClusterForm {
+            metadata_dsn: Some("postgresql://ada:hunter22@db/airflow".to_owned().into()),
+            metadata_ca: " ".to_owned(),
+            ..NewClusterForm::default()
+        };
+        assert!(!format!("{form:?}").contains("hunter22"));
+        let wish = form.wish("demo".parse().unwrap(), Vec::new(), Vec::new());
+        assert!(wish.metadata_dsn.is_some() && wish.metadata_ca.is_none());
+        let complaint = Complaint::new("it names no host", "Correct it.");
+        let html = NewClusterPage::new(fixtures::frame(), Vec::new(), form, Some(complaint));
+        let html = html.render().unwrap();
+        assert!(!html.contains("hunter22"), "{html}");
+        fixtures::assert_accessible(&html);
+        let empty = NewClusterForm {
+            metadata_dsn: Some(String::new().into()),
+            ..NewClusterForm::default()
+        };
+        let wish = empty.wish("demo".parse().unwrap(), Vec::new(), Vec::new());
+        assert!(wish.metadata_dsn.is_none());
     }
 }

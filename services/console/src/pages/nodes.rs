@@ -41,6 +41,8 @@ struct Node {
     queue: Option<String>,
     id: NodeId,
     pill: Pill,
+    has_boot_log: bool,
+    off: bool,
     address: Option<String>,
     age: Moment,
     reported: Option<Moment>,
@@ -100,7 +102,12 @@ impl Node {
             label: node.label.clone(),
             queue: node.queue.as_ref().map(ToString::to_string),
             id: node.id,
-            pill: Pill::of_agent(node.phase),
+            pill: match node.off {
+                true => Pill::off(),
+                false => Pill::of_agent(node.phase),
+            },
+            has_boot_log: node.has_boot_log,
+            off: node.off,
             address: node.address.clone(),
             age: Moment::new(node.created_at, now),
             reported: node.last_report_at.map(|at| Moment::new(at, now)),
@@ -208,6 +215,24 @@ mod tests {
             html.contains("was not replaced: It ended with &#60;3&#62;."),
             "{html}"
         );
+    }
+
+    #[test]
+    fn a_node_of_a_machine_leads_to_its_boot_log_and_one_that_is_kept_is_off() {
+        let (mut cluster, mut nodes) = (fixtures::cluster(1, "demo"), fixtures::nodes());
+        nodes[0].off = true;
+        nodes[0].services.clear();
+        nodes[1].has_boot_log = false;
+        let html = Nodes::new(&cluster, &nodes, fixtures::now()).render().unwrap();
+        let link = |label: &str| format!("/clusters/1/nodes/{label}/boot-log");
+        assert!(html.contains(&link(&nodes[0].label)) && !html.contains(&link(&nodes[1].label)));
+        assert!(
+            html.contains("Switched off") && html.contains("its disk is kept"),
+            "{html}"
+        );
+        cluster.role = ClusterRole::User;
+        let html = Nodes::new(&cluster, &nodes, fixtures::now()).render().unwrap();
+        assert!(!html.contains("boot-log"), "{html}");
     }
 
     #[test]

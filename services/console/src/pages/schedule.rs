@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use updraft_api::rest::{ClusterView, UpdateCluster};
 use updraft_app::AppError;
-use updraft_model::{ClusterId, Generation, IdleStop, Schedule};
+use updraft_model::{ClusterId, Generation, IdleStop, OnStop, Schedule};
 
 use super::change_configuration::apply;
 use super::configuration::{View, draw};
@@ -23,6 +23,8 @@ pub(crate) struct Times {
     pub(crate) time_zone: String,
     /// Empty: never.
     pub(crate) stop_when_idle: String,
+    /// `keep`, `end`, or empty: as its account or the installation says.
+    pub(crate) on_stop: String,
     /// What the person saw: a change made meanwhile is not overwritten.
     generation: i64,
 }
@@ -30,13 +32,14 @@ pub(crate) struct Times {
 // === impl Times ===
 
 impl Times {
-    pub(crate) fn of(schedule: &Schedule, idle: IdleStop) -> Self {
+    pub(crate) fn of(schedule: &Schedule, idle: IdleStop, on_stop: Option<OnStop>) -> Self {
         Self {
             stop_when_idle: if idle.is_never() {
                 String::new()
             } else {
                 idle.to_string()
             },
+            on_stop: on_stop.map(|choice| choice.to_string()).unwrap_or_default(),
             start: schedule.start.clone().unwrap_or_default(),
             stop: schedule.stop.clone().unwrap_or_default(),
             time_zone: schedule.time_zone.clone(),
@@ -92,7 +95,7 @@ pub(crate) async fn change(
     At(id): At<ClusterId>,
     Sent(times): Sent<Times>,
 ) -> Answer {
-    let (schedule, idle) = (times.schedule(), times.idle());
+    let (schedule, idle, on_stop) = (times.schedule(), times.idle(), times.on_stop.parse().ok());
     let generation = Generation(times.generation);
     let view = View {
         schedule: Some(times),
@@ -105,6 +108,7 @@ pub(crate) async fn change(
     let update = UpdateCluster {
         schedule: Some(schedule),
         stop_when_idle: Some(idle),
+        on_stop,
         ..UpdateCluster::default()
     };
     apply(&console, &visit, id, generation, update, view).await
@@ -125,7 +129,7 @@ mod tests {
             ..Times::default()
         };
         assert_eq!(times.schedule(), Schedule::default());
-        let untouched = Times::of(&Schedule::default(), IdleStop::default());
+        let untouched = Times::of(&Schedule::default(), IdleStop::default(), None);
         assert_eq!(untouched.schedule(), Schedule::default());
         assert!(untouched.idle().unwrap().is_never());
     }

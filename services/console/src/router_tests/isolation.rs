@@ -143,6 +143,7 @@ fn filled(path: &str, cluster: &str, operation: &str, person: &str) -> String {
     let about_cluster = path.starts_with("/clusters") || path.starts_with("/live");
     path.replace("{id}", if about_cluster { cluster } else { person })
         .replace("{operation}", operation)
+        .replace("{node}", "worker-1")
         .replace("{service}", "worker")
         .replace("{verb}", "restart")
         .replace("{tab}", "overview")

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use updraft_api::agent::{AgentAssignment, Assignment, BuildAssignment, IndexDelivery, TrialAssignment};
-use updraft_app::LogPlace;
+use updraft_app::{LogPlace, metadata as brought};
 use updraft_authz::PublicKey;
 use updraft_model::{
     ClusterId, ClusterSpec, EnvironmentSpec, Generation, NodeId, NodeRole, ServiceName, TenantId,
@@ -17,18 +17,21 @@ use updraft_provider::StorageAccess;
 use updraft_runtimes::Catalogue;
 use updraft_store::assignments::{self, AssignmentRows};
 use updraft_store::environment_changes::Stage;
+use updraft_store::key_turns::KeyStage;
 use updraft_store::secrets::{self, MasterKey, SecretError};
 use updraft_store::{
-    PgConnection, Store, StoreError, credentials, edges, environment_copies, node_identity, task_secrets,
+    PgConnection, Store, StoreError, credentials, edges, environment_copies, installation_keys,
+    node_identity, task_secrets,
 };
 
 use super::environments::{Environments, key_digest};
 use super::{
-    AssignmentInputs, ClusterSecrets, DagInputs, News, NodePlace, Peer, Places, RenderError, dags, render,
-    scripts,
+    AssignmentInputs, BroughtDatabase, ClusterSecrets, DagInputs, News, NodePlace, Peer, Places,
+    Reencryption, RenderError, dags, render, scripts,
 };
 use crate::agents::ClusterCa;
-use crate::reconciler::{Assignments, AssignmentsError, secret};
+use crate::installation_keys::InstallationKeys;
+use crate::reconciler::{Assignments, AssignmentsError, fernet_keys, secret};
 use crate::tunnels::Tunnels;
 
 /// Well within the 90 s after which a silent node is given up as lost.
@@ -40,8 +43,8 @@ pub struct Desk {
     pub master_key: Arc<MasterKey>,
     pub catalogue: Arc<Catalogue>,
     pub places: Arc<dyn Places>,
-    /// Verify what edges say of people.
-    pub airflow_keys: Vec<PublicKey>,
+    /// Verify what edges say of people, and more.
+    pub keys: InstallationKeys,
     /// Destinations beyond the public internet that the installation opens.
     pub outbound_allow: Vec<String>,
     /// What logs may take on a node's disk.
@@ -95,7 +98,10 @@ impl Desk {
         let Some(sealed) = self.sealed(&mut transaction, cluster, &rows).await? else {
             return Ok(None);
         };
-        let Some(mut assignment) = self.rendered(cluster, node, &rows, &sealed)? else {
+        // Before what they name: who is given more than these names say is asked once more, and never believed to have it.
+        let given = self.keys.names();
+        let believed = self.keys.airflow_believed();
+        let Some(mut assignment) = self.rendered(cluster, node, &rows, &sealed, &believed)? else {
             return Ok(None);
         };
         if let Some(tunnels) = self.tunnels.as_ref().filter(|_| rows.role == NodeRole::Web) {
@@ -107,6 +113,9 @@ impl Desk {
             .map(Sha256::digest)
             .map_err(DeskError::Encode)?;
         assignment.version = node_identity::assignment_version(&mut transaction, node, &digest).await?;
+        if rows.role == NodeRole::Web {
+            installation_keys::give(&mut transaction, node, &given, assignment.version).await?;
+        }
         transaction.commit().await.map_err(StoreError::from)?;
         Ok(Some(assignment))
     }
@@ -117,6 +126,7 @@ impl Desk {
         node: NodeId,
         rows: &AssignmentRows,
         sealed: &Sealed,
+        airflow_keys: &[PublicKey],
     ) -> Result<Option<Assignment>, RenderError> {
         let spec = rows.given();
         let Some(runtime) = self.catalogue.get(&spec.runtime) else {
@@ -166,6 +176,7 @@ impl Desk {
                 plugins_dir: environments.plugins(&spec.environment),
                 environment_key: key_digest(&spec.environment),
                 broker_binary: self.places.broker_binary(),
+                rabbitmq_binary: self.places.rabbitmq_binary(),
             },
             peers: &peers,
             secrets: &sealed.secrets,
@@ -173,7 +184,7 @@ impl Desk {
             logs: &sealed.logs,
             log_disk_bytes: self.log_disk_bytes,
             dags: &sealed.dags,
-            airflow_keys: &self.airflow_keys,
+            airflow_keys,
             base_url: (self.base_url)(rows.tenant, cluster),
             restart_nonce: &|service: ServiceName| {
                 rows.restart_nonce + rows.wishes.on(service, node).restart_nonce
@@ -238,6 +249,16 @@ impl Desk {
             read(secret::BROKER_PASSWORD).await?,
         );
         let storage = read(secret::STORAGE).await?;
+        let (authority, password) = (
+            read(brought::AUTHORITY).await?,
+            read(secret::DATABASE_PASSWORD).await?,
+        );
+        // As asked for now, like the secrets.
+        let brought = rows.spec.metadata_database.clone().map(|place| BroughtDatabase {
+            place,
+            authority: authority.unwrap_or_default(),
+            owner: password.as_ref().map(owner).unwrap_or_default(),
+        });
         let (Some(dsn), Some(fernet_key), Some(jwt_secret), Some(broker_password), Some(storage)) =
             (dsn, fernet_key, jwt_secret, broker_password, storage)
         else {
@@ -245,6 +266,16 @@ impl Desk {
         };
         let storage: StorageAccess =
             serde_json::from_str(storage.expose_secret()).map_err(DeskError::Storage)?;
+        let keys = rows.keys.as_ref();
+        let stage = keys.map(|keys| keys.stage);
+        let all_keys = self.fernet_keys(connection, cluster, stage, &fernet_key).await?;
+        let waits = keys.filter(|keys| keys.stage == KeyStage::Reencrypting);
+        let reencryption = waits
+            .zip(all_keys.clone())
+            .map(|(keys, fernet_keys)| Reencryption {
+                attempt: keys.attempt.0,
+                fernet_keys,
+            });
         // As asked for now: a change of packages has nothing to do with it.
         let of = (rows.tenant, cluster);
         let logs = LogPlace::of(connection, &self.master_key, of, &rows.spec.logs, storage.clone()).await?;
@@ -255,9 +286,11 @@ impl Desk {
         Ok(Some(Sealed {
             secrets: ClusterSecrets {
                 dsn,
-                fernet_key,
+                fernet_key: all_keys.filter(|_| reencryption.is_none()).unwrap_or(fernet_key),
+                reencryption,
                 jwt_secret,
                 broker_password,
+                brought,
                 tasks: task_secrets::open(connection, &self.master_key, rows.tenant, cluster).await?,
             },
             storage,
@@ -267,6 +300,25 @@ impl Desk {
             trial: self.trial(connection, rows).await?,
             recorded: self.is_recorded(connection, cluster, rows).await?,
         }))
+    }
+
+    /// The new one with those of before it, while there are any that something may be encrypted with.
+    async fn fernet_keys(
+        &self,
+        connection: &mut PgConnection,
+        cluster: ClusterId,
+        stage: Option<KeyStage>,
+        newest: &SecretString,
+    ) -> Result<Option<SecretString>, DeskError> {
+        match stage {
+            // Also while nodes end for another turn: what the one before it did not write anew is still read.
+            Some(KeyStage::Draining | KeyStage::Turned | KeyStage::Reencrypting | KeyStage::Both) => {
+                let name = secret::FERNET_KEYS_BEFORE;
+                let before = secrets::get(connection, &self.master_key, cluster, name).await?;
+                Ok(before.map(|before| fernet_keys(newest, &before)))
+            }
+            Some(KeyStage::Settled) | None => Ok(None),
+        }
     }
 
     async fn own_index(
@@ -334,6 +386,13 @@ fn build(environments: &Environments, rows: &AssignmentRows) -> Option<BuildAssi
         .as_ref()
         .map_or(no_change, |change| (&change.before, change.attempt));
     environments.build(&wanted.environment, &before.environment, attempt)
+}
+
+/// What the cluster is known by in a database that its tenant brings: of a secret that a cluster has from its beginning to its end,
+/// and that no such cluster uses.
+fn owner(password: &SecretString) -> String {
+    let digest = Sha256::new_with_prefix("updraft metadata owner\n").chain_update(password.expose_secret());
+    hex::encode(digest.finalize())
 }
 
 /// The agent that the node was told to run. None of protocol 1 is ever told: it would not know what is meant.

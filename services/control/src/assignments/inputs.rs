@@ -14,6 +14,8 @@ use updraft_provider::StorageAccess;
 use updraft_store::credentials::OpenCredential;
 use updraft_store::task_secrets::OpenTaskSecret;
 
+use super::BroughtDatabase;
+
 /// Parameters of [`super::render`].
 pub struct AssignmentInputs<'a> {
     pub cluster: ClusterId,
@@ -69,6 +71,8 @@ pub struct NodePlace {
     pub environment_key: Option<String>,
     /// `valkey-server`, absolute.
     pub broker_binary: String,
+    /// `rabbitmq-server`, absolute; there where the node's machine has it.
+    pub rabbitmq_binary: String,
 }
 
 /// What is said of the cluster's DAGs besides its spec.
@@ -91,10 +95,21 @@ pub struct Peer {
     pub address: String,
 }
 
+/// One turn of the keys.
+pub struct Reencryption {
+    pub attempt: i64,
+    /// The new one, then those that were before it, as Airflow takes several.
+    pub fernet_keys: SecretString,
+}
+
 /// One cluster's secrets, decrypted for as long as one rendering takes.
 pub struct ClusterSecrets {
     pub dsn: SecretString,
+    /// What that leads to, where it is a database of the tenant's own.
+    pub brought: Option<BroughtDatabase>,
     pub fernet_key: SecretString,
+    /// What Airflow keeps encrypted is to be written anew; until then nothing runs that reads it.
+    pub reencryption: Option<Reencryption>,
     pub jwt_secret: SecretString,
     pub broker_password: SecretString,
     /// What its tasks know and nobody is shown.

@@ -8,6 +8,7 @@ mod desk;
 mod environments;
 mod inputs;
 mod logs;
+mod metadata;
 mod news;
 mod places;
 mod render;
@@ -16,7 +17,8 @@ mod variables;
 mod worker_queue;
 
 pub use desk::{Desk, DeskError};
-pub use inputs::{AssignmentInputs, ClusterSecrets, DagInputs, NodePlace, Peer};
+pub use inputs::{AssignmentInputs, ClusterSecrets, DagInputs, NodePlace, Peer, Reencryption};
+pub use metadata::BroughtDatabase;
 pub use news::News;
 pub use places::Places;
 pub use render::{RenderError, render};

@@ -2,6 +2,9 @@
 
 use updraft_model::{ClusterId, NodeId};
 
+/// Of Debian's package `rabbitmq-server`.
+const RABBITMQ: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+
 /// Known by whoever composes control with its provider.
 pub trait Places: Send + Sync {
     /// The node's own directory.
@@ -27,6 +30,11 @@ pub trait Places: Send + Sync {
 
     /// `valkey-server`, absolute.
     fn broker_binary(&self) -> String;
+
+    /// `rabbitmq-server`, absolute: where Debian's package has the program itself. The one in `PATH` wants to be root.
+    fn rabbitmq_binary(&self) -> String {
+        RABBITMQ.to_owned()
+    }
 
     /// The metadata server's migrated template of a runtime.
     fn template_database(&self, runtime: &str) -> String;

@@ -4,14 +4,14 @@ use indexmap::IndexMap;
 use secrecy::ExposeSecret as _;
 use thiserror::Error;
 use updraft_api::agent::{
-    Assignment, FileAssignment, HealthCheck, NodePower, ParentAssignment, RELAY_PORT, RelayAssignment,
-    ScriptAssignment, ServiceAssignment, StopPolicy,
+    Assignment, FileAssignment, HealthCheck, NodePower, ParentAssignment, RELAY_PORT, ReencryptionAssignment,
+    RelayAssignment, ScriptAssignment, ServiceAssignment, StopPolicy,
 };
 use updraft_authz::PublicKey;
 use updraft_model::NodeRole;
 use updraft_runtimes::{Health, MissingVariable, Relay, RenderedFile, RenderedService, Runtime, Variables};
 
-use super::{AssignmentInputs, scripts, variables as own, worker_queue};
+use super::{AssignmentInputs, metadata, scripts, variables as own, worker_queue};
 
 /// Where things lie below the node's directory.
 const WORK: &str = "work";
@@ -21,9 +21,12 @@ const DAGS: &str = "dags";
 const JWKS: &str = "work/jwks.json";
 /// Read again when it changes: other keys restart nothing.
 const LOG_KEYS: &str = "work/log-keys.json";
-const BROKER: &str = "valkey-server";
+const VALKEY: &str = "valkey-server";
+const RABBITMQ: &str = "rabbitmq-server";
 const BROKER_PASSWORD: &str = "work/broker-password";
 const PLUGINS_DIR: &str = "plugins_dir";
+/// Thousands of connections take seconds.
+const REENCRYPTION_S: u32 = 300;
 /// Below the directory that the cluster's nodes share.
 const PARENT: &str = "parent";
 
@@ -41,7 +44,11 @@ pub enum RenderError {
 /// When the runtime's data does not fit what is rendered here.
 pub fn render(runtime: &Runtime, inputs: &AssignmentInputs<'_>) -> Result<Assignment, RenderError> {
     let overrides = own::overrides(runtime, inputs.spec);
-    let node = runtime.render(inputs.role, &variables(inputs, &overrides), &overrides)?;
+    let node = runtime.render(
+        (inputs.role, inputs.spec.broker),
+        &variables(inputs, &overrides),
+        &overrides,
+    )?;
     let relays = node
         .relays
         .iter()
@@ -56,7 +63,9 @@ pub fn render(runtime: &Runtime, inputs: &AssignmentInputs<'_>) -> Result<Assign
         })
         .collect();
     files.extend(own_files(inputs));
+    files.extend(metadata::authority(inputs));
     let script = scripts::assigned(inputs.spec);
+    let reencryption = reencryption(runtime, inputs, &overrides)?;
     Ok(Assignment {
         version: 0,
         cluster: inputs.cluster,
@@ -73,6 +82,8 @@ pub fn render(runtime: &Runtime, inputs: &AssignmentInputs<'_>) -> Result<Assign
         build: inputs.build.clone(),
         script: script.clone(),
         trial: inputs.trial.clone(),
+        reencryption,
+        metadata: metadata::assigned(runtime, inputs, &variables(inputs, &overrides))?,
         requirements_file: inputs.requirements_file.clone(),
         parent: parent_assignment(runtime, inputs, &overrides)?,
         services: node
@@ -85,6 +96,7 @@ pub fn render(runtime: &Runtime, inputs: &AssignmentInputs<'_>) -> Result<Assign
             .directories
             .iter()
             .map(|path| format!("{WORK}/{path}"))
+            .chain(metadata::directory(inputs))
             .collect(),
         dags: super::dags::delivery(inputs),
         logs: Some(super::logs::delivery(inputs)),
@@ -125,10 +137,33 @@ fn variables(inputs: &AssignmentInputs<'_>, overrides: &IndexMap<String, String>
         )
         .with("prefork_socket", format!("{}/prefork.sock", place.shared_dir))
         .with("log_keys_file", below(LOG_KEYS))
-        .with("dsn", inputs.secrets.dsn.expose_secret())
+        .with("dsn", metadata::dsn(inputs))
         .with("fernet_key", inputs.secrets.fernet_key.expose_secret())
         .with("jwt_secret", inputs.secrets.jwt_secret.expose_secret())
         .with("broker_password", inputs.secrets.broker_password.expose_secret())
+}
+
+/// On the scheduler's node, which reaches the database.
+fn reencryption(
+    runtime: &Runtime,
+    inputs: &AssignmentInputs<'_>,
+    overrides: &IndexMap<String, String>,
+) -> Result<Option<ReencryptionAssignment>, RenderError> {
+    let wanted = inputs.secrets.reencryption.as_ref();
+    let Some(wanted) = wanted.filter(|_| inputs.role == NodeRole::Scheduler) else {
+        return Ok(None);
+    };
+    let variables = variables(inputs, overrides).with("fernet_key", wanted.fernet_keys.expose_secret());
+    let mut argv = runtime.reencrypt_argv().to_vec();
+    if let Some(program) = argv.first_mut() {
+        *program = format!("{}/bin/{program}", inputs.place.environment_dir);
+    }
+    Ok(Some(ReencryptionAssignment {
+        attempt: wanted.attempt,
+        argv,
+        env: runtime.reencrypt_env(&variables, overrides)?,
+        time_limit_s: REENCRYPTION_S,
+    }))
 }
 
 /// The same on every node of the cluster: nothing of it may name the node.
@@ -147,7 +182,7 @@ fn parent_assignment(
     let variables = variables
         .with("address", "127.0.0.1")
         .with(PLUGINS_DIR, format!("{home}/plugins"));
-    let parent = runtime.parent(&variables, overrides)?;
+    let parent = runtime.parent(inputs.spec.broker, &variables, overrides)?;
     let file = |file: RenderedFile| FileAssignment {
         path: relative(&file.path, shared),
         content: file.content,
@@ -169,14 +204,16 @@ fn service_assignment(
     script: Option<&ScriptAssignment>,
 ) -> ServiceAssignment {
     let mut argv = service.argv;
-    let digest = service_digest(&service.digest, &argv, inputs);
+    let airflow = service.airflow;
+    let digest = service_digest(&service.digest, airflow, inputs);
     if let Some(program) = argv.first_mut() {
         *program = match program.as_str() {
-            BROKER => inputs.place.broker_binary.clone(),
+            VALKEY => inputs.place.broker_binary.clone(),
+            RABBITMQ => inputs.place.rabbitmq_binary.clone(),
             name => format!("{}/bin/{name}", inputs.place.environment_dir),
         };
     }
-    let airflow = service.airflow;
+    let waits = service.decrypts && inputs.secrets.reencryption.is_some();
     let mut assigned = ServiceAssignment {
         name: service.name,
         argv,
@@ -184,6 +221,7 @@ fn service_assignment(
         secrets: Vec::new(),
         prefork: service.prefork,
         after_script: false,
+        after_metadata: false,
         after: service.after,
         interval_s: service.health.interval_seconds(),
         health: health_check(service.health),
@@ -195,10 +233,11 @@ fn service_assignment(
             grace_s: service.stop_grace_seconds,
         },
         restart_nonce: (inputs.restart_nonce)(service.name),
-        enabled: (inputs.enabled)(service.name),
+        enabled: (inputs.enabled)(service.name) && !waits,
         digest,
     };
     if airflow {
+        metadata::add(&mut assigned, inputs);
         own::add(&mut assigned, inputs);
         scripts::add(&mut assigned, script, &inputs.place.node_dir);
     }
@@ -206,10 +245,9 @@ fn service_assignment(
 }
 
 /// Another environment restarts what runs in it, and the broker is no part of it.
-fn service_digest(own: &str, argv: &[String], inputs: &AssignmentInputs<'_>) -> String {
-    let is_broker = argv.first().is_some_and(|program| program == BROKER);
+fn service_digest(own: &str, airflow: bool, inputs: &AssignmentInputs<'_>) -> String {
     match &inputs.place.environment_key {
-        Some(key) if !is_broker => format!("{own}-{key}"),
+        Some(key) if airflow => format!("{own}-{key}"),
         Some(_) | None => own.to_owned(),
     }
 }
@@ -247,6 +285,28 @@ fn health_check(health: Health) -> HealthCheck {
             broker: address,
             password_file,
             channel,
+            hostname,
+            within_s: within_seconds,
+        },
+        Health::Amqp { address, user, .. } => HealthCheck::Amqp {
+            address,
+            user,
+            password_file,
+        },
+        Health::CeleryAmqp {
+            address,
+            user,
+            exchange,
+            routing_key,
+            hostname,
+            within_seconds,
+            ..
+        } => HealthCheck::CeleryWorkerAmqp {
+            broker: address,
+            user,
+            password_file,
+            exchange,
+            routing_key,
             hostname,
             within_s: within_seconds,
         },

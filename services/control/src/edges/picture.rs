@@ -42,9 +42,8 @@ pub struct Picture {
 impl Picture {
     /// Of an installation in which there is nobody and nothing.
     pub(super) fn empty(constants: Constants) -> Self {
-        let key = serde_json::to_vec(&constants.airflow_key).unwrap_or_default();
         let mut empty = Self {
-            key: Sha256::digest(key).into(),
+            key: digest_key(&constants),
             clusters: BTreeMap::new(),
             tenants: BTreeMap::new(),
             revoked: BTreeMap::new(),
@@ -54,6 +53,11 @@ impl Picture {
         };
         empty.sum = empty.digest("constants", &empty.constants);
         empty
+    }
+
+    /// Whether another control process would number its parts alike: one that began with these constants.
+    pub(super) fn is_keyed_with(&self, constants: &Constants) -> bool {
+        self.key == digest_key(constants)
     }
 
     #[must_use]
@@ -85,6 +89,7 @@ impl Picture {
             airflow_key: self.constants.airflow_key.clone(),
             session_keys: self.constants.session_keys.clone(),
             console_url: self.constants.console_url.clone(),
+            tunnel_authority: self.constants.tunnel_authority.clone(),
         }
     }
 
@@ -291,6 +296,11 @@ impl Picture {
         first.copy_from_slice(&digest[..8]);
         u64::from_be_bytes(first)
     }
+}
+
+fn digest_key(constants: &Constants) -> [u8; 32] {
+    let key = serde_json::to_vec(&constants.airflow_key).unwrap_or_default();
+    Sha256::digest(key).into()
 }
 
 fn missing<K: Copy + Ord, V>(all: &BTreeMap<K, V>, there: &BTreeSet<K>) -> Vec<K> {

@@ -13,6 +13,9 @@ use updraft_model::EdgeId;
 use super::EdgesState;
 use crate::internal::LONG_POLL;
 
+/// There are three of each purpose at most.
+const MOST_KEYS: usize = 20;
+
 #[derive(Deserialize)]
 pub(super) struct After {
     after: Option<i64>,
@@ -21,11 +24,13 @@ pub(super) struct After {
     /// Whether changes are understood; older edges don't say.
     #[serde(default)]
     changes: bool,
+    /// Names of the installation's keys that the edge goes by, with commas between them; older edges don't say.
+    keys: Option<String>,
 }
 
 /// 200 with a snapshot, 206 with what changed in the one the edge has, or 204 when nothing changed for 25 s.
 pub(super) async fn get(State(state): State<Arc<EdgesState>>, Query(query): Query<After>) -> Response {
-    note_edge(&state, query.edge).await;
+    note_edge(&state, &query).await;
     let mut snapshots = state.snapshot.clone();
     let newer = snapshots.wait_for(|picture| {
         picture
@@ -47,11 +52,16 @@ pub(super) async fn get(State(state): State<Arc<EdgesState>>, Query(query): Quer
     }
 }
 
-/// Agents dial to every edge that lives. That a database is away is no reason to keep a snapshot from one.
-async fn note_edge(state: &EdgesState, edge: Option<EdgeId>) {
-    if let (Some(tunnels), Some(edge)) = (&state.tunnels, edge)
-        && let Err(error) = tunnels.note_edge(edge).await
-    {
-        tracing::warn!(%error, edge.id = %edge, "agents may not hear of an edge");
+/// Agents dial to every edge that lives, and keys turn when all of them go by others. That a database is away is no reason to
+/// keep a snapshot from one.
+async fn note_edge(state: &EdgesState, query: &After) {
+    let Some(edge) = query.edge else { return };
+    let keys = query
+        .keys
+        .as_ref()
+        .map(|keys| keys.split(',').filter(|name| !name.is_empty()));
+    let keys: Option<Vec<_>> = keys.map(|names| names.take(MOST_KEYS).map(str::to_owned).collect());
+    if let Err(error) = state.app.note_edge(edge, keys.as_deref()).await {
+        tracing::warn!(%error, edge.id = %edge, "it is not noted that an edge lives");
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use updraft_app::SessionKeys;
-use updraft_authz::{AccessRule, SigningKey, TokenHash, TokenPolicy};
+use updraft_authz::{AccessRule, TokenHash, TokenPolicy};
 use updraft_model::{ClusterId, TenantId};
 use updraft_store::api_tokens::{self, PushedToken};
 use updraft_store::changes::{self, Changes, Interest, Mark};
@@ -22,6 +22,7 @@ use updraft_store::{
 use super::effective::{Rights, by_cluster};
 use super::picture::{Cluster, Constants, News, Picture};
 use super::route::route;
+use crate::installation_keys::InstallationKeys;
 use crate::tunnels::Tunnels;
 
 const AT_LEAST_EACH: Duration = Duration::from_secs(30);
@@ -35,7 +36,7 @@ const LONGEST_REST: Duration = Duration::from_secs(5);
 
 /// What does not come from the database.
 pub struct SnapshotSettings {
-    pub airflow_key: SigningKey,
+    pub keys: InstallationKeys,
     pub session_keys: SessionKeys,
     pub console_url: String,
     /// The authority at which people reach a cluster.
@@ -72,11 +73,17 @@ async fn follow(
 ) -> Result<(), StoreError> {
     let mut announcements = store.listen(&[Channel::Policy]).await?;
     let (mut mark, mut whole_at) = (None, Instant::now());
+    let mut key = settings.keys.airflow_signing();
     loop {
         let began = Instant::now();
         if began - whole_at > WHOLE_EACH {
             changes::forget_old(&mut *store.connection().await?).await?;
             mark = None;
+        }
+        let key_now = settings.keys.airflow_signing();
+        if key != key_now {
+            // Digests are keyed with it: all of them are others.
+            (mark, key) = (None, key_now);
         }
         let (now, news) = read(store, settings, mark).await?;
         if news.is_whole {
@@ -105,6 +112,11 @@ fn publish(sender: &watch::Sender<Option<Arc<Picture>>>, news: News) {
     sender.send_if_modified(|current| {
         let is_first = current.is_none();
         let picture = current.get_or_insert_with(|| Arc::new(Picture::empty(news.constants.clone())));
+        if news.is_whole && !picture.is_keyed_with(&news.constants) {
+            *picture = Arc::new(Picture::empty(news.constants.clone()));
+            Arc::make_mut(picture).take(news);
+            return true;
+        }
         Arc::make_mut(picture).take(news) || is_first
     });
 }
@@ -135,7 +147,7 @@ async fn read_some(
     changes: Changes,
 ) -> Result<News, StoreError> {
     let mut news = News {
-        constants: constants(settings),
+        constants: constants(settings)?,
         is_whole: false,
         rights: Vec::new(),
         clusters: Vec::new(),
@@ -163,7 +175,7 @@ async fn read_some(
 
 async fn read_whole(connection: &mut PgConnection, settings: &SnapshotSettings) -> Result<News, StoreError> {
     Ok(News {
-        constants: constants(settings),
+        constants: constants(settings)?,
         is_whole: true,
         clusters: read_clusters(connection, settings, None).await?,
         rights: all_rights(connection).await?,
@@ -215,12 +227,16 @@ async fn all_rights(connection: &mut PgConnection) -> Result<Vec<(TenantId, Righ
     Ok(rights.collect())
 }
 
-fn constants(settings: &SnapshotSettings) -> Constants {
-    Constants {
-        airflow_key: settings.airflow_key.clone(),
+fn constants(settings: &SnapshotSettings) -> Result<Constants, StoreError> {
+    let none = StoreError::Missing {
+        what: "key for what edges tell Airflow",
+    };
+    Ok(Constants {
+        airflow_key: settings.keys.airflow_signing().ok_or(none)?,
         session_keys: settings.session_keys.published(),
         console_url: settings.console_url.clone(),
-    }
+        tunnel_authority: settings.keys.tunnel_authority(),
+    })
 }
 
 /// In one order, as their digest needs it.

@@ -1,5 +1,5 @@
-//! Brings another agent to nodes that run: first to one, then to more and more at once, of each cluster to one at a time,
-//! and to nobody else once a node failed. Services go on meanwhile.
+//! Brings another agent to nodes that run: first to one, then to more and more at once, of each cluster to one at a time. A cluster
+//! in which a node failed is left alone, and everybody else where the planner says so (`agents`). Services go on meanwhile.
 //!
 //! Nothing is told while the processes of control that live do not agree on which agent it is to be: in the middle of an
 //! upgrade of control, nodes would be sent back and forth.
@@ -65,7 +65,9 @@ impl Reconciler {
         if rollout.stopped.is_some() {
             return Ok(Vec::new());
         }
-        let under_way = agent_rollouts::under_way(tx, release).await?;
+        let of = (release, rollout.attempt);
+        let first = self.parts.settings.agent_first_in;
+        let under_way = agent_rollouts::under_way(tx, of).await?;
         if let Some((lost, why)) = under_way.iter().find_map(|one| Some((one, self.trouble(one)?))) {
             let (tenant, cluster, label) = nodes::owner(tx, lost.node)
                 .await?
@@ -76,7 +78,7 @@ impl Reconciler {
                 node: lost.node,
                 label: &label,
             };
-            agent_words::stop(tx, (release, rollout.attempt), &speaker, why).await?;
+            agent_words::note_failure(tx, of, &speaker, why, first).await?;
             return Ok(Vec::new());
         }
         let done = agent_rollouts::progress(tx, release).await?.done;
@@ -84,8 +86,17 @@ impl Reconciler {
         if free <= 0 {
             return Ok(Vec::new());
         }
-        let (nodes, clusters): (Vec<_>, Vec<_>) =
-            agent_rollouts::next(tx, release, free).await?.into_iter().unzip();
+        let is_first = |told: &UnderWay| Some(told.cluster) == first;
+        let of_first = match first {
+            Some(_) => agent_rollouts::next(tx, of, 1, first).await?,
+            None => Vec::new(),
+        };
+        let next = if of_first.is_empty() && !under_way.iter().any(is_first) {
+            agent_rollouts::next(tx, of, free, None).await?
+        } else {
+            of_first
+        };
+        let (nodes, clusters): (Vec<_>, Vec<_>) = next.into_iter().unzip();
         agent_rollouts::tell(tx, release, &nodes).await?;
         for node in &nodes {
             tracing::info!(node.id = %node, release, "its agent is to be replaced");

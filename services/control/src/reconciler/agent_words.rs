@@ -2,6 +2,7 @@
 
 use updraft_api::agent::{AgentStanding, RefusedAgent, Report};
 use updraft_model::{ClusterId, NodeId, Protocol, TenantId};
+use updraft_planner::{AgentFailure, stops_for_all};
 use updraft_store::events::{self, EventSeverity, NewEvent};
 use updraft_store::{PgConnection, StoreError, agent_rollouts, node_agents};
 
@@ -27,11 +28,12 @@ pub(super) fn bounded(standing: AgentStanding) -> AgentStanding {
     }
 }
 
-/// Keeps which agent it is. One that could not be replaced stops the roll-out for everybody.
+/// Keeps which agent it is, and whether it could not be replaced.
 pub(super) async fn keep(
     connection: &mut PgConnection,
     speaker: &Speaker<'_>,
     report: &Report,
+    first: Option<ClusterId>,
 ) -> Result<(), StoreError> {
     let standing = report.agent.as_ref();
     let protocol = standing.map_or(Protocol::FIRST, |standing| standing.protocol);
@@ -40,26 +42,50 @@ pub(super) async fn keep(
     match standing.and_then(|standing| standing.refused.as_ref()) {
         Some(refused) => {
             let of = (refused.release.as_str(), refused.attempt);
-            stop(connection, of, speaker, &refused.why).await
+            note_failure(connection, of, speaker, &refused.why, first).await
         }
         None => Ok(()),
     }
 }
 
-/// Stops a roll-out, and says so where the node's people see it.
-pub(super) async fn stop(
+/// Notes that a node could not be given an agent, says so where its people see it, and stops the roll-out for everybody where the
+/// planner says so.
+pub(super) async fn note_failure(
     connection: &mut PgConnection,
     of: (&str, i64),
     speaker: &Speaker<'_>,
     why: &str,
+    first: Option<ClusterId>,
 ) -> Result<(), StoreError> {
-    if !agent_rollouts::stop(connection, of, speaker.node, why).await? {
+    if !agent_rollouts::note_failure(connection, of, speaker.node, why).await? {
         return Ok(());
     }
     tracing::error!(
         node.id = %speaker.node, cluster.id = %speaker.cluster, release = of.0, why,
-        "an agent could not be replaced: no other node is told to, until `updraft operator agents --again`"
+        "an agent could not be replaced: this cluster's nodes are left with theirs, until `updraft operator agents --again`"
     );
+    let failed = agent_rollouts::failures(connection, of).await?;
+    let failures: Vec<_> = failed.iter().map(failure).collect();
+    let tenants = agent_rollouts::tenants(connection).await?;
+    if stops_for_all(&failures, tenants, first)
+        && agent_rollouts::stop(connection, of, speaker.node, why).await?
+    {
+        tracing::error!(
+            release = of.0,
+            "no other node is told to replace its agent, until `updraft operator agents --again`"
+        );
+    }
+    tell(connection, speaker, why).await
+}
+
+fn failure(failed: &agent_rollouts::Failed) -> AgentFailure {
+    AgentFailure {
+        tenant: failed.tenant,
+        cluster: failed.cluster,
+    }
+}
+
+async fn tell(connection: &mut PgConnection, speaker: &Speaker<'_>, why: &str) -> Result<(), StoreError> {
     let message = format!(
         "The agent of {} could not be replaced and is what it was; its services go on. {why}",
         speaker.label

@@ -78,12 +78,14 @@ impl Reconciler {
 fn ends_something(action: &Action) -> bool {
     match action {
         Action::StopNode { .. }
+        | Action::SwitchOffNode { .. }
         | Action::TerminateNode { .. }
         | Action::TerminateOrphan { .. }
         | Action::DropDatabase
         | Action::RemoveStorage
         | Action::RemoveNetwork
         | Action::RemoveSecrets
+        | Action::TurnKeys { .. }
         | Action::MarkDeleted => true,
         Action::EnsureSecrets
         | Action::EnsureDatabase
@@ -92,6 +94,8 @@ fn ends_something(action: &Action) -> bool {
         | Action::IntendNode { .. }
         | Action::LaunchNode { .. }
         | Action::StartNode { .. }
+        | Action::KeepNode { .. }
+        | Action::WakeNode { .. }
         | Action::ForgetNode { .. }
         | Action::SizeQueue { .. }
         | Action::MoveEnvironment { .. }

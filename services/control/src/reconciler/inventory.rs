@@ -15,6 +15,8 @@ use updraft_provider::{ListedNode, NodeProvider, NodeStatus, ProviderError, Prov
 
 /// At most this part of the time is spent on listing.
 const REST: u32 = 2;
+/// A tenant's account that has said nothing for so long counts as silent before its call is given up.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// For so long nobody asks again after a failure.
 const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
 
@@ -25,6 +27,13 @@ pub(super) struct Inventory {
     provider: Arc<dyn NodeProvider>,
     call_timeout: Duration,
     accounts: std::sync::Mutex<HashMap<NodeAccount, Arc<Mutex<Option<Held>>>>>,
+    unanswered: std::sync::Mutex<HashMap<NodeAccount, Unanswered>>,
+}
+
+/// What an account was asked last.
+struct Unanswered {
+    since: Instant,
+    failed: bool,
 }
 
 /// All nodes at one moment.
@@ -48,6 +57,7 @@ impl Inventory {
             provider,
             call_timeout,
             accounts: std::sync::Mutex::default(),
+            unanswered: std::sync::Mutex::default(),
         }
     }
 
@@ -74,18 +84,44 @@ impl Inventory {
     /// Nobody has nodes there any more.
     pub(super) fn forget(&self, account: NodeAccount) {
         self.lists().remove(&account);
+        self.unanswered().remove(&account);
+    }
+
+    /// Accounts that do not answer.
+    pub(super) fn silent(&self) -> HashSet<NodeAccount> {
+        let unanswered = self.unanswered();
+        let silent = unanswered.iter().filter(|(account, asked)| {
+            // The installation's own may be so large that its list takes long.
+            let is_late = **account != NodeAccount::Installation && asked.since.elapsed() >= PATIENCE;
+            asked.failed || is_late
+        });
+        silent.map(|(account, _)| *account).collect()
     }
 
     async fn ask(&self, account: NodeAccount, began: Instant) -> Answer {
+        self.unanswered().entry(account).or_insert(Unanswered {
+            since: began,
+            failed: false,
+        });
         let asked = timeout(self.call_timeout, self.provider.list_account(account)).await;
         let late = || ProviderError::Unclear("it does not answer when asked for its nodes".to_owned());
         match asked.unwrap_or_else(|_| Err(late())) {
-            Ok(nodes) => Ok(Arc::new(Listed::new(began, nodes))),
+            Ok(nodes) => {
+                self.unanswered().remove(&account);
+                Ok(Arc::new(Listed::new(began, nodes)))
+            }
             Err(error) => {
+                if let Some(asked) = self.unanswered().get_mut(&account) {
+                    asked.failed = true;
+                }
                 tracing::warn!(?account, %error, "the provider does not list its nodes");
                 Err(error)
             }
         }
+    }
+
+    fn unanswered(&self) -> MutexGuard<'_, HashMap<NodeAccount, Unanswered>> {
+        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn held(&self, account: NodeAccount) -> Arc<Mutex<Option<Held>>> {

@@ -31,7 +31,7 @@ const BOOTSTRAP_LASTS: TimeDelta = TimeDelta::minutes(15);
 /// key that is held.
 #[must_use]
 pub fn bootstrap_token(key: &MasterKey, node: NodeId, kept: Option<&[u8]>) -> SecretString {
-    let context = format!("bootstrap/{node}");
+    let context = node_identity::bootstrap_context(node);
     let mut each = key.derive_each(&context).into_iter();
     let begun = each.find(|token| kept == Some(hash(token).as_slice()));
     begun.unwrap_or_else(|| key.derive(&context))
@@ -160,7 +160,8 @@ impl Reconciler {
             }
             Ok(Err(error)) => {
                 tracing::warn!(node.id = %node, %error, "the provider does not start a stopped node");
-                Ok(Progress::Awaited)
+                self.note_refusal_to_switch(lease, view, node, &error, "started again")
+                    .await
             }
             Err(_) => Ok(Progress::Awaited),
         }

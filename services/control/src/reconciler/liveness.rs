@@ -189,6 +189,7 @@ pub(super) fn is_same(one: &Report, other: &Report) -> bool {
         && one.dags == other.dags
         && one.build == other.build
         && one.script == other.script
+        && one.metadata == other.metadata
         && one.trial == other.trial
         && one.load == other.load
         && one.reclaimed_at == other.reclaimed_at
@@ -217,6 +218,8 @@ mod tests {
             logs: updraft_api::agent::LogReport::default(),
             build: None,
             script: None,
+            metadata: None,
+            reencryption: None,
             trial: None,
             load: None,
             reclaimed_at: None,

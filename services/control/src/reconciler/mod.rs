@@ -17,9 +17,11 @@ mod error;
 mod execute;
 mod hold;
 mod inventory;
+mod keys;
 mod launch;
 mod listen;
 mod liveness;
+mod metadata;
 mod network;
 mod observe;
 mod record;
@@ -27,8 +29,10 @@ mod reports;
 mod requirements;
 mod resources;
 mod run;
+mod shares;
 mod steady;
 mod sweep;
+mod switching;
 mod task_load;
 mod watch;
 
@@ -39,7 +43,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use secrecy::SecretString;
 use tokio::sync::Notify;
-use updraft_model::{ClusterId, NodeAccount, NodeId};
+use updraft_model::{ClusterId, NodeAccount, NodeId, OnStop};
 use updraft_provider::{ClusterStorage, NodeProvider};
 use updraft_store::Store;
 use updraft_store::metadata::MetadataServer;
@@ -48,8 +52,10 @@ use uuid::Uuid;
 
 use accounts::Launches;
 use inventory::Inventory;
+use shares::Shares;
 
 pub use error::ReconcileError;
+pub(crate) use keys::fernet_keys;
 pub use launch::bootstrap_token;
 pub use liveness::Liveness;
 pub use reports::{ReportRefused, Reports};
@@ -58,12 +64,13 @@ pub use resources::secret;
 /// Drives clusters to where they were asked to be.
 pub struct Reconciler {
     parts: Parts,
-    /// This process, in leases.
+    /// This process, in leases and among the processes of control.
     owner: Uuid,
     inventory: Inventory,
     /// Accounts whose list this process has compared with all records: before that it ends nothing there.
     compared: Mutex<HashSet<NodeAccount>>,
     launches: Launches,
+    shares: Arc<Shares>,
     /// A look ended: another may be due earlier than was thought.
     looked: Notify,
 }
@@ -95,9 +102,11 @@ pub struct Settings {
     pub watch: Duration,
     /// So old the list may be for a look at a cluster that is changing.
     pub fresh: Duration,
+    /// What becomes of machines of clusters that are stopped, where neither these nor their accounts say so.
+    pub on_stop: Option<OnStop>,
     /// How long a queue that scales by itself needs fewer workers before some go.
     pub scale_in_after: Duration,
-    /// How many clusters are looked at at once.
+    /// How many clusters are looked at at once; of a tenant's account a third of these.
     pub parallel: usize,
     /// How many nodes are launched at once. Fewer than `parallel`: where a provider limits the rate, those who wait for it
     /// keep nobody else from being looked at, and none of them waits as long as `call_timeout`. A tenant's account has a quarter of
@@ -107,6 +116,8 @@ pub struct Settings {
     pub queued: Duration,
     /// SHA-256 of the archive of the agent that nodes are to run; none: whichever they came with.
     pub agent_release: Option<String>,
+    /// The cluster whose nodes get another agent before all others; where it fails there, nobody else gets it.
+    pub agent_first_in: Option<ClusterId>,
     /// Pause between two looks at whose agent is to be replaced next.
     pub agents: Duration,
 }
@@ -142,6 +153,7 @@ impl Reconciler {
         let inventory = Inventory::new(Arc::clone(&parts.provider), parts.settings.call_timeout);
         Self {
             launches: Launches::new(parts.settings.launches),
+            shares: Arc::new(Shares::new(parts.settings.parallel)),
             parts,
             owner: Uuid::new_v4(),
             inventory,
@@ -150,10 +162,17 @@ impl Reconciler {
         }
     }
 
+    /// This process, to all others.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.owner
+    }
+
     /// Takes what agents report; share it with their endpoint.
     #[must_use]
     pub fn reports(&self) -> Reports {
-        Reports::new(self.parts.store.clone(), Arc::clone(&self.parts.liveness))
+        let first = self.parts.settings.agent_first_in;
+        Reports::new(self.parts.store.clone(), Arc::clone(&self.parts.liveness)).with_agents_first_in(first)
     }
 }
 
@@ -164,6 +183,7 @@ impl Default for Settings {
             lease: Duration::from_secs(60),
             call_timeout: Duration::from_secs(30),
             sweep: Duration::from_secs(60),
+            on_stop: None,
             scale_in_after: Duration::from_secs(300),
             watch: Duration::from_secs(5),
             fresh: Duration::from_secs(1),
@@ -171,6 +191,7 @@ impl Default for Settings {
             launches: 16,
             queued: Duration::from_secs(10),
             agent_release: None,
+            agent_first_in: None,
             agents: Duration::from_secs(5),
         }
     }

@@ -2,14 +2,16 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::timeout;
+use updraft_api::agent::ReencryptionReport;
 use updraft_api::task_load::TaskLoad;
-use updraft_model::{ClusterId, NodeRole, OperationId, Phase};
+use updraft_model::{ClusterId, NodeRole, OnStop, OperationId, Phase};
 use updraft_planner::{
     self as planner, Desired, LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed, Operation,
-    Orphan, PlaceHistory, ProviderView, Report, Resource, limits,
+    Orphan, PlaceHistory, ProviderView, Report, Resource, Switch, limits,
 };
-use updraft_provider::{ListedNode, NetworkId, NodeStatus, ProviderId};
+use updraft_provider::{LaunchRequest, ListedNode, NetworkId, NodeStatus, ProviderId};
 use updraft_store::environment_changes::{self, EnvironmentChange};
+use updraft_store::key_turns::{self, KeyTurn};
 use updraft_store::leases::{self, ReconciledCluster};
 use updraft_store::nodes::{self, LaunchFailureRecord, LostNode, NodeRecord, RecordState};
 use updraft_store::queue_sizes::{self, QueueSizeRecord};
@@ -17,7 +19,7 @@ use updraft_store::resources::{self, ResourceKind, ResourceRecord};
 use updraft_store::{Store, operation_steps, restore_holds};
 
 use super::environment::Said;
-use super::{Parts, ReconcileError, Reconciler, bootstrap, environment, task_load};
+use super::{Parts, ReconcileError, Reconciler, bootstrap, environment, keys, metadata, task_load};
 
 /// How long a loss counts against its place.
 const LOSSES_COUNT_FOR: TimeDelta = TimeDelta::minutes(30);
@@ -32,6 +34,8 @@ pub(super) struct View {
     pub(super) observed: Observed,
     /// How far the change of its environment is.
     pub(super) change: Option<EnvironmentChange>,
+    /// How far the last turn of its keys is.
+    pub(super) keys: Option<KeyTurn>,
     /// The records the observation was made of.
     pub(super) records: Vec<NodeRecord>,
     /// Ids of nodes at the provider whose records do not know them yet.
@@ -65,6 +69,7 @@ struct Strays {
 struct Records {
     cluster: ReconciledCluster,
     change: Option<EnvironmentChange>,
+    keys: Option<KeyTurn>,
     operation: Option<operation_steps::RunningOperation>,
     nodes: Vec<NodeRecord>,
     sizes: Vec<QueueSizeRecord>,
@@ -137,19 +142,28 @@ impl Reconciler {
             .and_then(|record| record.provider_id.clone());
         let needs_network = self.parts.provider.prepares_clusters();
         let network = needs_network.then(|| resource(records.network));
-        let (cluster, change) = (records.cluster, records.change);
+        let (cluster, change, keys) = (records.cluster, records.change, records.keys);
         let counted = change
             .as_ref()
             .map_or(&cluster.spec, |change| change.counted(&cluster.spec));
         let build = self.build(change.as_ref(), &cluster, &records.nodes);
+        let reencryption = keys
+            .as_ref()
+            .and_then(|keys| keys::reencryption(keys, self.said_of_keys(&cluster, &records.nodes)));
         let load = self.load(&cluster, &records.nodes);
         let nodes = with_tasks(nodes, &records.nodes, load.as_ref());
         let operation = records.operation.as_ref().map(|operation| operation.id);
         let desired = Desired {
             power: cluster.power,
             generation: cluster.generation,
+            on_stop: OnStop::chosen([
+                cluster.spec.on_stop,
+                cluster.account_on_stop,
+                self.parts.settings.on_stop,
+            ]),
             queues: counted.queues(),
             environment: environment::change(change.as_ref()),
+            keys: keys::turn(keys.as_ref()),
             operation: records.operation.map(|operation| Operation {
                 kind: operation.kind,
                 generation: operation.generation,
@@ -157,6 +171,7 @@ impl Reconciler {
                 steps: operation.steps,
             }),
             terminate_unrecorded: strays.are_confirmed,
+            brings_database: cluster.spec.metadata_database.is_some(),
             scale_in_after: TimeDelta::from_std(self.parts.settings.scale_in_after).unwrap_or(TimeDelta::MAX),
         };
         let lag = TimeDelta::from_std(self.parts.provider.listing_lag()).unwrap_or(TimeDelta::MAX);
@@ -167,6 +182,7 @@ impl Reconciler {
             storage,
             network,
             build,
+            reencryption,
             nodes,
             losses: histories(&records.lost),
             load: load.as_ref().map(task_load::of_queues),
@@ -181,6 +197,7 @@ impl Reconciler {
             desired,
             observed,
             change,
+            keys,
             records: records.nodes,
             listed,
             network: made.map(NetworkId),
@@ -220,6 +237,20 @@ impl Reconciler {
             None => kept().as_ref().map(Said::of).unwrap_or_default(),
         };
         environment::build(change?, &cluster.spec, said)
+    }
+
+    /// What the scheduler's node says of what Airflow keeps encrypted.
+    fn said_of_keys(
+        &self,
+        cluster: &ReconciledCluster,
+        records: &[NodeRecord],
+    ) -> Option<ReencryptionReport> {
+        let writer = records.iter().find(|record| record.role == NodeRole::Scheduler)?;
+        let age = writer.reported_at.map(|at| cluster.now - at);
+        match self.parts.liveness.latest_since(writer.id, age) {
+            Some(report) => report.reencryption.clone(),
+            None => kept_report(writer)?.reencryption,
+        }
     }
 
     /// What the provider lists beyond the live records' nodes.
@@ -282,6 +313,7 @@ impl Records {
         Ok(Some(Self {
             network: resources::find(&mut tx, cluster, ResourceKind::Network).await?,
             change: environment_changes::find(&mut tx, loaded.tenant, cluster).await?,
+            keys: key_turns::find(&mut tx, loaded.tenant, cluster).await?,
             operation: operation_steps::running(&mut tx, cluster).await?,
             nodes: nodes::live(&mut tx, cluster).await?,
             sizes: queue_sizes::list(&mut tx, loaded.tenant, cluster).await?,
@@ -362,6 +394,13 @@ impl Parts {
                 .and_then(|word| Loss::ALL.into_iter().find(|loss| loss.as_str() == word)),
             created_at: record.created_at,
             provider,
+            switch: Switch {
+                works: self
+                    .provider
+                    .can_stand_still(&LaunchRequest(record.request.clone())),
+                asked_at: record.switch_asked_at,
+                refusals: record.switch_refusals,
+            },
             assignment_version: record.assignment_version,
             report: self.report(record, now)?,
             silence: self
@@ -393,6 +432,7 @@ impl Parts {
             generation: report.generation,
             services: report.services,
             script_failure: report.script.as_ref().and_then(bootstrap::failure),
+            metadata_failure: report.metadata.as_ref().and_then(metadata::failure),
             reclaimed: report.reclaimed_at.is_some(),
             steps: report.steps,
         }))
@@ -429,6 +469,7 @@ fn state(record: &NodeRecord) -> NodeState {
         (RecordState::Launched, None) => NodeState::Launched {
             at: record.created_at,
         },
+        (RecordState::Kept, launched_at) => NodeState::Kept { launched_at },
         (RecordState::Terminating | RecordState::Gone, launched_at) => NodeState::Terminating { launched_at },
     }
 }

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use thiserror::Error;
 use updraft_api::agent::{
     AgentEvent, BuildOutcome, BuildReport, BuildStageReport, DagReport, ImportError, KeptReport,
-    LONGEST_REQUIREMENTS, ParsedVersion, PublishedVersion, Report, RequirementsReport, ScriptOutcome,
-    ScriptReport, SourceRevision, SourceState, TrialReport,
+    LONGEST_REQUIREMENTS, MetadataOutcome, MetadataReport, ParsedVersion, PublishedVersion,
+    ReencryptionOutcome, ReencryptionReport, Report, RequirementsReport, ScriptOutcome, ScriptReport,
+    SourceRevision, SourceState, TrialReport,
 };
 use updraft_api::rest::Severity;
-use updraft_model::{NodeId, ServiceStatus, Step};
+use updraft_model::{ClusterId, NodeId, ServiceStatus, Step};
 use updraft_store::events::{EventSeverity, NewEvent};
 use updraft_store::{Store, StoreError, events, leases, node_identity, nodes};
 
@@ -37,6 +38,7 @@ const TRACEBACK: usize = 2_000;
 pub struct Reports {
     store: Store,
     liveness: Arc<Liveness>,
+    agents_first_in: Option<ClusterId>,
 }
 
 #[derive(Debug, Error)]
@@ -53,7 +55,20 @@ pub enum ReportRefused {
 impl Reports {
     #[must_use]
     pub fn new(store: Store, liveness: Arc<Liveness>) -> Self {
-        Self { store, liveness }
+        Self {
+            store,
+            liveness,
+            agents_first_in: None,
+        }
+    }
+
+    /// What fails in that cluster fails for all.
+    #[must_use]
+    pub fn with_agents_first_in(self, agents_first_in: Option<ClusterId>) -> Self {
+        Self {
+            agents_first_in,
+            ..self
+        }
     }
 
     /// Takes a report of the node that proved to be `node`, whatever the report says of itself.
@@ -116,7 +131,7 @@ impl Reports {
             node,
             label: &label,
         };
-        agent_words::keep(&mut tx, &speaker, report).await?;
+        agent_words::keep(&mut tx, &speaker, report, self.agents_first_in).await?;
         for event in said {
             let sequence = i64::try_from(event.sequence).unwrap_or(i64::MAX);
             if node_identity::count_event(&mut tx, node, sequence).await? {
@@ -180,11 +195,23 @@ fn bounded(node: NodeId, report: Report) -> Report {
             outcome: bounded_outcome(trial.outcome),
             ..trial
         }),
+        reencryption: report.reencryption.map(bounded_reencryption),
+        metadata: report.metadata.map(bounded_metadata),
         load: report.load.map(task_load::bounded),
         agent_version: cut(&report.agent_version, WORD),
         agent: report.agent.map(agent_words::bounded),
         ..report
     }
+}
+
+fn bounded_reencryption(report: ReencryptionReport) -> ReencryptionReport {
+    let outcome = match report.outcome {
+        ReencryptionOutcome::Failed { message } => ReencryptionOutcome::Failed {
+            message: cut(&message, TEXT),
+        },
+        outcome @ (ReencryptionOutcome::Running | ReencryptionOutcome::Done) => outcome,
+    };
+    ReencryptionReport { outcome, ..report }
 }
 
 /// What a node says of its DAGs, cut to what the protocol allows.
@@ -285,6 +312,20 @@ fn bounded_outcome(outcome: ScriptOutcome) -> ScriptOutcome {
             message: cut(&message, TRACEBACK),
         },
         outcome @ (ScriptOutcome::Running | ScriptOutcome::Done) => outcome,
+    }
+}
+
+fn bounded_metadata(report: MetadataReport) -> MetadataReport {
+    let outcome = match report.outcome {
+        MetadataOutcome::Refused { cause, message } => MetadataOutcome::Refused {
+            cause,
+            message: cut(&message, 2 * TEXT),
+        },
+        outcome @ (MetadataOutcome::Running | MetadataOutcome::Done) => outcome,
+    };
+    MetadataReport {
+        digest: cut(&report.digest, WORD),
+        outcome,
     }
 }
 

@@ -6,7 +6,8 @@ use std::future::Future;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::timeout;
 use updraft_store::StoreError;
-use updraft_store::leases::Lease;
+use updraft_store::events::{self, EventSeverity, NewEvent};
+use updraft_store::leases::{self, Lease};
 use updraft_store::resources::{self, ResourceKind};
 use updraft_store::secrets::{self, random_fernet_key, random_token};
 use updraft_store::task_secrets;
@@ -18,11 +19,13 @@ use super::{ReconcileError, Reconciler};
 /// Names of a cluster's secrets.
 pub mod secret {
     pub const FERNET_KEY: &str = "fernet_key";
+    /// Those that something may be encrypted with still, newest first and joined by commas; there while a turn is under way.
+    pub const FERNET_KEYS_BEFORE: &str = "fernet_keys_before";
     pub const JWT_SECRET: &str = "jwt_secret";
     pub const BROKER_PASSWORD: &str = "broker_password";
     pub const DATABASE_PASSWORD: &str = "database_password";
     /// `postgresql://…` of the cluster's own role; there once the database is.
-    pub const DSN: &str = "dsn";
+    pub const DSN: &str = updraft_app::metadata::DSN;
     /// A `StorageAccess` as JSON; there once the storage is.
     pub const STORAGE: &str = "storage";
     /// Of the cluster's certificate authority, PEM.
@@ -68,12 +71,18 @@ impl Reconciler {
         let cluster = view.cluster.id;
         let mut tx = self.fenced(lease).await?;
         resources::begin(&mut tx, cluster, ResourceKind::Database).await?;
+        if view.desired.brings_database {
+            // The way to it was sealed with the wish; nodes alone connect to it.
+            resources::set_ready(&mut tx, cluster, ResourceKind::Database).await?;
+            commit(tx).await?;
+            return Ok(Progress::Made);
+        }
         let key = &self.parts.master_key;
-        let password =
-            secrets::ensure(&mut tx, key, cluster, secret::DATABASE_PASSWORD, &random_token()).await?;
+        secrets::ensure(&mut tx, key, cluster, secret::DATABASE_PASSWORD, &random_token()).await?;
         commit(tx).await?;
         let template = self.parts.assignments.template_of(&view.cluster.spec.runtime);
-        let made = self.parts.metadata.ensure_database(cluster, &template, &password);
+        let metadata = &self.parts.metadata;
+        let made = metadata.ensure_database_with(cluster, &template, self.database_password(lease, view));
         match self.within(made).await {
             Ok(dsn) => {
                 self.ready(lease, view, ResourceKind::Database, secret::DSN, &dsn)
@@ -81,6 +90,22 @@ impl Reconciler {
             }
             Err(why) => self.failed(lease, view, ResourceKind::Database, &why).await,
         }
+    }
+
+    /// The one of now, for as long as this driver has the cluster.
+    async fn database_password(&self, lease: &Lease, view: &View) -> Result<SecretString, StoreError> {
+        let mut tx = self.parts.store.begin().await?;
+        leases::hold(&mut tx, lease).await?;
+        let kept = secrets::get(
+            &mut tx,
+            &self.parts.master_key,
+            view.cluster.id,
+            secret::DATABASE_PASSWORD,
+        );
+        let what = "database password";
+        kept.await
+            .map_err(|_| StoreError::Corrupt { what })?
+            .ok_or(StoreError::Missing { what })
     }
 
     pub(super) async fn ensure_storage(
@@ -107,11 +132,40 @@ impl Reconciler {
     }
 
     pub(super) async fn drop_database(&self, lease: &Lease, view: &View) -> Result<Progress, ReconcileError> {
+        if view.desired.brings_database {
+            return self.leave_database(lease, view).await;
+        }
         self.begin(lease, view, ResourceKind::Database).await?;
         let dropped = self
             .within(self.parts.metadata.drop_database(view.cluster.id))
             .await;
         self.removed(lease, view, ResourceKind::Database, dropped).await
+    }
+
+    /// It is the tenant's own: nothing of it is touched.
+    async fn leave_database(&self, lease: &Lease, view: &View) -> Result<Progress, ReconcileError> {
+        let database = view.cluster.spec.metadata_database.iter();
+        let named: String = database
+            .map(|own| format!("{}:{}/{}", own.host, own.port, own.database))
+            .collect();
+        let message = format!(
+            "The cluster's own metadata database {named} stays as it is. For another cluster to take it, run `drop table \
+             updraft_owner` in it."
+        );
+        let mut tx = self.fenced(lease).await?;
+        resources::forget(&mut tx, view.cluster.id, ResourceKind::Database).await?;
+        let kept = NewEvent {
+            tenant: view.cluster.tenant,
+            cluster: Some(view.cluster.id),
+            node: None,
+            service: None,
+            kind: "metadata_database_kept",
+            severity: EventSeverity::Info,
+            message: &message,
+        };
+        events::append(&mut tx, &kept).await?;
+        commit(tx).await?;
+        Ok(Progress::Made)
     }
 
     pub(super) async fn remove_storage(

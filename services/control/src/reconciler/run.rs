@@ -72,9 +72,10 @@ impl Reconciler {
             match self.take_due().await {
                 Ok(Some(lease)) => {
                     let this = Arc::clone(self);
+                    let share = self.shares.take(lease.account);
                     looks.spawn(async move {
                         this.look(&lease).await;
-                        drop(place);
+                        drop((share, place));
                         this.looked.notify_one();
                     });
                 }
@@ -90,7 +91,8 @@ impl Reconciler {
     /// Takes the lease on one cluster that is due, if there is one.
     async fn take_due(&self) -> Result<Option<Lease>, ReconcileError> {
         let mut connection = self.parts.store.connection().await?;
-        Ok(leases::take_due(&mut connection, self.owner, self.parts.settings.lease).await?)
+        let full = self.shares.full(&self.inventory.silent());
+        Ok(leases::take_due(&mut connection, self.owner, self.parts.settings.lease, &full).await?)
     }
 
     /// Looks at one cluster until there is nothing to do, and gives it back.
@@ -168,7 +170,8 @@ impl Reconciler {
     async fn until_due(&self, places: &Semaphore) {
         let next = async {
             let mut connection = self.parts.store.connection().await?;
-            leases::next_due(&mut connection).await
+            let full = self.shares.full(&self.inventory.silent());
+            leases::next_due(&mut connection, &full).await
         };
         let pause = match next.await {
             Ok(Some(left)) => left.to_std().unwrap_or_default(),
@@ -185,6 +188,9 @@ fn rests_on_list(action: &Action) -> bool {
     match action {
         Action::StartNode { .. }
         | Action::StopNode { .. }
+        | Action::SwitchOffNode { .. }
+        | Action::KeepNode { .. }
+        | Action::WakeNode { .. }
         | Action::TerminateNode { .. }
         | Action::ForgetNode { .. }
         | Action::TerminateOrphan { .. } => true,
@@ -196,6 +202,7 @@ fn rests_on_list(action: &Action) -> bool {
         | Action::LaunchNode { .. }
         | Action::SizeQueue { .. }
         | Action::MoveEnvironment { .. }
+        | Action::TurnKeys { .. }
         | Action::DropDatabase
         | Action::RemoveStorage
         | Action::RemoveNetwork

@@ -62,10 +62,11 @@ pub(crate) fn actions(document: &OpenApi) -> Actions {
 }
 
 /// Operations that are called otherwise.
-const CALLED: [(&str, &str); 13] = [
+const CALLED: [(&str, &str); 14] = [
     ("remove_persons_second_factor", "second_factor.remove"),
     ("help_with_password", "password_link.create"),
     ("help_with_second_factor", "second_factor.remove"),
+    ("rotate_keys", "cluster.rotate_keys"),
     ("set_password", "password.reset"),
     ("sign_in", "sign_in.password"),
     ("sign_out", "sign_out"),

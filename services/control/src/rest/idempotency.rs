@@ -113,7 +113,7 @@ fn replay(answer: &StoredAnswer) -> Response {
 }
 
 /// Passwords and other secrets must not be kept, not even as part of a fast hash.
-const SECRETS: [&str; 2] = ["password", "secret"];
+const SECRETS: [&str; 3] = ["password", "secret", "metadata_dsn"];
 
 fn without_secrets(body: &Bytes) -> Vec<u8> {
     match serde_json::from_slice::<serde_json::Value>(body) {

@@ -79,8 +79,10 @@ mod revoke_session;
 mod revoke_sessions;
 mod revoke_token;
 mod rollback_dags;
+mod rotate_keys;
 mod set_password;
 mod show_aws_account;
+mod show_boot_log;
 mod show_cluster;
 mod show_dags;
 mod show_identity_provider;
@@ -266,7 +268,9 @@ fn signed_in_operations() -> OpenApiRouter<RestState> {
         .routes(routes!(start_cluster::start_cluster))
         .routes(routes!(stop_cluster::stop_cluster))
         .routes(routes!(restart_cluster::restart_cluster))
+        .routes(routes!(rotate_keys::rotate_keys))
         .routes(routes!(list_nodes::list_nodes))
+        .routes(routes!(show_boot_log::show_boot_log))
         .routes(routes!(list_services::list_services))
         .routes(routes!(change_service::change_service))
         .routes(routes!(

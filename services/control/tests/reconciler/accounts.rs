@@ -2,18 +2,20 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use secrecy::SecretString;
+use tokio::sync::watch;
 use updraft_control::node_accounts::KeptAccounts;
 use updraft_model::{
     AwsAccountId, ClusterId, NodeAccount, NodeId, NodeRole, OperationKind, OperationState, Phase, Power,
+    TenantId,
 };
 use updraft_provider::simulated::{Faults, SimulatedProvider};
 use updraft_provider::{
-    AccountCheck, AccountFault, AccountRecords, BootSecret, ClientToken, NodeProvider, NodeWanted,
-    OpenAccounts, ProviderError, SeveralAccounts, TenantAccount,
+    AccountCheck, AccountFault, AccountRecords, BootSecret, ClientToken, ClusterWanted, NodeProvider,
+    NodeWanted, OpenAccounts, ProviderError, SeveralAccounts, TenantAccount,
 };
 use uuid::Uuid;
 
@@ -25,10 +27,14 @@ struct Account {
     id: AwsAccountId,
     simulation: Arc<SimulatedProvider>,
     is_shut: Arc<AtomicBool>,
+    /// Whoever asks it waits until it answers again.
+    hangs: watch::Sender<bool>,
+    /// How often it was asked.
+    asked: Arc<AtomicUsize>,
 }
 
 /// As it is on record, and in use whatever clusters there are.
-struct InUse(KeptAccounts, AwsAccountId);
+struct InUse(KeptAccounts, Account);
 
 impl Account {
     fn of(simulation: Arc<SimulatedProvider>) -> Self {
@@ -36,6 +42,8 @@ impl Account {
             id: AwsAccountId(Uuid::now_v7()),
             simulation,
             is_shut: Arc::default(),
+            hangs: watch::Sender::new(false),
+            asked: Arc::default(),
         }
     }
 
@@ -74,7 +82,7 @@ impl Account {
             KeptAccounts {
                 store: stage.store().clone(),
             },
-            self.id,
+            self.clone(),
         );
         Arc::new(SeveralAccounts::new(
             installation,
@@ -179,6 +187,96 @@ async fn an_account_that_is_shut_holds_up_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_hangs_leaves_two_thirds_of_the_places_to_others() {
+    const PLACES: usize = 3;
+    let stage = Stage::new(Faults::default()).await;
+    let account = Account::of(Arc::new(SimulatedProvider::perfect()));
+    stage.keep(&account).await;
+    account.hangs.send_replace(true);
+    // Due before the other one, and more of them than there are places.
+    stage
+        .execute(&format!(
+            "insert into clusters (tenant_id, name, spec, power, aws_account_id, wake_at)
+             select tenant_id, 'slow-' || number, spec, 'stopped', '{}', now() - interval '1 hour'
+             from clusters, generate_series(1, 10) number",
+            account.id
+        ))
+        .await;
+    let id = stage.cluster.0;
+    let running = stage.run_with_places(account.beside(Arc::clone(&stage.provider), &stage), PLACES);
+    stage
+        .until("looks at those that hang", async || {
+            account.asked.load(Ordering::SeqCst) > 0
+        })
+        .await;
+    for (wanted, nodes) in [("running", 3), ("stopped", 0)] {
+        stage
+            .execute(&format!(
+                "update clusters set power = '{wanted}', generation = generation + 1, wake_at = now() where id = {id}"
+            ))
+            .await;
+        stage
+            .until("the other one's phase", async || {
+                let phase: String = stage
+                    .value(&format!("select phase ->> 'state' from clusters where id = {id}"))
+                    .await;
+                phase == wanted
+            })
+            .await;
+        assert_eq!(stage.provider.live().len(), nodes);
+    }
+    let held: i64 = stage
+        .value(&format!(
+            "select count(*) from clusters where id <> {id} and lease_until > now()"
+        ))
+        .await;
+    assert_eq!(held, 1, "it has more than its share, or none of it");
+    account.hangs.send_replace(false);
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_of_a_deleted_cluster_in_a_tenants_account_goes_and_what_is_tagged_as_anothers_stays() {
+    let (stage, account, running) = Stage::running_in_account().await;
+    stage.ask(OperationKind::Delete, Power::Deleted).await;
+    stage.is_deleted().await;
+    // Of clusters that are in no account of theirs: who tags that there may mean what they like.
+    let forged = |cluster| ClusterWanted {
+        cluster,
+        tenant: TenantId(Uuid::nil()),
+        control_url: String::new(),
+    };
+    account
+        .simulation
+        .prepare_cluster(&forged(ClusterId(404)))
+        .await
+        .unwrap();
+    let id = stage.cluster.0;
+    stage
+        .execute(&format!(
+            "insert into clusters (tenant_id, name, spec, power, deleted_at)
+             select tenant_id, 'elsewhere', spec, 'deleted', now() from clusters where id = {id}"
+        ))
+        .await;
+    let elsewhere: i64 = stage
+        .value("select id from clusters where name = 'elsewhere'")
+        .await;
+    account
+        .simulation
+        .prepare_cluster(&forged(ClusterId(elsewhere)))
+        .await
+        .unwrap();
+    stage.late_network().await;
+    stage
+        .until("its network's end", async || {
+            account.simulation.networks().len() == 2
+        })
+        .await;
+    assert!(!account.simulation.lists_network_of(stage.cluster));
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn forged_tags_hold_end_and_replace_nothing_of_anybody_elses() {
     let stage = Stage::running(Faults::default()).await;
     let account = Account::of(Arc::new(SimulatedProvider::perfect()));
@@ -257,10 +355,13 @@ impl std::fmt::Debug for Account {
 #[async_trait]
 impl AccountRecords for InUse {
     async fn accounts(&self) -> Result<Vec<AwsAccountId>, ProviderError> {
-        Ok(vec![self.1])
+        Ok(vec![self.1.id])
     }
 
     async fn find(&self, account: AwsAccountId) -> Result<Option<TenantAccount>, ProviderError> {
+        self.1.asked.fetch_add(1, Ordering::SeqCst);
+        let mut hangs = self.1.hangs.subscribe();
+        hangs.wait_for(|hangs| !hangs).await.unwrap();
         self.0.find(account).await
     }
 

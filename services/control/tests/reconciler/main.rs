@@ -4,6 +4,8 @@
 
 mod accounts;
 mod agents;
+mod kept;
+mod keys;
 mod rarely;
 mod restored;
 mod stage;
@@ -61,6 +63,27 @@ async fn a_stop_drains_workers_before_what_they_need_and_keeps_the_database() {
             .all(|(role, at)| role == "worker" || *at > stopped["worker"]),
         "{stopped:?}"
     );
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_a_tenant_brings_is_neither_made_nor_dropped() {
+    let stage = Stage::new(Faults::default()).await;
+    stage
+        .execute(
+            r#"update clusters set spec = spec || '{"metadata_database":
+                {"host": "db", "port": 5432, "database": "x", "user": "u", "sslmode": "require"}}'"#,
+        )
+        .await;
+    stage.ask(OperationKind::Start, Power::Running).await;
+    let running = stage.run();
+    stage.reaches(&Phase::Running).await;
+    assert!(!stage.has_metadata_database().await);
+    assert!(stage.steps().await.iter().all(|step| step.id != "database"));
+    stage.ask(OperationKind::Delete, Power::Deleted).await;
+    stage.is_deleted().await;
+    assert_eq!(stage.events("metadata_database_kept").await, 1);
+    assert_eq!(stage.secrets().await, 0);
     running.end().await;
 }
 

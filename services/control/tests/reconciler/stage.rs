@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{Connection as _, Row as _};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use updraft_api::agent::Report;
+use updraft_api::agent::{ReencryptionOutcome, ReencryptionReport, Report};
 use updraft_control::reconciler::{Assignments, AssignmentsError, Liveness, Parts, Reconciler, Settings};
 use updraft_model::{
     AgentPhase, ClusterId, NodeId, NodeRole, OperationKind, OperationState, Phase, Power, Step, TenantId,
@@ -134,6 +134,16 @@ impl Stage {
     /// One whose nodes are somewhere else, too.
     pub(crate) fn run_over(&self, provider: Arc<dyn NodeProvider>) -> Running {
         Running::of(self.reconciler_over(provider, |_| {}, Arc::clone(&self.liveness)))
+    }
+
+    /// The same with so many places, and calls that are never given up.
+    pub(crate) fn run_with_places(&self, provider: Arc<dyn NodeProvider>, places: usize) -> Running {
+        let change = |settings: &mut Settings| {
+            settings.parallel = places;
+            settings.call_timeout = Duration::from_secs(3600);
+            settings.lease = Duration::from_secs(3700);
+        };
+        Running::of(self.reconciler_over(provider, change, Arc::clone(&self.liveness)))
     }
 
     fn reconciler_over(
@@ -568,7 +578,8 @@ impl Assignments for Numbers {
     }
 
     fn new_authority(&self, _cluster: ClusterId) -> Result<(String, SecretString), AssignmentsError> {
-        Ok(("certificate".to_owned(), SecretString::from("key")))
+        let fresh = || Uuid::now_v7().to_string();
+        Ok((fresh(), fresh().into()))
     }
 }
 
@@ -590,7 +601,9 @@ async fn pass_time(
             let report = match store.connection().await {
                 Ok(mut connection) => {
                     let row = sqlx::query(
-                        "select assignment_version, power, agent_wanted, role from nodes where id = $1 and state = 'launched'",
+                        "select assignment_version, power, agent_wanted, role,
+                                (select attempt from key_turns where stage = 'reencrypting' and role = 'scheduler')
+                         from nodes where id = $1 and state = 'launched'",
                     );
                     row.bind(machine.node.0)
                         .fetch_optional(&mut *connection)
@@ -609,6 +622,7 @@ async fn pass_time(
                 let is_reclaimed = reclaimed.lock().unwrap().contains(&machine.node);
                 let report = Report {
                     reclaimed_at: is_reclaimed.then(Utc::now),
+                    reencryption: row.get::<Option<i64>, _>(4).map(written_anew),
                     agent: Some(crate::agents::standing(row.get(2), row.get(3))),
                     ..said(machine.node, row.get(0), phase)
                 };
@@ -632,14 +646,23 @@ fn said(node: NodeId, version: i64, phase: AgentPhase) -> Report {
         dags: updraft_api::agent::DagReport::default(),
         build: None,
         script: None,
+        metadata: None,
         trial: None,
         logs: updraft_api::agent::LogReport::default(),
         cpu_percent: None,
         memory_bytes: None,
+        reencryption: None,
         load: None,
         reclaimed_at: None,
         agent_version: "test".to_owned(),
         agent: None,
+    }
+}
+
+fn written_anew(attempt: i64) -> ReencryptionReport {
+    ReencryptionReport {
+        attempt,
+        outcome: ReencryptionOutcome::Done,
     }
 }
 

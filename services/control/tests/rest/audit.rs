@@ -437,7 +437,7 @@ async fn the_export_is_the_whole_log_a_line_each_oldest_first() {
     let (world, tenant, owner) = world().await;
     let member = world.someone(tenant, TenantRole::Member).await;
     let id = world.cluster(&owner, "demo").await;
-    for verb in ["stop", "start", "restart"] {
+    for verb in ["stop", "start", "restart", "rotate-keys"] {
         world
             .post(&owner, &format!("/clusters/{id}/{verb}"), json!({}))
             .await
@@ -463,7 +463,8 @@ async fn the_export_is_the_whole_log_a_line_each_oldest_first() {
             "cluster.create",
             "cluster.stop",
             "cluster.start",
-            "cluster.restart"
+            "cluster.restart",
+            "cluster.rotate_keys"
         ]
     );
     world.get(&member, "/audit.ndjson").await.must_be(403);

@@ -12,7 +12,7 @@ use updraft_sso::SessionToken;
 use updraft_store::{operators, sessions};
 
 use crate::support::{ORIGIN, Someone, World, request};
-use crate::{aws_accounts, dag_setup, dags, fake_sts, identity_providers};
+use crate::{aws_accounts, dag_setup, dags, fake_sts, identity_providers, nodes};
 
 /// What the tenant claims, in the rows that need one.
 const DOMAIN: &str = "example.com";
@@ -108,6 +108,7 @@ fn rule(operation: &str) -> Option<Rule> {
         | "start_cluster"
         | "stop_cluster"
         | "restart_cluster"
+        | "rotate_keys"
         | "change_service"
         | "change_task_secrets" => Rule::SignedIn(admins(202)),
         "list_task_secrets" => Rule::SignedIn(admins(200)),
@@ -166,7 +167,7 @@ fn rule(operation: &str) -> Option<Rule> {
             ..owners(204)
         }),
         // Without a DAG these are the services' logs.
-        "list_logs" | "watch_logs" => Rule::SignedIn(admins(200)),
+        "list_logs" | "watch_logs" | "show_boot_log" => Rule::SignedIn(admins(200)),
         "show_dags" | "list_dag_versions" => Rule::SignedIn(viewers(200)),
         "sync_dags" | "rollback_dags" | "follow_dags" | "push_dags" => Rule::SignedIn(admins(202)),
         "list_dag_hooks" | "put_dag_hook" => Rule::SignedIn(admins(200)),
@@ -493,6 +494,7 @@ pub(crate) async fn as_caller(
         "replace_credential" | "delete_credential" => {
             path.replace("{credential}", &dag_setup::credential(world, owner).await)
         }
+        "show_boot_log" => path.replace("{node}", &nodes::one_of(world, row.cluster).await.to_string()),
         "delete_dag_hook" => path.replace("{hook}", &dag_setup::hook(world, owner, row.cluster).await),
         "call_dag_hook" => path.replace("{hook}", &uuid::Uuid::new_v4().to_string()),
         "delete_access_rule" => path.replace("{rule}", &rule_of(world, owner, json!("everyone")).await),

@@ -185,8 +185,16 @@ async fn what_is_stopped_or_going_takes_only_what_makes_sense() {
         ask("/clusters/1/services/worker/restart").await.problem(409),
         "cluster-stopped"
     );
+    let turned = ask("/clusters/1/rotate-keys").await.must_be(202);
+    assert_eq!(turned["cluster"]["power"], "stopped");
+    let again = ask("/clusters/1/rotate-keys").await.must_be(202);
+    assert_eq!(again["operation"]["id"], turned["operation"]["id"]);
     let deleted = world.delete(&owner, "/clusters/1").await.must_be(202);
     assert_eq!(deleted["cluster"]["power"], "deleted");
+    assert_eq!(
+        ask("/clusters/1/rotate-keys").await.problem(409),
+        "cluster-deleting"
+    );
     assert_eq!(ask("/clusters/1/start").await.problem(409), "cluster-deleting");
     assert_eq!(
         ask("/clusters/1/services/worker/restart").await.problem(409),
@@ -422,4 +430,42 @@ async fn queues_have_workers_of_their_own_and_count_towards_the_quota() {
         .await;
         assert!(refused.must_be(422).to_string().contains(field), "{field}");
     }
+}
+
+#[tokio::test]
+async fn a_cluster_keeps_the_broker_that_it_was_made_with() {
+    let (world, _, owner) = world().await;
+    let made = world
+        .post(&owner, "/clusters", json!({"name": "demo", "broker": "rabbitmq"}))
+        .await;
+    assert_eq!(made.must_be(202)["cluster"]["spec"]["broker"], "rabbitmq");
+    let other = patch(
+        &world,
+        &owner,
+        "/clusters/1",
+        "\"1\"",
+        json!({"broker": "valkey"}),
+    )
+    .await;
+    other.must_be(422);
+    assert!(other.text.contains("make another cluster"), "{}", other.text);
+    let same = patch(
+        &world,
+        &owner,
+        "/clusters/1",
+        "\"1\"",
+        json!({"broker": "rabbitmq"}),
+    )
+    .await;
+    same.must_be(202);
+    let unknown = world
+        .post(&owner, "/clusters", json!({"name": "other", "broker": "kafka"}))
+        .await;
+    assert!(unknown.status.is_client_error(), "{}", unknown.text);
+    let silent = world.post(&owner, "/clusters", json!({"name": "other"})).await;
+    let silent = silent.must_be(202);
+    assert!(
+        silent["cluster"]["spec"].get("broker").is_none(),
+        "as every release reads it"
+    );
 }

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use updraft_authz::SigningKey;
 use updraft_control::edges::{Picture, SnapshotSettings, keep_current};
+use updraft_control::installation_keys::InstallationKeys;
 use updraft_model::{ClusterId, ClusterRole};
 
 use crate::support::{Someone, World, request};
@@ -25,7 +26,7 @@ impl Edge {
         let key = SigningKey::from_seed("test", &[7; 32]).unwrap();
         let settings = SnapshotSettings {
             session_keys: updraft_app::SessionKeys::fixed(key.clone()),
-            airflow_key: key,
+            keys: InstallationKeys::fixed(key),
             console_url: "http://localhost:7700".into(),
             host_of: Box::new(|_, cluster| format!("127.0.0.{cluster}:7701")),
             tunnels: None,

@@ -14,6 +14,7 @@ use tower::ServiceExt as _;
 use updraft_control::agents::{self, AgentsState};
 use updraft_control::assignments::{Desk, News, Places};
 use updraft_control::environments::{EnvironmentBuckets, Environments};
+use updraft_control::installation_keys::InstallationKeys;
 use updraft_control::reconciler::{Liveness, Reports};
 use updraft_model::{ClusterId, NodeId, NodeRole, Protocol};
 use updraft_provider::StorageAccess;
@@ -101,7 +102,7 @@ impl Stage {
             master_key: world.app.config().master_key.clone(),
             catalogue: Arc::new(Catalogue::embedded().unwrap()),
             places: Arc::new(Alike),
-            airflow_keys: Vec::new(),
+            keys: InstallationKeys::fixed(updraft_authz::SigningKey::from_seed("test", &[7; 32]).unwrap()),
             outbound_allow: Vec::new(),
             log_disk_bytes: 1 << 30,
             base_url: Box::new(|_, cluster| format!("http://127.0.0.1/{cluster}/")),

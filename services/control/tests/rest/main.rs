@@ -57,6 +57,8 @@ mod identity_providers;
 #[cfg(test)]
 mod idle;
 #[cfg(test)]
+mod installation_keys;
+#[cfg(test)]
 mod isolation;
 #[cfg(test)]
 mod log_roles;
@@ -64,6 +66,8 @@ mod log_roles;
 mod logs;
 #[cfg(test)]
 mod master_key;
+#[cfg(test)]
+mod metadata_database;
 #[cfg(test)]
 mod nodes;
 #[cfg(test)]

@@ -30,6 +30,17 @@ fn report(node: NodeId, cpu: f32) -> Value {
     })
 }
 
+/// A node of the cluster's.
+pub(crate) async fn one_of(world: &World, cluster: ClusterId) -> NodeId {
+    let mut tx = world.tx().await;
+    let there = nodes::live(&mut tx, cluster).await.unwrap();
+    drop(tx);
+    match there.first() {
+        Some(node) => node.id,
+        None => launched(world, cluster, NodeRole::Web, None).await,
+    }
+}
+
 pub(crate) async fn launched(
     world: &World,
     cluster: ClusterId,
@@ -155,4 +166,71 @@ async fn the_newer_of_what_was_heard_and_what_was_stored_is_shown() {
         assert_eq!(nodes[0].cpu_percent, Some(shown), "heard at {heard_at}");
         assert_eq!(nodes[0].last_report_at == Some(heard_at), shown > 1.0);
     }
+}
+
+/// What each node left.
+#[derive(Default)]
+struct Left(std::sync::Mutex<std::collections::HashMap<NodeId, Vec<u8>>>);
+
+#[async_trait::async_trait]
+impl updraft_app::BootLogs for Left {
+    async fn end_of(&self, node: NodeId, most: usize) -> Result<Option<Vec<u8>>, String> {
+        let left = self.0.lock().unwrap();
+        Ok(left
+            .get(&node)
+            .map(|log| log[log.len().saturating_sub(most)..].to_vec()))
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_never_reported_tells_its_admins_how_its_boot_went_also_when_it_is_gone() {
+    let left = Arc::<Left>::default();
+    let world = World::new().await.with_boot_logs(left.clone());
+    let tenant = world.tenant("acme").await;
+    let owner = world.owner(tenant).await;
+    let cluster = world.cluster(&owner, "demo").await;
+    let node = launched(&world, cluster, NodeRole::Worker, None).await;
+    let booting = world
+        .get(&owner, "/clusters/1/nodes/worker-1/boot-log")
+        .await
+        .must_be(200);
+    assert!(booting["text"].is_null());
+    assert!(
+        booting["missing"].as_str().unwrap().contains("not there yet"),
+        "{booting}"
+    );
+
+    let token = updraft_store::secrets::MasterKey::from_bytes([7; 32])
+        .derive_each(&updraft_store::node_identity::bootstrap_context(node))
+        .remove(0);
+    let token = secrecy::ExposeSecret::expose_secret(&token).to_owned();
+    let said = format!("token {token}\nFAILED: agent is not what control named\n");
+    left.0.lock().unwrap().insert(node, said.into_bytes());
+    let mut tx = world.tx().await;
+    nodes::forget(&mut tx, node, Some("never_reported"))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let text = "token (removed)\nFAILED: agent is not what control named\n";
+    for place in ["worker-1".to_owned(), node.to_string()] {
+        let shown = world
+            .get(&owner, &format!("/clusters/1/nodes/{place}/boot-log"))
+            .await;
+        assert_eq!(shown.must_be(200)["text"], text);
+    }
+    for place in ["worker-2", "web-1", "%27", "..%2f"] {
+        let nothing = world
+            .get(&owner, &format!("/clusters/1/nodes/{place}/boot-log"))
+            .await;
+        assert!(
+            matches!(nothing.status.as_u16(), 400 | 404),
+            "{place}: {}",
+            nothing.text
+        );
+    }
+    let stranger = world.owner(world.tenant("other").await).await;
+    let refused = world
+        .get(&stranger, &format!("/clusters/1/nodes/{node}/boot-log"))
+        .await;
+    refused.must_be(404);
 }

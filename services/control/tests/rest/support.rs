@@ -134,6 +134,20 @@ impl World {
         }
     }
 
+    /// The same with boots that left something.
+    pub(crate) fn with_boot_logs(self, logs: Arc<dyn updraft_app::BootLogs>) -> Self {
+        let app = self.app.clone().with_boot_logs(logs);
+        let rest = RestConfig {
+            allowed_hosts: vec![HOST.to_owned()],
+            allowed_origins: vec![ORIGIN.to_owned()],
+        };
+        Self {
+            router: rest_router(RestState::new(app.clone(), rest, CancellationToken::new())),
+            app,
+            ..self
+        }
+    }
+
     pub(crate) async fn tx(&self) -> Tx {
         self.database.store().begin().await.unwrap()
     }

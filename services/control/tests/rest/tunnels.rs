@@ -15,10 +15,11 @@ use updraft_api::edge::{RouteState, Upstream};
 use updraft_api::tunnel::{TunnelAssignment, TunnelCertificate};
 use updraft_authz::SigningKey;
 use updraft_control::edges::{EdgesState, Picture, SnapshotSettings, keep_current, router};
+use updraft_control::installation_keys::{InstallationKeys, KeyTurner, Purpose};
 use updraft_control::tunnels::Tunnels;
 use updraft_model::{EdgeId, NodeId, NodeRole};
-use updraft_store::edges;
 use updraft_store::secrets::MasterKey;
+use updraft_store::{edges, installation_keys};
 use updraft_tunnel::{EdgeIdentity, FarEnd, FarSettings, NearEnd, OpenError, Pace, TokenDigest};
 use uuid::Uuid;
 
@@ -27,9 +28,22 @@ use crate::support::World;
 
 const WAIT: Duration = Duration::from_secs(10);
 
+async fn keys(world: &World) -> InstallationKeys {
+    let key = MasterKey::from_bytes([7; 32]);
+    InstallationKeys::open(world.database.store(), &key, &Purpose::ALL)
+        .await
+        .unwrap()
+}
+
 async fn tunnels(world: &World, address: &str) -> Arc<Tunnels> {
-    let (store, key) = (world.database.store().clone(), MasterKey::from_bytes([7; 32]));
-    Tunnels::open(store, &key, address.to_owned()).await.unwrap()
+    tunnels_with(world, address, keys(world).await).await
+}
+
+async fn tunnels_with(world: &World, address: &str, keys: InstallationKeys) -> Arc<Tunnels> {
+    let key = MasterKey::from_bytes([7; 32]);
+    Tunnels::open(world.database.store(), &key, address.to_owned(), keys)
+        .await
+        .unwrap()
 }
 
 fn endpoints(world: &World, tunnels: Option<Arc<Tunnels>>) -> Router {
@@ -109,6 +123,71 @@ async fn an_agent_and_an_edge_find_each_other_by_what_control_told_them() {
         let opened = near.open(refused, Duration::from_millis(500)).await;
         assert_eq!(opened.err(), Some(OpenError::NoTunnel));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_an_authority_turns_agents_believe_edges_of_either() {
+    let world = World::new().await;
+    let node = NodeId(Uuid::new_v4());
+    let (store, keys) = (world.database.store(), keys(&world).await);
+    let here = tunnels_with(&world, "unused:1", keys.clone()).await;
+    let before = here.certificate(Utc::now()).unwrap();
+    assert_eq!(before.authority.as_deref(), Some("tunnel-authority"));
+    let mut tx = world.tx().await;
+    installation_keys::ask_turn(&mut tx, "tunnel-authority", false)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let turner = KeyTurner {
+        store: store.clone(),
+        master_key: Arc::new(MasterKey::from_bytes([7; 32])),
+        control: Uuid::new_v4(),
+        purposes: Purpose::ALL.to_vec(),
+        keys,
+        news: Arc::default(),
+    };
+    turner.look().await.unwrap();
+    assert_eq!(
+        here.certificate(Utc::now()).unwrap().authority,
+        before.authority,
+        "agents do not know the next yet"
+    );
+    let both = here.assignment(node, [].into());
+
+    let mut tx = world.tx().await;
+    sqlx::query("update control_keys set created_at = created_at - interval '20 minutes'")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    turner.look().await.unwrap();
+    let after = here.certificate(Utc::now()).unwrap();
+    assert_eq!(after.authority.as_deref(), Some("tunnel-authority-2"));
+    for certificate in [&before, &after] {
+        let (near, address) = edge_with(certificate).await;
+        let guest = here.guest(node);
+        near.await_nodes([(guest.node, TokenDigest(guest.token_sha256.0))]);
+        let _agent = agent(node, &both, &address);
+        assert!(near.open(node, WAIT).await.is_ok(), "{:?}", certificate.authority);
+    }
+
+    let mut tx = world.tx().await;
+    installation_keys::ask_turn(&mut tx, "tunnel-authority", true)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    turner.look().await.unwrap();
+    let only_new = here.assignment(node, [].into());
+    let (near, address) = edge_with(&before).await;
+    let guest = here.guest(node);
+    near.await_nodes([(guest.node, TokenDigest(guest.token_sha256.0))]);
+    let _agent = agent(node, &only_new, &address);
+    let opened = near.open(node, Duration::from_millis(500)).await;
+    assert_eq!(
+        opened.err(),
+        Some(OpenError::NoTunnel),
+        "a forgotten authority is believed by nobody"
+    );
 }
 
 #[tokio::test]
@@ -198,7 +277,7 @@ fn following(world: &World, tunnels: Arc<Tunnels>) -> watch::Receiver<Option<Arc
     let key = SigningKey::from_seed("test", &[7; 32]).unwrap();
     let settings = SnapshotSettings {
         session_keys: updraft_app::SessionKeys::fixed(key.clone()),
-        airflow_key: key,
+        keys: InstallationKeys::fixed(key),
         console_url: "http://localhost:7700".into(),
         host_of: Box::new(|_, cluster| format!("127.0.0.{cluster}:7701")),
         tunnels: Some(tunnels),

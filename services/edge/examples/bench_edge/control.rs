@@ -46,6 +46,7 @@ pub(crate) fn snapshot(host: &str, upstream: Upstream, session_key: &SigningKey)
         airflow_key: SigningKey::from_seed("airflow", &[2; 32]).unwrap(),
         session_keys: vec![session_key.public().clone()],
         console_url: "http://localhost:7700".into(),
+        tunnel_authority: None,
     }
 }
 

@@ -39,6 +39,7 @@ pub(crate) fn credentials(address: SocketAddr) -> (TunnelCertificate, TunnelAssi
         cert_pem: cert.pem(),
         key_pem: key.serialize_pem().into(),
         renew_after_s: 86400,
+        authority: None,
     };
     let assignment = TunnelAssignment {
         address: address.to_string(),

@@ -3,7 +3,7 @@ use updraft_authz::{SigningKey, mint_airflow_token, mint_session_token};
 use updraft_model::{ClusterId, ClusterRole, TenantId};
 use uuid::Uuid;
 
-use crate::harness::{ALICE, Answer, BOB, CAROL, Call, World};
+use crate::harness::{ALICE, Answer, BOB, CAROL, Call, World, until};
 
 fn is_sign_in(answer: &Answer) -> bool {
     answer.status == StatusCode::SEE_OTHER && answer.location().starts_with("http://localhost:7700/handover?")
@@ -203,6 +203,59 @@ async fn retired_session_keys_end_their_sessions() {
         .publish(|s| s.session_keys = vec![fresh.public().clone()])
         .await;
     assert!(is_sign_in(&world.get(1, "/").signed_in(&session).send().await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_key_signs_for_airflow_without_a_failed_request_and_control_hears_of_it() {
+    let world = World::start().await;
+    until("control hears of the key", || async {
+        world.control.keys() == "airflow"
+    })
+    .await;
+    let session = world.session(ALICE, 1);
+    let call = || world.get(1, "/").signed_in(&session);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let load: Vec<_> = (0..4)
+        .map(|_| {
+            let (call, stop) = (call(), stop.clone());
+            tokio::spawn(async move {
+                let mut signers = std::collections::BTreeMap::<String, usize>::new();
+                while !stop.is_cancelled() {
+                    let answer = call.clone().send().await;
+                    assert_eq!(answer.status, StatusCode::OK);
+                    *signers.entry(signer(&answer.json())).or_default() += 1;
+                }
+                signers
+            })
+        })
+        .collect();
+    let fresh = SigningKey::from_seed("airflow-2", &[3; 32]).unwrap();
+    world.publish(|s| s.airflow_key = fresh).await;
+    until("control hears of the other key", || async {
+        world.control.keys() == "airflow-2"
+    })
+    .await;
+    assert_eq!(signer(&call().send().await.json()), "airflow-2");
+    stop.cancel();
+    for task in load {
+        let signers = task.await.unwrap();
+        assert!(
+            signers.keys().all(|kid| kid == "airflow" || kid == "airflow-2"),
+            "{signers:?}"
+        );
+    }
+}
+
+/// Who signed what Airflow was told.
+fn signer(echo: &serde_json::Value) -> String {
+    use base64::Engine as _;
+    let token = echo["headers"]["authorization"].as_str().unwrap();
+    let header = token.strip_prefix("Bearer ").unwrap().split('.').next().unwrap();
+    let header = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(header)
+        .unwrap();
+    let header: serde_json::Value = serde_json::from_slice(&header).unwrap();
+    header["kid"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use http_body_util::BodyExt as _;
-use updraft_tunnel::FarEnd;
+use updraft_tunnel::{FarEnd, Pace};
 
 use crate::harness::{ALICE, Authority, BOB, Call, Upstream, WebNode, World, until};
 use crate::websockets;
@@ -107,6 +107,48 @@ async fn requests_share_connections_through_the_tunnel() {
         "{}",
         behind.airflow().connections()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_authority_takes_the_place_of_the_tunnels_own_without_a_failed_request() {
+    let behind = Behind::start().await;
+    let far = behind.dial();
+    let (world, next) = (&behind.world, Authority::new());
+    let stop = tokio_util::sync::CancellationToken::new();
+    let (page, stopped) = (behind.page(), stop.clone());
+    let load = tokio::spawn(async move {
+        let mut count = 0;
+        while !stopped.is_cancelled() {
+            assert_eq!(page.clone().send().await.status, StatusCode::OK);
+            count += 1;
+        }
+        count
+    });
+    let settings = |ca_pem| behind.web.settings(world, ca_pem, behind.airflow().address);
+    far.update(settings(behind.authority.and(&next)));
+    world
+        .control
+        .certify(&next.certificate_of(Some("tunnel-authority-2")));
+    world
+        .publish(|s| s.tunnel_authority = Some("tunnel-authority-2".to_owned()))
+        .await;
+    until("control hears that the edge shows the other", || async {
+        world.control.publish(|_| ());
+        world.control.keys() == "airflow,tunnel-authority-2"
+    })
+    .await;
+    far.update(settings(next.pem()));
+    assert!(behind.tunnels().await >= 1, "tunnels that were open stay");
+    stop.cancel();
+    assert!(load.await.unwrap() > 0);
+    drop(far);
+    until("the old tunnels are gone", || async {
+        behind.tunnels().await == 0
+    })
+    .await;
+    let _believes_only_the_next = FarEnd::start(settings(next.pem()), Pace::default());
+    until("it has its tunnels", || async { behind.tunnels().await >= 2 }).await;
+    assert_eq!(behind.page().send().await.status, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Control is killed at each step boundary of each operation in turn: before and after each commit, each call and each
 //! answer. The one that follows completes it.
 
+use updraft_model::OnStop;
+use updraft_model::Power;
 use updraft_provider::simulated::Faults;
 
 use crate::world::{Happening, Quality, Setting, World};
@@ -20,7 +22,16 @@ fn killed_at_every_step(faults: Faults, before: &[Happening], what: Happening) -
         let died = world.steps(0) - begun >= steps;
         world.calm_down();
         world.run_until_settled();
-        assert_whole(&mut world);
+        let turns = |what: &Happening| matches!(what, Happening::RotateKeys);
+        if before.iter().chain([&what]).any(turns) {
+            assert_turned(&mut world);
+        }
+        let starts = before
+            .iter()
+            .chain([&what])
+            .filter(|what| brings_nodes(what))
+            .count();
+        assert_whole(&mut world, starts);
         if !died {
             return steps;
         }
@@ -28,18 +39,31 @@ fn killed_at_every_step(faults: Faults, before: &[Happening], what: Happening) -
     unreachable!()
 }
 
-/// Not one node more than was asked for was ever launched, and a deletion leaves none.
-fn assert_whole(world: &mut World) {
+/// New nodes come for all places.
+fn brings_nodes(what: &Happening) -> bool {
+    matches!(what, Happening::Start | Happening::RotateKeys)
+}
+
+/// A stopped cluster is written anew by its next start.
+fn assert_turned(world: &mut World) {
+    if world.power() == Power::Stopped {
+        world.happen(&Happening::Start);
+        world.run_until_settled();
+    }
+    world.assert_keys_are_newest();
+}
+
+/// Not one node more than was asked for was ever launched, and a deletion leaves none. So often were all of them.
+fn assert_whole(world: &mut World, starts: usize) {
     world.assert_as_asked();
     let mut places: Vec<_> = world
         .machines()
         .iter()
         .map(|machine| (machine.role, machine.ordinal))
         .collect();
-    let launched = places.len();
     places.sort_unstable();
-    places.dedup();
-    assert_eq!(places.len(), launched, "doubled: {:?}", world.machines());
+    let most = places.chunk_by(|one, next| one == next).map(<[_]>::len).max();
+    assert!(most <= Some(starts.max(1)), "doubled: {:?}", world.machines());
     world.happen(&Happening::Delete);
     world.run_until_settled();
     world.assert_nothing_is_left();
@@ -100,5 +124,59 @@ fn control_killed_at_any_step_of_a_deletion_is_followed_by_one_that_completes_it
             Happening::Delete,
         );
         assert!(steps > 20, "{steps} steps");
+    });
+}
+
+#[test]
+fn control_killed_at_any_step_with_machines_that_are_kept_is_followed_by_one_that_completes_it() {
+    let keep = Happening::OnStop(OnStop::Keep);
+    let running = [Happening::Scale(2), keep, Happening::Start];
+    let stopped = [Happening::Scale(2), keep, Happening::Start, Happening::Stop];
+    each_provider(|faults| {
+        for (before, what) in [
+            (&running[..], Happening::Stop),
+            (&stopped[..], Happening::Start),
+            (&stopped[..], Happening::OnStop(OnStop::End)),
+            (&stopped[..], Happening::Delete),
+        ] {
+            let steps = killed_at_every_step(faults, before, what);
+            assert!(steps > 10, "{steps} steps of {what:?}");
+        }
+    });
+}
+
+#[test]
+fn control_killed_at_any_step_of_a_rotation_of_keys_is_followed_by_one_that_completes_it() {
+    each_provider(|faults| {
+        let started = [Happening::Scale(2), Happening::Start];
+        let steps = killed_at_every_step(faults, &started, Happening::RotateKeys);
+        assert!(steps > 60, "{steps} steps");
+    });
+}
+
+#[test]
+fn control_killed_at_any_step_of_a_rotation_while_stopped_is_followed_by_one_that_completes_it() {
+    each_provider(|faults| {
+        let stopped = [Happening::Start, Happening::Stop];
+        let steps = killed_at_every_step(faults, &stopped, Happening::RotateKeys);
+        assert!(steps > 8, "{steps} steps");
+        let turned = [Happening::Start, Happening::Stop, Happening::RotateKeys];
+        let steps = killed_at_every_step(faults, &turned, Happening::Start);
+        assert!(steps > 40, "{steps} steps");
+    });
+}
+
+#[test]
+fn control_killed_at_any_step_of_a_rotation_with_machines_that_are_kept_is_followed_by_one_that_completes_it()
+{
+    let keep = Happening::OnStop(OnStop::Keep);
+    each_provider(|faults| {
+        for before in [
+            &[keep, Happening::Start][..],
+            &[keep, Happening::Start, Happening::Stop][..],
+        ] {
+            let steps = killed_at_every_step(faults, before, Happening::RotateKeys);
+            assert!(steps > 8, "{steps} steps");
+        }
     });
 }

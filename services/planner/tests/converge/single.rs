@@ -1,6 +1,6 @@
 //! Single happenings, one after the other.
 
-use updraft_model::{NodeRole, Power};
+use updraft_model::{NodeRole, OnStop, Power};
 use updraft_planner::Outcome;
 use updraft_provider::NodeStatus;
 use updraft_provider::simulated::{Faults, Machine};
@@ -226,4 +226,56 @@ fn nodes_that_talk_to_another_control_are_not_silent() {
     }
     world.run_until_settled();
     assert_eq!(world.machines().len(), 6);
+}
+
+/// A cluster of four machines that keeps them, stopped.
+fn stopped_with_its_machines(faults: Faults) -> World {
+    let mut world = World::new(&Setting::one(faults));
+    for happening in [
+        Happening::OnStop(OnStop::Keep),
+        Happening::Scale(2),
+        Happening::Start,
+        Happening::Stop,
+    ] {
+        world.happen(&happening);
+        world.run_until_settled();
+    }
+    world
+}
+
+fn live(world: &World) -> usize {
+    let machines = world.machines();
+    machines
+        .iter()
+        .filter(|machine| machine.status != NodeStatus::Gone)
+        .count()
+}
+
+#[test]
+fn kept_machines_come_back_as_the_same_nodes() {
+    let slow = Faults {
+        slow: 2,
+        listed_after: 2,
+        ..Faults::default()
+    };
+    for faults in [Faults::default(), slow] {
+        let mut world = stopped_with_its_machines(faults);
+        world.assert_as_asked();
+        assert_eq!(live(&world), 4, "a machine was not kept");
+        for happening in [Happening::Start, Happening::Stop, Happening::Start] {
+            world.happen(&happening);
+            world.run_until_settled();
+            world.assert_as_asked();
+        }
+        assert_eq!(world.machines().len(), 4, "another machine was made");
+    }
+}
+
+#[test]
+fn kept_machines_are_gone_once_the_choice_is_taken_back() {
+    let mut world = stopped_with_its_machines(Faults::default());
+    world.happen(&Happening::OnStop(OnStop::End));
+    world.run_until_settled();
+    world.assert_as_asked();
+    assert_eq!(live(&world), 0);
 }

@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use updraft_model::{
-    AgentPhase, Generation, NodeId, NodeRole, OperationKind, Phase, Power, QueueName, ServiceName,
+    AgentPhase, Generation, NodeId, NodeRole, OnStop, OperationKind, Phase, Power, QueueName, ServiceName,
     ServiceState, ServiceStatus, WorkerQueue,
 };
 use updraft_planner::{
-    Action, Desired, EnvironmentChange, Node, NodeState, Observed, Operation, Plan, ProviderView, Report,
-    Resource, plan,
+    Action, Desired, EnvironmentChange, KeyTurn, Node, NodeState, Observed, Operation, Plan, ProviderView,
+    Report, Resource, Switch, plan,
 };
 use uuid::Uuid;
 
@@ -33,11 +33,14 @@ pub(crate) fn wanted(workers: u32) -> Case {
     Case {
         desired: Desired {
             power: Power::Running,
+            on_stop: OnStop::End,
             generation: Generation(2),
             queues: vec![queue(workers)],
             environment: EnvironmentChange::Settled,
+            keys: KeyTurn::Settled,
             operation: None,
             terminate_unrecorded: false,
+            brings_database: false,
             scale_in_after: TimeDelta::seconds(300),
         },
         observed: Observed {
@@ -47,6 +50,7 @@ pub(crate) fn wanted(workers: u32) -> Case {
             storage: ready(),
             network: None,
             build: None,
+            reencryption: None,
             nodes: Vec::new(),
             losses: Vec::new(),
             load: None,
@@ -92,6 +96,10 @@ pub(crate) fn node(role: NodeRole, ordinal: u32) -> Node {
         loss: None,
         created_at: ago(3601),
         provider: ProviderView::Running,
+        switch: Switch {
+            works: true,
+            ..Switch::default()
+        },
         assignment_version: 3,
         report: Some(report(AgentPhase::Running)),
         silence: TimeDelta::seconds(2),
@@ -105,6 +113,7 @@ pub(crate) fn report(phase: AgentPhase) -> Report {
         generation: None,
         services: Vec::new(),
         script_failure: None,
+        metadata_failure: None,
         reclaimed: false,
         steps: Vec::new(),
     }

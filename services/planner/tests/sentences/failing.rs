@@ -1,6 +1,8 @@
 //! Launches, services and databases that fail.
 
-use updraft_model::{AgentPhase, Failure, NodeRole, OperationKind, Phase, Power, ServiceName, ServiceState};
+use updraft_model::{
+    AgentPhase, Failure, NOT_ON_THIS_NODE, NodeRole, OperationKind, Phase, Power, ServiceName, ServiceState,
+};
 use updraft_planner::{
     Action, LaunchFailure, LaunchFailureKind, Loss, NodeState, Outcome, PlaceHistory, ProviderView, Report,
     Resource, limits,
@@ -105,6 +107,21 @@ fn a_service_that_cannot_start_fails_a_start_and_degrades_what_ran() {
 }
 
 #[test]
+fn a_broker_that_no_node_has_fails_a_start_with_what_to_do() {
+    let mut case = failing_service(ServiceName::Broker);
+    case = case.worker(|node| {
+        let report = node.report.as_mut().unwrap();
+        report.services[0].detail = Some(format!("`/usr/lib/rabbitmq-server` {NOT_ON_THIS_NODE}"));
+    });
+    case.observed.phase = Phase::Starting { waiting_for: None };
+    let Phase::Failed { reason } = case.plan().phase else {
+        panic!()
+    };
+    assert_eq!(reason.code, "broker_not_installed");
+    assert!(reason.remedy.contains("rabbitmq-server"), "{}", reason.remedy);
+}
+
+#[test]
 fn a_cluster_runs_without_flower_and_says_so() {
     let mut case = failing_service(ServiceName::Flower);
     case.observed.phase = Phase::Starting { waiting_for: None };
@@ -167,4 +184,26 @@ fn nodes_that_never_report_are_replaced_ever_more_slowly_and_fail_the_start() {
         panic!()
     };
     assert_eq!(reason.code, "node_never_reported");
+}
+
+#[test]
+fn a_brought_database_that_a_node_refuses_fails_the_start_with_what_to_do() {
+    let mut case = running(1).with_operation(OperationKind::Start).worker(|node| {
+        let failure = Failure {
+            code: "metadata_database_refused".to_owned(),
+            message: "It is in use.".to_owned(),
+            remedy: "Use another.".to_owned(),
+        };
+        node.report = Some(Report {
+            metadata_failure: Some(failure),
+            ..report(AgentPhase::Preparing)
+        });
+    });
+    case.observed.phase = Phase::Starting { waiting_for: None };
+    let plan = case.plan();
+    let Phase::Failed { reason } = plan.phase else {
+        panic!("{:?}", plan.phase)
+    };
+    assert_eq!(reason.code, "metadata_database_refused");
+    assert!(reason.message.ends_with("It is in use.") && reason.remedy == "Use another.");
 }

@@ -4,6 +4,7 @@
 
 mod case;
 mod failing;
+mod keys;
 mod losing;
 mod scaling;
 mod starting;

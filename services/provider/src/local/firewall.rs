@@ -1,12 +1,12 @@
 //! Keeps clusters' processes apart on the loopback of one machine, where every process may otherwise reach every other.
 //!
 //! A table of this installation's own: a cluster's user reaches its own nodes' addresses, the metadata Postgres and the
-//! S3 ports, and nothing else on the loopback, nor the machine's metadata service; nobody but root and Updraft's own user reaches another's nodes. It is
+//! S3 ports, what the installation opened of its tenant's own ([`super::Openings`]), and nothing else on the loopback, nor the machine's metadata service; nobody but root and Updraft's own user reaches another's nodes. It is
 //! written as a whole whenever a node comes or goes, in one transaction. Needs root, users per cluster, and `nft`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::Stdio;
 
 use thiserror::Error;
@@ -35,7 +35,9 @@ pub(super) fn table(
     network: (Ipv4Addr, u8),
     isolation: &Isolation,
     nodes: &BTreeMap<u32, Vec<Ipv4Addr>>,
+    openings: &BTreeMap<u32, Vec<SocketAddrV4>>,
 ) -> String {
+    let network_of_nodes = network;
     let (name, network) = (name_of(network.0), format!("{}/{}", network.0, network.1));
     let trusted = list([0].iter().chain(&isolation.trusted));
     let (mut rules, mut beyond) = (String::new(), String::new());
@@ -45,6 +47,20 @@ pub(super) fn table(
             "    meta skuid {user} ip daddr {{ {} }} accept",
             list(addresses)
         );
+    }
+    for (user, opened) in openings {
+        // Nobody's node, whatever a name leads to.
+        for one in opened
+            .iter()
+            .filter(|one| !is_within(*one.ip(), network_of_nodes))
+        {
+            let _ = writeln!(
+                rules,
+                "    meta skuid {user} ip daddr {} tcp dport {} accept",
+                one.ip(),
+                one.port()
+            );
+        }
     }
     if !nodes.is_empty() {
         let users = list(nodes.keys());
@@ -123,6 +139,11 @@ async fn run(arguments: &[&str], input: &str) -> Result<(), IsolationError> {
     }
 }
 
+fn is_within(address: Ipv4Addr, (network, prefix): (Ipv4Addr, u8)) -> bool {
+    let mask = u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0);
+    (u32::from(address) & mask) == (u32::from(network) & mask)
+}
+
 /// Of this installation: its network is its own.
 fn name_of(network: Ipv4Addr) -> String {
     let [_, second, third, _] = network.octets();
@@ -135,4 +156,43 @@ fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
         .map(|item| item.to_string())
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::net::Ipv4Addr;
+
+    use super::{Isolation, table};
+
+    #[test]
+    fn what_is_opened_is_one_clusters_alone_and_never_a_node() {
+        let isolation = Isolation {
+            trusted: vec![7],
+            shared_ports: vec![5432],
+        };
+        let nodes = BTreeMap::from([
+            (1001, vec![Ipv4Addr::new(127, 64, 0, 1)]),
+            (1002, vec![Ipv4Addr::new(127, 64, 0, 2)]),
+        ]);
+        let openings = BTreeMap::from([(
+            1001,
+            vec![
+                "127.0.0.1:6432".parse().unwrap(),
+                "127.64.0.2:6379".parse().unwrap(),
+            ],
+        )]);
+        let rules = table((Ipv4Addr::new(127, 64, 0, 0), 16), &isolation, &nodes, &openings);
+        assert!(
+            rules.contains("meta skuid 1001 ip daddr 127.0.0.1 tcp dport 6432 accept"),
+            "{rules}"
+        );
+        assert!(
+            !rules.contains("skuid 1002 ip daddr 127.0.0.1 tcp dport 6432"),
+            "{rules}"
+        );
+        assert!(!rules.contains("dport 6379"), "{rules}");
+        let (opened, closed) = (rules.find("dport 6432").unwrap(), rules.find("} reject").unwrap());
+        assert!(opened < closed, "{rules}");
+    }
 }

@@ -16,7 +16,7 @@ mod supervise;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::Permissions;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -58,6 +58,13 @@ pub trait ServiceUsers: Send + Sync {
     async fn ensure_builder(&self, cluster: ClusterId) -> Result<ServiceUser, ProviderError>;
 }
 
+/// Tells what else on this machine a cluster's services may reach: what its tenant names and the installation opened.
+#[async_trait]
+pub trait Openings: Send + Sync {
+    /// Of the cluster of this node.
+    async fn of(&self, node: NodeId) -> Vec<SocketAddrV4>;
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceUser {
     pub name: String,
@@ -70,6 +77,7 @@ pub struct LocalProvider {
     settings: LocalSettings,
     layout: LocalLayout,
     isolation: Option<Isolation>,
+    openings: Option<Arc<dyn Openings>>,
     /// Held while a node is made, started or ended.
     turn: Mutex<supervise::Respawns>,
 }
@@ -86,8 +94,16 @@ impl LocalProvider {
             settings,
             layout,
             isolation: None,
+            openings: None,
             turn: Mutex::default(),
         })
+    }
+
+    /// Asked whenever nodes come or go.
+    #[must_use]
+    pub fn opening(mut self, openings: Arc<dyn Openings>) -> Self {
+        self.openings = Some(openings);
+        self
     }
 
     /// Keeps clusters apart on the loopback from now on; see [`Isolation`]. Needs root and users per cluster.
@@ -122,7 +138,23 @@ impl LocalProvider {
                 nodes.entry(user).or_default().push(record.address);
             }
         }
-        firewall::apply(&firewall::table(self.network(), isolation, &nodes)).await
+        let openings = self.openings().await;
+        firewall::apply(&firewall::table(self.network(), isolation, &nodes, &openings)).await
+    }
+
+    /// By the user of each cluster's services.
+    async fn openings(&self) -> BTreeMap<u32, Vec<SocketAddrV4>> {
+        let mut all = BTreeMap::new();
+        let Some(openings) = &self.openings else {
+            return all;
+        };
+        for (node, record) in self.layout.nodes() {
+            let Some(user) = record.service_uid.filter(|user| !all.contains_key(user)) else {
+                continue;
+            };
+            all.insert(user, openings.of(node).await);
+        }
+        all
     }
 
     #[must_use]

@@ -18,6 +18,9 @@ use super::layout::{
 };
 use super::{LocalProvider, agent};
 
+/// As the agent names them.
+const IDENTITY: &str = "agent/identity.json";
+const ASSIGNMENT: &str = "agent/assignment.json";
 const LOOK: Duration = Duration::from_millis(500);
 const AT_ONCE: usize = 4;
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
@@ -112,6 +115,7 @@ async fn ship(left: &Path, agent: Vec<OsString>) -> io::Result<bool> {
     let directory = left.to_owned();
     let started = tokio::task::spawn_blocking(move || {
         keep_logs_only(&directory)?;
+        forget_secrets(&directory)?;
         point_bootstrap_at(&directory)?;
         io::Result::Ok(directory)
     });
@@ -135,6 +139,21 @@ fn keep_logs_only(left: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Of what the node was only where its logs go is needed, and nobody proves with its certificate who it was.
+fn forget_secrets(left: &Path) -> io::Result<()> {
+    remove_file(&left.join(IDENTITY))?;
+    let path = left.join(ASSIGNMENT);
+    let Some(mut assignment) = read_json::<Value>(&path) else {
+        return Ok(());
+    };
+    assignment["services"] = Value::Array(Vec::new());
+    assignment["files"] = Value::Array(Vec::new());
+    for job in ["build", "trial", "script", "reencryption", "tunnel"] {
+        assignment[job] = Value::Null;
+    }
+    write_json(&path, &assignment)
 }
 
 /// The directory has another name now.

@@ -165,6 +165,19 @@ pub(crate) enum OperatorCommand {
     /// Exchange the master key, under which all secrets lie, while everything goes on
     #[command(after_help = help::OPERATOR_MASTER_KEY)]
     RotateMasterKey(OperatorMasterKey),
+    /// Exchange the installation's signing keys, while everything goes on
+    #[command(after_help = help::OPERATOR_KEYS)]
+    RotateKeys(OperatorKeys),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct OperatorKeys {
+    /// Change nothing: say which keys there are, and who is waited for
+    #[arg(long)]
+    pub(crate) status: bool,
+    /// They may be known to others: end them at once, though requests fail for some seconds
+    #[arg(long, conflicts_with = "status")]
+    pub(crate) compromised: bool,
 }
 
 #[derive(Args, Debug)]

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use updraft_api::aws_accounts::{AwsAccountCheck, AwsAccountView, NewAwsAccount};
 use updraft_client::Client;
-use updraft_model::{AwsAccountConfig, AwsAccountName, AwsMachine, AwsMarket, AwsVolume};
+use updraft_model::{AwsAccountConfig, AwsAccountName, AwsMachine, AwsMarket, AwsVolume, OnStop};
 
 use super::args::{Format, Global};
 use super::error::{CliError, Exit};
@@ -96,6 +96,9 @@ pub(crate) struct UpdateArgs {
     /// Id or ARN of the KMS key of each node's disk
     #[arg(long, value_name = "KEY", requires = "root_gib")]
     kms_key: Option<String>,
+    /// What becomes of machines of stopped clusters that do not say so themselves, as for clusters
+    #[arg(long, value_name = "end|keep")]
+    on_stop: Option<OnStop>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -168,6 +171,7 @@ impl UpdateArgs {
         let volume = self.root_gib.zip(device);
         let volume = volume.map(|(gib, device)| AwsVolume { gib, device, kms_key });
         config.root_volume = volume.or(config.root_volume);
+        config.on_stop = self.on_stop.or(config.on_stop);
         Ok(config)
     }
 
@@ -193,6 +197,7 @@ impl UpdateArgs {
             web: None,
             worker: None,
             root_volume: None,
+            on_stop: None,
         })
     }
 }

@@ -79,6 +79,17 @@ A node that the provider lists and no record names was launched after the backup
 from. Until you confirm it, control ends no node, stops none and deletes nothing, and leaves clusters with such nodes as
 they are. Confirmed, these nodes are ended and what their clusters were asked for is brought about.";
 
+pub(super) const OPERATOR_KEYS: &str = "\
+Examples:
+  updraft operator rotate-keys --status
+  updraft operator rotate-keys
+  updraft operator rotate-keys --compromised
+
+Each key turns by itself after 30 days. A new one is used once everybody who has to believe it
+knows it, and the old one is forgotten when nothing of it can live: no request fails meanwhile. Who
+does not answer is waited for a quarter of an hour. Control does it; this command asks for it and
+shows how far it is, and can be ended at any moment.";
+
 pub(super) const OPERATOR_MASTER_KEY: &str = "\
 Examples:
   updraft operator rotate-master-key --status
@@ -276,6 +287,14 @@ pub(super) const RESTART: &str = "\
 Example:
   updraft cluster restart demo --wait";
 
+pub(super) const ROTATE_KEYS: &str = "\
+Its certificate authority, Fernet key, secret of tokens, and the passwords of broker and database become others. Workers
+finish what they run; queued tasks wait. A stopped cluster gets other keys at once, and encrypts its connections and
+variables anew when it is started.
+
+Example:
+  updraft cluster rotate-keys demo --wait";
+
 pub(super) const DELETE: &str = "\
 Examples:
   updraft cluster delete demo
@@ -298,6 +317,11 @@ pub(super) const NODES: &str = "\
 Example:
   updraft cluster nodes demo";
 
+pub(super) const BOOT_LOG: &str = "\
+Examples:
+  updraft cluster boot-log demo worker-1
+  updraft cluster boot-log demo 0199c2c1-5b1e-7d20-8a3e-1f6f0d7b9a10";
+
 pub(super) const OPERATIONS: &str = "\
 Examples:
   updraft cluster operations demo
@@ -315,7 +339,7 @@ Examples:
   updraft cluster services restart demo scheduler --wait
   updraft cluster services restart demo worker --node worker-2
 
-Services: broker, scheduler, dag-processor, triggerer, api-server, worker, flower";
+Services: broker, results, scheduler, dag-processor, triggerer, api-server, worker, flower";
 
 pub(super) const AUDIT_LIST: &str = "\
 Examples:

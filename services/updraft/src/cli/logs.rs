@@ -27,7 +27,7 @@ const COLOURS: [u8; 6] = [36, 35, 34, 32, 33, 96];
 pub(crate) struct LogsArgs {
     /// Name or id
     cluster: String,
-    /// One service: scheduler, dag-processor, triggerer, api-server, worker, broker, agent; tasks for all task logs
+    /// One service: scheduler, dag-processor, triggerer, api-server, worker, broker, results, agent; tasks for all task logs
     #[arg(long, value_name = "NAME")]
     service: Option<String>,
     /// One node, also one that is gone: worker-1

@@ -36,7 +36,9 @@ mod wait;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use args::{AgentArgs, DownArgs, OperatorArgs, OperatorCommand, OperatorInit, ServerArgs, UpArgs};
+pub(crate) use args::{
+    AgentArgs, DownArgs, OperatorArgs, OperatorCommand, OperatorInit, OperatorKeys, ServerArgs, UpArgs,
+};
 
 use args::Global;
 use remote::RemoteCommand;

@@ -18,6 +18,7 @@ use updraft_control::assignments::{Desk, News};
 use updraft_control::audit_export::{AuditBucket, AuditExport};
 use updraft_control::edges::{self, EdgesState, SnapshotSettings};
 use updraft_control::environments::Environments;
+use updraft_control::installation_keys::{InstallationKeys, KeyTurner, Purpose};
 use updraft_control::log_sweep::sweep_logs;
 use updraft_control::mail::{Post, Smtp};
 use updraft_control::master_key::Keyring;
@@ -43,6 +44,14 @@ use super::pushes::ClusterBuckets;
 use super::shutdown;
 use crate::config::{self, AwsFile, ControlFile, Ports};
 
+/// Of the keys that turn. Without tunnels nobody would ever say that they believe an authority of theirs.
+fn purposes(file: &ControlFile) -> &'static [Purpose] {
+    match &file.tunnel_address {
+        Some(_) => &Purpose::ALL,
+        None => &[Purpose::Airflow],
+    }
+}
+
 /// Everything that more than one part needs.
 struct Ground {
     file: ControlFile,
@@ -52,8 +61,8 @@ struct Ground {
     keyring: Arc<Keyring>,
     catalogue: Arc<Catalogue>,
     app: App,
-    /// Signs what edges tell Airflow.
-    airflow_key: SigningKey,
+    /// That others go by, and that turn.
+    keys: InstallationKeys,
     liveness: Arc<Liveness>,
     nodes: Nodes,
     tunnels: Option<Arc<Tunnels>>,
@@ -71,6 +80,9 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
     let desk = Arc::new(desk(&ground, news.clone()));
     let reconciler = Arc::new(reconciler(&ground, desk.clone()));
     let (snapshots, snapshot) = watch::channel(None);
+    let turner = key_turner(&ground, &reconciler, news.clone());
+    // Before anybody is told of a key by this process, the others know of it.
+    turner.look().await?;
 
     let known = Arc::<agents::Identities>::default();
     let internal = agents::router(AgentsState {
@@ -127,6 +139,10 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
         }),
         tokio::spawn(renew_storage(&ground, shutdown.clone())),
         tokio::spawn(turn_session_keys(ground.app.clone(), shutdown.clone())),
+        tokio::spawn({
+            let shutdown = shutdown.clone();
+            async move { turner.run(shutdown).await }
+        }),
     ];
     let served = serve(&ground, public, internal).await;
     shutdown.cancel();
@@ -149,9 +165,9 @@ impl Ground {
         let keyring = Arc::new(Keyring::open(store.clone(), &file.master_key_file).await?);
         let master_key = keyring.key().clone();
         let session_key = control_key(&store, &master_key, "session").await?;
-        let airflow_key = control_key(&store, &master_key, "airflow").await?;
+        let keys = InstallationKeys::open(&store, &master_key, purposes(&file)).await?;
         let catalogue = Arc::new(Catalogue::embedded()?);
-        let nodes = Nodes::open(&file).await?.with_accounts_of(&store);
+        let nodes = Nodes::open(&file, &store).await?.with_accounts_of(&store);
         let outbound = Outbound::new(OutboundPolicy {
             allow: file.outbound_allow.clone(),
             ..OutboundPolicy::default()
@@ -161,6 +177,7 @@ impl Ground {
             console_url: file.console_url.clone(),
             tenancy: nodes.tenancy,
             instance_types: nodes.are_instances,
+            rabbitmq: (!nodes.are_instances).then(|| nodes.places.rabbitmq_binary().into()),
             sends_mail: file.mail.is_some(),
             identity_refresh: Duration::from_secs(file.identity_refresh_seconds),
             outbound: outbound.clone(),
@@ -181,6 +198,10 @@ impl Ground {
             .with_live_reports(liveness.clone())
             .with_push_bucket(buckets.clone())
             .with_log_buckets(buckets.clone());
+        let app = match nodes.boot_logs.clone() {
+            Some(logs) => app.with_boot_logs(logs),
+            None => app,
+        };
         app.check_hosts().await.with_context(|| {
             format!(
                 "`airflow_url` ({}) needs {{cluster}} or {{tenant}} in its host",
@@ -189,7 +210,7 @@ impl Ground {
         })?;
         app.turn_session_keys().await?;
         let tunnels = match file.tunnel_address.clone() {
-            Some(address) => Some(Tunnels::open(store.clone(), &master_key, address).await?),
+            Some(address) => Some(Tunnels::open(&store, &master_key, address, keys.clone()).await?),
             None => None,
         };
         let shutdown = shutdown::on_signal()?;
@@ -201,7 +222,7 @@ impl Ground {
             keyring,
             catalogue,
             app,
-            airflow_key,
+            keys,
             liveness,
             nodes,
             tunnels,
@@ -233,7 +254,7 @@ fn desk(ground: &Ground, news: Arc<News>) -> Desk {
         master_key: ground.master_key.clone(),
         catalogue: ground.catalogue.clone(),
         places: ground.nodes.places.clone(),
-        airflow_keys: vec![ground.airflow_key.public().clone()],
+        keys: ground.keys.clone(),
         outbound_allow: ground
             .file
             .outbound_allow
@@ -258,11 +279,24 @@ fn reconciler(ground: &Ground, desk: Arc<Desk>) -> Reconciler {
         liveness: ground.liveness.clone(),
         settings: Settings {
             control_url: ground.nodes.control_url.clone(),
+            on_stop: ground.nodes.on_stop,
             scale_in_after: Duration::from_secs(ground.file.scale_in_after_seconds),
+            agent_first_in: ground.nodes.agents_first_in,
             agent_release: ground.nodes.agent.as_ref().map(|agent| agent.sha256.clone()),
             ..Settings::default()
         },
     })
+}
+
+fn key_turner(ground: &Ground, reconciler: &Reconciler, news: Arc<News>) -> KeyTurner {
+    KeyTurner {
+        store: ground.store.clone(),
+        master_key: ground.master_key.clone(),
+        control: reconciler.id(),
+        purposes: purposes(&ground.file).to_vec(),
+        keys: ground.keys.clone(),
+        news,
+    }
 }
 
 fn aws_identity(file: &AwsFile) -> anyhow::Result<AwsIdentity> {
@@ -320,7 +354,7 @@ async fn serve(ground: &Ground, public: Router, internal: Router) -> anyhow::Res
 fn snapshot_settings(ground: &Ground) -> SnapshotSettings {
     let app = ground.app.clone();
     SnapshotSettings {
-        airflow_key: ground.airflow_key.clone(),
+        keys: ground.keys.clone(),
         session_keys: ground.app.config().session_keys.clone(),
         console_url: ground.file.console_url.clone(),
         host_of: Box::new(move |tenant, cluster| {
@@ -373,11 +407,11 @@ async fn control_key(store: &Store, master_key: &MasterKey, name: &str) -> anyho
     Ok(SigningKey::from_seed(name, &seed)?)
 }
 
-/// Each minute: a key that another control process made has to be known here before it signs.
+/// A key that another control process made has to be known here before it signs.
 async fn turn_session_keys(app: App, shutdown: CancellationToken) {
     let forever = async {
         loop {
-            tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+            tokio::time::sleep(std::time::Duration::from_secs(5)).await;
             if let Err(error) = app.turn_session_keys().await {
                 tracing::warn!(%error, "session keys could not be looked after");
             }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
 use updraft_aws::RoleArn;
+use updraft_model::{ClusterId, OnStop};
 use updraft_provider_ec2::Ec2Config;
 use url::{Host, Url};
 
@@ -57,6 +58,12 @@ pub(crate) struct Ec2Nodes {
     /// Whether a cluster that names no AWS account of its tenant's has its nodes in the installation's own.
     #[serde(default = "yes")]
     pub(crate) shared_account: bool,
+    /// The cluster whose nodes get another agent before all others; where it fails there, nobody else gets it.
+    #[serde(default)]
+    pub(crate) agents_first_in: Option<ClusterId>,
+    /// What becomes of machines of clusters that are stopped, where neither these nor their accounts say so. Default: `end`.
+    #[serde(default)]
+    pub(crate) on_stop: Option<OnStop>,
     /// What `updraft provider check` takes, too.
     pub(crate) provider: Ec2Config,
 }

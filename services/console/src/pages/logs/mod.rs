@@ -31,7 +31,7 @@ pub(crate) use live::stream;
 pub(crate) use text::text;
 
 /// What can be asked for besides tasks, in the order of interest.
-const SERVICES: [&str; 9] = [
+const SERVICES: [&str; 10] = [
     "scheduler",
     "dag-processor",
     "triggerer",
@@ -39,6 +39,7 @@ const SERVICES: [&str; 9] = [
     "worker",
     "flower",
     "broker",
+    "results",
     "agent",
     "bootstrap",
 ];

@@ -1,14 +1,14 @@
 use secrecy::SecretString;
-use updraft_api::agent::Assignment;
+use updraft_api::agent::{Assignment, HealthCheck};
 use updraft_app::LogPlace;
 use updraft_model::{
-    ClusterId, ClusterSpec, CredentialConfig, Generation, NodeId, NodeRole, QueueName, ServiceName,
+    Broker, ClusterId, ClusterSpec, CredentialConfig, Generation, NodeId, NodeRole, QueueName, ServiceName,
 };
 use updraft_provider::StorageAccess;
 use updraft_runtimes::Catalogue;
 use updraft_store::credentials::OpenCredential;
 
-use super::super::{AssignmentInputs, ClusterSecrets, DagInputs, NodePlace};
+use super::super::{AssignmentInputs, BroughtDatabase, ClusterSecrets, DagInputs, NodePlace};
 use super::render;
 
 fn rendered(spec: &ClusterSpec, role: NodeRole, generation: i64) -> Assignment {
@@ -70,11 +70,20 @@ fn rendered_to(
             environment_key: environment.map(str::to_owned),
             plugins_dir: environment.map(|digest| format!("/environments/{digest}/plugins")),
             broker_binary: path("valkey-server"),
+            rabbitmq_binary: path("rabbitmq-server"),
         },
         peers: &[],
         secrets: &ClusterSecrets {
-            dsn: secret(),
+            dsn: "postgresql://ada:p%40ss@db.example.com:6432/airflow"
+                .to_owned()
+                .into(),
+            brought: spec.metadata_database.clone().map(|place| BroughtDatabase {
+                place,
+                authority: "CERTIFICATES".to_owned().into(),
+                owner: "the-mark".to_owned(),
+            }),
             fernet_key: secret(),
+            reencryption: None,
             jwt_secret: secret(),
             broker_password: secret(),
             tasks: Vec::new(),
@@ -253,4 +262,112 @@ fn storage() -> StorageAccess {
         secret_key: "secret".into(),
         session_token: None,
     }
+}
+
+const SYNC: &str = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN";
+
+/// With a metadata database of the tenant's own.
+fn bringing(sslmode: &str) -> ClusterSpec {
+    serde_json::from_value(serde_json::json!({
+        "runtime": "airflow-3.3.2",
+        "dag_sources": [{"source": {"kind": "push"}}],
+        "metadata_database":
+            {"host": "db.example.com", "port": 6432, "database": "airflow", "user": "ada", "sslmode": sslmode},
+    }))
+    .unwrap()
+}
+
+#[test]
+fn a_brought_database_is_looked_at_before_what_is_given_the_way_to_it() {
+    for (role, waiting, migrates) in [
+        (
+            NodeRole::Scheduler,
+            &["scheduler", "dag-processor", "triggerer"][..],
+            true,
+        ),
+        (NodeRole::Web, &["api-server"][..], false),
+    ] {
+        let assignment = rendered(&bringing("require"), role, 1);
+        let look = assignment.metadata.unwrap();
+        assert_eq!((look.host.as_str(), look.port), ("db.example.com", 6432));
+        assert!(
+            !look.argv.iter().any(|word| word.contains("p%40ss")),
+            "a command line is public"
+        );
+        assert_eq!(
+            look.env["UPDRAFT_METADATA"].contains("migrate\":[\"airflow"),
+            migrates
+        );
+        for service in &assignment.services {
+            let waits = waiting.contains(&service.name.as_str());
+            assert_eq!(service.after_metadata, waits, "{}", service.name);
+            assert_eq!(service.env.contains_key(&format!("{SYNC}_ASYNC")), waits);
+        }
+        assert!(!format!("{:?}", rendered(&bringing("require"), role, 1)).contains("p%40ss"));
+    }
+}
+
+#[test]
+fn workers_are_told_nothing_of_a_brought_database() {
+    let text = serde_json::to_string(&rendered(&bringing("verify-full"), NodeRole::Worker, 1)).unwrap();
+    for secret in ["p%40ss", "db.example.com", "CERTIFICATES", "the-mark"] {
+        assert!(!text.contains(secret), "{secret}: {text}");
+    }
+}
+
+#[test]
+fn both_of_airflows_drivers_are_told_how_the_connection_is_secured() {
+    let verified = rendered(&bringing("verify-full"), NodeRole::Web, 1);
+    let env = &verified.services[0].env;
+    assert_eq!(
+        env[SYNC],
+        "postgresql://ada:p%40ss@db.example.com:6432/airflow?sslmode=verify-full\
+         &sslrootcert=/nodes/1/work/.postgresql/root.crt"
+    );
+    assert_eq!(
+        env[&format!("{SYNC}_ASYNC")],
+        "postgresql+asyncpg://ada:p%40ss@db.example.com:6432/airflow?ssl=verify-full"
+    );
+    let certificates = |assignment: &Assignment| {
+        let mut files = assignment.files.iter();
+        files.any(|file| file.path == "work/.postgresql/root.crt" && file.content == "CERTIFICATES")
+    };
+    assert!(certificates(&verified));
+    assert!(verified.directories.contains(&"work/.postgresql".to_owned()));
+    // libpq would hold a server to certificates that it finds there.
+    assert!(!certificates(&rendered(&bringing("require"), NodeRole::Web, 1)));
+}
+
+#[test]
+fn clusters_with_a_database_of_ours_are_told_what_they_always_were() {
+    let mut spec = bringing("require");
+    spec.metadata_database = None;
+    let assignment = rendered(&spec, NodeRole::Scheduler, 1);
+    assert!(assignment.metadata.is_none() && assignment.services.iter().all(|one| !one.after_metadata));
+    let text = serde_json::to_string(&assignment).unwrap();
+    assert!(!text.contains("after_metadata") && !text.contains("asyncpg"));
+}
+
+#[test]
+fn rabbitmq_is_the_machines_own_and_another_environment_restarts_neither_it_nor_results() {
+    let spec = ClusterSpec {
+        broker: Broker::RabbitMq,
+        ..spec_with(&serde_json::json!([{"source": {"kind": "push"}}]))
+    };
+    let one = rendered_in(&spec, NodeRole::Scheduler, 1, Some("one"));
+    let other = rendered_in(&spec, NodeRole::Scheduler, 1, Some("other"));
+    assert_eq!(one.services[0].argv, ["/nodes/1/rabbitmq-server"]);
+    assert_eq!(one.services[1].name, ServiceName::Results);
+    assert!(matches!(one.services[0].health, HealthCheck::Amqp { .. }));
+    let digests = |assignment: &Assignment| {
+        let services = assignment.services.iter().take(3);
+        services.map(|service| service.digest.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(digests(&one)[..2], digests(&other)[..2]);
+    assert_ne!(digests(&one)[2], digests(&other)[2], "the scheduler runs in it");
+    let worker = rendered(&spec, NodeRole::Worker, 1);
+    assert!(matches!(
+        worker.services[0].health,
+        HealthCheck::CeleryWorkerAmqp { .. }
+    ));
 }

@@ -19,6 +19,7 @@ fn constants(seed: u8) -> Constants {
                 .public()
                 .clone(),
         ],
+        tunnel_authority: None,
         console_url: "http://localhost:7700".into(),
     }
 }

@@ -135,6 +135,8 @@ fn said(node: NodeId, version: i64) -> Report {
         dags: DagReport::default(),
         build: None,
         script: None,
+        metadata: None,
+        reencryption: None,
         trial: None,
         logs: LogReport::default(),
         cpu_percent: None,

@@ -9,6 +9,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use updraft_control::agents::{Identities, follow};
 use updraft_control::assignments::{Desk, News};
 use updraft_control::edges::{Picture, SnapshotSettings, keep_current};
+use updraft_control::installation_keys::InstallationKeys;
 use updraft_control::reconciler::{Liveness, Parts, Reconciler, Reports, Settings};
 use updraft_provider::NodeProvider;
 use updraft_runtimes::Catalogue;
@@ -80,7 +81,7 @@ impl Installation {
             master_key: key(),
             catalogue: Arc::new(Catalogue::embedded().unwrap()),
             places: Arc::new(Nowhere),
-            airflow_keys: Vec::new(),
+            keys: edges().keys,
             outbound_allow: Vec::new(),
             log_disk_bytes: 1 << 30,
             base_url: Box::new(|_, cluster| format!("https://c{cluster}.example.com")),
@@ -109,7 +110,7 @@ fn edges() -> SnapshotSettings {
     let signing = updraft_authz::SigningKey::from_seed("edges", &[9; 32]).unwrap();
     SnapshotSettings {
         session_keys: updraft_app::SessionKeys::fixed(signing.clone()),
-        airflow_key: signing,
+        keys: InstallationKeys::fixed(signing),
         console_url: "http://localhost:7700".into(),
         host_of: Box::new(|_, cluster| format!("c{cluster}.example.com")),
         tunnels: None,

@@ -45,6 +45,7 @@ struct Shared {
     cluster_uses: Mutex<HashMap<ClusterId, i64>>,
     refusals: Mutex<Vec<String>>,
     tunnel_certificate: Mutex<Option<String>>,
+    keys: Mutex<String>,
 }
 
 // === impl FakeControl ===
@@ -59,6 +60,7 @@ impl FakeControl {
             cluster_uses: Mutex::default(),
             refusals: Mutex::default(),
             tunnel_certificate: Mutex::default(),
+            keys: Mutex::default(),
         });
         let address = listener.local_addr().unwrap();
         let running = CancellationToken::new();
@@ -109,6 +111,11 @@ impl FakeControl {
     /// All that the edge said it refused, report after report as they came.
     pub(crate) fn refusals(&self) -> Vec<String> {
         self.shared.refusals.lock().unwrap().clone()
+    }
+
+    /// Which of the installation's keys the edge last said it goes by.
+    pub(crate) fn keys(&self) -> String {
+        self.shared.keys.lock().unwrap().clone()
     }
 
     /// What an edge is given that asks for a certificate.
@@ -196,7 +203,8 @@ async fn snapshot(shared: &Shared, query: &str) -> Response<Full<Bytes>> {
         .unwrap()
         .split_once("&edge=")
         .unwrap();
-    let edge = edge.strip_suffix("&changes=true").unwrap();
+    let (edge, keys) = edge.split_once("&changes=true&keys=").unwrap();
+    *shared.keys.lock().unwrap() = keys.to_owned();
     let (after, _): (i64, EdgeId) = (after.parse().unwrap(), edge.parse().unwrap());
     let mut changes = shared.snapshot.subscribe();
     let news = changes.wait_for(|s| s.version != after);

@@ -38,13 +38,27 @@ impl Authority {
         }
     }
 
+    /// Both are believed.
+    pub(crate) fn and(&self, other: &Self) -> String {
+        format!("{}{}", self.pem, other.pem)
+    }
+
+    pub(crate) fn pem(&self) -> String {
+        self.pem.clone()
+    }
+
     pub(crate) fn certificate(&self) -> TunnelCertificate {
+        self.certificate_of(None)
+    }
+
+    pub(crate) fn certificate_of(&self, name: Option<&str>) -> TunnelCertificate {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec![TUNNEL_SERVER_NAME.to_owned()]).unwrap();
         TunnelCertificate {
             cert_pem: params.signed_by(&key, &self.issuer).unwrap().pem(),
             key_pem: key.serialize_pem().into(),
             renew_after_s: 3600,
+            authority: name.map(str::to_owned),
         }
     }
 }
@@ -61,16 +75,19 @@ impl WebNode {
 
     /// Its agent dials the edge.
     pub(crate) fn dial(&self, world: &World, authority: &Authority, target: SocketAddr) -> FarEnd {
-        let settings = FarSettings {
+        FarEnd::start(self.settings(world, authority.pem(), target), Pace::default())
+    }
+
+    pub(crate) fn settings(&self, world: &World, ca_pem: String, target: SocketAddr) -> FarSettings {
+        FarSettings {
             node: self.node,
             address: world.config.tunnel_listen.unwrap().to_string(),
             server_name: TUNNEL_SERVER_NAME.to_owned(),
-            ca_pem: authority.pem.clone(),
+            ca_pem,
             token: self.token.clone(),
             edges: [].into(),
             target,
-        };
-        FarEnd::start(settings, Pace::default())
+        }
     }
 
     /// The cluster's route leads to this node.

@@ -105,6 +105,7 @@ impl World {
             airflow_key: airflow_key.clone(),
             session_keys: vec![session_key.public().clone()],
             console_url: "http://localhost:7700".into(),
+            tunnel_authority: None,
         })
         .await;
         let dir = tempfile::tempdir().unwrap();

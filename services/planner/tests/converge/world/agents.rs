@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use updraft_model::{AgentPhase, Failure, NodeRole, ServiceName, ServiceState, ServiceStatus};
-use updraft_planner::{Build, BuildOutcome, EnvironmentChange, Report};
+use updraft_planner::{Build, BuildOutcome, EnvironmentChange, KeyTurn, Reencryption, Report};
 use updraft_provider::NodeStatus;
 
 use super::happening::Quality;
-use super::records::{Records, Row, RowState};
+use super::records::{Records, Row, RowState, Safe};
 use super::{State, TICK};
 
 /// Ticks from a machine's start to its agent's first report.
@@ -29,6 +29,9 @@ pub(crate) struct Agent {
     up_for: u32,
     /// Ticks that the build under way took so far.
     built_for: u32,
+    reencrypted: Option<Reencryption>,
+    /// Of the turn it works on, ticks so far.
+    writes_for: (u32, u32),
 }
 
 /// Every agent that runs reports once.
@@ -42,6 +45,7 @@ pub(crate) fn report(state: &mut State, machines: &[updraft_provider::simulated:
     } = state;
     let now = records.now;
     let (mut transition, given) = (false, Given::of(records));
+    let mut safe = records.safe.clone();
     for row in records
         .rows
         .iter_mut()
@@ -60,11 +64,17 @@ pub(crate) fn report(state: &mut State, machines: &[updraft_provider::simulated:
             continue;
         }
         let report = agent.work(row, &given, now);
+        if row.role == NodeRole::Scheduler && row.stop_asked_at.is_none() {
+            let said = agent.reencrypted.clone();
+            agent.write_anew(&given, &mut safe);
+            transition |= said != agent.reencrypted;
+        }
         if ears[agent.control].hear(row.id, &report, now) {
             (row.report, row.reported_at) = (Some(report), Some(now));
             transition = true;
         }
     }
+    records.safe.encrypted = safe.encrypted;
     if transition {
         records.wake();
     }
@@ -91,11 +101,22 @@ pub(crate) fn build(state: &State) -> Option<Build> {
     })
 }
 
+/// What the scheduler's agent says of what Airflow keeps encrypted. Airflow writes it anew all at once, some time after the
+/// node came up.
+pub(crate) fn reencryption(state: &State) -> Option<Reencryption> {
+    let writer = state.records.live_rows().find(|row| {
+        row.role == NodeRole::Scheduler && row.state == RowState::Launched && row.report.is_some()
+    })?;
+    state.agents.get(&writer.id)?.reencrypted.clone()
+}
+
 /// What nodes are given now.
 struct Given {
     building: bool,
     broken: Vec<NodeRole>,
     unprepared: bool,
+    /// The turn whose keys what is encrypted is to be written anew with.
+    reencrypts: Option<u32>,
     generation: updraft_model::Generation,
 }
 
@@ -113,6 +134,7 @@ impl Given {
             building: records.environment == EnvironmentChange::Building,
             broken: broken.to_vec(),
             unprepared: records.wanted_environment == Quality::Unprepared,
+            reencrypts: matches!(records.keys, KeyTurn::Reencrypting { .. }).then_some(records.turns),
             generation: records.generation,
         }
     }
@@ -137,6 +159,22 @@ impl Agent {
             *left = left.saturating_sub(1);
             *left == 0
         })
+    }
+
+    fn write_anew(&mut self, given: &Given, safe: &mut Safe) {
+        let Some(turn) = given.reencrypts else {
+            self.reencrypted = None;
+            return;
+        };
+        let (of, ticks) = self.writes_for;
+        self.writes_for = if of == turn { (turn, ticks + 1) } else { (turn, 1) };
+        self.reencrypted = Some(if self.writes_for.1 < 3 {
+            Reencryption::Running
+        } else {
+            // The command may be run again at any time: it changes nothing then.
+            safe.encrypted = safe.current;
+            Reencryption::Done
+        });
     }
 
     pub(crate) fn begin_another_build(&mut self) {
@@ -183,6 +221,7 @@ impl Agent {
                 .into_iter()
                 .collect(),
             reclaimed: self.reclaimed.is_some(),
+            metadata_failure: None,
             script_failure: (fails && given.unprepared && !busy).then(refusal),
             steps: Vec::new(),
         }

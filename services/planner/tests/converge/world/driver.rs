@@ -35,6 +35,8 @@ pub(crate) struct View {
     /// When it was.
     pub(crate) at: DateTime<Utc>,
     pub(super) listed: Vec<ListedNode>,
+    /// How many turns of the keys were asked for by then.
+    pub(super) turns: u32,
 }
 
 /// Whether another look may find something new at once.
@@ -176,6 +178,7 @@ impl Driver {
         let bug = self.shared.bug;
         let lag = TimeDelta::from_std(self.shared.provider.listing_lag()).unwrap();
         let build = agents::build(&self.shared.state.borrow());
+        let reencryption = agents::reencryption(&self.shared.state.borrow());
         let [secrets, database, storage, network] = records.resources.clone();
         let ahead = if bug == Some(Bug::GoesByItsOwnClock) {
             self.shared.clocks[self.me]
@@ -187,6 +190,7 @@ impl Driver {
             now: at + TimeDelta::seconds(ahead),
             at,
             listed: listed.unwrap_or_default(),
+            turns: records.turns,
             observed: Observed {
                 phase: records.phase.clone(),
                 secrets,
@@ -194,6 +198,7 @@ impl Driver {
                 storage,
                 network: Some(network),
                 build,
+                reencryption,
                 nodes,
                 losses: records.losses(),
                 load: records.load(),
@@ -230,6 +235,7 @@ impl Driver {
             loss: row.loss,
             created_at: row.created_at,
             provider,
+            switch: row.switch.clone(),
             assignment_version: row.version,
             report: ears.report(row, self.shared.bug),
             silence: ears.silence(row, now, self.shared.bug),

@@ -1,10 +1,11 @@
 //! What a driver does for each action: record before effect, in the product's order.
 
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use updraft_model::{NodeId, TenantId};
 use updraft_planner::{
-    Action, EnvironmentChange, EnvironmentStage, LaunchFailure, LaunchFailureKind, Loss, Outcome, QueueSize,
-    Resource,
+    Action, EnvironmentChange, EnvironmentStage, KeyStage, KeyTurn, LaunchFailure, LaunchFailureKind, Loss,
+    Outcome, QueueSize, Resource,
 };
 use updraft_provider::{
     BootSecret, ClientToken, ClusterWanted, LaunchRequest, Launched, NodeProvider as _, NodeWanted,
@@ -28,7 +29,7 @@ impl Driver {
     pub(super) async fn execute_one(&self, view: &View, action: Action) -> Done {
         match action {
             Action::EnsureSecrets => self.make(0).await,
-            Action::EnsureDatabase => self.make(1).await,
+            Action::EnsureDatabase => self.make_database().await,
             Action::EnsureStorage => self.make(2).await,
             Action::RemoveSecrets => self.remove(0).await,
             Action::DropDatabase => self.remove(1).await,
@@ -58,6 +59,9 @@ impl Driver {
             Action::LaunchNode { node } => self.launch(node).await,
             Action::StartNode { node } => self.start(node).await,
             Action::StopNode { node, loss } => self.stop(node, loss).await,
+            Action::SwitchOffNode { node } => self.switch_off(node).await,
+            Action::KeepNode { node } => self.keep(node).await,
+            Action::WakeNode { node } => self.wake(node).await,
             Action::TerminateNode { node, loss } => self.terminate(view, node, loss).await,
             Action::ForgetNode { node, loss } => self.forget(node, loss).await,
             Action::TerminateOrphan { provider_id } => {
@@ -65,6 +69,7 @@ impl Driver {
                 Ok(Progress::Awaited)
             }
             Action::MoveEnvironment { to } => self.move_environment(view, to).await,
+            Action::TurnKeys { to } => self.turn_keys(view, to).await,
             Action::MarkDeleted => self.mark_deleted().await,
             Action::FinishOperation { outcome } => self.finish(view, outcome).await,
         }
@@ -83,6 +88,61 @@ impl Driver {
         step().await;
         self.commit(|records| records.resources[which] = Resource::Ready { since: records.now })
             .await?;
+        Ok(Progress::Made)
+    }
+
+    /// The role takes the password that control has by then, every time.
+    async fn make_database(&self) -> Done {
+        let password = self
+            .commit(|records| {
+                records.resources[1] = Resource::Intended {
+                    attempts: 1,
+                    failure: None,
+                    refused: false,
+                    attempted_at: records.now,
+                };
+                records.safe.current
+            })
+            .await?;
+        step().await;
+        // Under a lock of the database's server, which lets nobody write a password that is no longer the one.
+        if self.is_held() {
+            self.shared.state.borrow_mut().records.safe.database = password;
+        }
+        step().await;
+        self.commit(|records| records.resources[1] = Resource::Ready { since: records.now })
+            .await?;
+        Ok(Progress::Made)
+    }
+
+    async fn turn_keys(&self, view: &View, to: KeyStage) -> Done {
+        let before = view.desired.keys.clone();
+        self.commit(|records| {
+            // A newer turn took over: the next look sees it.
+            if records.turns != view.turns || records.keys != before {
+                return;
+            }
+            laws::may_turn(records, &to);
+            let (since, at) = (records.now, records.now);
+            match &to {
+                KeyStage::Turned => {
+                    let safe = &mut records.safe;
+                    safe.before.insert(0, safe.current);
+                    safe.current = records.turns;
+                    reopen(&mut records.resources[1], since);
+                }
+                KeyStage::Settled => records.safe.before.clear(),
+                KeyStage::Reencrypting | KeyStage::Both(_) => {}
+            }
+            records.keys = match to {
+                KeyStage::Turned => KeyTurn::Turned,
+                KeyStage::Reencrypting => KeyTurn::Reencrypting { since },
+                KeyStage::Both(failure) => KeyTurn::Both { failure, at },
+                KeyStage::Settled => KeyTurn::Settled,
+            };
+            records.render_anew();
+        })
+        .await?;
         Ok(Progress::Made)
     }
 
@@ -208,6 +268,9 @@ impl Driver {
     }
 
     async fn ask_for(&self, request: &LaunchRequest, token: &ClientToken) -> Result<Launched, ProviderError> {
+        if self.is_held() {
+            laws::may_launch(&self.shared);
+        }
         let provider = &self.shared.provider;
         let before = provider.machines().len();
         let answer = provider.launch(request, token, &boot()).await;
@@ -234,11 +297,67 @@ impl Driver {
             .clone();
         let started = self.shared.provider.start(&id.unwrap(), &boot()).await;
         step().await;
+        let is_refused = started.as_ref().is_err_and(is_refusal);
+        self.count_refusal(node, started.is_ok(), is_refused).await?;
         Ok(if started.is_ok() {
             Progress::Made
         } else {
             Progress::Awaited
         })
+    }
+
+    async fn switch_off(&self, node: NodeId) -> Done {
+        let id = self
+            .commit(|records| {
+                let now = records.now;
+                let row = not_gone(records, node)?;
+                row.switch.asked_at = Some(now);
+                Ok(row.provider_id.clone())
+            })
+            .await??;
+        let stopped = self.shared.provider.stop(&id.unwrap()).await;
+        step().await;
+        let is_refused = stopped.as_ref().is_err_and(is_refusal);
+        self.count_refusal(node, false, is_refused).await?;
+        Ok(Progress::Awaited)
+    }
+
+    async fn count_refusal(&self, node: NodeId, works: bool, is_refused: bool) -> Result<(), Ended> {
+        if !works && !is_refused {
+            return Ok(());
+        }
+        self.commit(|records| {
+            let switch = &mut records.row(node).switch;
+            switch.refusals = if works { 0 } else { switch.refusals + 1 };
+        })
+        .await
+    }
+
+    async fn keep(&self, node: NodeId) -> Done {
+        self.commit(|records| {
+            let row = in_state(records, node, RowState::Launched)?;
+            row.state = RowState::Kept;
+            (row.stop_asked_at, row.switch.asked_at) = (None, None);
+            (row.report, row.reported_at) = (None, None);
+            Ok(())
+        })
+        .await??;
+        self.shared.state.borrow_mut().ears[self.me].forget(node);
+        Ok(Progress::Made)
+    }
+
+    async fn wake(&self, node: NodeId) -> Done {
+        self.shared.state.borrow_mut().ears[self.me].forget(node);
+        self.commit(|records| {
+            let now = records.now;
+            let row = in_state(records, node, RowState::Kept)?;
+            (row.state, row.launched_at) = (RowState::Launched, Some(now));
+            row.switch.asked_at = None;
+            (row.report, row.reported_at) = (None, None);
+            row.version += 1;
+            Ok(Progress::Made)
+        })
+        .await?
     }
 
     async fn record_start(&self, node: NodeId) -> Result<(), Ended> {
@@ -371,6 +490,17 @@ impl Driver {
     }
 }
 
+fn reopen(database: &mut Resource, now: DateTime<Utc>) {
+    if *database != Resource::Absent {
+        *database = Resource::Intended {
+            attempts: 0,
+            failure: None,
+            refused: false,
+            attempted_at: now,
+        };
+    }
+}
+
 fn fail(resource: &mut Resource, error: &ProviderError) {
     if let Resource::Intended { failure, refused, .. } = resource {
         *failure = Some(error.to_string());
@@ -393,6 +523,14 @@ fn not_gone(records: &mut Records, node: NodeId) -> Result<&mut Row, Ended> {
         Err(Ended::Failed)
     } else {
         Ok(row)
+    }
+}
+
+/// It will not, and says so.
+fn is_refusal(error: &ProviderError) -> bool {
+    match error {
+        ProviderError::Quota(_) | ProviderError::Capacity(_) | ProviderError::Refused(_) => true,
+        ProviderError::Throttled | ProviderError::Unclear(_) => false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What may happen to a cluster, and whole schedules of it, each made of one seed.
 
+use updraft_model::OnStop;
 use updraft_provider::simulated::Faults;
 
 use super::dice::Dice;
@@ -22,6 +23,7 @@ pub(crate) enum Happening {
     Tasks(u32),
     /// Another environment is asked for, of this quality.
     ChangeEnvironment(Quality),
+    RotateKeys,
     Delete,
     LoseNode(usize),
     HangAgent(usize),
@@ -40,6 +42,8 @@ pub(crate) enum Happening {
         steps: u32,
         ticks: u32,
     },
+    /// What becomes of machines while the cluster is stopped.
+    OnStop(OnStop),
     /// No control for so many ticks.
     ControlAway(u32),
     /// Every agent turns to whichever control answers.
@@ -132,7 +136,7 @@ fn clock(dice: &mut Dice) -> i64 {
 }
 
 fn happening(dice: &mut Dice) -> Happening {
-    match dice.below(43) {
+    match dice.below(44) {
         0..3 => Happening::Start,
         3..5 => Happening::Stop,
         5 => Happening::Restart,
@@ -155,7 +159,9 @@ fn happening(dice: &mut Dice) -> Happening {
         28..30 => Happening::ControlAway(1 + u32::from(dice.percent(40))),
         34..36 => Happening::HeavyUpTo(u32::from(dice.percent(4))),
         36..39 => Happening::Tasks(u32::from(dice.percent(10))),
+        42..44 => Happening::RotateKeys,
         39..41 => Happening::ReclaimNotice(dice.index(64)),
+        41 => Happening::OnStop([OnStop::Keep, OnStop::Keep, OnStop::End][dice.index(3)]),
         30..32 => Happening::Heavy {
             workers: u32::from(dice.percent(4)),
             machine: u32::from(dice.percent(2)),

@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 
 use updraft_model::{Power, Step};
-use updraft_planner::{Action, Desired, EnvironmentStage};
+use updraft_planner::{Action, Desired, EnvironmentStage, KeyStage, KeyTurn};
 use updraft_provider::{NodeStatus, ProviderId};
 
 use super::driver::View;
 use super::happening::Quality;
-use super::records::{Row, RowState, RunningOperation};
+use super::records::{Records, Row, RowState, RunningOperation};
 use super::{CLUSTER, Shared, State};
 
 /// No two nodes in one place. Launches of a driver that slept through its lease are strays, not nodes.
@@ -30,7 +30,9 @@ pub(crate) fn one_node_per_place(shared: &Shared) {
 /// Nodes that are wanted and work, or would if they were started, are never given up. A driver whose lease is over has
 /// no say: what it does is held against what is wanted now.
 pub(crate) fn no_harm(shared: &Shared, view: &View, is_held: bool, action: &Action) {
-    let (Action::StopNode { node, .. } | Action::TerminateNode { node, .. }) = action else {
+    let (Action::StopNode { node, .. } | Action::TerminateNode { node, .. } | Action::SwitchOffNode { node }) =
+        action
+    else {
         return;
     };
     let state = shared.state.borrow();
@@ -39,7 +41,8 @@ pub(crate) fn no_harm(shared: &Shared, view: &View, is_held: bool, action: &Acti
     let Some(row) = state.records.rows.iter().find(|row| row.id == *node) else {
         return;
     };
-    let wanted = desired.power == Power::Running && is_needed(&state, desired, row);
+    let stays = !matches!(desired.keys, KeyTurn::Draining | KeyTurn::Turned);
+    let wanted = stays && desired.power == Power::Running && is_needed(&state, desired, row);
     let given_up = row.stop_asked_at.is_some() || matches!(row.state, RowState::Terminating | RowState::Gone);
     let is_late = view.at != state.records.now && is_held;
     let agent = state.agents.get(&row.id);
@@ -76,7 +79,10 @@ fn is_needed(state: &State, desired: &Desired, row: &Row) -> bool {
         other.queue == row.queue
             && other.stop_asked_at.is_none()
             && other.loss.is_none()
-            && matches!(other.state, RowState::Intended | RowState::Launched)
+            && matches!(
+                other.state,
+                RowState::Intended | RowState::Launched | RowState::Kept
+            )
     };
     let serving = state.records.rows.iter().filter(serves).count();
     serving <= usize::try_from(state.records.needed(queue)).unwrap()
@@ -101,7 +107,12 @@ pub(crate) fn may_end(shared: &Shared, id: &ProviderId) {
             && row.provider_id.as_ref().is_none_or(|own| own == id)
             && !state.late.contains(id)
     });
-    let owned = owner.is_some_and(|row| matches!(row.state, RowState::Intended | RowState::Launched));
+    let owned = owner.is_some_and(|row| {
+        matches!(
+            row.state,
+            RowState::Intended | RowState::Launched | RowState::Kept
+        )
+    });
     assert!(!owned, "ends a node whose record wants it");
 }
 
@@ -113,6 +124,38 @@ pub(crate) fn may_move(state: &State, to: &EnvironmentStage) {
         EnvironmentStage::Settled => assert_eq!(quality, Quality::Good),
         EnvironmentStage::All | EnvironmentStage::Abandoned(_) => {}
     }
+}
+
+/// Keys are turned when nobody is left who knows the old ones, and an old Fernet key is destroyed when nothing is encrypted
+/// with it any more.
+pub(crate) fn may_turn(records: &Records, to: &KeyStage) {
+    let safe = &records.safe;
+    match to {
+        KeyStage::Turned => {
+            let left = records.live_rows().count();
+            assert_eq!(left, 0, "keys are turned while nodes know the old ones");
+        }
+        KeyStage::Settled => {
+            assert_eq!(
+                safe.encrypted, safe.current,
+                "what is encrypted can't be read any more"
+            );
+        }
+        KeyStage::Reencrypting | KeyStage::Both(_) => {
+            assert!(records.database_opens(), "the database takes an old password");
+        }
+    }
+}
+
+/// Whoever is launched can open what it is given.
+pub(crate) fn may_launch(shared: &Shared) {
+    let state = shared.state.borrow();
+    assert!(
+        state.records.nodes_can_read(),
+        "nodes can't open what they are given: {:?} of {:?}",
+        state.records.safe,
+        state.records.keys
+    );
 }
 
 /// Its nodes are in it.

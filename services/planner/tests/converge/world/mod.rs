@@ -21,7 +21,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta};
-use updraft_model::{ClusterId, NodeId, Power};
+use updraft_model::{ClusterId, NodeId, OnStop, Power};
 use updraft_planner::Outcome;
 use updraft_provider::simulated::{Faults, Machine, SimulatedProvider};
 use updraft_provider::{NodeStatus, ProviderId};
@@ -262,6 +262,14 @@ impl World {
     pub(crate) fn assert_as_asked(&self) {
         let records = &self.shared.state.borrow().records;
         let row_of = |machine: &Machine| records.rows.iter().find(|row| row.id == machine.node).unwrap();
+        if records.power == Power::Stopped && records.on_stop == OnStop::Keep {
+            let is_kept = |machine: &Machine| machine.status == NodeStatus::Stopped;
+            assert!(
+                self.shared.live().iter().all(is_kept),
+                "a stopped cluster's machine runs"
+            );
+            return;
+        }
         let mut live: Vec<_> = self
             .shared
             .live()
@@ -286,6 +294,17 @@ impl World {
         live.sort_unstable();
         expected.sort_unstable();
         assert_eq!(live, expected, "there is not what was asked for");
+    }
+
+    /// Every key is of the last turn that was asked for, and nothing of those before is left.
+    pub(crate) fn assert_keys_are_newest(&self) {
+        let records = &self.shared.state.borrow().records;
+        assert!(
+            records.has_newest_keys(),
+            "{:?}, {:?}",
+            records.keys,
+            records.safe
+        );
     }
 
     /// The cluster is deleted, and nothing is left of it; the neighbour's nodes run.

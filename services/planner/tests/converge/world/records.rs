@@ -3,11 +3,11 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use updraft_model::{
-    Generation, NodeId, NodeRole, OperationKind, Phase, Power, QueueName, Step, WorkerQueue,
+    Generation, NodeId, NodeRole, OnStop, OperationKind, Phase, Power, QueueName, Step, WorkerQueue,
 };
 use updraft_planner::{
-    Desired, EnvironmentChange, LaunchFailure, Loss, NodeState, Operation, Outcome, PlaceHistory, QueueLoad,
-    QueueSize, Report, Resource,
+    Desired, EnvironmentChange, KeyTurn, LaunchFailure, Loss, NodeState, Operation, Outcome, PlaceHistory,
+    QueueLoad, QueueSize, Report, Resource, Switch,
 };
 use updraft_provider::{NetworkId, NodeWanted, ProviderId};
 
@@ -22,6 +22,7 @@ const LOSSES_COUNT_FOR: TimeDelta = TimeDelta::minutes(30);
 pub(crate) struct Records {
     pub(crate) now: DateTime<Utc>,
     pub(crate) power: Power,
+    pub(crate) on_stop: OnStop,
     pub(crate) generation: Generation,
     pub(crate) workers: u32,
     /// A second queue.
@@ -31,6 +32,11 @@ pub(crate) struct Records {
     pub(crate) sizes: Vec<QueueSize>,
     pub(crate) environment: EnvironmentChange,
     pub(crate) wanted_environment: Quality,
+    pub(crate) keys: KeyTurn,
+    /// Counts what was asked for; tells one turn from the next.
+    pub(crate) turns: u32,
+    /// What the cluster's keys are: each is the number of its turn.
+    pub(crate) safe: Safe,
     pub(crate) operation: Option<RunningOperation>,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) phase: Phase,
@@ -69,6 +75,7 @@ pub(crate) struct Row {
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) launched_at: Option<DateTime<Utc>>,
     pub(crate) stop_asked_at: Option<DateTime<Utc>>,
+    pub(crate) switch: Switch,
     pub(crate) gone_at: Option<DateTime<Utc>>,
     pub(crate) loss: Option<Loss>,
     pub(crate) attempts: u32,
@@ -79,10 +86,24 @@ pub(crate) struct Row {
     pub(crate) reported_at: Option<DateTime<Utc>>,
 }
 
+/// Keys, each by the number of the turn that made it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Safe {
+    /// Of nodes: what control has.
+    pub(crate) current: u32,
+    /// Fernet keys of before that control still has.
+    pub(crate) before: Vec<u32>,
+    /// What the database's role takes.
+    pub(crate) database: u32,
+    /// What Airflow's rows are encrypted with.
+    pub(crate) encrypted: u32,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RowState {
     Intended,
     Launched,
+    Kept,
     Terminating,
     Gone,
 }
@@ -101,6 +122,7 @@ impl Records {
         Self {
             now,
             power: Power::Stopped,
+            on_stop: OnStop::End,
             generation: Generation::FIRST,
             workers: 1,
             heavy: None,
@@ -108,6 +130,9 @@ impl Records {
             sizes: Vec::new(),
             environment: EnvironmentChange::Settled,
             wanted_environment: Quality::Good,
+            keys: KeyTurn::Settled,
+            turns: 0,
+            safe: Safe::default(),
             operation: None,
             outcome: None,
             phase: Phase::Stopped,
@@ -181,6 +206,40 @@ impl Records {
         self.render_anew();
     }
 
+    pub(crate) fn ask_for_other_keys(&mut self) {
+        self.turns += 1;
+        self.keys = KeyTurn::Draining;
+    }
+
+    /// Whether nodes can open what they are given: their database, and what Airflow keeps there.
+    pub(crate) fn nodes_can_read(&self) -> bool {
+        let safe = &self.safe;
+        let reads = match self.keys {
+            KeyTurn::Settled => safe.encrypted == safe.current,
+            // Who reads, or writes anew, has all of them.
+            KeyTurn::Draining | KeyTurn::Turned | KeyTurn::Reencrypting { .. } | KeyTurn::Both { .. } => {
+                safe.encrypted == safe.current || safe.before.contains(&safe.encrypted)
+            }
+        };
+        reads && self.database_opens()
+    }
+
+    /// Nobody asks one that is not ready.
+    pub(crate) fn database_opens(&self) -> bool {
+        !self.resources[1].is_ready() || self.safe.database == self.safe.current
+    }
+
+    /// Every key is of the last turn that was asked for, and control has no other.
+    pub(crate) fn has_newest_keys(&self) -> bool {
+        let newest = Safe {
+            current: self.turns,
+            before: Vec::new(),
+            database: self.turns,
+            encrypted: self.turns,
+        };
+        self.keys == KeyTurn::Settled && self.safe == newest
+    }
+
     pub(crate) fn render_anew(&mut self) {
         for row in &mut self.rows {
             row.version += 1;
@@ -238,9 +297,11 @@ impl Records {
     pub(crate) fn desired(&self) -> Desired {
         Desired {
             power: self.power,
+            on_stop: self.on_stop,
             generation: self.generation,
             queues: self.queues(),
             environment: self.environment.clone(),
+            keys: self.keys.clone(),
             operation: self.operation.clone().map(|operation| Operation {
                 kind: operation.kind,
                 generation: operation.generation,
@@ -248,6 +309,7 @@ impl Records {
                 steps: operation.steps,
             }),
             terminate_unrecorded: false,
+            brings_database: false,
             scale_in_after: TimeDelta::seconds(60),
         }
     }
@@ -300,6 +362,10 @@ impl Row {
             created_at: records.now,
             launched_at: None,
             stop_asked_at: None,
+            switch: Switch {
+                works: true,
+                ..Switch::default()
+            },
             gone_at: None,
             loss: None,
             attempts: 0,
@@ -320,6 +386,9 @@ impl Row {
             },
             RowState::Launched => NodeState::Launched {
                 at: self.launched_at.unwrap(),
+            },
+            RowState::Kept => NodeState::Kept {
+                launched_at: self.launched_at,
             },
             RowState::Terminating | RowState::Gone => NodeState::Terminating {
                 launched_at: self.launched_at,

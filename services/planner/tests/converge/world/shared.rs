@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use chrono::{DateTime, Utc};
 use updraft_model::{NodeId, NodeRole, OperationKind, Phase, Power, WorkerQueue};
-use updraft_planner::EnvironmentChange;
+use updraft_planner::{EnvironmentChange, KeyTurn};
 use updraft_provider::simulated::Machine;
 use updraft_provider::{ClientToken, NodeProvider as _, NodeStatus, NodeWanted, ProviderId};
 
@@ -137,6 +137,10 @@ impl Shared {
             Happening::Start => self.ask(OperationKind::Start, Power::Running),
             Happening::Stop => self.ask(OperationKind::Stop, Power::Stopped),
             Happening::Delete => self.ask(OperationKind::Delete, Power::Deleted),
+            Happening::OnStop(on_stop) if power != Power::Deleted => {
+                self.state.borrow_mut().records.on_stop = on_stop;
+                self.ask(OperationKind::Update, power);
+            }
             Happening::Restart => {
                 self.ask(OperationKind::Restart, power);
                 self.state.borrow_mut().records.render_anew();
@@ -166,6 +170,10 @@ impl Shared {
                 state.agents.values_mut().for_each(Agent::begin_another_build);
                 state.records.ask(OperationKind::Update, power);
             }
+            Happening::RotateKeys if power != Power::Deleted => {
+                self.state.borrow_mut().records.ask_for_other_keys();
+                self.ask(OperationKind::RotateKeys, power);
+            }
             Happening::LoseNode(which) => {
                 if let Some(machine) = pick(which) {
                     self.provider.lose(&machine.id);
@@ -193,7 +201,9 @@ impl Shared {
                     agents.entry(machine.node).or_default().be_reclaimed();
                 }
             }
-            Happening::Scale(_)
+            Happening::RotateKeys
+            | Happening::Scale(_)
+            | Happening::OnStop(_)
             | Happening::Heavy { .. }
             | Happening::HeavyUpTo(_)
             | Happening::ChangeEnvironment(_)
@@ -217,14 +227,27 @@ impl Shared {
                     records.environment,
                     EnvironmentChange::Settled | EnvironmentChange::Abandoned { .. }
                 );
-                settled && records.phase == Phase::Running
+                let keys = matches!(records.keys, KeyTurn::Settled | KeyTurn::Both { .. });
+                settled && keys && records.phase == Phase::Running
             }
-            Power::Stopped => records.phase == Phase::Stopped,
+            Power::Stopped => {
+                let keys = matches!(records.keys, KeyTurn::Settled | KeyTurn::Reencrypting { .. });
+                keys && records.phase == Phase::Stopped
+            }
             Power::Deleted => return records.deleted,
         };
         let ends = |agent: &Agent| agent.hung || agent.reclaimed.is_some();
         let ends = |node: &NodeId| state.agents.get(node).is_some_and(ends);
         let live = self.live();
+        if records.power == Power::Stopped {
+            let kept = records
+                .live_rows()
+                .filter(|row| row.state == RowState::Kept)
+                .count();
+            let off = live.iter().all(|machine| machine.status == NodeStatus::Stopped);
+            let as_many = kept == live.len() && kept == records.live_rows().count();
+            return reached && records.operation.is_none() && off && as_many;
+        }
         let alive = live
             .iter()
             .all(|machine| machine.status == NodeStatus::Running && !ends(&machine.node));

@@ -10,6 +10,7 @@ use updraft_model::{FolderSource, WorkerQueue};
 use super::Changed;
 use super::environment::EnvironmentArgs;
 use super::logs::LogsArgs;
+use super::metadata::MetadataArgs;
 use super::schedule::ScheduleArgs;
 use super::settings::SettingsArgs;
 use crate::cli::args::{Global, Waiting, parse_option, parse_tag};
@@ -61,6 +62,8 @@ pub(crate) struct UpdateArgs {
     #[command(flatten)]
     schedule: ScheduleArgs,
     #[command(flatten)]
+    metadata: MetadataArgs,
+    #[command(flatten)]
     waiting: Waiting,
 }
 
@@ -81,6 +84,7 @@ pub(super) async fn update(client: &Client, args: UpdateArgs, global: &Global) -
     let replaces_queues = args.no_worker_queues || !args.worker_queues.is_empty();
     let replaces_tags = args.no_tags || !args.tags.is_empty();
     let change = UpdateCluster {
+        broker: None,
         aws_account: None,
         workers: args.workers,
         worker_concurrency: args.worker_concurrency,
@@ -92,7 +96,10 @@ pub(super) async fn update(client: &Client, args: UpdateArgs, global: &Global) -
         bootstrap: args.settings.bootstrap()?,
         schedule: args.schedule.asked(&cluster.spec.schedule),
         stop_when_idle: args.schedule.idle(),
+        on_stop: args.schedule.on_stop(),
         logs: args.logs.asked(&cluster.spec.logs)?,
+        metadata_dsn: args.metadata.dsn()?,
+        metadata_ca: args.metadata.authority()?,
         tags: replaces_tags.then(|| args.tags.into_iter().collect()),
     };
     let accepted = client
@@ -114,6 +121,11 @@ pub(super) async fn stop(client: &Client, args: &Changed, global: &Global) -> Re
 pub(super) async fn restart(client: &Client, args: &Changed, global: &Global) -> Result<(), CliError> {
     let id = resolve::cluster(client, &args.cluster).await?.id;
     wait::conclude(client, client.restart_cluster(id).await?, &args.waiting, global).await
+}
+
+pub(super) async fn rotate_keys(client: &Client, args: &Changed, global: &Global) -> Result<(), CliError> {
+    let id = resolve::cluster(client, &args.cluster).await?.id;
+    wait::conclude(client, client.rotate_keys(id).await?, &args.waiting, global).await
 }
 
 pub(super) async fn delete(client: &Client, args: &DeleteArgs, global: &Global) -> Result<(), CliError> {
@@ -140,7 +152,10 @@ fn confirm(cluster: &ClusterView) -> Result<(), CliError> {
         );
     }
     let ask = || -> io::Result<String> {
-        let lost = "its database, DAGs and logs will be lost for good";
+        let lost = match cluster.spec.metadata_database {
+            None => "its database, DAGs and logs will be lost for good",
+            Some(_) => "its DAGs and logs will be lost for good; your own metadata database stays as it is",
+        };
         write!(
             io::stderr(),
             "Deleting `{name}` (id {}): {lost}.\nType its name to go on: ",

@@ -5,11 +5,12 @@ use indexmap::IndexMap;
 use updraft_api::rest::NewCluster;
 use updraft_client::{Client, IdempotencyKey};
 use updraft_model::{
-    AwsAccountName, ClusterName, EnvironmentSpec, FolderSource, LogsSpec, Schedule, WorkerQueue,
+    AwsAccountName, Broker, ClusterName, EnvironmentSpec, FolderSource, LogsSpec, Schedule, WorkerQueue,
 };
 
 use super::environment::EnvironmentArgs;
 use super::logs::LogsArgs;
+use super::metadata::MetadataArgs;
 use super::schedule::ScheduleArgs;
 use super::settings::SettingsArgs;
 use crate::cli::args::{Global, Waiting, parse_option, parse_tag};
@@ -26,6 +27,9 @@ pub(crate) struct CreateArgs {
     /// The organisation's AWS account that its nodes are in; it stays [default: the installation's own, or the only one]
     #[arg(long, value_name = "NAME")]
     aws_account: Option<AwsAccountName>,
+    /// What carries its tasks to its workers, valkey or rabbitmq; it stays [default: valkey]
+    #[arg(long, value_name = "BROKER")]
+    broker: Option<Broker>,
     /// Worker nodes, 0 to 20 [default: 1]
     #[arg(long, value_name = "N")]
     workers: Option<u32>,
@@ -57,6 +61,8 @@ pub(crate) struct CreateArgs {
     logs: LogsArgs,
     #[command(flatten)]
     schedule: ScheduleArgs,
+    #[command(flatten)]
+    metadata: MetadataArgs,
     /// Create it stopped
     #[arg(long)]
     no_start: bool,
@@ -69,6 +75,7 @@ pub(super) async fn create(client: &Client, args: CreateArgs, global: &Global) -
         name: args.name,
         runtime: args.runtime,
         aws_account: args.aws_account,
+        broker: args.broker.unwrap_or_default(),
         workers: args.workers,
         worker_concurrency: args.worker_concurrency,
         worker_queues: args.worker_queues,
@@ -79,7 +86,10 @@ pub(super) async fn create(client: &Client, args: CreateArgs, global: &Global) -
         bootstrap: args.settings.bootstrap()?,
         schedule: args.schedule.asked(&Schedule::default()).unwrap_or_default(),
         stop_when_idle: args.schedule.idle().unwrap_or_default(),
+        on_stop: args.schedule.on_stop(),
         logs: args.logs.asked(&LogsSpec::default())?,
+        metadata_dsn: args.metadata.dsn()?,
+        metadata_ca: args.metadata.authority()?,
         tags: args.tags.into_iter().collect(),
         start: Some(!args.no_start),
     };

@@ -5,6 +5,7 @@ mod create;
 mod environment;
 mod events;
 mod logs;
+mod metadata;
 mod read;
 mod schedule;
 mod services;
@@ -41,6 +42,9 @@ pub(crate) enum ClusterCommand {
     /// Restart every service of a cluster
     #[command(after_help = help::RESTART)]
     Restart(Changed),
+    /// Rotate every key of a cluster: its nodes end and start again with other ones
+    #[command(after_help = help::ROTATE_KEYS)]
+    RotateKeys(Changed),
     /// Delete a cluster with all its data
     #[command(after_help = help::DELETE)]
     Delete(change::DeleteArgs),
@@ -53,6 +57,9 @@ pub(crate) enum ClusterCommand {
     /// List a cluster's nodes
     #[command(after_help = help::NODES)]
     Nodes(Named),
+    /// Show what a node's machine said while it booted
+    #[command(after_help = help::BOOT_LOG)]
+    BootLog(read::BootLogArgs),
     /// List a cluster's services, or start, stop and restart one
     #[command(after_help = help::SERVICES)]
     Services(services::ServicesArgs),
@@ -88,10 +95,12 @@ impl ClusterCommand {
             Self::Start(args) => change::start(client, &args, global).await,
             Self::Stop(args) => change::stop(client, &args, global).await,
             Self::Restart(args) => change::restart(client, &args, global).await,
+            Self::RotateKeys(args) => change::rotate_keys(client, &args, global).await,
             Self::Delete(args) => change::delete(client, &args, global).await,
             Self::Open(args) => read::open(client, &args, global).await,
             Self::Events(args) => events::events(client, &args, global).await,
             Self::Nodes(args) => read::nodes(client, &args, global).await,
+            Self::BootLog(args) => read::boot_log(client, &args, global).await,
             Self::Services(args) => services::services(client, args, global).await,
             Self::Operations(args) => read::operations(client, &args, global).await,
         }

@@ -49,6 +49,26 @@ pub(super) async fn open(client: &Client, args: &OpenArgs, global: &Global) -> R
     }
 }
 
+#[derive(Args, Debug)]
+pub(crate) struct BootLogArgs {
+    /// Name or id
+    cluster: String,
+    /// The node's name (worker-1: the newest in that place, gone or not) or id
+    node: String,
+}
+
+pub(super) async fn boot_log(client: &Client, args: &BootLogArgs, global: &Global) -> Result<(), CliError> {
+    let cluster = resolve::cluster(client, &args.cluster).await?;
+    let log = client.boot_log(cluster.id, &args.node).await?;
+    match global.output {
+        Format::Json => output::json(&log),
+        Format::Table => {
+            let text = log.text.as_deref().or(log.missing.as_deref());
+            output::print(text.unwrap_or_default().trim_end())
+        }
+    }
+}
+
 pub(super) async fn nodes(client: &Client, args: &Named, global: &Global) -> Result<(), CliError> {
     let cluster = resolve::cluster(client, &args.cluster).await?;
     let nodes = client.nodes(cluster.id).await?;
@@ -91,6 +111,7 @@ fn details(cluster: &ClusterView, now: DateTime<Utc>) -> String {
         format!("Phase      {}", phase(&cluster.phase)),
         format!("Airflow    {}", cluster.airflow_url),
         format!("Runtime    {}", cluster.spec.runtime),
+        format!("Broker     {}", cluster.spec.broker),
         workers(cluster),
         format!(
             "Nodes      {} of {} ready",
@@ -119,6 +140,8 @@ fn details(cluster: &ClusterView, now: DateTime<Utc>) -> String {
         lines.push(format!("Idle       stops after {idle} without run or use"));
     }
     lines.extend(packages(cluster));
+    let database = cluster.spec.metadata_database.iter();
+    lines.extend(database.map(|database| format!("Metadata   {database}")));
     lines.extend(cluster.operation.map(|id| format!("Operation  {id}")));
     lines.extend(
         cluster
@@ -233,7 +256,10 @@ fn node_table(nodes: &[NodeView], now: DateTime<Utc>) -> String {
         table.row([
             node.label.clone(),
             or_dash(node.queue.as_ref()),
-            or_dash(node.phase),
+            match node.off {
+                true => "off".to_owned(),
+                false => or_dash(node.phase),
+            },
             or_dash(node.address.as_ref()),
             format!("{healthy}/{} healthy", node.services.len()),
             or_dash(node.cpu_percent.map(|percent| format!("{percent:.0} %"))),

@@ -1,7 +1,7 @@
 //! When a cluster starts and stops by itself.
 
 use clap::Args;
-use updraft_model::{IdleStop, Schedule};
+use updraft_model::{IdleStop, OnStop, Schedule};
 
 #[derive(Args, Debug)]
 pub(crate) struct ScheduleArgs {
@@ -20,6 +20,10 @@ pub(crate) struct ScheduleArgs {
     /// Stop it when nothing ran and nobody used it for so long: 90m, 2h, 1d, or never [default: never]
     #[arg(long, value_name = "TIME", group = "change")]
     stop_when_idle: Option<IdleStop>,
+    /// What becomes of its machines on EC2 when it stops: `end`, and nothing is left to pay for, or `keep`, switched off
+    /// with their disks, for a quicker start [default: as its AWS account says, or the installation]
+    #[arg(long, value_name = "end|keep", group = "change")]
+    on_stop: Option<OnStop>,
 }
 
 // === impl ScheduleArgs ===
@@ -44,6 +48,11 @@ impl ScheduleArgs {
     pub(super) fn idle(&self) -> Option<IdleStop> {
         self.stop_when_idle
     }
+
+    /// None: it stays as it is.
+    pub(super) fn on_stop(&self) -> Option<OnStop> {
+        self.on_stop
+    }
 }
 
 #[cfg(test)]
@@ -59,6 +68,7 @@ mod tests {
             time_zone: time_zone.map(str::to_owned),
             no_schedule,
             stop_when_idle: None,
+            on_stop: None,
         }
     }
 

@@ -10,12 +10,15 @@ use updraft_app::{ResourceAccounts, Tenancy};
 use updraft_control::agents::{self, AgentRelease};
 use updraft_control::assignments::Places;
 use updraft_control::audit_export::AuditBucket;
+use updraft_control::storage_sessions::StorageSessions;
 use updraft_model::{ClusterId, NodeId};
-use updraft_provider_ec2::{AgentArchive, Ec2Accounts, Ec2Provider};
+use updraft_provider::OpenAccounts;
+use updraft_provider_ec2::{AgentArchive, BootLogs, Ec2Accounts, Ec2Provider};
 use updraft_store::metadata::MetadataServer;
 use url::Url;
 
 use super::Nodes;
+use super::account_check::WithSessions;
 use crate::compose::buckets::{ControlBucket, InstallationStorage};
 use crate::config::{ControlFile, Ec2Nodes, TemplateOf};
 
@@ -37,6 +40,10 @@ pub(super) fn open(file: &ControlFile, ec2: &Ec2Nodes) -> anyhow::Result<Nodes> 
     if audit.is_none() {
         tracing::info!("the audit log is copied nowhere: `nodes.ec2.audit` names a bucket for that");
     }
+    let sessions = storage
+        .has_sessions()
+        .then(|| Arc::clone(&storage) as Arc<dyn StorageSessions>);
+    let accounts = accounts(file, ec2, sessions.clone())?;
     Ok(Nodes {
         provider: Arc::new(provider),
         places: Arc::new(InstancePlaces {
@@ -44,31 +51,61 @@ pub(super) fn open(file: &ControlFile, ec2: &Ec2Nodes) -> anyhow::Result<Nodes> 
             package_index: file.package_index.as_ref().map(Url::to_string),
         }),
         dag_location: Some(storage.location()),
-        sessions: storage.has_sessions().then(|| storage.clone() as _),
+        sessions,
         storage,
         audit: audit.map(|bucket| Arc::new(bucket) as Arc<dyn AuditBucket>),
         metadata: MetadataServer::new(file.metadata_url.clone()).reached_at(ec2.metadata_address.clone()),
         control_url: ec2.control_url.as_str().trim_end_matches('/').to_owned(),
         tenancy: Tenancy::Several,
-        accounts: accounts(file, ec2)?,
+        accounts,
         are_instances: true,
+        boot_logs: Some(boot_logs(ec2)?),
+        on_stop: ec2.on_stop,
         agent: agent(ec2)?,
+        agents_first_in: ec2.agents_first_in,
         supervised: None,
     })
 }
 
 /// Whoever has an account chooses its nodes' addresses: nothing of ours connects to one, so without tunnels there are none.
-fn accounts(file: &ControlFile, ec2: &Ec2Nodes) -> anyhow::Result<Option<ResourceAccounts>> {
+fn accounts(
+    file: &ControlFile,
+    ec2: &Ec2Nodes,
+    sessions: Option<Arc<dyn StorageSessions>>,
+) -> anyhow::Result<Option<ResourceAccounts>> {
     if file.aws.is_none() || file.tunnel_address.is_none() {
         return Ok(None);
     }
     let opens =
         Ec2Accounts::new(ec2.provider.clone()).context("Updraft's own credentials cannot be looked for")?;
+    let opens: Arc<dyn OpenAccounts> = Arc::new(opens);
+    let opens = match sessions {
+        Some(sessions) => Arc::new(WithSessions {
+            accounts: opens,
+            sessions,
+        }),
+        None => opens,
+    };
     Ok(Some(ResourceAccounts {
-        opens: Arc::new(opens),
+        opens,
         installation: ec2.provider.installation.clone(),
         shared: ec2.shared_account,
     }))
+}
+
+fn boot_logs(ec2: &Ec2Nodes) -> anyhow::Result<Arc<dyn updraft_app::BootLogs>> {
+    let logs = BootLogs::open(&ec2.provider).context("`nodes.ec2.provider.artifacts` cannot be used")?;
+    Ok(Arc::new(InBucket(logs)))
+}
+
+struct InBucket(BootLogs);
+
+#[async_trait]
+impl updraft_app::BootLogs for InBucket {
+    async fn end_of(&self, node: NodeId, most: usize) -> Result<Option<Vec<u8>>, String> {
+        let end = self.0.end_of(node, most).await;
+        end.map_err(|error| error.to_string())
+    }
 }
 
 fn agent(ec2: &Ec2Nodes) -> anyhow::Result<Option<AgentRelease>> {

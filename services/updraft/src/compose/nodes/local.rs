@@ -17,20 +17,24 @@ use updraft_provider::local::{
     Isolation, LocalLayout, LocalProvider, LocalSettings, ServiceUser, ServiceUsers,
 };
 
+use updraft_store::Store;
 use updraft_store::metadata::MetadataServer;
 use updraft_store::secrets::MasterKey;
 use url::Url;
 
 use super::Nodes;
+use super::openings::StoredOpenings;
 use crate::compose::storage::{EmbeddedAuditBucket, EmbeddedStorage};
 use crate::config::{ControlFile, LocalNodes, Ports, ReadyRuntime};
 
 /// # Errors
 /// When the data directory cannot be used.
-pub(super) async fn open(file: &ControlFile, local: &LocalNodes) -> anyhow::Result<Nodes> {
+pub(super) async fn open(file: &ControlFile, local: &LocalNodes, store: &Store) -> anyhow::Result<Nodes> {
     let storage_key = Arc::new(MasterKey::load(&local.storage_key_file)?);
     let ports = Ports::from_base(file.port_base);
-    let provider = isolated_provider(&file.data_dir, &ports, file.package_index.as_ref()).await?;
+    let openings = StoredOpenings::new(store.clone(), file.outbound_allow.clone());
+    let provider = provider(&file.data_dir)?.opening(Arc::new(openings));
+    let provider = isolated(provider, &ports, file.package_index.as_ref()).await?;
     let provider = Arc::new(provider);
     let (socket, endpoint) = (
         local.storage_socket.clone(),
@@ -61,7 +65,10 @@ pub(super) async fn open(file: &ControlFile, local: &LocalNodes) -> anyhow::Resu
         tenancy: tenancy(),
         accounts: None,
         are_instances: false,
+        boot_logs: None,
+        on_stop: None,
         agent: None,
+        agents_first_in: None,
         supervised: Some(provider.clone()),
         provider,
     })
@@ -91,12 +98,11 @@ fn provider(data_dir: &Path) -> anyhow::Result<LocalProvider> {
 ///
 /// # Errors
 /// When the data directory cannot be used.
-async fn isolated_provider(
-    data_dir: &Path,
+async fn isolated(
+    provider: LocalProvider,
     ports: &Ports,
     package_index: Option<&Url>,
 ) -> anyhow::Result<LocalProvider> {
-    let provider = provider(data_dir)?;
     let Accounts::Separate = Accounts::detect() else {
         return Ok(provider);
     };
