@@ -6,7 +6,7 @@ use crate::schedules::run;
 use crate::world::Bug;
 
 /// Schedules within which every bug is found.
-const SCHEDULES: u64 = 1000;
+const SCHEDULES: u64 = 5000;
 
 #[test]
 fn every_known_bug_is_caught() {
