@@ -95,6 +95,11 @@ def test_a_database_of_the_tenants_own_outlives_its_cluster_and_serves_one_at_a_
     running = cluster("update", NAME, *brings, "--wait")
     assert running.code != 0 and "Stop the cluster" in running.err, running.err
 
+    # It stays the cluster's with other keys, too: none of them is what it is known by.
+    turned = cluster("rotate-keys", NAME, "--wait")
+    assert turned.code == 0, turned.err
+    assert run in {one["dag_run_id"] for one in installation.airflow(shown["id"], rest).runs(DAG)}
+
     deleted = cluster("delete", NAME, "--yes", "--wait", "-o", "json")
     assert deleted.code == 0, deleted.err
     assert "Leave your metadata database as it is" in deleted.out + deleted.err

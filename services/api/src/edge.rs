@@ -4,7 +4,8 @@
 //! the edge keeps on disk (0600) and works from while control is gone, or where control still knows the version that the
 //! edge has and the edge asks for changes, for what became of it since, a [`SnapshotChange`] (206). `POST /edge/v1/handover` redeems a hand-over code, `POST
 //! /edge/v1/token-uses` tells which API tokens were used, `POST /edge/v1/cluster-uses` which clusters, `POST /edge/v1/refusals` what was refused
-//! ([`crate::edge_refusals`]), `POST /edge/v1/tunnel-certificate` asks for a [`crate::tunnel::TunnelCertificate`]. All carry `Authorization: Bearer <edge token>`.
+//! ([`crate::edge_refusals`]), `POST /edge/v1/tunnel-certificate` asks for a [`crate::tunnel::TunnelCertificate`]. `DELETE
+//! /edge/v1/edges/<id>` says that an edge has ended: itself, or the one before it in the same place. All carry `Authorization: Bearer <edge token>`.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -31,6 +32,9 @@ pub struct Snapshot {
     /// Under which authority an edge's certificate for tunnels is to be; it asks for another one if it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tunnel_authority: Option<String>,
+    /// Names of the keys that the tokens of all [`Route::tunnel`] come of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tunnel_tokens: Vec<String>,
 }
 
 /// What is another in the snapshot of `version` than in the one of `before`. Parts come whole.

@@ -35,6 +35,9 @@ pub struct TunnelGuest {
     pub node: NodeId,
     /// Of [`TunnelAssignment::token`].
     pub token_sha256: TokenHash,
+    /// Of tokens that are as good: while the key that they come of turns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others_sha256: Vec<TokenHash>,
 }
 
 /// What an edge shows agents.

@@ -15,4 +15,14 @@ impl App {
         edges::note(&mut connection, edge, keys).await?;
         Ok(())
     }
+
+    /// An edge has ended, as it says itself or its successor does: agents dial to it no more, and no turn of keys waits for it.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn forget_edge(&self, edge: EdgeId) -> Result<(), AppError> {
+        let mut connection = self.store().connection().await?;
+        edges::forget(&mut connection, edge).await?;
+        Ok(())
+    }
 }

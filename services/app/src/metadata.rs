@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use updraft_model::{CaCertificate, ClusterId, ClusterSpec, MetadataDatabase, Phase, Power, SslMode};
 use updraft_store::PgConnection;
 use updraft_store::clusters::ClusterRecord;
-use updraft_store::secrets;
+use updraft_store::secrets::{self, random_token};
 use url::{Host, Url};
 
 use crate::{App, AppError};
@@ -17,6 +17,8 @@ use crate::{App, AppError};
 pub const DSN: &str = "dsn";
 /// The one with the certificates that its server is held to; empty: none.
 pub const AUTHORITY: &str = "metadata_authority";
+/// The one that the cluster is known by in it, whatever other keys it is given.
+pub const OWNER: &str = "metadata_owner";
 
 const FIELD: &str = "metadata_dsn";
 const CA_FIELD: &str = "metadata_ca";
@@ -83,6 +85,7 @@ impl App {
         for (name, secret) in [(DSN, &brought.dsn), (AUTHORITY, &brought.authority)] {
             secrets::put(connection, key, cluster, name, secret).await?;
         }
+        secrets::ensure(connection, key, cluster, OWNER, &random_token()).await?;
         Ok(())
     }
 }

@@ -1,11 +1,11 @@
 //! What control gives both ends of tunnels: agents the authority to believe and a token, edges the token's digest and a
 //! certificate.
 //!
-//! A node's token is worked out from the installation's key and the node's id, so every control process knows it and none
-//! keeps it. It is good for nothing but this node's tunnels, and only while the node is its cluster's web node.
+//! A node's token is worked out from one of the installation's keys and the node's id, so every control process knows it and none
+//! keeps it. While that key turns, edges admit tokens of either. A token is good for nothing but its node's tunnels, and only
+//! while the node is its cluster's web node.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use chrono::{DateTime, Datelike as _, Days, Utc};
 use hmac::{Hmac, Mac as _};
@@ -20,12 +20,10 @@ use thiserror::Error;
 use updraft_api::tunnel::{TUNNEL_SERVER_NAME, TunnelAssignment, TunnelCertificate, TunnelGuest};
 use updraft_authz::TokenHash;
 use updraft_model::{EdgeId, NodeId};
-use updraft_store::secrets::{self, ControlKey, MasterKey, SecretError};
-use updraft_store::{Store, StoreError};
+use updraft_store::secrets::ControlKey;
 
 use crate::installation_keys::InstallationKeys;
 
-const TOKEN_KEY: &str = "tunnel-token";
 /// Of an edge's certificate: a leaked key is of use for so long, and control may be away for the most of it.
 const DAYS: u64 = 30;
 const RENEW_AFTER_S: u64 = 10 * 24 * 60 * 60;
@@ -35,26 +33,25 @@ const AIRFLOW_PORT: u16 = 8080;
 /// The installation's tunnels: there if its edges reach web nodes through them.
 pub struct Tunnels {
     address: String,
-    /// The authorities of edges' certificates are among them.
+    /// The authorities of edges' certificates are among them, and what nodes' tokens are worked out from.
     keys: InstallationKeys,
-    /// Keyed with the installation's own.
-    tokens: Hmac<Sha256>,
 }
 
 #[derive(Debug, Error)]
 pub enum TunnelsError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Secret(#[from] SecretError),
     #[error("the tunnels' certificates could not be made")]
     Certificate(#[from] rcgen::Error),
-    #[error("the key of tunnels' tokens has no length")]
-    TokenKey,
     #[error("the tunnels' authority cannot be written down")]
     Kept(#[source] serde_json::Error),
     #[error("there is no authority for tunnels' certificates")]
     NoAuthority,
+}
+
+/// Nodes' tokens are worked out from it.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenKey {
+    secret: SecretString,
+    mac: Hmac<Sha256>,
 }
 
 /// Kept as one secret.
@@ -67,49 +64,36 @@ pub(crate) struct Authority {
 // === impl Tunnels ===
 
 impl Tunnels {
-    /// Makes the keys at the first start. Agents dial `address`: the edges, or a TCP balancer before them.
-    ///
-    /// # Errors
-    /// When the database cannot be asked, or a key does not open.
-    pub async fn open(
-        store: &Store,
-        key: &MasterKey,
-        address: String,
-        keys: InstallationKeys,
-    ) -> Result<Arc<Self>, TunnelsError> {
-        let mut connection = store.connection().await?;
-        let fresh = secrets::random_token();
-        let token_key = secrets::ensure_control_key(&mut connection, key, TOKEN_KEY, &fresh).await?;
-        drop(connection);
-        Ok(Arc::new(Self {
-            address,
-            keys,
-            tokens: <Hmac<Sha256> as hmac::Mac>::new_from_slice(token_key.expose_secret().as_bytes())
-                .map_err(|_| TunnelsError::TokenKey)?,
-        }))
+    /// Agents dial `address`: the edges, or a TCP balancer before them.
+    #[must_use]
+    pub fn new(address: String, keys: InstallationKeys) -> Self {
+        Self { address, keys }
     }
 
-    /// What the agent of a web node dials.
+    /// What the agent of a web node dials. None: its token has no key yet.
     #[must_use]
-    pub fn assignment(&self, node: NodeId, edges: BTreeSet<EdgeId>) -> TunnelAssignment {
-        TunnelAssignment {
+    pub fn assignment(&self, node: NodeId, edges: BTreeSet<EdgeId>) -> Option<TunnelAssignment> {
+        Some(TunnelAssignment {
             address: self.address.clone(),
             server_name: TUNNEL_SERVER_NAME.to_owned(),
             ca_pem: self.keys.authorities_believed(),
-            token: self.token(node),
+            token: self.keys.token_used()?.token(node),
             edges,
             port: AIRFLOW_PORT,
-        }
+        })
     }
 
-    /// By what edges know that node.
+    /// By what edges know that node: by its token of now, and by those of other keys as long as they are good.
     #[must_use]
-    pub fn guest(&self, node: NodeId) -> TunnelGuest {
-        let digest = Sha256::digest(self.token(node).expose_secret());
-        TunnelGuest {
+    pub fn guest(&self, node: NodeId) -> Option<TunnelGuest> {
+        let digest = |key: &TokenKey| TokenHash(Sha256::digest(key.token(node).expose_secret()).into());
+        let used = digest(&self.keys.token_used()?);
+        let all = self.keys.tokens_admitted();
+        Some(TunnelGuest {
             node,
-            token_sha256: TokenHash(digest.into()),
-        }
+            token_sha256: used,
+            others_sha256: all.iter().map(digest).filter(|other| *other != used).collect(),
+        })
     }
 
     /// For one edge, good for a while from `now`.
@@ -137,11 +121,27 @@ impl Tunnels {
             authority: Some(name),
         })
     }
+}
+
+// === impl TokenKey ===
+
+impl TokenKey {
+    pub(crate) fn read(kept: &ControlKey) -> Option<Self> {
+        let secret = kept.secret.clone();
+        let mac = <Hmac<Sha256> as hmac::Mac>::new_from_slice(secret.expose_secret().as_bytes()).ok()?;
+        Some(Self { secret, mac })
+    }
 
     fn token(&self, node: NodeId) -> SecretString {
-        let mut mac = self.tokens.clone();
+        let mut mac = self.mac.clone();
         mac.update(node.0.as_bytes());
         hex::encode(mac.finalize().into_bytes()).into()
+    }
+}
+
+impl PartialEq for TokenKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.secret.expose_secret() == other.secret.expose_secret()
     }
 }
 

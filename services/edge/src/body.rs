@@ -146,4 +146,10 @@ impl Permit {
         self.state
             .still_allows(&self.session.visitor, self.cluster, self.role, Utc::now())
     }
+
+    /// Whether the session or token is good at all.
+    pub(crate) fn is_live(&self) -> bool {
+        let visitor = &self.session.visitor;
+        visitor.expires_at > Utc::now().timestamp() && self.state.table().policy.is_live(visitor)
+    }
 }

@@ -14,6 +14,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use updraft_api::edge::{ClusterUses, HandoverRedeemed, RedeemHandover, Snapshot, SnapshotChange, TokenUses};
 use updraft_api::edge_refusals::Refusals;
@@ -71,8 +72,7 @@ impl ControlClient {
     }
 
     /// The snapshot as soon as it is another than `after`, or what is another in it; `None` when nothing changed for the time
-    /// of a long poll.
-    /// `keys` are those of the installation that this edge goes by.
+    /// of a long poll. `keys` are those of the installation that this edge goes by.
     pub(crate) async fn snapshot(
         &self,
         after: i64,
@@ -120,32 +120,30 @@ impl ControlClient {
     }
 
     pub(crate) async fn report_token_uses(&self, uses: &TokenUses) -> Result<(), ControlError> {
-        let body = serde_json::to_vec(uses).map_err(ControlError::Malformed)?;
-        let (status, _) = self
-            .call(Method::POST, "/edge/v1/token-uses", body.into(), REPORT_TIMEOUT)
-            .await?;
-        match status {
-            StatusCode::NO_CONTENT => Ok(()),
-            other => Err(ControlError::Refused(other)),
-        }
+        self.report("/edge/v1/token-uses", uses).await
     }
 
     pub(crate) async fn report_cluster_uses(&self, uses: &ClusterUses) -> Result<(), ControlError> {
-        let body = serde_json::to_vec(uses).map_err(ControlError::Malformed)?;
-        let (status, _) = self
-            .call(Method::POST, "/edge/v1/cluster-uses", body.into(), REPORT_TIMEOUT)
-            .await?;
-        match status {
-            StatusCode::NO_CONTENT => Ok(()),
-            other => Err(ControlError::Refused(other)),
-        }
+        self.report("/edge/v1/cluster-uses", uses).await
     }
 
     pub(crate) async fn report_refusals(&self, refusals: &Refusals) -> Result<(), ControlError> {
-        let body = serde_json::to_vec(refusals).map_err(ControlError::Malformed)?;
-        let (status, _) = self
-            .call(Method::POST, "/edge/v1/refusals", body.into(), REPORT_TIMEOUT)
-            .await?;
+        self.report("/edge/v1/refusals", refusals).await
+    }
+
+    /// Nobody has to wait for this edge any more.
+    pub(crate) async fn report_ended(&self, edge: EdgeId) -> Result<(), ControlError> {
+        let path = format!("/edge/v1/edges/{edge}");
+        self.tell(Method::DELETE, &path, Bytes::new()).await
+    }
+
+    async fn report(&self, path: &str, what: &impl Serialize) -> Result<(), ControlError> {
+        let body = serde_json::to_vec(what).map_err(ControlError::Malformed)?;
+        self.tell(Method::POST, path, body.into()).await
+    }
+
+    async fn tell(&self, method: Method, path: &str, body: Bytes) -> Result<(), ControlError> {
+        let (status, _) = self.call(method, path, body, REPORT_TIMEOUT).await?;
         match status {
             StatusCode::NO_CONTENT => Ok(()),
             other => Err(ControlError::Refused(other)),

@@ -56,7 +56,10 @@ impl Crossing<'_> {
         lease: Lease,
     ) -> Result<Response<Body>, UpstreamError> {
         if !self.permit.holds() {
-            return Err(UpstreamError::Revoked);
+            return Err(match self.permit.is_live() {
+                true => UpstreamError::Revoked,
+                false => UpstreamError::SignedOut,
+            });
         }
         let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         headers::from_airflow(response.headers_mut(), self.route, switching);

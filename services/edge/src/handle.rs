@@ -296,6 +296,7 @@ fn no_answer(error: &UpstreamError, route: &Route, accept: Option<HeaderValue>, 
     let headers = accept.into_iter().map(|value| (header::ACCEPT, value)).collect();
     let notice = match error {
         UpstreamError::AnswerTimeout => Notice::TimedOut { route },
+        UpstreamError::SignedOut => Notice::Unauthenticated,
         UpstreamError::Connect(_)
         | UpstreamError::ConnectTimeout
         | UpstreamError::Tunnel(_)

@@ -28,6 +28,7 @@ mod serve;
 mod session;
 mod snapshot;
 mod state;
+mod succession;
 mod table;
 mod token;
 mod token_uses;

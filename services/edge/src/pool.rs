@@ -58,7 +58,9 @@ pub(crate) enum UpstreamError {
     AnswerTimeout,
     #[error("the upstream changed the protocol unasked")]
     UnaskedSwitch,
-    #[error("the right to the answer ended while it was waited for")]
+    #[error("the session or token ended while the answer was waited for")]
+    SignedOut,
+    #[error("the right to the answer became another while it was waited for")]
     Revoked,
 }
 

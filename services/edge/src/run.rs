@@ -18,6 +18,7 @@ use crate::refusals;
 use crate::serve::Workers;
 use crate::snapshot::{SnapshotFile, follow};
 use crate::state::State;
+use crate::succession::{say_ended, succeed};
 use crate::token_uses;
 use crate::tunnels;
 
@@ -32,6 +33,7 @@ pub async fn run(config: EdgeConfig, shutdown: CancellationToken) -> Result<(), 
     let file = SnapshotFile::new(&config.state_dir);
     let health = health_of(&config);
     let state = Arc::new(State::new(config, control));
+    let before = succeed(&state.config.state_dir, state.tunnels.id());
     if let Some(snapshot) = file.load() {
         tracing::info!(
             snapshot.version = snapshot.version,
@@ -52,7 +54,7 @@ pub async fn run(config: EdgeConfig, shutdown: CancellationToken) -> Result<(), 
     let always = [health, own];
     tokio::join!(
         leave(&state, &shutdown, &draining),
-        follow(&state, &file, &draining),
+        follow(&state, &file, before, &draining),
         listeners.follow(&state, &always),
         token_uses::report(&state, &draining),
         cluster_uses::report(&state, &draining),
@@ -64,6 +66,7 @@ pub async fn run(config: EdgeConfig, shutdown: CancellationToken) -> Result<(), 
         let _ = stopped.await;
     }
     state.tunnels.close();
+    say_ended(&state, state.tunnels.id()).await;
     Ok(())
 }
 

@@ -8,10 +8,12 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use updraft_api::edge::Snapshot;
+use updraft_model::EdgeId;
 
 use crate::control::News;
 use crate::keep::keep;
 use crate::state::State;
+use crate::succession::say_ended;
 
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
@@ -60,18 +62,29 @@ impl SnapshotFile {
 }
 
 /// Polls for ever. The first answer replaces whatever was on disk: control's word is the truth.
-pub(crate) async fn follow(state: &State, file: &SnapshotFile, shutdown: &CancellationToken) {
+/// `before` was here before this edge: control hears of its end as soon as it is there.
+pub(crate) async fn follow(
+    state: &State,
+    file: &SnapshotFile,
+    before: Option<EdgeId>,
+    shutdown: &CancellationToken,
+) {
     let adopted = watch::Sender::new(None);
     let to_keep = adopted.subscribe();
     let polling = async move {
-        poll(state, &adopted, shutdown).await;
+        poll(state, &adopted, before, shutdown).await;
         // Whatever is not on disk yet is written before the end.
         drop(adopted);
     };
     tokio::join!(polling, file.keep_up(to_keep));
 }
 
-async fn poll(state: &State, adopted: &watch::Sender<Option<Arc<Snapshot>>>, shutdown: &CancellationToken) {
+async fn poll(
+    state: &State,
+    adopted: &watch::Sender<Option<Arc<Snapshot>>>,
+    mut before: Option<EdgeId>,
+    shutdown: &CancellationToken,
+) {
     let mut known: Option<Arc<Snapshot>> = None;
     let mut pause = RETRY_MIN;
     while !shutdown.is_cancelled() {
@@ -91,6 +104,9 @@ async fn poll(state: &State, adopted: &watch::Sender<Option<Arc<Snapshot>>>, shu
                         adopt(state, snapshot);
                         adopted.send_replace(Some(Arc::clone(snapshot)));
                     }
+                }
+                if let Some(before) = before.take() {
+                    say_ended(state, before).await;
                 }
             }
             Err(error) => {

@@ -99,7 +99,8 @@ impl State {
         let table = self.table();
         let signs = table.airflow_key.iter().map(|key| key.kid.clone());
         let shows = self.certified_by.load_full();
-        signs.chain(shows.iter().map(|name| name.to_string())).collect()
+        let shows = shows.iter().map(|name| name.to_string());
+        signs.chain(shows).chain(table.tunnel_tokens.clone()).collect()
     }
 
     /// What is shown to agents from now on is under this authority.

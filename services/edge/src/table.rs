@@ -20,6 +20,8 @@ pub(crate) struct Table {
     pub(crate) console_url: String,
     /// That the certificate for tunnels is to be under.
     pub(crate) tunnel_authority: Option<String>,
+    /// Names of the keys that admitted tokens come of.
+    pub(crate) tunnel_tokens: Vec<String>,
     routes: HashMap<ClusterId, Route>,
     hosts: HashSet<String>,
 }
@@ -37,6 +39,7 @@ impl Table {
             console_url: snapshot.console_url.trim_end_matches('/').to_owned(),
             hosts: snapshot.routes.iter().map(|r| r.host.clone()).collect(),
             tunnel_authority: snapshot.tunnel_authority,
+            tunnel_tokens: snapshot.tunnel_tokens,
             routes: snapshot.routes.into_iter().map(|r| (r.cluster, r)).collect(),
         }
     }

@@ -24,10 +24,13 @@ const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// The nodes whose tunnels are admitted from now on.
-pub(crate) fn guests(snapshot: &Snapshot) -> Vec<(NodeId, TokenDigest)> {
+pub(crate) fn guests(snapshot: &Snapshot) -> Vec<(NodeId, Vec<TokenDigest>)> {
     let guests = snapshot.routes.iter().filter_map(|route| route.tunnel.as_ref());
     guests
-        .map(|guest| (guest.node, TokenDigest(guest.token_sha256.0)))
+        .map(|guest| {
+            let tokens = std::iter::once(&guest.token_sha256).chain(&guest.others_sha256);
+            (guest.node, tokens.map(|hash| TokenDigest(hash.0)).collect())
+        })
         .collect()
 }
 

@@ -94,6 +94,15 @@ pub enum TenantRole {
     Owner,
 }
 
+/// The part of a spec that says how many nodes a cluster may have: what a quota counts, of many clusters at once.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ClusterSize {
+    #[serde(default = "one")]
+    workers: u32,
+    #[serde(default)]
+    worker_queues: Vec<WorkerQueue>,
+}
+
 // === impl ClusterSpec ===
 
 impl ClusterSpec {
@@ -124,9 +133,28 @@ impl ClusterSpec {
     /// The most nodes it ever wants at once: scheduler, web, and as many workers as its queues may have.
     #[must_use]
     pub fn most_nodes(&self) -> u32 {
-        let workers = self.queues().into_iter().map(|queue| queue.max);
-        workers.fold(2, u32::saturating_add)
+        most_nodes(self.workers, &self.worker_queues)
     }
+}
+
+// === impl ClusterSize ===
+
+impl ClusterSize {
+    /// As [`ClusterSpec::most_nodes`].
+    #[must_use]
+    pub fn most_nodes(&self) -> u32 {
+        most_nodes(self.workers, &self.worker_queues)
+    }
+}
+
+fn most_nodes(workers: u32, queues: &[WorkerQueue]) -> u32 {
+    let default = if queues.iter().any(|queue| queue.name.is_default()) {
+        0
+    } else {
+        workers
+    };
+    let workers = queues.iter().map(|queue| queue.max);
+    workers.fold(default.saturating_add(2), u32::saturating_add)
 }
 
 fn one() -> u32 {

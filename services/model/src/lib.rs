@@ -36,7 +36,7 @@ pub use aws_account::{
 pub use bootstrap::{BootstrapKey, BootstrapScript, BootstrapSpec};
 pub use ca_certificate::{CaCertificate, InvalidCertificate};
 pub use checked_source::{SourceFault, credential_fits, push_prefix};
-pub use cluster::{ClusterRole, ClusterSpec, Power, TenantRole};
+pub use cluster::{ClusterRole, ClusterSize, ClusterSpec, Power, TenantRole};
 pub use credential::{CredentialConfig, CredentialKind, CredentialName, InvalidCredentialName};
 pub use dag_source::{DagFolder, DagSource, FolderSource, InvalidFolder};
 pub use environment::{

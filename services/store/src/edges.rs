@@ -34,6 +34,17 @@ pub async fn note(
     Ok(())
 }
 
+/// Nothing more is expected of it.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn forget(connection: &mut PgConnection, edge: EdgeId) -> Result<(), StoreError> {
+    sqlx::query!("delete from edges where id = $1", edge.0)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// Those that have asked within a minute; each does so at least every 25 s.
 ///
 /// # Errors

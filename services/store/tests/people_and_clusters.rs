@@ -138,13 +138,19 @@ mod tests {
         let (a, _) = tenant(&mut tx, "a").await;
         let one = cluster(&mut tx, a, "one").await;
         let two = cluster(&mut tx, a, "two").await;
+        cluster(&mut tx, a, "three").await;
         clusters::set_power(&mut tx, a, two, Power::Stopped, false)
             .await
             .unwrap();
+        let mut larger = spec();
+        larger.workers = 5;
+        clusters::insert(&mut tx, a, &"four".parse().unwrap(), &larger, Power::Running)
+            .await
+            .unwrap();
         let all = clusters::usage(&mut tx, a, None).await.unwrap();
-        assert_eq!((all.clusters, all.nodes), (2, 4));
+        assert_eq!((all.clusters, all.nodes), (4, 4 + 4 + 7));
         let others = clusters::usage(&mut tx, a, Some(one)).await.unwrap();
-        assert_eq!((others.clusters, others.nodes), (1, 0));
+        assert_eq!((others.clusters, others.nodes), (3, 4 + 7));
     }
 
     #[tokio::test]

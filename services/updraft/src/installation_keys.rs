@@ -59,6 +59,11 @@ impl KeyTurn<'_> {
             let mut known = said.controls.iter().filter_map(|control| control.known.as_ref());
             known.any(|known| known.contains(name))
         };
+        let of_tunnels = |name| {
+            Purpose::ALL
+                .iter()
+                .any(|one| one.name() == name && one.is_of_tunnels())
+        };
         let purposes = Purpose::ALL.map(Purpose::name).into_iter().chain([SESSION]);
         for purpose in purposes {
             let keys = secrets::list_control_keys(&mut tx, self.master_key, purpose).await?;
@@ -67,10 +72,8 @@ impl KeyTurn<'_> {
                 .iter()
                 .rev()
                 .find(|key| purpose == SESSION || key.signs_since.is_some());
-            // What no control that lives goes by stays as it is: an authority of tunnels where there are none.
-            let Some(key) =
-                used.filter(|key| purpose != Purpose::TunnelAuthority.name() || is_turned(&key.name))
-            else {
+            // What no control that lives goes by stays as it is: keys of tunnels where there are none.
+            let Some(key) = used.filter(|key| !of_tunnels(purpose) || is_turned(&key.name)) else {
                 continue;
             };
             for known in keys.iter().filter(|known| compromised || known.name == key.name) {

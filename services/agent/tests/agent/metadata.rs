@@ -111,13 +111,7 @@ async fn what_another_node_prepares_is_waited_for_and_then_good_for_every_agent_
     agent.kill();
     let before = looks();
     let _agent = node.spawn_agent();
-    control.change(|assignment| assignment.generation = assignment.generation.next());
-    let generation = updraft_model::Generation(2);
-    let report = control
-        .report_where("the next generation", |report| {
-            report.generation == Some(generation) && report.phase == AgentPhase::Running
-        })
-        .await;
+    let report = control.next_generation().await;
     assert_eq!(process(&report, ServiceName::ApiServer), running);
     assert_eq!(looks(), before);
 }

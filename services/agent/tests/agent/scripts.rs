@@ -102,13 +102,7 @@ async fn a_script_is_run_once_before_services_and_its_output_is_logged() {
     agent.kill();
     let before = log();
     let _agent = node.spawn_agent();
-    control.change(|assignment| assignment.generation = assignment.generation.next());
-    let generation = updraft_model::Generation(2);
-    let report = control
-        .report_where("the next generation", |report| {
-            report.generation == Some(generation) && report.phase == AgentPhase::Running
-        })
-        .await;
+    let report = control.next_generation().await;
     assert_eq!(api_server(&report).1, pid);
     assert_eq!(log(), before);
 }

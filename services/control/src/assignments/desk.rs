@@ -99,14 +99,14 @@ impl Desk {
             return Ok(None);
         };
         // Before what they name: who is given more than these names say is asked once more, and never believed to have it.
-        let given = self.keys.names();
+        let given = self.keys.given_to_nodes();
         let believed = self.keys.airflow_believed();
         let Some(mut assignment) = self.rendered(cluster, node, &rows, &sealed, &believed)? else {
             return Ok(None);
         };
         if let Some(tunnels) = self.tunnels.as_ref().filter(|_| rows.role == NodeRole::Web) {
             let live = edges::list_live(&mut transaction).await?;
-            assignment.tunnel = Some(tunnels.assignment(node, live));
+            assignment.tunnel = tunnels.assignment(node, live);
         }
         assignment.agent = agent(&rows);
         let digest = serde_json::to_vec(&assignment)
@@ -249,16 +249,21 @@ impl Desk {
             read(secret::BROKER_PASSWORD).await?,
         );
         let storage = read(secret::STORAGE).await?;
-        let (authority, password) = (
-            read(brought::AUTHORITY).await?,
-            read(secret::DATABASE_PASSWORD).await?,
-        );
         // As asked for now, like the secrets.
-        let brought = rows.spec.metadata_database.clone().map(|place| BroughtDatabase {
-            place,
-            authority: authority.unwrap_or_default(),
-            owner: password.as_ref().map(owner).unwrap_or_default(),
-        });
+        let brought = match rows.spec.metadata_database.clone() {
+            None => None,
+            Some(place) => {
+                let said = (read(brought::AUTHORITY).await?, read(brought::OWNER).await?);
+                let (Some(authority), Some(owner)) = said else {
+                    return Ok(None);
+                };
+                Some(BroughtDatabase {
+                    place,
+                    authority,
+                    owner,
+                })
+            }
+        };
         let (Some(dsn), Some(fernet_key), Some(jwt_secret), Some(broker_password), Some(storage)) =
             (dsn, fernet_key, jwt_secret, broker_password, storage)
         else {
@@ -386,13 +391,6 @@ fn build(environments: &Environments, rows: &AssignmentRows) -> Option<BuildAssi
         .as_ref()
         .map_or(no_change, |change| (&change.before, change.attempt));
     environments.build(&wanted.environment, &before.environment, attempt)
-}
-
-/// What the cluster is known by in a database that its tenant brings: of a secret that a cluster has from its beginning to its end,
-/// and that no such cluster uses.
-fn owner(password: &SecretString) -> String {
-    let digest = Sha256::new_with_prefix("updraft metadata owner\n").chain_update(password.expose_secret());
-    hex::encode(digest.finalize())
 }
 
 /// The agent that the node was told to run. None of protocol 1 is ever told: it would not know what is meant.

@@ -27,7 +27,7 @@ pub struct BroughtDatabase {
     /// Certificates that its server is held to; empty: none.
     pub authority: SecretString,
     /// What the cluster is known by in it, and to nobody else.
-    pub owner: String,
+    pub owner: SecretString,
 }
 
 /// As libpq reads it.
@@ -58,7 +58,7 @@ pub(super) fn assigned(
     };
     let mut env = runtime.migrate_env(variables)?;
     let look = json!({
-        "owner": brought.owner,
+        "owner": brought.owner.expose_secret(),
         "cluster": inputs.cluster.to_string(),
         "airflow_url": inputs.base_url,
         "migrate": migrate,
@@ -115,7 +115,7 @@ fn digest(runtime: &Runtime, inputs: &AssignmentInputs<'_>, brought: &BroughtDat
         runtime.name(),
         &dsn(inputs),
         brought.authority.expose_secret(),
-        &brought.owner,
+        brought.owner.expose_secret(),
     ];
     hex::encode(&Sha256::digest(parts.join("\n"))[..16])
 }

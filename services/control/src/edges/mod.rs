@@ -2,6 +2,7 @@
 
 mod cluster_uses;
 mod effective;
+mod ended;
 mod handover;
 mod picture;
 mod refusals;
@@ -18,7 +19,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
@@ -45,6 +46,7 @@ pub fn router(state: EdgesState) -> Router {
     let state = Arc::new(state);
     Router::new()
         .route("/edge/v1/snapshot", get(snapshot::get))
+        .route("/edge/v1/edges/{edge}", delete(ended::forget))
         .route("/edge/v1/handover", post(handover::redeem))
         .route("/edge/v1/token-uses", post(token_uses::note))
         .route("/edge/v1/cluster-uses", post(cluster_uses::note))

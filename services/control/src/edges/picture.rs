@@ -90,6 +90,7 @@ impl Picture {
             session_keys: self.constants.session_keys.clone(),
             console_url: self.constants.console_url.clone(),
             tunnel_authority: self.constants.tunnel_authority.clone(),
+            tunnel_tokens: self.constants.tunnel_tokens.clone(),
         }
     }
 

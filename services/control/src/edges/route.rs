@@ -19,7 +19,9 @@ pub(super) fn route(cluster: &RoutedCluster, settings: &SnapshotSettings) -> Rou
         tenant: cluster.tenant,
         host: (settings.host_of)(cluster.tenant, cluster.facts.id),
         state: route_state(cluster, tunnels.is_some()),
-        tunnel: tunnels.zip(web_node).map(|(tunnels, node)| tunnels.guest(*node)),
+        tunnel: tunnels
+            .zip(web_node)
+            .and_then(|(tunnels, node)| tunnels.guest(*node)),
         tells_uses: cluster.stops_when_idle,
         name: cluster.name.clone(),
         runtime: cluster.runtime.clone(),

@@ -73,17 +73,18 @@ async fn follow(
 ) -> Result<(), StoreError> {
     let mut announcements = store.listen(&[Channel::Policy]).await?;
     let (mut mark, mut whole_at) = (None, Instant::now());
-    let mut key = settings.keys.airflow_signing();
+    let keys = || (settings.keys.airflow_signing(), settings.keys.token_names());
+    let mut known = keys();
     loop {
         let began = Instant::now();
         if began - whole_at > WHOLE_EACH {
             changes::forget_old(&mut *store.connection().await?).await?;
             mark = None;
         }
-        let key_now = settings.keys.airflow_signing();
-        if key != key_now {
-            // Digests are keyed with it: all of them are others.
-            (mark, key) = (None, key_now);
+        let known_now = keys();
+        if known != known_now {
+            // Digests are keyed with one of them, and every route names tokens of the others.
+            (mark, known) = (None, known_now);
         }
         let (now, news) = read(store, settings, mark).await?;
         if news.is_whole {
@@ -236,6 +237,7 @@ fn constants(settings: &SnapshotSettings) -> Result<Constants, StoreError> {
         session_keys: settings.session_keys.published(),
         console_url: settings.console_url.clone(),
         tunnel_authority: settings.keys.tunnel_authority(),
+        tunnel_tokens: settings.keys.token_names(),
     })
 }
 

@@ -8,7 +8,7 @@ use updraft_store::PgConnection;
 use updraft_store::secrets::{self, ControlKey, MasterKey};
 
 use super::{InstallationKeysError, Purpose};
-use crate::tunnels::Authority;
+use crate::tunnels::{Authority, TokenKey};
 
 /// The keys that are good now. Cheap to clone, and the same in every clone.
 #[derive(Clone)]
@@ -19,6 +19,7 @@ pub struct InstallationKeys(Arc<RwLock<Arc<Held>>>);
 pub(super) struct Held {
     airflow: Vec<Turn<SigningKey>>,
     authorities: Vec<Turn<Authority>>,
+    tokens: Vec<Turn<TokenKey>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -45,7 +46,7 @@ impl InstallationKeys {
         };
         Self::new(Held {
             airflow: vec![airflow],
-            authorities: Vec::new(),
+            ..Held::default()
         })
     }
 
@@ -85,9 +86,28 @@ impl InstallationKeys {
             .collect()
     }
 
-    /// Names of all that web nodes are told to believe.
-    pub(crate) fn names(&self) -> Vec<String> {
-        self.held().known()
+    /// That web nodes' tokens for tunnels are worked out from. None: there are no tunnels.
+    pub(crate) fn token_used(&self) -> Option<TokenKey> {
+        signing(&self.held().tokens).map(|turn| turn.key.clone())
+    }
+
+    /// That edges admit tokens of.
+    pub(crate) fn tokens_admitted(&self) -> Vec<TokenKey> {
+        self.held().tokens.iter().map(|turn| turn.key.clone()).collect()
+    }
+
+    /// Their names.
+    #[must_use]
+    pub fn token_names(&self) -> Vec<String> {
+        names(&self.held().tokens).collect()
+    }
+
+    /// Names of all that web nodes are told to believe, and of the one that their tokens are of.
+    pub(crate) fn given_to_nodes(&self) -> Vec<String> {
+        let held = self.held();
+        let token = signing(&held.tokens).map(|turn| turn.name.clone());
+        let believed = names(&held.airflow).chain(names(&held.authorities));
+        believed.chain(token).collect()
     }
 
     pub(super) fn held(&self) -> Arc<Held> {
@@ -113,6 +133,7 @@ impl Held {
             match purpose {
                 Purpose::Airflow => held.airflow = read(kept, signing_key)?,
                 Purpose::TunnelAuthority => held.authorities = read(kept, Authority::read)?,
+                Purpose::TunnelToken => held.tokens = read(kept, TokenKey::read)?,
             }
         }
         Ok(held)
@@ -120,20 +141,23 @@ impl Held {
 
     /// Names of all keys that others are told to believe.
     pub(super) fn known(&self) -> Vec<String> {
-        let airflow = self.airflow.iter().map(|turn| turn.name.clone());
-        airflow
-            .chain(self.authorities.iter().map(|turn| turn.name.clone()))
-            .collect()
+        let all = names(&self.airflow).chain(names(&self.authorities));
+        all.chain(names(&self.tokens)).collect()
     }
 
     /// Names of the keys that are used.
     pub(super) fn signing(&self) -> Vec<String> {
-        let airflow = signing(&self.airflow).map(|turn| turn.name.clone());
-        airflow
-            .into_iter()
-            .chain(signing(&self.authorities).map(|turn| turn.name.clone()))
-            .collect()
+        let used = [
+            signing(&self.airflow).map(|turn| &turn.name),
+            signing(&self.authorities).map(|turn| &turn.name),
+            signing(&self.tokens).map(|turn| &turn.name),
+        ];
+        used.into_iter().flatten().cloned().collect()
     }
+}
+
+fn names<K>(turns: &[Turn<K>]) -> impl Iterator<Item = String> {
+    turns.iter().map(|turn| turn.name.clone())
 }
 
 fn signing<K>(turns: &[Turn<K>]) -> Option<&Turn<K>> {

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use updraft_planner::key_turn::{KeyStanding, TurningKey};
 use updraft_store::installation_keys::{Said, Sayings};
-use updraft_store::secrets::ControlKey;
+use updraft_store::secrets::{ControlKey, random_token};
 
 use super::InstallationKeysError;
 use crate::tunnels::Authority;
@@ -16,12 +16,14 @@ pub enum Purpose {
     Airflow,
     /// Edges' certificates for tunnels are under it; web nodes' agents believe it.
     TunnelAuthority,
+    /// Web nodes' tokens for tunnels are worked out from it; edges know those tokens by their digests.
+    TunnelToken,
 }
 
 // === impl Purpose ===
 
 impl Purpose {
-    pub const ALL: [Self; 2] = [Self::Airflow, Self::TunnelAuthority];
+    pub const ALL: [Self; 3] = [Self::Airflow, Self::TunnelAuthority, Self::TunnelToken];
 
     /// Also of its first key; later ones add a number.
     #[must_use]
@@ -29,6 +31,16 @@ impl Purpose {
         match self {
             Self::Airflow => "airflow",
             Self::TunnelAuthority => "tunnel-authority",
+            Self::TunnelToken => "tunnel-token",
+        }
+    }
+
+    /// Of no use where edges reach web nodes directly.
+    #[must_use]
+    pub fn is_of_tunnels(self) -> bool {
+        match self {
+            Self::Airflow => false,
+            Self::TunnelAuthority | Self::TunnelToken => true,
         }
     }
 
@@ -36,6 +48,7 @@ impl Purpose {
         match self {
             Self::Airflow => Ok(hex::encode(rand::random::<[u8; 32]>()).into()),
             Self::TunnelAuthority => Ok(Authority::generate()?.kept()?),
+            Self::TunnelToken => Ok(random_token()),
         }
     }
 
@@ -43,6 +56,7 @@ impl Purpose {
     fn believers(self, said: &Sayings) -> &[Said] {
         match self {
             Self::Airflow | Self::TunnelAuthority => &said.nodes,
+            Self::TunnelToken => &said.edges,
         }
     }
 
@@ -50,6 +64,7 @@ impl Purpose {
     fn users(self, said: &Sayings) -> &[Said] {
         match self {
             Self::Airflow | Self::TunnelAuthority => &said.edges,
+            Self::TunnelToken => &said.nodes,
         }
     }
 }
@@ -147,7 +162,11 @@ mod tests {
     }
 
     fn counted(keys: &[TurningKey], said: &Sayings) -> (usize, usize, usize) {
-        let standing = standing(Purpose::Airflow, keys, said, DateTime::UNIX_EPOCH);
+        counted_of(Purpose::Airflow, keys, said)
+    }
+
+    fn counted_of(purpose: Purpose, keys: &[TurningKey], said: &Sayings) -> (usize, usize, usize) {
+        let standing = standing(purpose, keys, said, DateTime::UNIX_EPOCH);
         (standing.silent, standing.unaware, standing.behind)
     }
 
@@ -176,6 +195,22 @@ mod tests {
             nodes: Vec::new(),
         };
         assert_eq!(counted(&keys, &all), (0, 0, 1));
+    }
+
+    #[test]
+    fn of_tokens_for_tunnels_edges_are_the_ones_who_believe_and_web_nodes_those_who_use() {
+        let keys = [key("tunnel-token", true), key("tunnel-token-2", true)];
+        let (old, both): (&[&str], &[&str]) = (&["tunnel-token"], &["tunnel-token", "tunnel-token-2"]);
+        let all = Sayings {
+            controls: vec![control(Some(both), &["tunnel-token-2"])],
+            edges: vec![
+                said(Some(both), true),
+                said(Some(old), true),
+                said(Some(old), false),
+            ],
+            nodes: vec![said(Some(&["tunnel-token-2"]), true), said(Some(old), true)],
+        };
+        assert_eq!(counted_of(Purpose::TunnelToken, &keys, &all), (0, 1, 1));
     }
 
     #[test]

@@ -180,20 +180,44 @@ impl Ears {
 
 /// Measurements come with each report and are no transition.
 pub(super) fn is_same(one: &Report, other: &Report) -> bool {
-    one.phase == other.phase
-        && one.assignment_version == other.assignment_version
-        && one.generation == other.generation
-        && one.services == other.services
-        && one.steps == other.steps
-        && one.dag_version == other.dag_version
-        && one.dags == other.dags
-        && one.build == other.build
-        && one.script == other.script
-        && one.metadata == other.metadata
-        && one.trial == other.trial
-        && one.load == other.load
-        && one.reclaimed_at == other.reclaimed_at
-        && one.agent == other.agent
+    let Report {
+        node: _,
+        assignment_version,
+        generation,
+        phase,
+        services,
+        steps,
+        events: _,
+        dag_version,
+        dags,
+        logs: _,
+        build,
+        script,
+        metadata,
+        reencryption,
+        trial,
+        load,
+        reclaimed_at,
+        cpu_percent: _,
+        memory_bytes: _,
+        agent_version: _,
+        agent,
+    } = one;
+    *phase == other.phase
+        && *assignment_version == other.assignment_version
+        && *generation == other.generation
+        && *services == other.services
+        && *steps == other.steps
+        && *dag_version == other.dag_version
+        && *dags == other.dags
+        && *build == other.build
+        && *script == other.script
+        && *metadata == other.metadata
+        && *reencryption == other.reencryption
+        && *trial == other.trial
+        && *load == other.load
+        && *reclaimed_at == other.reclaimed_at
+        && *agent == other.agent
         && other.events.is_empty()
 }
 

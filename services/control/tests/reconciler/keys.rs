@@ -6,6 +6,7 @@ use std::str::FromStr as _;
 use secrecy::ExposeSecret as _;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, PgConnection};
+use updraft_app::metadata;
 use updraft_control::reconciler::secret;
 use updraft_model::{OperationKind, OperationState, Phase, Power};
 use updraft_provider::simulated::Faults;
@@ -123,5 +124,31 @@ async fn a_stopped_clusters_keys_are_turned_at_once_and_its_next_start_writes_an
     stage.reaches(&Phase::Running).await;
     stage.operation_ends(OperationState::Succeeded).await;
     assert_eq!(stage.secret(secret::FERNET_KEYS_BEFORE).await, None);
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_leads_to_a_database_of_the_tenants_own_is_not_turned() {
+    let stage = Stage::new(Faults::default()).await;
+    stage.brings_a_database().await;
+    let brought = [metadata::DSN, metadata::AUTHORITY, metadata::OWNER];
+    let mut tx = stage.store().begin().await.unwrap();
+    for name in brought {
+        let key = MasterKey::from_bytes([7; 32]);
+        secrets::put(&mut tx, &key, stage.cluster, name, &name.into())
+            .await
+            .unwrap();
+    }
+    tx.commit().await.unwrap();
+    let running = stage.run();
+    stage.ask(OperationKind::Start, Power::Running).await;
+    stage.reaches(&Phase::Running).await;
+    let fernet_key = stage.secret(secret::FERNET_KEY).await;
+    stage.ask_for_other_keys(Power::Running).await;
+    stage.operation_ends(OperationState::Succeeded).await;
+    assert_ne!(stage.secret(secret::FERNET_KEY).await, fernet_key);
+    for name in brought {
+        assert_eq!(stage.secret(name).await.as_deref(), Some(name));
+    }
     running.end().await;
 }

@@ -69,12 +69,7 @@ async fn a_stop_drains_workers_before_what_they_need_and_keeps_the_database() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_a_tenant_brings_is_neither_made_nor_dropped() {
     let stage = Stage::new(Faults::default()).await;
-    stage
-        .execute(
-            r#"update clusters set spec = spec || '{"metadata_database":
-                {"host": "db", "port": 5432, "database": "x", "user": "u", "sslmode": "require"}}'"#,
-        )
-        .await;
+    stage.brings_a_database().await;
     stage.ask(OperationKind::Start, Power::Running).await;
     let running = stage.run();
     stage.reaches(&Phase::Running).await;

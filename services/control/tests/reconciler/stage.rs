@@ -440,6 +440,14 @@ impl Stage {
             .await;
     }
 
+    pub(crate) async fn brings_a_database(&self) {
+        self.execute(
+            r#"update clusters set spec = spec || '{"metadata_database":
+                {"host": "db", "port": 5432, "database": "x", "user": "u", "sslmode": "require"}}'"#,
+        )
+        .await;
+    }
+
     pub(crate) async fn has_metadata_database(&self) -> bool {
         let name = format!("airflow_{}", self.cluster);
         self.value(&format!(

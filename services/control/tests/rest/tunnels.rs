@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use updraft_api::edge::{RouteState, Upstream};
-use updraft_api::tunnel::{TunnelAssignment, TunnelCertificate};
+use updraft_api::tunnel::{TunnelAssignment, TunnelCertificate, TunnelGuest};
 use updraft_authz::SigningKey;
 use updraft_control::edges::{EdgesState, Picture, SnapshotSettings, keep_current, router};
 use updraft_control::installation_keys::{InstallationKeys, KeyTurner, Purpose};
@@ -36,14 +36,13 @@ async fn keys(world: &World) -> InstallationKeys {
 }
 
 async fn tunnels(world: &World, address: &str) -> Arc<Tunnels> {
-    tunnels_with(world, address, keys(world).await).await
+    Arc::new(Tunnels::new(address.to_owned(), keys(world).await))
 }
 
-async fn tunnels_with(world: &World, address: &str, keys: InstallationKeys) -> Arc<Tunnels> {
-    let key = MasterKey::from_bytes([7; 32]);
-    Tunnels::open(world.database.store(), &key, address.to_owned(), keys)
-        .await
-        .unwrap()
+/// As an edge reads it.
+fn admitted(guest: &TunnelGuest) -> (NodeId, Vec<TokenDigest>) {
+    let all = std::iter::once(&guest.token_sha256).chain(&guest.others_sha256);
+    (guest.node, all.map(|hash| TokenDigest(hash.0)).collect())
 }
 
 fn endpoints(world: &World, tunnels: Option<Arc<Tunnels>>) -> Router {
@@ -103,22 +102,22 @@ async fn an_agent_and_an_edge_find_each_other_by_what_control_told_them() {
     let (status, certificate) = ask(&edges, "POST", "tunnel-certificate", "edge").await;
     assert_eq!(status, 200);
     let (near, address) = edge_with(&serde_json::from_slice(&certificate).unwrap()).await;
-    let guest = tunnels_here.guest(node);
-    near.await_nodes([(guest.node, TokenDigest(guest.token_sha256.0))]);
+    let guest = tunnels_here.guest(node).unwrap();
+    near.await_nodes([admitted(&guest)]);
 
     // Another control process of the same installation says the same.
     let elsewhere = tunnels(&world, "unused:1").await;
-    let _agent = agent(node, &elsewhere.assignment(node, [].into()), &address);
+    let _agent = agent(node, &elsewhere.assignment(node, [].into()).unwrap(), &address);
     assert!(near.open(node, WAIT).await.is_ok());
 
     // Another node's token is another one, and another installation's authority is none.
-    near.await_nodes([(other, TokenDigest(guest.token_sha256.0))]);
-    let _agent = agent(other, &elsewhere.assignment(other, [].into()), &address);
+    near.await_nodes([(other, admitted(&guest).1)]);
+    let _agent = agent(other, &elsewhere.assignment(other, [].into()).unwrap(), &address);
     let foreign = World::new().await;
     let foreign = tunnels(&foreign, "unused:1").await;
-    let guest = foreign.guest(node);
-    near.await_nodes([(guest.node, TokenDigest(guest.token_sha256.0))]);
-    let _agent = agent(node, &foreign.assignment(node, [].into()), &address);
+    let guest = foreign.guest(node).unwrap();
+    near.await_nodes([admitted(&guest)]);
+    let _agent = agent(node, &foreign.assignment(node, [].into()).unwrap(), &address);
     for refused in [other, node] {
         let opened = near.open(refused, Duration::from_millis(500)).await;
         assert_eq!(opened.err(), Some(OpenError::NoTunnel));
@@ -129,58 +128,37 @@ async fn an_agent_and_an_edge_find_each_other_by_what_control_told_them() {
 async fn while_an_authority_turns_agents_believe_edges_of_either() {
     let world = World::new().await;
     let node = NodeId(Uuid::new_v4());
-    let (store, keys) = (world.database.store(), keys(&world).await);
-    let here = tunnels_with(&world, "unused:1", keys.clone()).await;
+    let turner = turner(&world).await;
+    let here = Tunnels::new("unused:1".to_owned(), turner.keys.clone());
     let before = here.certificate(Utc::now()).unwrap();
     assert_eq!(before.authority.as_deref(), Some("tunnel-authority"));
-    let mut tx = world.tx().await;
-    installation_keys::ask_turn(&mut tx, "tunnel-authority", false)
-        .await
-        .unwrap();
-    tx.commit().await.unwrap();
-    let turner = KeyTurner {
-        store: store.clone(),
-        master_key: Arc::new(MasterKey::from_bytes([7; 32])),
-        control: Uuid::new_v4(),
-        purposes: Purpose::ALL.to_vec(),
-        keys,
-        news: Arc::default(),
-    };
+    ask_turn(&world, "tunnel-authority", false).await;
     turner.look().await.unwrap();
     assert_eq!(
         here.certificate(Utc::now()).unwrap().authority,
         before.authority,
         "agents do not know the next yet"
     );
-    let both = here.assignment(node, [].into());
+    let both = here.assignment(node, [].into()).unwrap();
 
-    let mut tx = world.tx().await;
-    sqlx::query("update control_keys set created_at = created_at - interval '20 minutes'")
-        .execute(&mut *tx)
-        .await
-        .unwrap();
-    tx.commit().await.unwrap();
+    wait_no_longer(&world).await;
     turner.look().await.unwrap();
     let after = here.certificate(Utc::now()).unwrap();
     assert_eq!(after.authority.as_deref(), Some("tunnel-authority-2"));
     for certificate in [&before, &after] {
         let (near, address) = edge_with(certificate).await;
-        let guest = here.guest(node);
-        near.await_nodes([(guest.node, TokenDigest(guest.token_sha256.0))]);
+        let guest = here.guest(node).unwrap();
+        near.await_nodes([admitted(&guest)]);
         let _agent = agent(node, &both, &address);
         assert!(near.open(node, WAIT).await.is_ok(), "{:?}", certificate.authority);
     }
 
-    let mut tx = world.tx().await;
-    installation_keys::ask_turn(&mut tx, "tunnel-authority", true)
-        .await
-        .unwrap();
-    tx.commit().await.unwrap();
+    ask_turn(&world, "tunnel-authority", true).await;
     turner.look().await.unwrap();
-    let only_new = here.assignment(node, [].into());
+    let only_new = here.assignment(node, [].into()).unwrap();
     let (near, address) = edge_with(&before).await;
-    let guest = here.guest(node);
-    near.await_nodes([(guest.node, TokenDigest(guest.token_sha256.0))]);
+    let guest = here.guest(node).unwrap();
+    near.await_nodes([admitted(&guest)]);
     let _agent = agent(node, &only_new, &address);
     let opened = near.open(node, Duration::from_millis(500)).await;
     assert_eq!(
@@ -188,6 +166,75 @@ async fn while_an_authority_turns_agents_believe_edges_of_either() {
         Some(OpenError::NoTunnel),
         "a forgotten authority is believed by nobody"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_key_of_tokens_turns_edges_admit_either_and_then_the_new_one_alone() {
+    let world = World::new().await;
+    let node = NodeId(Uuid::new_v4());
+    let turner = turner(&world).await;
+    let here = Tunnels::new("unused:1".to_owned(), turner.keys.clone());
+    let (near, address) = edge_with(&here.certificate(Utc::now()).unwrap()).await;
+    let before = here.assignment(node, [].into()).unwrap();
+    ask_turn(&world, "tunnel-token", false).await;
+    turner.look().await.unwrap();
+    let same = here.assignment(node, [].into()).unwrap();
+    assert!(
+        before.is_same(&same),
+        "no node has another before edges know of it"
+    );
+    near.await_nodes([admitted(&here.guest(node).unwrap())]);
+    let _old = agent(node, &before, &address);
+    assert!(near.open(node, WAIT).await.is_ok());
+
+    wait_no_longer(&world).await;
+    turner.look().await.unwrap();
+    let after = here.assignment(node, [].into()).unwrap();
+    assert!(!before.is_same(&after));
+    near.await_nodes([admitted(&here.guest(node).unwrap())]);
+    assert!(near.count(node) > 0, "tunnels go on that came with the old one");
+    assert_eq!(turner.keys.token_names(), ["tunnel-token", "tunnel-token-2"]);
+
+    ask_turn(&world, "tunnel-token", true).await;
+    turner.look().await.unwrap();
+    near.await_nodes([admitted(&here.guest(node).unwrap())]);
+    let opened = near.open(node, Duration::from_millis(500)).await;
+    assert_eq!(
+        opened.err(),
+        Some(OpenError::NoTunnel),
+        "the old one is worth nothing"
+    );
+    let _new = agent(node, &after, &address);
+    assert!(near.open(node, WAIT).await.is_ok());
+}
+
+async fn turner(world: &World) -> KeyTurner {
+    KeyTurner {
+        store: world.database.store().clone(),
+        master_key: Arc::new(MasterKey::from_bytes([7; 32])),
+        control: Uuid::new_v4(),
+        purposes: Purpose::ALL.to_vec(),
+        keys: keys(world).await,
+        news: Arc::default(),
+    }
+}
+
+async fn ask_turn(world: &World, key: &str, distrusted: bool) {
+    let mut tx = world.tx().await;
+    installation_keys::ask_turn(&mut tx, key, distrusted)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+}
+
+/// As if everybody had been waited for long enough.
+async fn wait_no_longer(world: &World) {
+    let mut tx = world.tx().await;
+    sqlx::query("update control_keys set created_at = created_at - interval '20 minutes'")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
 }
 
 #[tokio::test]
@@ -232,6 +279,16 @@ async fn an_edge_that_asks_for_its_snapshot_is_known_to_live_until_it_is_silent(
         .await
         .unwrap();
     assert_eq!(edges::list_live(&mut tx).await.unwrap(), [two].into());
+    tx.commit().await.unwrap();
+
+    let path = format!("edges/{two}");
+    assert_eq!(ask(&edges, "DELETE", &path, "nobody").await.0, 401);
+    for _ in 0..2 {
+        assert_eq!(ask(&edges, "DELETE", &path, "edge").await.0, 204);
+    }
+    let mut tx = world.tx().await;
+    let known = installation_keys::sayings(&mut tx).await.unwrap();
+    assert_eq!(known.edges.len(), 1, "nothing waits for one that has ended");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -255,7 +312,7 @@ async fn edges_are_told_whose_tunnels_to_admit_before_the_cluster_is_up() {
         .clone()
         .unwrap()
         .snapshot();
-    assert_eq!(told.routes[0].tunnel, Some(tunnels.guest(web)));
+    assert_eq!(told.routes[0].tunnel, tunnels.guest(web));
     assert!(!matches!(told.routes[0].state, RouteState::Up { .. }));
 
     sqlx::query("update clusters set phase = '{\"state\": \"running\"}'")

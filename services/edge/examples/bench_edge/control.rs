@@ -47,6 +47,7 @@ pub(crate) fn snapshot(host: &str, upstream: Upstream, session_key: &SigningKey)
         session_keys: vec![session_key.public().clone()],
         console_url: "http://localhost:7700".into(),
         tunnel_authority: None,
+        tunnel_tokens: Vec::new(),
     }
 }
 

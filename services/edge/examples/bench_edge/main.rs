@@ -163,6 +163,7 @@ impl Behind<'_> {
         snapshot.routes[0].tunnel = Some(TunnelGuest {
             node: NODE,
             token_sha256: TokenHash(TokenDigest::of(&assignment.token).0),
+            others_sha256: Vec::new(),
         });
         std::fs::write(agent_file, serde_json::to_vec(&assignment).unwrap()).unwrap();
         Some((*listen, serde_json::to_vec(&certificate).unwrap().into()))

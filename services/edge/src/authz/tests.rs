@@ -38,6 +38,7 @@ fn table(state: RouteState, grant: Option<ClusterRole>) -> Table {
             airflow_key: SigningKey::from_seed("a", &[0; 32]).unwrap(),
             session_keys: vec![],
             tunnel_authority: None,
+            tunnel_tokens: Vec::new(),
             console_url: "http://localhost:7700".into(),
         },
         1,

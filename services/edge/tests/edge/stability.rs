@@ -2,6 +2,8 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use http::StatusCode;
 use updraft_api::edge::RouteState;
+use updraft_model::EdgeId;
+use uuid::Uuid;
 
 use crate::harness::{ALICE, Call, World, until};
 
@@ -132,4 +134,24 @@ async fn before_the_first_snapshot_the_edge_says_it_is_starting() {
             .text()
             .contains("Updraft is starting")
     );
+}
+
+#[tokio::test]
+async fn control_hears_that_an_edge_ended_from_itself_or_from_the_next_in_its_place() {
+    let mut world = World::start().await;
+    let orderly = world.control.edges()[0];
+    world.stop_edge().await;
+    assert_eq!(world.control.ended_edges(), [orderly]);
+
+    // As one that was killed leaves it.
+    let killed = EdgeId(Uuid::from_u128(7));
+    let note = world.dir.path().join("state/edge-id.json");
+    std::fs::write(&note, serde_json::to_vec(&killed).unwrap()).unwrap();
+    world.start_edge().await;
+    until("the killed one is known to have ended", || async {
+        world.control.ended_edges() == [orderly, killed]
+    })
+    .await;
+    let own: EdgeId = serde_json::from_slice(&std::fs::read(&note).unwrap()).unwrap();
+    assert_eq!(Some(&own), world.control.edges().last());
 }

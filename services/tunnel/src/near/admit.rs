@@ -105,7 +105,7 @@ async fn carry(near: &NearEnd, stream: TlsStream<TcpStream>, hello: &Hello) {
     let Some(pings) = connection.ping_pong() else {
         return;
     };
-    let tunnel = Arc::new(Tunnel::new(requests));
+    let tunnel = Arc::new(Tunnel::new(requests, hello.token));
     if near.register(hello, &tunnel).is_err() {
         return;
     }

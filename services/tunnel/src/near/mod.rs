@@ -42,7 +42,7 @@ pub struct NearEnd {
 
 #[derive(Debug, Default)]
 struct Guests {
-    awaited: HashMap<NodeId, TokenDigest>,
+    awaited: HashMap<NodeId, Vec<TokenDigest>>,
     tunnels: HashMap<NodeId, Vec<Arc<Tunnel>>>,
 }
 
@@ -75,18 +75,23 @@ impl NearEnd {
         self.id
     }
 
-    /// From now on these nodes and no others, each by its own token.
-    pub fn await_nodes(&self, awaited: impl IntoIterator<Item = (NodeId, TokenDigest)>) {
-        let awaited: HashMap<_, _> = awaited.into_iter().collect();
+    /// From now on these nodes and no others, each by any of its own tokens. A tunnel stays as long as the token that it came with
+    /// is good.
+    pub fn await_nodes(&self, awaited: impl IntoIterator<Item = (NodeId, Vec<TokenDigest>)>) {
         let mut guests = self.guests();
-        let before = std::mem::replace(&mut guests.awaited, awaited);
+        guests.awaited = awaited.into_iter().collect();
         let Guests { awaited, tunnels } = &mut *guests;
         tunnels.retain(|node, tunnels| {
-            let stays = awaited.contains_key(node) && awaited.get(node) == before.get(node);
-            if !stays {
-                tunnels.iter().for_each(|tunnel| tunnel.retire());
-            }
-            stays
+            tunnels.retain(|tunnel| {
+                let stays = awaited
+                    .get(node)
+                    .is_some_and(|tokens| tokens.contains(&tunnel.token));
+                if !stays {
+                    tunnel.retire();
+                }
+                stays
+            });
+            !tunnels.is_empty()
         });
     }
 
@@ -199,7 +204,8 @@ impl NearEnd {
 
 impl Guests {
     fn judge(&self, hello: &Hello) -> Result<(), Refusal> {
-        if self.awaited.get(&hello.node) != Some(&hello.token) {
+        let tokens = self.awaited.get(&hello.node);
+        if !tokens.is_some_and(|tokens| tokens.contains(&hello.token)) {
             return Err(Refusal::NotAwaited);
         }
         match self.tunnels.get(&hello.node) {

@@ -6,11 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use http::{Method, Request, Uri};
 use tokio_util::sync::CancellationToken;
 
+use crate::hello::TokenDigest;
 use crate::http2::{AIRFLOW, Requests};
 use crate::stream::{Share, TunnelStream};
 
 #[derive(Debug)]
 pub(super) struct Tunnel {
+    /// That its node came with.
+    pub(super) token: TokenDigest,
     requests: Requests,
     streams: Arc<AtomicUsize>,
     retired: CancellationToken,
@@ -19,8 +22,9 @@ pub(super) struct Tunnel {
 // === impl Tunnel ===
 
 impl Tunnel {
-    pub(super) fn new(requests: Requests) -> Self {
+    pub(super) fn new(requests: Requests, token: TokenDigest) -> Self {
         Self {
+            token,
             requests,
             streams: Arc::default(),
             retired: CancellationToken::new(),

@@ -80,8 +80,8 @@ async fn hellos_that_are_not_good_are_refused() {
     let world = World::new().await;
     let other = node();
     world.edge.near.await_nodes([
-        (world.node, TokenDigest::of(&token("good"))),
-        (other, TokenDigest::of(&token("other"))),
+        (world.node, vec![TokenDigest::of(&token("good"))]),
+        (other, vec![TokenDigest::of(&token("other"))]),
     ]);
     let rows = [
         (
@@ -208,7 +208,7 @@ async fn a_replaced_nodes_tunnels_end_and_are_not_admitted_again() {
     world
         .edge
         .near
-        .await_nodes([(successor, TokenDigest::of(&token("next")))]);
+        .await_nodes([(successor, vec![TokenDigest::of(&token("next"))])]);
     let refused = world.edge.near.open(world.node, Duration::ZERO).await;
     assert_eq!(refused.err(), Some(OpenError::NoTunnel), "from that moment on");
     open.write_all(b"y").await.unwrap();
@@ -248,11 +248,30 @@ async fn another_token_for_the_same_node_ends_the_tunnels_of_the_old_one() {
     world
         .edge
         .near
-        .await_nodes([(world.node, TokenDigest::of(&token("next")))]);
+        .await_nodes([(world.node, vec![TokenDigest::of(&token("next"))])]);
     assert!(world.edge.near.open(world.node, Duration::ZERO).await.is_err());
     settings.token = token("next");
     far.update(settings);
     assert!(world.edge.near.open(world.node, WAIT).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tunnel_lasts_as_long_as_its_token_is_good_whichever_others_are() {
+    let world = World::new().await;
+    let settings = settings(
+        &world.authority,
+        world.node,
+        world.edge.address,
+        world.service.address,
+    );
+    let far = far_end(&settings, [world.edge.id()]);
+    reached(&far, &[world.edge.id()]).await;
+    let [good, next] = ["good", "next"].map(|name| TokenDigest::of(&token(name)));
+    let standing = world.edge.near.count(world.node);
+    world.edge.near.await_nodes([(world.node, vec![next, good])]);
+    assert_eq!(world.edge.near.count(world.node), standing);
+    world.edge.near.await_nodes([(world.node, vec![next])]);
+    assert_eq!(world.edge.near.count(world.node), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

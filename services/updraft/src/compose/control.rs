@@ -44,7 +44,7 @@ use super::pushes::ClusterBuckets;
 use super::shutdown;
 use crate::config::{self, AwsFile, ControlFile, Ports};
 
-/// Of the keys that turn. Without tunnels nobody would ever say that they believe an authority of theirs.
+/// Of the keys that turn. Without tunnels nobody would ever say that they go by any of theirs.
 fn purposes(file: &ControlFile) -> &'static [Purpose] {
     match &file.tunnel_address {
         Some(_) => &Purpose::ALL,
@@ -209,10 +209,8 @@ impl Ground {
             )
         })?;
         app.turn_session_keys().await?;
-        let tunnels = match file.tunnel_address.clone() {
-            Some(address) => Some(Tunnels::open(&store, &master_key, address, keys.clone()).await?),
-            None => None,
-        };
+        let address = file.tunnel_address.clone();
+        let tunnels = address.map(|address| Arc::new(Tunnels::new(address, keys.clone())));
         let shutdown = shutdown::on_signal()?;
         Ok(Self {
             file,

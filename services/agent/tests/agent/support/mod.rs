@@ -167,6 +167,19 @@ impl Control {
             .await
     }
 
+    /// The first report of a node that runs what it is told now: another generation of the same.
+    pub(crate) async fn next_generation(&self) -> Report {
+        let mut next = updraft_model::Generation(0);
+        self.change(|assignment| {
+            next = assignment.generation.next();
+            assignment.generation = next;
+        });
+        self.report_where("the next generation", |report| {
+            report.generation == Some(next) && report.phase == AgentPhase::Running
+        })
+        .await
+    }
+
     pub(crate) async fn event(&self, kind: &str) -> AgentEvent {
         let mut reports = self.state.reports.subscribe();
         let found = || self.events().into_iter().find(|event| event.kind == kind);

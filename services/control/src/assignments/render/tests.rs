@@ -80,7 +80,7 @@ fn rendered_to(
             brought: spec.metadata_database.clone().map(|place| BroughtDatabase {
                 place,
                 authority: "CERTIFICATES".to_owned().into(),
-                owner: "the-mark".to_owned(),
+                owner: "the-mark".to_owned().into(),
             }),
             fernet_key: secret(),
             reencryption: None,

@@ -16,6 +16,7 @@ pub(in crate::edges) struct Constants {
     pub(in crate::edges) session_keys: Vec<PublicKey>,
     pub(in crate::edges) console_url: String,
     pub(in crate::edges) tunnel_authority: Option<String>,
+    pub(in crate::edges) tunnel_tokens: Vec<String>,
 }
 
 /// What was read: everything, or only what changed.

@@ -20,6 +20,7 @@ fn constants(seed: u8) -> Constants {
                 .clone(),
         ],
         tunnel_authority: None,
+        tunnel_tokens: Vec::new(),
         console_url: "http://localhost:7700".into(),
     }
 }

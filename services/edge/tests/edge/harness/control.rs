@@ -46,6 +46,8 @@ struct Shared {
     refusals: Mutex<Vec<String>>,
     tunnel_certificate: Mutex<Option<String>>,
     keys: Mutex<String>,
+    asked: Mutex<Vec<EdgeId>>,
+    ended: Mutex<Vec<EdgeId>>,
 }
 
 // === impl FakeControl ===
@@ -61,6 +63,8 @@ impl FakeControl {
             refusals: Mutex::default(),
             tunnel_certificate: Mutex::default(),
             keys: Mutex::default(),
+            asked: Mutex::default(),
+            ended: Mutex::default(),
         });
         let address = listener.local_addr().unwrap();
         let running = CancellationToken::new();
@@ -111,6 +115,16 @@ impl FakeControl {
     /// All that the edge said it refused, report after report as they came.
     pub(crate) fn refusals(&self) -> Vec<String> {
         self.shared.refusals.lock().unwrap().clone()
+    }
+
+    /// Edges that asked for their snapshot, in the order of their first time.
+    pub(crate) fn edges(&self) -> Vec<EdgeId> {
+        self.shared.asked.lock().unwrap().clone()
+    }
+
+    /// Edges that were said to have ended.
+    pub(crate) fn ended_edges(&self) -> Vec<EdgeId> {
+        self.shared.ended.lock().unwrap().clone()
     }
 
     /// Which of the installation's keys the edge last said it goes by.
@@ -193,8 +207,22 @@ async fn answer(
                 |certificate| Response::new(Full::new(certificate.into())),
             )
         }
+        (&Method::DELETE, path) => {
+            let edge = path.strip_prefix("/edge/v1/edges/").unwrap().parse().unwrap();
+            shared.ended.lock().unwrap().push(edge);
+            status(StatusCode::NO_CONTENT)
+        }
         _ => status(StatusCode::NOT_FOUND),
     })
+}
+
+impl Shared {
+    fn note_asked(&self, edge: EdgeId) {
+        let mut asked = self.asked.lock().unwrap();
+        if !asked.contains(&edge) {
+            asked.push(edge);
+        }
+    }
 }
 
 async fn snapshot(shared: &Shared, query: &str) -> Response<Full<Bytes>> {
@@ -205,7 +233,8 @@ async fn snapshot(shared: &Shared, query: &str) -> Response<Full<Bytes>> {
         .unwrap();
     let (edge, keys) = edge.split_once("&changes=true&keys=").unwrap();
     *shared.keys.lock().unwrap() = keys.to_owned();
-    let (after, _): (i64, EdgeId) = (after.parse().unwrap(), edge.parse().unwrap());
+    let (after, edge): (i64, EdgeId) = (after.parse().unwrap(), edge.parse().unwrap());
+    shared.note_asked(edge);
     let mut changes = shared.snapshot.subscribe();
     let news = changes.wait_for(|s| s.version != after);
     match tokio::time::timeout(Duration::from_secs(25), news).await {

@@ -98,6 +98,7 @@ impl WebNode {
         let guest = TunnelGuest {
             node: self.node,
             token_sha256: TokenHash(TokenDigest::of(&self.token).0),
+            others_sha256: Vec::new(),
         };
         world
             .publish(|snapshot| {

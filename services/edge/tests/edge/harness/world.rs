@@ -106,6 +106,7 @@ impl World {
             session_keys: vec![session_key.public().clone()],
             console_url: "http://localhost:7700".into(),
             tunnel_authority: None,
+            tunnel_tokens: Vec::new(),
         })
         .await;
         let dir = tempfile::tempdir().unwrap();

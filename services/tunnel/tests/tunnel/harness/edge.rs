@@ -31,7 +31,7 @@ impl Edge {
             .build()
             .unwrap();
         let near = Arc::new(NearEnd::new(pace()));
-        near.await_nodes([(node, TokenDigest::of(&token("good")))]);
+        near.await_nodes([(node, vec![TokenDigest::of(&token("good"))])]);
         let listening = {
             let near = Arc::clone(&near);
             runtime.spawn(async move {
