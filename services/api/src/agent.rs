@@ -315,6 +315,38 @@ pub struct Report {
     pub agent: Option<AgentStanding>,
 }
 
+// === impl Report ===
+
+impl Report {
+    /// Of a node that says nothing else.
+    #[must_use]
+    pub fn of(node: NodeId, phase: AgentPhase) -> Self {
+        Self {
+            node,
+            assignment_version: None,
+            generation: None,
+            phase,
+            services: Vec::new(),
+            steps: Vec::new(),
+            events: Vec::new(),
+            dag_version: None,
+            dags: DagReport::default(),
+            logs: LogReport::default(),
+            build: None,
+            script: None,
+            trial: None,
+            reencryption: None,
+            metadata: None,
+            load: None,
+            reclaimed_at: None,
+            cpu_percent: None,
+            memory_bytes: None,
+            agent_version: String::new(),
+            agent: None,
+        }
+    }
+}
+
 /// Something that happened; `sequence` grows, so that a report sent twice is counted once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AgentEvent {

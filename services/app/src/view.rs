@@ -125,7 +125,9 @@ pub(crate) fn latest_report(
 }
 
 pub(crate) fn node(listed: ListedNode, live: &dyn LiveReports, has_boot_log: bool) -> NodeView {
-    let (reported_at, report) = latest_report(&listed, live).unzip();
+    // What a machine last said holds no more once it stands still, whichever process still knows it.
+    let latest = latest_report(&listed, live).filter(|_| !listed.is_kept);
+    let (reported_at, report) = latest.unzip();
     let report = report.as_deref();
     NodeView {
         id: listed.id,

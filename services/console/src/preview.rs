@@ -140,6 +140,7 @@ fn render(name: &str, frame: Frame, stranger: Frame) -> Option<askama::Result<St
             let mut nodes = made_up::nodes();
             for node in &mut nodes {
                 (node.off, node.phase, node.last_report_at) = (true, None, None);
+                (node.cpu_percent, node.memory_bytes) = (None, None);
                 node.services.clear();
             }
             nodes::NodesPage::new(frame, &made_up::clusters().swap_remove(3), &nodes, now).render()

@@ -20,6 +20,7 @@ pub(crate) struct RotateKeysPage {
     id: ClusterId,
     name: String,
     runs: bool,
+    brings_database: bool,
 }
 
 // === impl RotateKeysPage ===
@@ -31,6 +32,7 @@ impl RotateKeysPage {
             id: cluster.id,
             name: cluster.name.to_string(),
             runs: cluster.power == Power::Running,
+            brings_database: cluster.spec.metadata_database.is_some(),
         }
     }
 }

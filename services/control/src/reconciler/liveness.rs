@@ -224,33 +224,14 @@ pub(super) fn is_same(one: &Report, other: &Report) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use updraft_api::agent::DagReport;
     use updraft_model::AgentPhase;
     use uuid::Uuid;
 
     fn report(phase: AgentPhase, cpu: f32) -> Report {
         Report {
-            node: NodeId(Uuid::nil()),
             assignment_version: Some(1),
-            generation: None,
-            phase,
-            services: Vec::new(),
-            steps: Vec::new(),
-            events: Vec::new(),
-            dag_version: None,
-            dags: DagReport::default(),
-            logs: updraft_api::agent::LogReport::default(),
-            build: None,
-            script: None,
-            metadata: None,
-            reencryption: None,
-            trial: None,
-            load: None,
-            reclaimed_at: None,
             cpu_percent: Some(cpu),
-            memory_bytes: None,
-            agent_version: String::new(),
-            agent: None,
+            ..Report::of(NodeId(Uuid::nil()), phase)
         }
     }
 

@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use updraft_model::NodeId;
-use updraft_tunnel::{OpenError, TokenDigest};
+use updraft_tunnel::{FarEnd, FarSettings, OpenError, TokenDigest};
 
 use crate::harness::{
     Authority, Edge, PATIENCE, SERVER_NAME, Service, eventually, far_end, node, reached, settings, token,
@@ -32,6 +32,23 @@ impl World {
             authority,
             node,
         }
+    }
+
+    fn settings(&self) -> FarSettings {
+        settings(
+            &self.authority,
+            self.node,
+            self.edge.address,
+            self.service.address,
+        )
+    }
+
+    /// With tunnels that stand, and what they were dialled with.
+    async fn reached(&self) -> (FarSettings, FarEnd) {
+        let settings = self.settings();
+        let far = far_end(&settings, [self.edge.id()]);
+        reached(&far, &[self.edge.id()]).await;
+        (settings, far)
     }
 
     /// TLS as an agent begins it, before its hello.
@@ -192,14 +209,7 @@ async fn an_edge_without_a_certificate_admits_nobody_yet() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replaced_nodes_tunnels_end_and_are_not_admitted_again() {
     let world = World::new().await;
-    let settings = settings(
-        &world.authority,
-        world.node,
-        world.edge.address,
-        world.service.address,
-    );
-    let far = far_end(&settings, [world.edge.id()]);
-    reached(&far, &[world.edge.id()]).await;
+    let (_, far) = world.reached().await;
     let mut open = world.edge.near.open(world.node, WAIT).await.unwrap();
     open.write_all(b"x").await.unwrap();
     assert_eq!(open.read_u8().await.unwrap(), b'x');
@@ -237,14 +247,7 @@ async fn a_replaced_nodes_tunnels_end_and_are_not_admitted_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_token_for_the_same_node_ends_the_tunnels_of_the_old_one() {
     let world = World::new().await;
-    let mut settings = settings(
-        &world.authority,
-        world.node,
-        world.edge.address,
-        world.service.address,
-    );
-    let far = far_end(&settings, [world.edge.id()]);
-    reached(&far, &[world.edge.id()]).await;
+    let (mut settings, far) = world.reached().await;
     world
         .edge
         .near
@@ -258,14 +261,7 @@ async fn another_token_for_the_same_node_ends_the_tunnels_of_the_old_one() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tunnel_lasts_as_long_as_its_token_is_good_whichever_others_are() {
     let world = World::new().await;
-    let settings = settings(
-        &world.authority,
-        world.node,
-        world.edge.address,
-        world.service.address,
-    );
-    let far = far_end(&settings, [world.edge.id()]);
-    reached(&far, &[world.edge.id()]).await;
+    let (_, _far) = world.reached().await;
     let [good, next] = ["good", "next"].map(|name| TokenDigest::of(&token(name)));
     let standing = world.edge.near.count(world.node);
     world.edge.near.await_nodes([(world.node, vec![next, good])]);
@@ -277,12 +273,7 @@ async fn a_tunnel_lasts_as_long_as_its_token_is_good_whichever_others_are() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_node_cannot_hold_more_than_a_few_tunnels() {
     let world = World::new().await;
-    let settings = settings(
-        &world.authority,
-        world.node,
-        world.edge.address,
-        world.service.address,
-    );
+    let settings = world.settings();
     let fars: Vec<_> = (0..3).map(|_| far_end(&settings, [world.edge.id()])).collect();
     eventually("as many as there may be", || async {
         world.edge.near.count(world.node) == 4

@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::http::Request;
 use sqlx::Row as _;
 use tower::ServiceExt as _;
-use updraft_api::agent::{DagReport, LogReport, Report};
+use updraft_api::agent::Report;
 use updraft_control::agents::{self, AgentsState, Identities};
 use updraft_control::assignments::Desk;
 use updraft_control::environments::Environments;
@@ -124,26 +124,8 @@ fn said(node: NodeId, version: i64) -> Report {
         _ => AgentPhase::Running,
     };
     Report {
-        node,
         assignment_version: (version > 0).then_some(version),
-        generation: None,
-        phase,
-        services: Vec::new(),
-        steps: Vec::new(),
-        events: Vec::new(),
-        dag_version: None,
-        dags: DagReport::default(),
-        build: None,
-        script: None,
-        metadata: None,
-        reencryption: None,
-        trial: None,
-        logs: LogReport::default(),
-        cpu_percent: None,
-        memory_bytes: None,
-        load: None,
-        reclaimed_at: None,
         agent_version: "test".to_owned(),
-        agent: None,
+        ..Report::of(node, phase)
     }
 }
