@@ -16,6 +16,8 @@ const kind = (url) => url.split(/[?#]/)[0].replace(/\/(dags|runs|tasks|assets|ba
 
 async function crawl(context, cluster) {
   const page = await context.newPage();
+  // Drawing takes its time where nothing helps with it.
+  page.setDefaultNavigationTimeout(120_000);
   const queue = ["", ...KNOWN].map((path) => new URL(path, cluster.url).href);
   const seen = new Set();
   while (queue.length && seen.size < MOST_PAGES) {
