@@ -35,6 +35,8 @@ finish_beside() {
     local passed=0 failed=1 skipped=0 times=()
     wait "$BESIDE_PID" || true
     BESIDE_PID=""
+    # Once: the tier root begins as e2e does.
+    BESIDE=()
     cat "$RESULTS/beside.out"
     if [[ -f $RESULTS/beside.counts ]]; then
         { read -r passed failed skipped && mapfile -t times; } <"$RESULTS/beside.counts" || true
