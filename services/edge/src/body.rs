@@ -13,6 +13,7 @@ use updraft_model::{ClusterId, ClusterRole};
 
 use crate::alarm::{Alarm, Deadline};
 use crate::pool::Lease;
+use crate::refusals::{self, Refusal};
 use crate::state::State;
 use crate::token::Session;
 
@@ -147,9 +148,10 @@ impl Permit {
             .still_allows(&self.session.visitor, self.cluster, self.role, Utc::now())
     }
 
-    /// Whether the session or token is good at all.
-    pub(crate) fn is_live(&self) -> bool {
+    /// That the session or token is good for nothing any more, if that is so.
+    pub(crate) fn ended(&self) -> Option<Refusal> {
         let visitor = &self.session.visitor;
-        visitor.expires_at > Utc::now().timestamp() && self.state.table().policy.is_live(visitor)
+        let lives = visitor.expires_at > Utc::now().timestamp() && self.state.table().policy.is_live(visitor);
+        (!lives).then(|| refusals::ended(visitor))
     }
 }

@@ -56,9 +56,9 @@ impl Crossing<'_> {
         lease: Lease,
     ) -> Result<Response<Body>, UpstreamError> {
         if !self.permit.holds() {
-            return Err(match self.permit.is_live() {
-                true => UpstreamError::Revoked,
-                false => UpstreamError::SignedOut,
+            return Err(match self.permit.ended() {
+                Some(refusal) => UpstreamError::SignedOut(refusal),
+                None => UpstreamError::Revoked,
             });
         }
         let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use updraft_api::edge::{Route, Upstream};
 use updraft_model::{ClusterId, ClusterRole};
@@ -18,7 +18,7 @@ use crate::headers::{REQUEST_ID, Said};
 use crate::line::Line;
 use crate::pages::Notice;
 use crate::pool::UpstreamError;
-use crate::refusals;
+use crate::refusals::{self, Source};
 use crate::reply;
 use crate::request_id::RequestId;
 use crate::route::{self, Area, Destination, Target};
@@ -26,6 +26,9 @@ use crate::session::{self, Found, Visit};
 use crate::state::Worker;
 use crate::table::Table;
 use crate::websocket;
+
+/// Of a request that is passed on, for what is said instead of an answer.
+const KEPT: [HeaderName; 2] = [header::ACCEPT, header::USER_AGENT];
 
 /// What becomes of a request.
 enum Step<'r, 't> {
@@ -80,13 +83,21 @@ pub(crate) async fn handle(line: Arc<Line>, mut request: Request<Incoming>) -> R
     let route = passage.route;
     let upstream = passage.upstream;
     // Only for the notice, should there be no answer.
-    let accept = request.headers().get(header::ACCEPT).cloned();
+    let kept = KEPT.map(|name| request.headers().get(name).cloned());
     let crossing = passage.begin(&mut request);
     let limit = (&*line.alarm, worker.state.config.limits.answer);
     let sent = worker.pool.send(upstream, request, limit).await;
     let response = sent
         .and_then(|(response, lease)| crossing.finish(response, lease))
-        .unwrap_or_else(|error| no_answer(&error, route, accept, account.id.as_str()));
+        .unwrap_or_else(|error| {
+            let kept = KEPT.into_iter().zip(kept);
+            let from = Source {
+                client: &client,
+                headers: &kept.filter_map(|(name, value)| Some((name, value?))).collect(),
+                request_id: account.id.as_str(),
+            };
+            no_answer(worker, &error, route, from)
+        });
     account.close(worker, response)
 }
 
@@ -290,13 +301,17 @@ fn passage<'a>(
     })
 }
 
-fn no_answer(error: &UpstreamError, route: &Route, accept: Option<HeaderValue>, id: &str) -> Response<Body> {
+fn no_answer(worker: &Worker, error: &UpstreamError, route: &Route, from: Source<'_>) -> Response<Body> {
     let source = std::error::Error::source(error).map(ToString::to_string);
+    let id = from.request_id;
     tracing::warn!(request.id = id, cluster.id = route.cluster.0, %error, source, "no answer from Airflow");
-    let headers = accept.into_iter().map(|value| (header::ACCEPT, value)).collect();
     let notice = match error {
         UpstreamError::AnswerTimeout => Notice::TimedOut { route },
-        UpstreamError::SignedOut => Notice::Unauthenticated,
+        UpstreamError::SignedOut(refusal) => {
+            let now = Utc::now().timestamp();
+            worker.state.refusals.note(*refusal, Some(route.cluster), from, now);
+            Notice::Unauthenticated
+        }
         UpstreamError::Connect(_)
         | UpstreamError::ConnectTimeout
         | UpstreamError::Tunnel(_)
@@ -305,7 +320,7 @@ fn no_answer(error: &UpstreamError, route: &Route, accept: Option<HeaderValue>, 
         | UpstreamError::Revoked
         | UpstreamError::UnaskedSwitch => Notice::Unreachable { route },
     };
-    reply::notice(&notice, &headers, id)
+    reply::notice(&notice, from.headers, id)
 }
 
 /// The prefix alone is asked for with its slash: Airflow's links are relative to it.

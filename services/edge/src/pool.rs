@@ -22,6 +22,7 @@ use updraft_api::edge::Upstream;
 use updraft_tunnel::{NearEnd, OpenError};
 
 use crate::alarm::Alarm;
+use crate::refusals::Refusal;
 
 /// Below the 5 s after which uvicorn closes an idle connection by default.
 const MAX_IDLE: Duration = Duration::from_secs(4);
@@ -59,7 +60,7 @@ pub(crate) enum UpstreamError {
     #[error("the upstream changed the protocol unasked")]
     UnaskedSwitch,
     #[error("the session or token ended while the answer was waited for")]
-    SignedOut,
+    SignedOut(Refusal),
     #[error("the right to the answer became another while it was waited for")]
     Revoked,
 }

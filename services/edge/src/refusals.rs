@@ -81,16 +81,21 @@ pub(crate) fn telling(decision: &Decision<'_>, found: Result<&Visitor, Option<Re
     match (decision, found) {
         (Decision::Forward { .. } | Decision::NotRunning { .. }, _) => None,
         (Decision::SignIn | Decision::Unauthenticated, Err(refusal)) => refusal,
-        (Decision::SignIn | Decision::Unauthenticated, Ok(visitor)) => Some(of(
-            match visitor.proof {
-                Proof::Session(_) => RefusedFor::SessionEnded,
-                Proof::Token { .. } => RefusedFor::Token,
-            },
-            visitor,
-        )),
+        (Decision::SignIn | Decision::Unauthenticated, Ok(visitor)) => Some(ended(visitor)),
         (Decision::Forbidden(_), Ok(visitor)) => Some(of(RefusedFor::CrossSite, visitor)),
         (Decision::NotFound, Ok(visitor)) => Some(of(RefusedFor::NoRole, visitor)),
         (Decision::Forbidden(_) | Decision::NotFound, Err(_)) => None,
+    }
+}
+
+/// Their session or token is good no more.
+pub(crate) fn ended(visitor: &Visitor) -> Refusal {
+    Refusal {
+        why: match visitor.proof {
+            Proof::Session(_) => RefusedFor::SessionEnded,
+            Proof::Token { .. } => RefusedFor::Token,
+        },
+        with: presented(visitor),
     }
 }
 

@@ -95,6 +95,26 @@ async fn each_bad_session_is_told_by_its_name() {
 }
 
 #[tokio::test]
+async fn what_was_under_way_when_its_session_ended_is_refused_and_told_like_all_else() {
+    let world = world().await;
+    let upstream = &world.upstreams[0];
+    let claims = world.claims(BOB, 1);
+    let later = world.get(1, "/later").with("accept", "*/*");
+    let later = later.signed_in(&world.mint(&claims));
+    let ending = async {
+        until("it is under way", || async { upstream.requests() == 1 }).await;
+        world
+            .publish(|s| {
+                s.policy.revoked_sessions.insert(claims.sid);
+            })
+            .await;
+        upstream.send_event();
+    };
+    let (no, with) = (StatusCode::UNAUTHORIZED, Presented::Session(claims.sid));
+    tokio::join!(refused(&world, later, no, RefusedFor::SessionEnded, with), ending);
+}
+
+#[tokio::test]
 async fn each_bad_token_and_missing_role_is_told_by_its_name() {
     let world = world().await;
     let unknown = ApiToken::from_random(&[3; 32]);
