@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.root_only, pytest.mark.soak]
 
-NAME, BUSY = "four", "busy"
+NAME, KEPT, BUSY = "four", "kept", "busy"
 # Airflow notices a lost task after so many seconds instead of 300. A web host needs a third of that to be back.
 QUICK = {"scheduler.task_instance_heartbeat_timeout": "60"}
 # By role: what happens to a node's host, and what EC2 has to say of it.
@@ -131,6 +131,30 @@ def test_a_cluster_on_four_hosts_is_made_used_stopped_started_and_gone(updraft: 
     everyone = {group["GroupId"] for group in ec2.describe_security_groups()["SecurityGroups"]}
     assert everyone >= set(updraft.centre.world["security_groups"]), "nobody else's is touched"
     assert updraft.centre.ask("connections-tried") == 0, "control and edge never connect to a host"
+
+
+def test_a_stopped_clusters_hosts_are_kept_and_say_what_they_said_while_they_booted(updraft: OnHosts) -> None:
+    rest = updraft.rest
+    with timed("create, until it runs, to be kept"):
+        cluster = rest.post("clusters", {"name": KEPT, "workers": 2, "on_stop": "keep"})["cluster"]["id"]
+        updraft.add_dag(KEPT, "hello_updraft.py", SAMPLE)
+        rest.wait_for_phase(KEPT, "running", 300)
+    hosts = {one["InstanceId"] for one in instances(updraft)}
+    with timed("stop, hosts are kept"):
+        rest.post(f"clusters/{cluster}/stop")
+        rest.wait_for_phase(KEPT, "stopped", 300)
+    wait_for("they stand still", lambda: [one["State"]["Name"] for one in instances(updraft)] == ["stopped"] * 4, 60)
+    with timed("start of kept hosts, until it runs"):
+        rest.post(f"clusters/{cluster}/start")
+        rest.wait_for_phase(KEPT, "running", 300)
+    assert {one["InstanceId"] for one in instances(updraft)} == hosts
+    run_sample(updraft, cluster)
+    for node in rest.items(f"clusters/{cluster}/nodes"):
+        said = rest.get(f"clusters/{cluster}/nodes/{node['id']}/boot-log")
+        assert node["has_boot_log"] and said["text"].rstrip().endswith("booted"), said
+    rest.ask("DELETE", f"clusters/{cluster}")
+    wait_for("the cluster is gone", lambda: KEPT not in [one["name"] for one in rest.items("clusters")], 300)
+    assert instances(updraft) == []
 
 
 # Seconds of a task that is there before agents are replaced, and after.

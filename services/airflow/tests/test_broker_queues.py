@@ -2,67 +2,19 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import harness
 import pytest
-from celery import Celery
+from brokers import PORTS, Broker, running
 from kombu.exceptions import OperationalError
 
-from updraft_airflow.broker_queues import BrokerQueues, RabbitMqQueues, ValkeyQueues, broker_queues
+from updraft_airflow.broker_queues import RabbitMqQueues, ValkeyQueues
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-PORTS = {"valkey": 6379, "rabbitmq": 5672}
-
-
-class Broker:
-    """One broker, and Celery as the scheduler sets it up."""
-
-    def __init__(self, name: str, directory: Path) -> None:
-        self.port = PORTS[name]
-        self.address = harness.free_address()
-        runtime = harness.Runtime(broker=name)
-        variables = harness.cluster_variables(directory, "postgresql://nobody@127.0.0.1:1/nothing", self.address)
-        self.node = harness.Node(Path("/nowhere"), runtime, self.address, directory / "node", variables)
-        worker = self.node.environ(runtime.service("worker"))
-        self.url = worker["AIRFLOW__CELERY__BROKER_URL"]
-        self.app = self.app_for(self.url)
-        self.queues: BrokerQueues = broker_queues(self.app)
-
-    @staticmethod
-    def app_for(url: str) -> Celery:
-        app = Celery("updraft", broker=url, backend="cache+memory://")
-        app.conf.update(task_ignore_result=True, broker_connection_timeout=5)
-        if url.startswith("amqp:"):
-            app.conf.broker_transport_options = {"confirm_publish": True}
-        return app
-
-    def start(self) -> None:
-        self.node.start("broker")
-        harness.wait_for("the broker", lambda: harness.listens(self.address, self.port))
-
-    def stop(self) -> None:
-        process = self.node.processes["broker"]
-        process.terminate()
-        process.wait(20)
-
-    def kill(self) -> None:
-        process = self.node.processes["broker"]
-        harness.kill_group(process.pid, signal.SIGKILL)
-        process.wait(10)
-
-    def send(self, queue: str, count: int) -> list[str]:
-        return [self.app.send_task("work", queue=queue, retry=True).id for _ in range(count)]
-
-    def take(self, channel: Any, queue: str) -> str:
-        """As a worker takes: acknowledged when it is done."""
-        return str(channel.basic_get(queue).headers["id"])
-
 
 @pytest.fixture(scope="module", params=PORTS)
 def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
@@ -74,15 +26,6 @@ def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     yield from running("rabbitmq", tmp_path_factory.mktemp("rabbit"))
 
 
-def running(name: str, directory: Path) -> Iterator[Broker]:
-    broker = Broker(name, directory)
-    try:
-        broker.start()
-        yield broker
-    finally:
-        broker.node.stop()
-
-
 def test_what_waits_is_seen_queue_by_queue(broker: Broker) -> None:
     assert isinstance(broker.queues, RabbitMqQueues if broker.port == PORTS["rabbitmq"] else ValkeyQueues)
     some, others = broker.send("some", 3), broker.send("others", 1)
@@ -92,11 +35,7 @@ def test_what_waits_is_seen_queue_by_queue(broker: Broker) -> None:
 
 def test_what_waits_survives_a_killed_broker(broker: Broker) -> None:
     sent = set(broker.send("kept", 3))
-    # Valkey writes once a second what came, RabbitMQ before it says that it has it.
-    if broker.port == PORTS["valkey"]:
-        broker.stop()
-    else:
-        broker.kill()
+    broker.go_away()
     with pytest.raises((*broker.queues.errors(), OperationalError, OSError)):
         broker.queues.waiting({"kept"})
     broker.start()

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 
 import harness
 import pytest
+from celery import Celery
+
+from updraft_airflow.worker import CONSUMING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,6 +145,13 @@ def test_a_worker_holds_no_database_secret_in_memory_or_environment(cluster: Clu
         # A task's process may end meanwhile.
         with contextlib.suppress(ProcessLookupError, FileNotFoundError):
             assert memory_holds(member, forbidden) == set()
+
+
+def test_a_workers_slots_are_free_as_soon_as_their_tasks_end(cluster: Cluster) -> None:
+    """What that means is in `test_worker.py`."""
+    broker = cluster.node.environ(cluster.runtime.service("worker"))["AIRFLOW__CELERY__BROKER_URL"]
+    (told,) = Celery(broker=broker).control.inspect(timeout=10, limit=1).conf().values()
+    assert CONSUMING.items() <= told.items()
 
 
 def test_the_parent_holds_no_secret_at_all(cluster: Cluster) -> None:

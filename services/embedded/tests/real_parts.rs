@@ -8,7 +8,6 @@ use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use secrecy::ExposeSecret;
@@ -17,6 +16,7 @@ use updraft_embedded::{
     Postgres, PostgresSettings, Progress, S3, S3Ports, Silent, Status, install_environment,
     install_installer, install_parts, stop_leftovers,
 };
+use updraft_testing::{free_port, free_ports};
 
 const USER: &str = "updraft-test";
 
@@ -118,23 +118,10 @@ fn scratch() -> (tempfile::TempDir, DataDir) {
     (scratch, data)
 }
 
-/// A row of free ports below the range that outgoing connections take theirs from.
-fn free_ports(count: u16) -> u16 {
-    static TAKEN: Mutex<u16> = Mutex::new(0);
-    let mut taken = TAKEN.lock().unwrap();
-    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
-    let mut base = if *taken == 0 { first } else { *taken };
-    while (base..base + count).any(|port| TcpListener::bind(("127.0.0.1", port)).is_err()) {
-        base += 1;
-    }
-    *taken = base + count;
-    base
-}
-
 fn settings(name: &str) -> PostgresSettings {
     PostgresSettings {
         name: name.into(),
-        port: free_ports(1),
+        port: free_port(),
         max_connections: 50,
         shared_buffers_mib: 16,
     }
@@ -400,7 +387,10 @@ async fn taken_port_is_told_with_who_has_it() {
 #[tokio::test]
 async fn cluster_reaches_its_own_bucket_and_no_other() {
     let house = House::build().await;
-    let s3 = house.s3(S3Ports::starting_at(free_ports(8))).await.unwrap();
+    let s3 = house
+        .s3(S3Ports::starting_at(free_ports::<8>()[0]))
+        .await
+        .unwrap();
     let (mine, other) = (Credentials::generate(), Credentials::generate());
     for (name, credentials) in [("cluster-1", &mine), ("cluster-2", &other)] {
         s3.ensure_bucket(name).await.unwrap();
@@ -462,7 +452,7 @@ async fn cluster_reaches_its_own_bucket_and_no_other() {
 #[tokio::test]
 async fn storage_answers_no_stranger_on_any_port_but_the_gateways() {
     let house = House::build().await;
-    let ports = S3Ports::starting_at(free_ports(8));
+    let ports = S3Ports::starting_at(free_ports::<8>()[0]);
     let sockets_before = sockets_in_tmp();
     let s3 = house.s3(ports).await.unwrap();
     s3.ensure_bucket("cluster-1").await.unwrap();
@@ -504,7 +494,7 @@ async fn storage_answers_no_stranger_on_any_port_but_the_gateways() {
 #[tokio::test]
 async fn storage_keeps_objects_and_identities_through_kills_and_restarts() {
     let house = House::build().await;
-    let ports = S3Ports::starting_at(free_ports(8));
+    let ports = S3Ports::starting_at(free_ports::<8>()[0]);
     let s3 = house.s3(ports).await.unwrap();
     let credentials = Credentials::generate();
     s3.ensure_bucket("cluster-1").await.unwrap();

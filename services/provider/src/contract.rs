@@ -295,15 +295,10 @@ impl<'a> New<'a> {
     ) -> Result<Self, Violation> {
         let id = subject.fresh_node();
         let wanted = NodeWanted {
-            cluster,
-            node: id,
-            role: NodeRole::Worker,
-            ordinal,
-            queue: None,
-            instance_type: None,
             tenant: Some(TenantId(id.0)),
             generation: Some(Generation::FIRST),
             network,
+            ..NodeWanted::plain(cluster, id, NodeRole::Worker, ordinal)
         };
         let request = subject.provider().prepare(&wanted).await?;
         require(

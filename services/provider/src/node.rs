@@ -32,6 +32,26 @@ pub struct NodeWanted {
     pub network: Option<NetworkId>,
 }
 
+// === impl NodeWanted ===
+
+impl NodeWanted {
+    /// As the installation has nodes of its role, and of nobody's.
+    #[must_use]
+    pub fn plain(cluster: ClusterId, node: NodeId, role: NodeRole, ordinal: u32) -> Self {
+        Self {
+            cluster,
+            node,
+            role,
+            ordinal,
+            queue: None,
+            instance_type: None,
+            tenant: None,
+            generation: None,
+            network: None,
+        }
+    }
+}
+
 /// A cluster whose nodes are to be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterWanted {

@@ -100,17 +100,7 @@ async fn a_clusters_processes_reach_their_own_nodes_and_what_is_shared_only() {
     let mut addresses = Vec::new();
     for cluster in [1, 2] {
         let node = NodeId(Uuid::new_v4());
-        let wanted = NodeWanted {
-            cluster: ClusterId(cluster),
-            node,
-            role: NodeRole::Web,
-            ordinal: 1,
-            queue: None,
-            instance_type: None,
-            tenant: None,
-            generation: None,
-            network: None,
-        };
+        let wanted = NodeWanted::plain(ClusterId(cluster), node, NodeRole::Web, 1);
         let request = provider.prepare(&wanted).await.unwrap();
         let boot = BootSecret(SecretString::from("{}"));
         addresses.push(

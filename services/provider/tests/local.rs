@@ -73,17 +73,7 @@ impl Machine {
     }
 
     async fn launch(&self, node: NodeId) -> Result<Launched, ProviderError> {
-        let wanted = NodeWanted {
-            cluster: ClusterId(1),
-            node,
-            role: NodeRole::Web,
-            ordinal: 1,
-            queue: None,
-            instance_type: None,
-            tenant: None,
-            generation: None,
-            network: None,
-        };
+        let wanted = NodeWanted::plain(ClusterId(1), node, NodeRole::Web, 1);
         let request = self.provider.prepare(&wanted).await?;
         self.provider
             .launch(&request, &ClientToken::of(node), &self.boot(node))

@@ -141,17 +141,7 @@ impl Installation {
 
     async fn launch(&self, by: &dyn NodeProvider, cluster: ClusterId) -> Launched {
         let node = self.fresh_node();
-        let wanted = NodeWanted {
-            cluster,
-            node,
-            role: NodeRole::Web,
-            ordinal: 1,
-            queue: None,
-            instance_type: None,
-            tenant: None,
-            generation: None,
-            network: None,
-        };
+        let wanted = NodeWanted::plain(cluster, node, NodeRole::Web, 1);
         let request = by.prepare(&wanted).await.unwrap();
         let boot = BootSecret(SecretString::from("{}"));
         by.launch(&request, &ClientToken::of(node), &boot).await.unwrap()

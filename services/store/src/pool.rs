@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgListener, PgPool, PgPoolOptions};
 use sqlx::{Postgres, Transaction};
 
 use crate::StoreError;
+
+pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
 /// A use case's one transaction; derefs to the connection that the modules' functions take.
 pub type Tx = Transaction<'static, Postgres>;
@@ -54,7 +57,7 @@ impl Store {
     /// # Errors
     /// When a migration fails, or the database is newer than this program.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        Ok(sqlx::migrate!("../../migrations").run(&self.pool).await?)
+        Ok(MIGRATIONS.run(&self.pool).await?)
     }
 
     /// # Errors

@@ -1,11 +1,16 @@
 //! A fresh, migrated database for each test, on the server of `DATABASE_URL`; dropped with the value.
+//!
+//! A copy of one that is migrated once for all tests: each migrating its own took half of what unit tests cost.
 
 use std::path::Path;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use uuid::Uuid;
 
+use crate::pool::MIGRATIONS;
+use crate::template::{self, Template};
 use crate::{Store, StoreError};
 
 /// A database of one test's own.
@@ -25,11 +30,10 @@ impl TestDatabase {
         let server = server_url().ok_or(StoreError::Missing { what: "DATABASE_URL" })?;
         let name = format!("updraft_test_{}", Uuid::new_v4().simple());
         let mut admin = PgConnection::connect(&server).await?;
-        admin
-            .execute(sqlx::AssertSqlSafe(format!("create database {name}")))
-            .await?;
+        let template = migrated(&mut admin, &server).await?;
+        let copy = format!("create database {name} template {template}");
+        admin.execute(sqlx::AssertSqlSafe(copy)).await?;
         let store = Store::connect(&database_url(&server, &name), 8).await?;
-        store.migrate().await?;
         Ok(Self { server, name, store })
     }
 
@@ -61,6 +65,29 @@ impl Drop for TestDatabase {
         });
         let _ = dropper.join();
     }
+}
+
+/// The database that these migrations make. Whoever comes first makes it, and the others wait.
+async fn migrated(admin: &mut PgConnection, server: &str) -> Result<String, StoreError> {
+    let mut digest = Sha256::new();
+    for migration in MIGRATIONS.iter() {
+        digest.update(&migration.checksum);
+    }
+    let name = format!("updraft_template_{}", hex::encode(&digest.finalize()[..8]));
+    let url = SecretString::from(server.to_owned());
+    admin
+        .execute("select pg_advisory_lock(hashtext('updraft_template'))")
+        .await?;
+    if template::ensure(&url, &name).await? == Template::Open {
+        let mut unsealed = PgConnection::connect(database_url(server, &name).expose_secret()).await?;
+        MIGRATIONS.run(&mut unsealed).await?;
+        unsealed.close().await?;
+        template::seal(&url, &name).await?;
+    }
+    admin
+        .execute("select pg_advisory_unlock(hashtext('updraft_template'))")
+        .await?;
+    Ok(name)
 }
 
 fn database_url(server: &str, name: &str) -> SecretString {

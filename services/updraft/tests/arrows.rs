@@ -18,7 +18,7 @@ const FLOORS: &[&[&str]] = &[
     &["app", "sso", "client"],
     &["store", "provider", "planner", "runtimes", "logs"],
     &["authz", "api", "aws", "outbound", "tunnel"],
-    &["model"],
+    &["model", "testing"],
 ];
 
 /// Arrows between rooms of one floor that the house has on purpose.

@@ -44,7 +44,9 @@ class Metadata:
         self._machines[machine.address] = machine
 
     def forget(self, machine: Machine) -> None:
-        self._machines.pop(machine.address, None)
+        # Its address may be another's by now.
+        if self._machines.get(machine.address) is machine:
+            del self._machines[machine.address]
         self._notices.pop(machine.instance, None)
 
     def give_notice(self, machine: Machine, seconds: float) -> None:

@@ -8,6 +8,7 @@ use object_store::path::Path;
 use serde_json::{Value, json};
 use updraft_agent::dags::DagEvent;
 use updraft_api::agent::{DagDelivery, KeyPair, SourceDelivery, SourceFrom};
+use updraft_testing::free_port;
 
 use crate::dags::{Disk, Source, delivery};
 use crate::git::look_again;
@@ -25,11 +26,7 @@ pub(crate) struct Cloud {
 impl Cloud {
     /// None where moto is not installed.
     pub(crate) async fn new() -> Option<Self> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
         let tools = std::env::var("UPDRAFT_TEST_TOOLS").unwrap_or_default();
         let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.tools/python/bin");
         let path = format!("{tools}:{own}:{}", std::env::var("PATH").unwrap_or_default());

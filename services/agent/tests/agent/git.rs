@@ -12,6 +12,7 @@ use axum::response::Response;
 use axum::routing::any;
 use updraft_agent::dags::DagEvent;
 use updraft_api::agent::{DagDelivery, GitCredential, SourceDelivery, SourceFrom};
+use updraft_testing::free_port;
 
 use crate::dags::{Disk, Source, delivery};
 
@@ -492,11 +493,7 @@ impl SshServer {
             assert!(made.unwrap().success());
         }
         std::fs::copy(dir.path().join("user.pub"), dir.path().join("authorized")).unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
         let at = |name: &str| dir.path().join(name).display().to_string();
         let _ = std::fs::create_dir_all("/run/sshd");
         let child = Command::new(program)

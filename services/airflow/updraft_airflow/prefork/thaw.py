@@ -162,8 +162,11 @@ def _configure_celery() -> None:
     from airflow.providers.common.compat.sdk import conf
     from celery.signals import worker_ready
 
+    from updraft_airflow.worker import CONSUMING
+
     default_celery.DEFAULT_CELERY_CONFIG.clear()
     default_celery.DEFAULT_CELERY_CONFIG.update(default_celery.get_default_celery_config(conf))
+    default_celery.DEFAULT_CELERY_CONFIG.update(CONSUMING)
     if celery_executor_utils.app.configured:
         raise RuntimeError("Celery's configuration was read in the parent")
     # It unfreezes what the parent froze, and the next collection then copies every shared page.

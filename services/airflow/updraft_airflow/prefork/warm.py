@@ -65,6 +65,7 @@ _MODULES = (
     "updraft_airflow.logs.config",
     "updraft_airflow.logs.handler",
     "updraft_airflow.node",
+    "updraft_airflow.worker",
 )
 
 

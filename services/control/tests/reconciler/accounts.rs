@@ -57,17 +57,7 @@ impl Account {
 
     /// Its owner makes an instance and tags it as they like.
     async fn forge(&self, cluster: ClusterId, node: NodeId) {
-        let wanted = NodeWanted {
-            cluster,
-            node,
-            role: NodeRole::Web,
-            ordinal: 1,
-            queue: None,
-            instance_type: None,
-            tenant: None,
-            generation: None,
-            network: None,
-        };
+        let wanted = NodeWanted::plain(cluster, node, NodeRole::Web, 1);
         let request = self.simulation.prepare(&wanted).await.unwrap();
         let boot = BootSecret(SecretString::from("{}"));
         self.simulation

@@ -26,14 +26,11 @@ const TURNED: [&str; 7] = [
 
 impl Stage {
     async fn ask_for_other_keys(&self, power: Power) {
-        self.ask(OperationKind::RotateKeys, power).await;
-        self.execute(
-            "insert into key_turns (cluster_id, tenant_id, stage, attempt)
+        let turn = "insert into key_turns (cluster_id, tenant_id, stage, attempt)
                  select id, tenant_id, 'draining', generation from clusters
              on conflict (cluster_id) do update
-             set stage = 'draining', attempt = excluded.attempt, failure = null, changed_at = now()",
-        )
-        .await;
+             set stage = 'draining', attempt = excluded.attempt, failure = null, changed_at = now()";
+        self.ask_with(OperationKind::RotateKeys, power, turn).await;
     }
 
     async fn secret(&self, name: &str) -> Option<String> {

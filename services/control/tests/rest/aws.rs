@@ -1,6 +1,6 @@
 //! An AWS of the test's own on a free port, ended when dropped: `tests/datacentre` verifies signatures and trust policies.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use updraft_app::AwsIdentity;
 use updraft_aws::{Client, Credentials, FixedCredentials, Place};
+use updraft_testing::free_port;
 
 pub(crate) const PRINCIPAL: &str = "arn:aws:iam::123456789012:root";
 
@@ -29,9 +30,7 @@ impl Aws {
             eprintln!("skipped: the tests' Python tools are not in .tools (tests/run puts them there)");
             return None;
         }
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let server = Command::new(python)
             .args(["-m", "datacentre", "--port", &address.port().to_string()])
             .current_dir(tests)

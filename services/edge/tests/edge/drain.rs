@@ -9,6 +9,7 @@ use http::StatusCode;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use updraft_edge::{EdgeConfig, EdgeError};
+use updraft_testing::free_port;
 
 use crate::harness::{ALICE, Balancer, Call, Connection, World, until};
 
@@ -47,8 +48,7 @@ impl Edge {
 fn two_edges(world: &World) -> [Edge; 2] {
     [0, 1].map(|number| {
         let mut config = world.config.clone();
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        config.listen_port = listener.local_addr().unwrap().port();
+        config.listen_port = free_port();
         config.state_dir = world.dir.path().join(format!("state-{number}"));
         config.limits.leave = Duration::from_millis(400);
         Edge::start(config)

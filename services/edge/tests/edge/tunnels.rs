@@ -1,9 +1,11 @@
 //! Airflows that cannot be connected to, through the tunnels that their agents dial: nothing a browser does differs.
 
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use http_body_util::BodyExt as _;
+use updraft_testing::free_port;
 use updraft_tunnel::{FarEnd, Pace};
 
 use crate::harness::{ALICE, Authority, BOB, Call, Upstream, WebNode, World, until};
@@ -19,11 +21,7 @@ struct Behind {
 impl Behind {
     async fn start() -> Self {
         let mut world = World::prepare().await;
-        let free = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
-        world.config.tunnel_listen = Some(free);
+        world.config.tunnel_listen = Some((Ipv4Addr::LOCALHOST, free_port()).into());
         let authority = Authority::new();
         world.control.certify(&authority.certificate());
         world.start_edge().await;

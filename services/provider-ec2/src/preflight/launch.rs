@@ -18,15 +18,9 @@ impl Ec2Provider {
     pub(super) async fn dry_run(&self, role: NodeRole) -> Finding {
         let node = NodeId(Uuid::nil());
         let wanted = NodeWanted {
-            cluster: ClusterId(0),
-            node,
-            role,
-            ordinal: 1,
-            queue: None,
-            instance_type: None,
             tenant: Some(TenantId(Uuid::nil())),
             generation: Some(Generation::FIRST),
-            network: None,
+            ..NodeWanted::plain(ClusterId(0), node, role, 1)
         };
         let boot = json!({"control_url": "https://updraft.invalid", "node": node, "token": "preflight"});
         let boot = BootSecret(boot.to_string().into());

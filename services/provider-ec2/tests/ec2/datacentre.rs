@@ -1,6 +1,6 @@
 //! A data centre of the test's own on a free port, ended when dropped.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use updraft_provider::{
     BootSecret, ClientToken, ClusterWanted, Launched, NodeProvider, NodeWanted, ProviderError, ProviderId,
 };
 use updraft_provider_ec2::{Ec2Config, Ec2Provider};
+use updraft_testing::free_port;
 use uuid::Uuid;
 
 pub(crate) const REGION: &str = "eu-central-1";
@@ -42,11 +43,7 @@ impl DataCentre {
             eprintln!("skipped: the tests' Python tools are not in .tools (tests/run puts them there)");
             return None;
         };
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
         let log = tempfile::tempdir().unwrap();
         let output = std::fs::File::create(log.path().join("log")).unwrap();
         let server = Command::new(python)
@@ -213,15 +210,9 @@ pub(crate) fn boot(node: NodeId) -> BootSecret {
 
 pub(crate) fn wanted(cluster: i64, role: NodeRole) -> NodeWanted {
     NodeWanted {
-        cluster: ClusterId(cluster),
-        node: NodeId(Uuid::now_v7()),
-        role,
-        ordinal: 1,
-        queue: None,
-        instance_type: None,
         tenant: Some(TenantId(Uuid::from_u128(0xacce))),
         generation: Some(Generation(3)),
-        network: None,
+        ..NodeWanted::plain(ClusterId(cluster), NodeId(Uuid::now_v7()), role, 1)
     }
 }
 

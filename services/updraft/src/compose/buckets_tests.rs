@@ -1,10 +1,10 @@
 //! On a real object store that has roles: SeaweedFS with its own STS.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use updraft_provider::ClusterStorage as _;
+use updraft_testing::free_ports;
 
 use super::*;
 
@@ -42,7 +42,7 @@ impl Store {
             "keys",
             json!({"access_key": "admin", "secret_key": "secret-of-the-admin"}),
         );
-        let ports = free_ports();
+        let ports = free_ports::<8>();
         let port = ports[0];
         let mut command = Command::new(program);
         command
@@ -122,12 +122,6 @@ const NAMES: [&str; 8] = [
     "filer.port",
     "filer.port.grpc",
 ];
-
-/// Held all at once, so that they differ.
-fn free_ports() -> [u16; 8] {
-    let held = NAMES.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-    held.map(|listener| listener.local_addr().unwrap().port())
-}
 
 /// A role that opens every cluster's bucket, as Terraform makes it: sessions of it open less.
 fn roles() -> serde_json::Value {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::SocketAddr;
 use std::path::{Path as FilePath, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -19,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use updraft_api::agent::LogDelivery;
 use updraft_api::log_layout::LogKey;
+use updraft_testing::{free_port, free_ports};
 
 pub(crate) const BUCKET: &str = "logs-test";
 pub(crate) const KEY: (&str, &str) = ("access", "secret-of-the-store");
@@ -119,7 +120,7 @@ impl Storage {
             eprintln!("skipped: moto_server is neither in UPDRAFT_TEST_TOOLS, .tools nor PATH");
             return None;
         };
-        let [port] = free_ports();
+        let port = free_port();
         let mut command = Command::new(program);
         command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
         Some(Self::start(command, port, tempfile::tempdir().unwrap()).await)
@@ -390,12 +391,6 @@ pub(crate) fn client(endpoint: &str) -> AmazonS3 {
         .with_client_options(ClientOptions::new().with_allow_http(true))
         .build()
         .unwrap()
-}
-
-/// All of them held until the last is found: no two are the same.
-fn free_ports<const N: usize>() -> [u16; N] {
-    let held: [StdListener; N] = std::array::from_fn(|_| StdListener::bind("127.0.0.1:0").unwrap());
-    held.map(|listener| listener.local_addr().unwrap().port())
 }
 
 fn program(name: &str, kept: &str) -> Option<PathBuf> {

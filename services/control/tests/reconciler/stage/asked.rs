@@ -17,13 +17,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Stage {
     pub(crate) async fn ask(&self, kind: OperationKind, power: Power) {
+        self.ask_with(kind, power, "").await;
+    }
+
+    /// And what this operation writes besides, in one transaction.
+    pub(crate) async fn ask_with(&self, kind: OperationKind, power: Power, besides: &str) {
         let restart = i64::from(kind == OperationKind::Restart);
         let statements = format!(
             "update clusters set power = '{}', generation = generation + 1, wake_at = now(),
                  restart_nonce = restart_nonce + {restart};
              update operations set state = 'superseded' where state = 'running';
              insert into operations (id, tenant_id, cluster_id, kind, generation)
-                 select '{}', tenant_id, id, '{}', generation from clusters;",
+                 select '{}', tenant_id, id, '{}', generation from clusters;
+             {besides}",
             word(&power),
             Uuid::now_v7(),
             word(&kind),
@@ -96,17 +102,7 @@ impl Stage {
             .value("select id from nodes where role = 'worker' and state = 'gone' limit 1")
             .await;
         let node = NodeId(node);
-        let wanted = NodeWanted {
-            cluster: self.cluster,
-            node,
-            role: NodeRole::Worker,
-            ordinal: 9,
-            queue: None,
-            instance_type: None,
-            tenant: None,
-            generation: None,
-            network: None,
-        };
+        let wanted = NodeWanted::plain(self.cluster, node, NodeRole::Worker, 9);
         let request = self.provider.prepare(&wanted).await.unwrap();
         let boot = BootSecret(SecretString::from("{}"));
         self.provider

@@ -121,17 +121,12 @@ impl Installation {
         let (mut ordinals, mut provider_ids, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
         for cluster in 1..=self.clusters {
             for (role, ordinal) in ROLES {
-                let wanted = NodeWanted {
-                    cluster: ClusterId(i64::try_from(cluster).unwrap()),
-                    node: NodeId(Uuid::now_v7()),
+                let wanted = NodeWanted::plain(
+                    ClusterId(i64::try_from(cluster).unwrap()),
+                    NodeId(Uuid::now_v7()),
                     role,
                     ordinal,
-                    queue: None,
-                    instance_type: None,
-                    tenant: None,
-                    generation: None,
-                    network: None,
-                };
+                );
                 let request = self.provider.prepare(&wanted).await.unwrap();
                 let boot = BootSecret(SecretString::from("{}"));
                 let token = ClientToken::of(wanted.node);

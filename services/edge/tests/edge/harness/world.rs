@@ -1,6 +1,5 @@
 //! One edge with two clusters of one tenant and one of another, and three people.
 
-use std::net::TcpListener;
 use std::time::Duration;
 
 use chrono::Utc;
@@ -11,6 +10,7 @@ use updraft_api::edge::{Route, RouteState, Snapshot};
 use updraft_authz::{ClusterPolicy, Policy, SessionClaims, SigningKey, mint_session_token};
 use updraft_edge::{EdgeConfig, EdgeError};
 use updraft_model::{ClusterId, ClusterRole, SessionId, TenantId, TenantRole, UserId};
+use updraft_testing::free_port;
 use uuid::Uuid;
 
 use super::client::Call;
@@ -75,11 +75,7 @@ impl World {
 
     /// Everything but the edge itself.
     pub(crate) async fn prepare() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
         let mut upstreams = Vec::new();
         for cluster in 1..=3 {
             upstreams.push(Upstream::start(&format!("airflow-{cluster}")).await);
@@ -135,17 +131,18 @@ impl World {
 
     pub(crate) async fn start_edge(&mut self) {
         self.shutdown = CancellationToken::new();
-        self.edge = Some(tokio::spawn(updraft_edge::run(
-            self.config.clone(),
-            self.shutdown.clone(),
-        )));
+        let edge = tokio::spawn(updraft_edge::run(self.config.clone(), self.shutdown.clone()));
         for cluster in 1..=3 {
             let host = self.host(cluster);
             until("the edge listens", || async {
-                tokio::net::TcpStream::connect(&host).await.is_ok()
+                edge.is_finished() || tokio::net::TcpStream::connect(&host).await.is_ok()
             })
             .await;
         }
+        if edge.is_finished() {
+            panic!("the edge ended: {:?}", edge.await);
+        }
+        self.edge = Some(edge);
         let health = self.host(1);
         until("the edge is healthy", || async {
             Call::get(&health, "/_updraft/health").send().await.status == 200

@@ -44,17 +44,7 @@ impl Shared {
     pub(super) fn settle_neighbour(&self) {
         for role in NodeRole::ALL.iter().copied() {
             let node = self.fresh_node();
-            let wanted = NodeWanted {
-                cluster: NEIGHBOUR,
-                node,
-                role,
-                ordinal: 1,
-                queue: None,
-                instance_type: None,
-                tenant: None,
-                generation: None,
-                network: None,
-            };
+            let wanted = NodeWanted::plain(NEIGHBOUR, node, role, 1);
             let request = at_once(self.provider.prepare(&wanted)).unwrap();
             let boot = execute::boot();
             let token = ClientToken::of(node);
