@@ -75,8 +75,9 @@ def test_two_tenants_have_their_clusters_in_their_own_accounts(updraft: OnHosts)
     second = wait_for("the second owner is let in", lambda: Rest.sign_in(updraft.console, SECOND, PASSWORD), 60)
     assert second is not None
     tenants = [with_account(updraft, updraft.rest, "210987654321"), with_account(updraft, second, "310987654321")]
-    for tenant in tenants:
-        tenant.rest.post("clusters", {"name": NAME, "workers": 1, "aws_account": "production"})
+    # The image has both brokers.
+    for tenant, broker in zip(tenants, ("valkey", "rabbitmq"), strict=True):
+        tenant.rest.post("clusters", {"name": NAME, "workers": 1, "aws_account": "production", "broker": broker})
         updraft.add_dag(NAME, "hello_updraft.py", SAMPLE, by=tenant.rest)
     for tenant in tenants:
         tenant.rest.wait_for_phase(NAME, "running", 600)
