@@ -43,7 +43,7 @@ class Installation:
     def of_environment(cls) -> Installation:
         named = os.environ.get("UPDRAFT_E2E_DATA_DIR")
         data_dir = Path(named) if named else Path(tempfile.mkdtemp(prefix="updraft-e2e-")) / "data"
-        # Tests that run beside others have one of their own. No name is the beginning of another: processes are found by it.
+        # Tests that run beside others have one of their own. Its name does not begin alike: processes are found by it.
         beside = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
         if beside:
             data_dir = data_dir.with_name(f"{beside}-{data_dir.name}")
