@@ -228,11 +228,8 @@ clean_up() {
     fi
     ((${#SCRATCH[@]} == 0)) || rm -rf "${SCRATCH[@]}"
     if [[ -n ${E2E_DIR:-} ]]; then
-        local data
-        for data in "$E2E_DIR"/data "$E2E_DIR"/[0-9]-data; do
-            # Does nothing when the tests stopped it themselves.
-            [[ ! -d $data ]] || target/debug/updraft down --data-dir "$data" >/dev/null 2>&1 || true
-        done
+        # Does nothing when the tests stopped it themselves.
+        target/debug/updraft down --data-dir "$UPDRAFT_E2E_DATA_DIR" >/dev/null 2>&1 || true
         ((FAILED == 0)) || keep_logs
         rm -rf "$E2E_DIR"
     fi
@@ -241,6 +238,6 @@ clean_up() {
 # What is needed to understand a failure, without data and secrets.
 keep_logs() {
     cp "$E2E_DIR"/*.log "$RESULTS/" 2>/dev/null || true
-    (cd "$E2E_DIR" && find data [0-9]-data -name '*.log' -size -20M -print0 | tar --create --gzip --null --files-from - --file "$RESULTS/e2e-logs.tar.gz") \
+    (cd "$E2E_DIR" && find data -name '*.log' -size -20M -print0 | tar --create --gzip --null --files-from - --file "$RESULTS/e2e-logs.tar.gz") \
         2>/dev/null || true
 }

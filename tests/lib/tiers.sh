@@ -63,8 +63,7 @@ tier_python() {
 E2E_DIR=""
 
 tier_e2e() {
-    # They wait more than they work. Each file stays on one of two installations, in the order that conftest.py says.
-    e2e "not root_only" --numprocesses 2 --dist loadfile --no-loadscope-reorder
+    e2e "not root_only"
 }
 
 tier_root() {
@@ -72,14 +71,13 @@ tier_root() {
     e2e "root_only"
 }
 
-# e2e MARKS [OPTIONS…]: black box tests of the binary as `cargo build` made it.
+# e2e MARKS: black box tests of the binary as `cargo build` made it.
 e2e() {
     offline_sql
     check "binary" cargo build --workspace --all-targets --locked
     ready tools browser saml oidc rabbitmq
     begin_beside
     local marks=$1
-    shift
     # One installation for both tiers: the second resumes what the first left.
     if [[ -z ${UPDRAFT_E2E_DATA_DIR:-} ]]; then
         E2E_DIR=$(mktemp -d /tmp/updraft-e2e.XXXXXX)
@@ -88,7 +86,7 @@ e2e() {
     [[ -n $LONG ]] || marks="($marks) and not soak"
     UPDRAFT_BIN="$PWD/target/debug/updraft" UPDRAFT_TEST_CHROMIUM="$(browser)" \
         suite "black box" "$RESULTS/$TIER.xml" in_directory tests/e2e \
-        "$TOOLS/python/bin/python" -m pytest -p no:cacheprovider -m "$marks" "$@" --junitxml "$RESULTS/$TIER.xml"
+        "$TOOLS/python/bin/python" -m pytest -p no:cacheprovider -m "$marks" --junitxml "$RESULTS/$TIER.xml"
 }
 
 # SQL is checked against the stored descriptions while compiling, so that compiling needs no database.

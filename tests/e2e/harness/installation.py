@@ -22,8 +22,6 @@ from .waiting import wait_for
 
 FIRST_UP = 900.0
 STOP = 120.0
-# Below the range that the kernel hands out by itself, and above that of the unit tests.
-FIRST_PORT, PORTS_OF_ONE, LAST_PORT = 17700, 5000, 32000
 
 
 @dataclass
@@ -42,14 +40,10 @@ class Installation:
     @classmethod
     def of_environment(cls) -> Installation:
         named = os.environ.get("UPDRAFT_E2E_DATA_DIR")
-        data_dir = Path(named) if named else Path(tempfile.mkdtemp(prefix="updraft-e2e-")) / "data"
-        # Tests that run beside others have one of their own. Its name does not begin alike: processes are found by it.
-        beside = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-        if beside:
-            data_dir = data_dir.with_name(f"{beside}-{data_dir.name}")
         # Services run as users of their own as root: they must be able to pass.
+        data_dir = Path(named) if named else Path(tempfile.mkdtemp(prefix="updraft-e2e-")) / "data"
         data_dir.parent.chmod(0o755)
-        this = cls(data_dir, free_port_base(FIRST_PORT + beside * PORTS_OF_ONE))
+        this = cls(data_dir, free_port_base())
         if this.notes.exists():
             kept = json.loads(this.notes.read_text())
             this.port_base, this.email, this.password = kept["port_base"], kept["email"], kept["password"]
@@ -215,9 +209,9 @@ class Result:
         return json.loads(self.out)
 
 
-def free_port_base(first: int = FIRST_PORT) -> int:
-    """Twenty-one free ports in a row."""
-    for base in range(first, LAST_PORT, 100):
+def free_port_base() -> int:
+    """Twenty-one free ports in a row, below the range the kernel hands out by itself."""
+    for base in range(17700, 32000, 100):
         if all(is_free(base + offset) for offset in range(21)):
             return base
     raise AssertionError("no free ports")
