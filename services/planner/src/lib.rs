@@ -25,8 +25,8 @@ pub use calendar::{Calendar, InvalidSchedule, Upcoming};
 pub use desired::{Desired, EnvironmentChange, EnvironmentStage, KeyStage, KeyTurn, Operation};
 pub use idle::{Idleness, Verdict, judge};
 pub use observed::{
-    Build, BuildOutcome, BuildStage, BuildStageKind, Fewer, LaunchFailure, LaunchFailureKind, Loss, Node,
-    NodeState, Observed, Orphan, PlaceHistory, ProviderView, QueueLoad, QueueSize, Reencryption, Report,
-    Resource, Switch,
+    Build, BuildOutcome, BuildStage, BuildStageKind, Fewer, Hearing, LaunchFailure, LaunchFailureKind, Loss,
+    Node, NodeState, Observed, Orphan, PlaceHistory, ProviderView, QueueLoad, QueueSize, Reencryption,
+    Report, Resource, Switch,
 };
 pub use plan::plan;

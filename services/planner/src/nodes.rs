@@ -15,7 +15,9 @@ use updraft_model::{NodeId, NodeRole, OnStop, Power, WorkerQueue};
 
 use crate::action::Action;
 use crate::desired::Desired;
-use crate::observed::{LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed, ProviderView};
+use crate::observed::{
+    Hearing, LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed, ProviderView,
+};
 use crate::workers;
 use crate::{limits, network};
 
@@ -341,16 +343,20 @@ impl Case<'_> {
                 silent_for(limits::FIRST_REPORT).then_some(Loss::NeverReported)
             }
             ProviderView::Pending => None,
-            ProviderView::Running => silent_for(self.silence_limit()).then_some(Loss::Silent),
+            ProviderView::Running => self
+                .silence_limit()
+                .filter(|limit| silent_for(*limit))
+                .map(|_| Loss::Silent),
         }
     }
 
-    fn silence_limit(&self) -> TimeDelta {
+    /// After how long without a word it is given up, if at all.
+    fn silence_limit(&self) -> Option<TimeDelta> {
         let heard = |other: &Node| other.report.is_some() && other.silence < limits::QUIET;
-        if self.observed.nodes.iter().any(heard) {
-            limits::SILENT
-        } else {
-            limits::SILENT_ALL
+        match self.observed.hearing {
+            Hearing::Hardly => None,
+            Hearing::Well if self.observed.nodes.iter().any(heard) => Some(limits::SILENT),
+            Hearing::Well | Hearing::Poorly => Some(limits::SILENT_ALL),
         }
     }
 
@@ -394,7 +400,11 @@ impl Case<'_> {
             Power::Deleted => limits::DRAIN_FOR_DELETION,
             Power::Running | Power::Stopped => limits::DRAIN,
         };
-        let unheard = self.node.silence >= limits::SILENT_STOP && asked_at + limits::SILENT_STOP <= self.now;
+        let silent_stop = match self.observed.hearing {
+            Hearing::Well => limits::SILENT_STOP,
+            Hearing::Poorly | Hearing::Hardly => limits::SILENT_ALL,
+        };
+        let unheard = self.node.silence >= silent_stop && asked_at + silent_stop <= self.now;
         unheard || asked_at + drain <= self.now
     }
 }

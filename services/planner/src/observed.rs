@@ -5,6 +5,8 @@ use updraft_model::{
     AgentPhase, Failure, Generation, NodeId, NodeRole, Phase, QueueName, ServiceStatus, Step,
 };
 
+use crate::limits;
+
 #[derive(Clone, Debug)]
 pub struct Observed {
     /// As last recorded.
@@ -18,6 +20,7 @@ pub struct Observed {
     pub build: Option<Build>,
     /// Whether what Airflow keeps encrypted is written anew, as the scheduler's node says; none before it says so.
     pub reencryption: Option<Reencryption>,
+    pub hearing: Hearing,
     /// Every node whose record is not `gone`.
     pub nodes: Vec<Node>,
     /// Places whose nodes were lost lately.
@@ -30,6 +33,18 @@ pub struct Observed {
     pub orphans: Vec<Orphan>,
     /// How long after a launch the provider's list may still lack the node.
     pub listing_lag: TimeDelta,
+}
+
+/// How well control hears agents now, those of all clusters in the same account: where many are quiet at once, it is
+/// hardly they who fail. Another account's say nothing: what is in it is not in Updraft's hands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hearing {
+    #[default]
+    Well,
+    /// More than a tenth is quiet: a zone of the provider, or a control with more to do than it can.
+    Poorly,
+    /// More than half is: nobody is replaced for what control cannot hear.
+    Hardly,
 }
 
 /// Something of the cluster's own outside its nodes.
@@ -262,6 +277,21 @@ pub struct Orphan {
     pub provider_id: String,
     /// Whether there is (or was) a record of it.
     pub recorded: bool,
+}
+
+// === impl Hearing ===
+
+impl Hearing {
+    /// With so many of the running nodes quiet.
+    #[must_use]
+    pub fn of(running: usize, quiet: usize) -> Self {
+        match quiet {
+            _ if running < limits::MANY_NODES => Self::Well,
+            quiet if quiet > running / 2 => Self::Hardly,
+            quiet if quiet > running / 10 => Self::Poorly,
+            _ => Self::Well,
+        }
+    }
 }
 
 // === impl BuildStageKind ===

@@ -5,7 +5,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use updraft_model::{Generation, OnStop, Phase, Power, WorkerQueue};
 use updraft_planner::{
-    Action, Desired, EnvironmentChange, KeyTurn, Observed, QueueLoad, QueueSize, Resource, plan,
+    Action, Desired, EnvironmentChange, Hearing, KeyTurn, Observed, QueueLoad, QueueSize, Resource, plan,
 };
 
 const COOL_DOWN: TimeDelta = TimeDelta::seconds(300);
@@ -45,6 +45,7 @@ impl Queue {
                 storage: ready(),
                 network: None,
                 build: None,
+                hearing: Hearing::Well,
                 nodes: Vec::new(),
                 losses: Vec::new(),
                 load: None,

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use updraft_model::{AwsAccountId, ClusterId, NodeAccount};
+use updraft_planner::Hearing;
 use updraft_provider::ProviderError;
 use updraft_store::events::{self, EventSeverity, NewEvent};
 use updraft_store::{StoreError, Tx, leases, node_accounts};
@@ -108,6 +109,7 @@ impl Reconciler {
             if !stays {
                 ended.cancel();
                 self.inventory.forget(*account);
+                self.parts.liveness.hear(*account, Hearing::Well);
             }
             stays
         });

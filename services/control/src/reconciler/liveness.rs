@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use updraft_api::agent::Report;
-use updraft_model::NodeId;
+use updraft_model::{NodeAccount, NodeId};
+use updraft_planner::Hearing;
 use updraft_provider::ListedNode;
 
 use super::steady;
@@ -30,6 +31,8 @@ struct Ears {
     nodes: HashMap<NodeId, Word>,
     /// When other processes last heard of nodes.
     elsewhere: HashMap<NodeId, DateTime<Utc>>,
+    /// Of accounts of which not all is heard well.
+    hard: HashMap<NodeAccount, Hearing>,
 }
 
 struct Word {
@@ -58,6 +61,7 @@ impl Liveness {
                 attended_at: now,
                 nodes: HashMap::new(),
                 elsewhere: HashMap::new(),
+                hard: HashMap::new(),
             }),
         }
     }
@@ -147,6 +151,29 @@ impl Liveness {
         nodes
             .filter(|listed| ears.silence(listed.node, now) >= at_least)
             .collect()
+    }
+
+    /// How well the account's nodes are heard.
+    #[must_use]
+    pub fn hearing(&self, account: NodeAccount) -> Hearing {
+        self.ears().hard.get(&account).copied().unwrap_or_default()
+    }
+
+    /// Takes in how well they are heard now.
+    pub fn hear(&self, account: NodeAccount, hearing: Hearing) {
+        let mut ears = self.ears();
+        let before = match hearing {
+            Hearing::Well => ears.hard.remove(&account),
+            Hearing::Poorly | Hearing::Hardly => ears.hard.insert(account, hearing),
+        };
+        drop(ears);
+        if before.unwrap_or_default() != hearing {
+            tracing::warn!(
+                ?account,
+                ?hearing,
+                "how many of the account's nodes are heard has changed; where few are, none is replaced for its silence"
+            );
+        }
     }
 
     fn silence_at(&self, node: NodeId, running_for: Option<TimeDelta>, now: DateTime<Utc>) -> TimeDelta {

@@ -183,6 +183,7 @@ impl Reconciler {
             network,
             build,
             reencryption,
+            hearing: self.parts.liveness.hearing(cluster.account),
             nodes,
             losses: histories(&records.lost),
             load: load.as_ref().map(task_load::of_queues),

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use updraft_model::{ClusterId, NodeAccount, NodeId};
-use updraft_planner::limits;
+use updraft_planner::{Hearing, limits};
 use updraft_provider::{NodeStatus, ProviderError};
 use updraft_store::leases;
 
@@ -43,7 +43,10 @@ impl Reconciler {
             Some(before) => listed.changed_since(before),
             None => HashSet::new(),
         };
-        let quiet = self.quiet(&listed);
+        let (running, quiet) = self.quiet(&listed);
+        self.parts
+            .liveness
+            .hear(account, Hearing::of(running, quiet.len()));
         let newly = quiet.iter().filter(|(node, _)| !seen.quiet.contains(node));
         woken.extend(newly.map(|(_, cluster)| *cluster));
         seen.quiet = quiet.into_iter().map(|(node, _)| node).collect();
@@ -51,11 +54,12 @@ impl Reconciler {
         self.wake(woken).await
     }
 
-    /// Running nodes that nobody has heard for some time.
-    fn quiet(&self, listed: &Listed) -> Vec<(NodeId, ClusterId)> {
-        let running = listed.nodes().filter(|node| node.status == NodeStatus::Running);
-        let silent = self.parts.liveness.silent(running, limits::QUIET);
-        silent.into_iter().map(|node| (node.node, node.cluster)).collect()
+    /// How many nodes run, and those of them that nobody has heard for some time.
+    fn quiet(&self, listed: &Listed) -> (usize, Vec<(NodeId, ClusterId)>) {
+        let running = || listed.nodes().filter(|node| node.status == NodeStatus::Running);
+        let silent = self.parts.liveness.silent(running(), limits::QUIET);
+        let silent = silent.into_iter().map(|node| (node.node, node.cluster)).collect();
+        (running().count(), silent)
     }
 
     pub(super) async fn wake(&self, clusters: HashSet<ClusterId>) -> Result<(), ReconcileError> {

@@ -6,8 +6,8 @@ use updraft_model::{
     ServiceState, ServiceStatus, WorkerQueue,
 };
 use updraft_planner::{
-    Action, Desired, EnvironmentChange, KeyTurn, Node, NodeState, Observed, Operation, Plan, ProviderView,
-    Report, Resource, Switch, plan,
+    Action, Desired, EnvironmentChange, Hearing, KeyTurn, Node, NodeState, Observed, Operation, Plan,
+    ProviderView, Report, Resource, Switch, plan,
 };
 use uuid::Uuid;
 
@@ -51,6 +51,7 @@ pub(crate) fn wanted(workers: u32) -> Case {
             network: None,
             build: None,
             reencryption: None,
+            hearing: Hearing::Well,
             nodes: Vec::new(),
             losses: Vec::new(),
             load: None,

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use updraft_model::{AgentPhase, NodeRole, Phase, QueueName};
-use updraft_planner::{Action, Loss, Node, NodeState, Orphan, ProviderView, Report, limits};
+use updraft_planner::{Action, Hearing, Loss, Node, NodeState, Orphan, ProviderView, Report, limits};
 
 use crate::case::{Case, ago, node, now, queue, report, running};
 
@@ -176,6 +176,44 @@ fn when_no_node_is_heard_control_doubts_its_own_ears() {
         .iter_mut()
         .for_each(|node| node.silence = limits::SILENT_ALL);
     assert_eq!(case.actions().len(), 3);
+}
+
+#[test]
+fn where_many_nodes_are_quiet_at_once_none_is_replaced_soon_and_where_most_are_none_at_all() {
+    let replaced = |hearing, silence| {
+        let mut case = running(1).worker(|node| node.silence = silence);
+        case.observed.hearing = hearing;
+        !case.actions().is_empty()
+    };
+    assert!(replaced(Hearing::Well, limits::SILENT));
+    assert!(!replaced(Hearing::Poorly, limits::SILENT));
+    assert!(replaced(Hearing::Poorly, limits::SILENT_ALL));
+    assert!(!replaced(Hearing::Hardly, limits::SILENT_ALL * 10));
+}
+
+#[test]
+fn a_node_that_is_to_stop_is_not_ended_for_what_control_cannot_hear() {
+    let ended = |hearing| {
+        let mut case = running(1).worker(|node| {
+            node.stop_asked_at = Some(now() - limits::SILENT_STOP);
+            node.silence = limits::SILENT_STOP;
+        });
+        case.observed.hearing = hearing;
+        case.desired.queues = vec![queue(0)];
+        let node = case.last();
+        case.actions()
+            .contains(&Action::TerminateNode { node, loss: None })
+    };
+    assert!(ended(Hearing::Well));
+    assert!(!ended(Hearing::Hardly));
+}
+
+#[test]
+fn how_well_control_hears_is_told_from_many_nodes_alone() {
+    assert_eq!(Hearing::of(49, 49), Hearing::Well);
+    assert_eq!(Hearing::of(50, 5), Hearing::Well);
+    assert_eq!(Hearing::of(50, 6), Hearing::Poorly);
+    assert_eq!(Hearing::of(50, 26), Hearing::Hardly);
 }
 
 #[test]

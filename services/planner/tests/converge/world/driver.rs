@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use updraft_planner::{Action, Desired, Node, Observed, Orphan, Plan, ProviderView, plan};
+use updraft_planner::{Action, Desired, Hearing, Node, Observed, Orphan, Plan, ProviderView, plan};
 use updraft_provider::{ListedNode, NodeProvider as _, NodeStatus, ProviderId};
 
 use super::bugs::Bug;
@@ -199,6 +199,7 @@ impl Driver {
                 network: Some(network),
                 build,
                 reencryption,
+                hearing: Hearing::Well,
                 nodes,
                 losses: records.losses(),
                 load: records.load(),
