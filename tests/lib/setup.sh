@@ -192,7 +192,7 @@ start_database() {
         as=(runuser -u nobody --)
         chown nobody "$DATABASE_DIR"
     fi
-    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    port=$(python3 tests/lib/free_port.py)
     (cd / && "${as[@]}" "$bin/initdb" -D "$DATABASE_DIR/data" -U updraft -A trust --no-sync -E UTF8) >"$RESULTS/database.log"
     (cd / && exec "${as[@]}" "$bin/postgres" -D "$DATABASE_DIR/data" -p "$port" -h 127.0.0.1 -k '' \
         -c fsync=off -c full_page_writes=off -c max_connections=300) >>"$RESULTS/database.log" 2>&1 &

@@ -26,7 +26,7 @@ tier_lint() {
 tier_unit() {
     offline_sql
     [[ -z $LONG ]] || export UPDRAFT_TEST_LONG=600 UPDRAFT_SWAPS=1000 UPDRAFT_SCHEDULES=100000
-    check "build" cargo build --workspace --all-targets --locked
+    check "build" cargo build --workspace --all-targets --locked --timings
     ready tools parts oidc saml
     ((EUID != 0)) || ready machine
     start_database
