@@ -12,7 +12,7 @@ pub const QUIET: TimeDelta = TimeDelta::seconds(20);
 pub const SILENT: TimeDelta = TimeDelta::seconds(90);
 /// The same where not one node of the cluster is heard: then control's own ears are the likelier cause.
 pub const SILENT_ALL: TimeDelta = TimeDelta::minutes(10);
-/// Below so many running nodes of the whole installation, nothing is concluded from how many of them are quiet.
+/// Below so many running nodes of an account, nothing is concluded from how many of them are quiet.
 pub const MANY_NODES: usize = 50;
 /// A node asked to stop that says nothing for this long is terminated.
 pub const SILENT_STOP: TimeDelta = TimeDelta::seconds(30);

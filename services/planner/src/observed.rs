@@ -20,6 +20,7 @@ pub struct Observed {
     pub build: Option<Build>,
     /// Whether what Airflow keeps encrypted is written anew, as the scheduler's node says; none before it says so.
     pub reencryption: Option<Reencryption>,
+    /// How well nodes of this account are heard.
     pub hearing: Hearing,
     /// Every node whose record is not `gone`.
     pub nodes: Vec<Node>,
