@@ -50,6 +50,7 @@ suite() {
     fi
     say "  $( ((failed)) && echo 'FAILED' || echo 'ok    ')  $name: $passed passed, $failed failed, $skipped skipped ($((SECONDS - start)) s)"
     if ((failed)); then
+        python3 tests/lib/tally.py --failed "$junit" || true
         say "          the end of ${log#"$PWD"/}:"
         tail -n 150 "$log" | sed 's/^/          /'
     fi

@@ -1,4 +1,5 @@
-"""Counts what a JUnit file says: `passed failed skipped` on one line, or with --slowest its slowest tests."""
+"""Counts what a JUnit file says: `passed failed skipped` on one line; with --failed what failed and the end of what it
+said, with --slowest its slowest tests."""
 
 from __future__ import annotations
 
@@ -23,14 +24,35 @@ def name(case: ET.Element) -> str:
     return f"{case.get('classname', '')}::{case.get('name', '')}"
 
 
+# Lines shown of each failure, and of how many failures.
+SAID = 12
+SHOWN = 10
+
+
+def print_failed(found: list[ET.Element]) -> None:
+    failures = [(case, told) for case in found for told in (*case.iterfind("failure"), *case.iterfind("error"))]
+    for case, told in failures[:SHOWN]:
+        print(f"          {name(case)}")
+        for line in (told.text or told.get("message", "")).rstrip().splitlines()[-SAID:]:
+            print(f"              {line}")
+    if len(failures) > SHOWN:
+        print(f"          and {len(failures) - SHOWN} more")
+
+
+def print_slowest(found: list[ET.Element]) -> None:
+    for case in sorted(found, key=lambda case: -float(case.get("time", "0")))[:3]:
+        if float(case.get("time", "0")) >= 2:
+            print(f"          {float(case.get('time', '0')):6.1f} s  {name(case)}")
+
+
 def main(arguments: list[str]) -> None:
     *options, path = arguments
     found = cases(Path(path))
+    if "--failed" in options:
+        print_failed(found)
+        return
     if "--slowest" in options:
-        timed = sorted(found, key=lambda case: -float(case.get("time", "0")))
-        for case in timed[:3]:
-            if float(case.get("time", "0")) >= 2:
-                print(f"          {float(case.get('time', '0')):6.1f} s  {name(case)}")
+        print_slowest(found)
         return
     # A test that fails and then fails again in its teardown is one failed test.
     verdicts: dict[str, str] = {}

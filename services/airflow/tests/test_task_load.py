@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import harness
+from conftest import DAG
 
 from updraft_airflow.task_load import Quiet, load
 
@@ -49,20 +50,40 @@ def test_it_is_quiet_since_the_first_look_at_which_nothing_ran() -> None:
     assert quiet.look(active=0, newest=8, now=at[6]) == at[5]
 
 
+DUE = """
+from datetime import datetime
+
+from airflow.sdk import dag
+
+
+@dag(schedule="@yearly", start_date=datetime(2100, 1, 1), catchup=False)
+def due():
+    pass
+
+
+due()
+"""
+
+
 def test_a_scheduler_notes_since_when_nothing_runs_and_what_is_due(cluster: Cluster) -> None:
     file = Path(cluster.node.variables["work_dir"], "task-load.json")
-    due = "2100-01-01T00:00:00+00:00"
-    cluster.postgres.sql(f"update dag set next_dagrun_create_after = '{due}' where dag_id = 'demo'", "airflow")
+
+    def noted() -> dict[str, Any]:
+        note: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+        return note
+
+    files = {"demo.py": DAG.replace("VERSION", "v1")}
+    harness.publish_dags(cluster.directory / "dags", "with-due", files | {"due.py": DUE})
+    harness.wait_for("what is due", lambda: noted().get("next_run_at") == "2100-01-01T00:00:00+00:00")
     asked_at = datetime.now(UTC)
     code, text = cluster.call("/api/v2/dags/demo/dagRuns", "admin", "POST", {"logical_date": None})
     assert code == 200, text
 
     def is_quiet_since() -> Any:
-        note = json.loads(file.read_text()) if file.exists() else {}
+        note = noted()
         since = note.get("quiet_since")
         return since and datetime.fromisoformat(since) > asked_at and note
 
-    note = harness.wait_for("the run to be over", is_quiet_since)
-    assert note["next_run_at"] == due
-    assert note["queues"] == []
-    cluster.postgres.sql("update dag set next_dagrun_create_after = null where dag_id = 'demo'", "airflow")
+    assert harness.wait_for("the run to be over", is_quiet_since)["queues"] == []
+    harness.publish_dags(cluster.directory / "dags", "v1", files)
+    harness.wait_for("nothing to be due", lambda: "next_run_at" not in noted())
