@@ -33,7 +33,7 @@ def print_failed(found: list[ET.Element]) -> None:
     failures = [(case, told) for case in found for told in (*case.iterfind("failure"), *case.iterfind("error"))]
     for case, told in failures[:SHOWN]:
         print(f"          {name(case)}")
-        for line in (told.text or told.get("message", "")).rstrip().splitlines()[-SAID:]:
+        for line in (told.text or told.get("message") or "").rstrip().splitlines()[-SAID:]:
             print(f"              {line}")
     if len(failures) > SHOWN:
         print(f"          and {len(failures) - SHOWN} more")
