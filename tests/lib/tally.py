@@ -33,7 +33,9 @@ def print_failed(found: list[ET.Element]) -> None:
     failures = [(case, told) for case in found for told in (*case.iterfind("failure"), *case.iterfind("error"))]
     for case, told in failures[:SHOWN]:
         print(f"          {name(case)}")
-        for line in (told.text or told.get("message") or "").rstrip().splitlines()[-SAID:]:
+        # What Rust adds to a panic says where, and more than anybody reads.
+        text, _, _ = (told.text or told.get("message") or "").partition("stack backtrace:")
+        for line in text.rstrip().splitlines()[-SAID:]:
             print(f"              {line}")
     if len(failures) > SHOWN:
         print(f"          and {len(failures) - SHOWN} more")

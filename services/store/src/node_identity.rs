@@ -114,6 +114,25 @@ pub async fn by_identity(
         .transpose()
 }
 
+/// All nodes that proved themselves and have used their identity, each with the SHA-256 of its token.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn all(connection: &mut PgConnection) -> Result<Vec<(Vec<u8>, NodeIdentity)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select identity_hash as "identity_hash!", id, cluster_id, role
+           from nodes where identity_hash is not null and bootstrap_hash is null and state <> 'gone'"#,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let node = identity(NodeId(row.id), ClusterId(row.cluster_id), &row.role)?;
+            Ok((row.identity_hash, node))
+        })
+        .collect()
+}
+
 /// The number of the assignment with this digest: as before when it is the one handed out last, else the next.
 ///
 /// # Errors

@@ -1,8 +1,8 @@
 //! Who agents are, kept in memory: 40,000 of them report each 5 s, and nearly none of them is another than before.
 //!
-//! What is kept counts only while this process reads in the database which identities ended: each second, and not by
-//! announcements, which may be lost. Where it has not read so for [`TRUSTED`], because the database is away or it
-//! stood still, every agent is looked up. So a node that is gone or was given another identity is refused within a second, and in
+//! All are read when control begins, in one query: 40,000 agents do not ask for 40,000. From then on, what is kept counts
+//! only while this process reads in the database which identities ended: each second, and not by announcements, which may be
+//! lost. Where it has not read so for [`TRUSTED`], because the database is away or it stood still, every agent is looked up. So a node that is gone or was given another identity is refused within a second, and in
 //! no case later than after [`TRUSTED`].
 
 use std::collections::{BTreeSet, HashMap};
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use updraft_model::NodeId;
 use updraft_store::changes::{self, Interest, Mark};
 use updraft_store::node_identity::{self, NodeIdentity};
-use updraft_store::{Store, StoreError};
+use updraft_store::{PgConnection, Store, StoreError};
 
 /// SHA-256 of an identity token.
 type TokenHash = [u8; 32];
@@ -34,6 +34,13 @@ struct Kept {
     read_at: Option<Instant>,
     /// How often that was read.
     reads: u64,
+}
+
+/// What was read of all identities.
+enum News {
+    Ended(BTreeSet<NodeId>),
+    /// Which ended is not known: these are good.
+    All(HashMap<TokenHash, NodeIdentity>),
 }
 
 // === impl Identities ===
@@ -62,7 +69,7 @@ impl Identities {
         self.kept().good.len()
     }
 
-    /// Reads for ever which identities ended.
+    /// Reads all identities, and then for ever which of them ended.
     pub async fn keep_true(&self, store: &Store, shutdown: CancellationToken) {
         let mut mark = None;
         while !shutdown.is_cancelled() {
@@ -88,18 +95,21 @@ impl Identities {
             Some(mark) => changes::between(&mut transaction, mark, now, Interest::Identities).await?,
             None => None,
         };
+        let news = match changed {
+            Some(changes) => News::Ended(changes.identities),
+            None => News::All(all(&mut transaction).await?),
+        };
         transaction.commit().await.map_err(StoreError::from)?;
-        self.ended(changed.map(|changes| changes.identities).as_ref(), began);
+        self.take_in(news, began);
         Ok(now)
     }
 
-    /// None: not known which, so all.
-    fn ended(&self, nodes: Option<&BTreeSet<NodeId>>, read_at: Instant) {
+    fn take_in(&self, news: News, read_at: Instant) {
         let mut kept = self.kept();
-        match nodes {
-            Some(nodes) if nodes.is_empty() => {}
-            Some(nodes) => kept.good.retain(|_, identity| !nodes.contains(&identity.node)),
-            None => kept.good.clear(),
+        match news {
+            News::Ended(nodes) if nodes.is_empty() => {}
+            News::Ended(nodes) => kept.good.retain(|_, identity| !nodes.contains(&identity.node)),
+            News::All(identities) => kept.good = identities,
         }
         kept.read_at = Some(read_at);
         kept.reads += 1;
@@ -128,6 +138,12 @@ impl Identities {
     }
 }
 
+async fn all(connection: &mut PgConnection) -> Result<HashMap<TokenHash, NodeIdentity>, StoreError> {
+    let identities = node_identity::all(connection).await?;
+    let hashed = |(hash, identity): (Vec<u8>, _)| Some((TokenHash::try_from(hash).ok()?, identity));
+    Ok(identities.into_iter().filter_map(hashed).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use updraft_model::{ClusterId, NodeRole};
@@ -145,10 +161,13 @@ mod tests {
         }
     }
 
+    fn ended(node: NodeId) -> News {
+        News::Ended(BTreeSet::from([node]))
+    }
+
     fn knowing(read_at: Instant) -> Identities {
         let identities = Identities::default();
-        identities.ended(None, read_at);
-        identities.keep(TOKEN, identity(), 1);
+        identities.take_in(News::All(HashMap::from([(TOKEN, identity())])), read_at);
         identities
     }
 
@@ -168,9 +187,9 @@ mod tests {
     fn an_identity_that_ended_is_forgotten_and_no_other() {
         let now = Instant::now();
         let identities = knowing(now);
-        identities.ended(Some(&BTreeSet::from([NodeId(Uuid::from_u128(2))])), now);
+        identities.take_in(ended(NodeId(Uuid::from_u128(2))), now);
         assert!(identities.remembered(&TOKEN, now).is_ok());
-        identities.ended(Some(&BTreeSet::from([identity().node])), now);
+        identities.take_in(ended(identity().node), now);
         assert!(identities.remembered(&TOKEN, now).is_err());
     }
 
@@ -178,9 +197,9 @@ mod tests {
     fn one_that_may_have_ended_while_it_was_looked_up_is_not_kept() {
         let now = Instant::now();
         let identities = Identities::default();
-        identities.ended(None, now);
+        identities.take_in(News::All(HashMap::new()), now);
         let reads = identities.remembered(&TOKEN, now).unwrap_err();
-        identities.ended(Some(&BTreeSet::from([identity().node])), now);
+        identities.take_in(ended(identity().node), now);
         identities.keep(TOKEN, identity(), reads);
         assert!(identities.remembered(&TOKEN, now).is_err());
     }

@@ -8,6 +8,7 @@ mod kept;
 mod keys;
 mod rarely;
 mod restored;
+mod silence;
 mod stage;
 
 use std::sync::Arc;

@@ -1,9 +1,5 @@
 //! A cluster that is as it should be is looked at rarely, and what happens to it is noticed as quickly as ever.
 
-use std::sync::Arc;
-
-use chrono::{TimeDelta, Utc};
-use updraft_control::reconciler::Liveness;
 use updraft_model::Phase;
 use updraft_provider::simulated::Faults;
 
@@ -98,20 +94,4 @@ async fn of_two_processes_either_notices() {
         .await;
     stage.reaches(&Phase::Running).await;
     other.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_says_nothing_is_told_of_within_seconds_of_its_time() {
-    let (stage, running) = Stage::steady().await;
-    running.end().await;
-    stage.long_ago().await;
-    // Silence counts from when this process began to listen: most of it is over.
-    let deaf = Arc::new(Liveness::new(Utc::now() - TimeDelta::seconds(14)));
-    let running = Running::of(stage.reconciler_with(|_| {}, deaf));
-    stage
-        .until("people to be told", async || {
-            matches!(stage.phase().await, Phase::Degraded { reasons } if reasons[0].contains("has not reported for 2"))
-        })
-        .await;
-    running.end().await;
 }

@@ -16,6 +16,7 @@ use secrecy::ExposeSecret as _;
 use sqlx::Connection as _;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use updraft_api::agent::Report;
 use updraft_control::reconciler::{Liveness, Parts, Reconciler, Settings};
 use updraft_model::{ClusterId, NodeId, OperationKind, OperationState, Phase, Power};
 use updraft_provider::simulated::{Faults, Machine, SimulatedProvider};
@@ -97,6 +98,12 @@ impl Stage {
         stage.operation_ends(OperationState::Succeeded).await;
         running.end().await;
         stage
+    }
+
+    /// What the node's agent said last.
+    pub(crate) fn last_word(&self, node: NodeId) -> Report {
+        let (_, report) = self.liveness.latest(node).unwrap();
+        (*report).clone()
     }
 
     pub(crate) fn reconciler(&self) -> Reconciler {
