@@ -35,6 +35,9 @@ const follow = (page, url) =>
     dispatchEvent(new PopStateEvent("popstate"));
   }, url);
 
+/** Airflow's page of a task asks for an attempt of no run when it gives way to another page. */
+const isFollowed = (url) => url.startsWith("http") && !/\/tasks\//.test(url);
+
 /** A page that is opened by its address in one Airflow is come to by a link in the other. */
 async function crawl(context, cluster, turn) {
   const page = await context.newPage();
@@ -48,7 +51,7 @@ async function crawl(context, cluster, turn) {
     const place = kind(url);
     if (seen.has(place)) continue;
     seen.add(place);
-    if (page.url() === "about:blank" || (seen.size + turn) % 2) await page.goto(url, { waitUntil: "networkidle" });
+    if ((seen.size + turn) % 2 || !isFollowed(page.url()) || !isFollowed(url)) await page.goto(url, { waitUntil: "networkidle" });
     else await follow(page, url).then(settled);
     const links = await page.locator("a[href]").evaluateAll((all) => all.map((a) => a.href));
     const outside = links.filter((link) => link.startsWith(new URL(cluster.url).origin) && !link.startsWith(cluster.url) && !new URL(link).pathname.startsWith("/_updraft/"));
