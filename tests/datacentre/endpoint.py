@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -14,6 +14,7 @@ from werkzeug.test import run_wsgi_app
 from datacentre import parameters, roles, world
 from datacentre.answers import Answer, RefusedError
 from datacentre.call import Call
+from datacentre.checks import Checks
 from datacentre.faults import Fault, Faults
 from datacentre.groups import Groups
 from datacentre.hosts import network
@@ -35,6 +36,7 @@ class Endpoint:
         self._park = park
         self._instances = Instances(self._ask_moto, states, park)
         self._groups = Groups(self._ask_moto, states)
+        self._checks = Checks(states)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         size = int(environ.get("CONTENT_LENGTH") or 0)
@@ -64,9 +66,10 @@ class Endpoint:
             raise RefusedError(fault.code, fault.message, fault.status)
         if call.action == "AssumeRole":
             roles.check_assumption(call)
-        own = None
+        own: Callable[[Call], Answer] | None = None
         if call.service == "ec2":
-            own = self._instances.serves(call.action) or self._groups.serves(call.action)
+            parts = (self._instances, self._groups, self._checks)
+            own = next((own for part in parts if (own := part.serves(call.action))), None)
         return own(call) if own else self._ask_moto(call)
 
     def _ask_moto(self, call: Call) -> Answer:
@@ -95,6 +98,8 @@ class Endpoint:
                 self._states.pace = Pace(**{**asdict(self._states.pace), **asked})
             case "lose":
                 self._instances.move(asked["instance"], "shutting-down", 0, "terminated")
+            case "impair":
+                self._checks.fail(asked["instance"], asked["check"], asked["since"])
             case "host" if self._park:
                 self._park.befall(asked["instance"], asked["what"], asked.get("seconds", 120.0))
             case "hosts" if self._park:

@@ -72,7 +72,7 @@ class Instances:
 
     def describe(self, call: Call) -> Answer:
         named = call.listed("InstanceId")
-        size, start = _page(call, bool(named))
+        size, start = page_of(call, bool(named))
         for name in named:
             if not self._states.is_listed(name):
                 raise _unknown(name)
@@ -192,7 +192,7 @@ def account_of(call: Call) -> str:
     return OWN_ACCOUNT
 
 
-def _page(call: Call, named: bool) -> tuple[int, int]:
+def page_of(call: Call, named: bool) -> tuple[int, int]:
     if "MaxResults" not in call.params:
         return 1 << 30, 0
     if named:

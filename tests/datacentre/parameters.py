@@ -11,19 +11,31 @@ from datacentre.answers import RefusedError
 from datacentre.call import Call
 
 PROTOCOL = {"Action", "Version"}
-DESCRIBABLE = {
-    "availability-zone",
-    "client-token",
-    "image-id",
-    "instance-id",
-    "instance-lifecycle",
-    "instance-state-name",
-    "instance-type",
-    "private-ip-address",
-    "subnet-id",
-    "tag-key",
-    "vpc-id",
+# Of those whose filters matter here.
+FILTERS = {
+    "DescribeInstances": {
+        "availability-zone",
+        "client-token",
+        "image-id",
+        "instance-id",
+        "instance-lifecycle",
+        "instance-state-name",
+        "instance-type",
+        "private-ip-address",
+        "subnet-id",
+        "tag-key",
+        "vpc-id",
+    },
+    "DescribeInstanceStatus": {
+        "availability-zone",
+        "instance-state-name",
+        "instance-status.reachability",
+        "instance-status.status",
+        "system-status.reachability",
+        "system-status.status",
+    },
 }
+TAGGED = {"DescribeInstances"}
 
 
 def check(call: Call) -> None:
@@ -39,7 +51,9 @@ def check(call: Call) -> None:
 
 def check_filters(call: Call) -> None:
     for name in call.filters():
-        if call.action == "DescribeInstances" and name not in DESCRIBABLE and not name.startswith("tag:"):
+        known = FILTERS.get(call.action)
+        by_tag = call.action in TAGGED and name.startswith("tag:")
+        if known is not None and name not in known and not by_tag:
             raise RefusedError("InvalidParameterValue", f"The filter '{name}' is invalid")
 
 

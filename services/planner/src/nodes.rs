@@ -6,7 +6,8 @@
 //! Where a stopped cluster's machines are kept, a node that has stopped is switched off instead of ended. What never
 //! worked, was lost, or refuses to be switched is ended all the same: the next start makes another.
 //!
-//! A silent node is ended by its provider: who says nothing hears nothing, and would not know that it is to stop.
+//! A silent node is ended by its provider: who says nothing hears nothing, and would not know that it is to stop. One that
+//! fails its provider's checks is replaced though it works: a worker once its tasks have ended, any other at once.
 
 use std::collections::HashSet;
 
@@ -231,11 +232,10 @@ impl Case<'_> {
                     loss: Some(loss),
                 }),
                 None if self.node.provider == ProviderView::Stopped => Some(self.start()),
-                None if self.node.is_reclaimed() => Some(Action::StopNode {
+                None => self.leaving().map(|loss| Action::StopNode {
                     node,
-                    loss: Some(Loss::Reclaimed),
+                    loss: Some(loss),
                 }),
-                None => None,
             };
         }
         if !self.may_stop() {
@@ -272,7 +272,9 @@ impl Case<'_> {
         let node = self.node.id;
         match self.node.provider {
             ProviderView::Stopped => Some(Some(Action::KeepNode { node })),
-            ProviderView::Pending | ProviderView::Running if self.node.has_stopped() => {
+            ProviderView::Pending | ProviderView::Running | ProviderView::Impaired
+                if self.node.has_stopped() =>
+            {
                 Some(self.switch_off())
             }
             ProviderView::Unknown if self.node.has_stopped() => Some(None),
@@ -280,6 +282,7 @@ impl Case<'_> {
             | ProviderView::Unlisted
             | ProviderView::Pending
             | ProviderView::Running
+            | ProviderView::Impaired
             | ProviderView::Ending
             | ProviderView::Gone => None,
         }
@@ -300,13 +303,17 @@ impl Case<'_> {
             ProviderView::Unlisted | ProviderView::Ending | ProviderView::Gone => None,
             _ if self.is_wanted => Some(Action::WakeNode { node }),
             // Somebody else started it: nobody wants to pay for that.
-            ProviderView::Pending | ProviderView::Running if is_to_be_kept(self.desired, self.node) => {
+            ProviderView::Pending | ProviderView::Running | ProviderView::Impaired
+                if is_to_be_kept(self.desired, self.node) =>
+            {
                 self.switch_off()
             }
             _ if is_to_be_kept(self.desired, self.node) => None,
-            ProviderView::Unknown | ProviderView::Pending | ProviderView::Running | ProviderView::Stopped => {
-                Some(Action::TerminateNode { node, loss: None })
-            }
+            ProviderView::Unknown
+            | ProviderView::Pending
+            | ProviderView::Running
+            | ProviderView::Impaired
+            | ProviderView::Stopped => Some(Action::TerminateNode { node, loss: None }),
         }
     }
 
@@ -314,9 +321,10 @@ impl Case<'_> {
         let (node, loss) = (self.node.id, self.node.loss);
         match self.node.provider {
             ProviderView::Unknown | ProviderView::Ending => None,
-            ProviderView::Pending | ProviderView::Running | ProviderView::Stopped => {
-                Some(Action::TerminateNode { node, loss })
-            }
+            ProviderView::Pending
+            | ProviderView::Running
+            | ProviderView::Impaired
+            | ProviderView::Stopped => Some(Action::TerminateNode { node, loss }),
             ProviderView::Gone | ProviderView::Unlisted => self
                 .is_surely_absent(launched_at)
                 .then_some(Action::ForgetNode { node, loss }),
@@ -339,15 +347,37 @@ impl Case<'_> {
             ProviderView::Gone | ProviderView::Ending => Some(Loss::Vanished),
             ProviderView::Unlisted => self.is_surely_absent(Some(launched_at)).then_some(Loss::Vanished),
             ProviderView::Unknown | ProviderView::Stopped => None,
-            ProviderView::Pending | ProviderView::Running if self.node.report.is_none() => {
+            ProviderView::Pending | ProviderView::Running | ProviderView::Impaired
+                if self.node.report.is_none() =>
+            {
                 silent_for(limits::FIRST_REPORT).then_some(Loss::NeverReported)
             }
             ProviderView::Pending => None,
-            ProviderView::Running => self
-                .silence_limit()
-                .filter(|limit| silent_for(*limit))
-                .map(|_| Loss::Silent),
+            ProviderView::Running | ProviderView::Impaired => {
+                let silent = self.silence_limit().is_some_and(silent_for);
+                let impaired = self.is_given_up() && !self.drains();
+                silent
+                    .then_some(Loss::Silent)
+                    .or(impaired.then_some(Loss::Impaired))
+            }
         }
+    }
+
+    /// Why this wanted node is to end its work and go, if it is.
+    fn leaving(&self) -> Option<Loss> {
+        let reclaimed = self.node.is_reclaimed().then_some(Loss::Reclaimed);
+        let impaired = || (self.is_given_up() && self.drains()).then_some(Loss::Impaired);
+        reclaimed.or_else(impaired)
+    }
+
+    /// Whether its provider's checks of it fail. Where they fail for many, another machine would do no better.
+    fn is_given_up(&self) -> bool {
+        self.node.provider == ProviderView::Impaired && self.observed.hearing == Hearing::Well
+    }
+
+    /// Whether it has tasks to end, and hears that it is to.
+    fn drains(&self) -> bool {
+        self.node.role == NodeRole::Worker && self.node.silence < limits::QUIET
     }
 
     /// After how long without a word it is given up, if at all.
@@ -368,6 +398,7 @@ impl Case<'_> {
             ProviderView::Unknown
             | ProviderView::Pending
             | ProviderView::Running
+            | ProviderView::Impaired
             | ProviderView::Stopped
             | ProviderView::Ending => false,
         }

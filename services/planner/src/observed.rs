@@ -179,6 +179,8 @@ pub enum ProviderView {
     Unlisted,
     Pending,
     Running,
+    /// It runs, and has failed the provider's own checks for some minutes.
+    Impaired,
     /// It stands still and can be started again as the same node.
     Stopped,
     /// It is ending.
@@ -234,6 +236,8 @@ pub enum Loss {
     NeverReported,
     /// The provider is about to take it back.
     Reclaimed,
+    /// The provider's own checks of it fail.
+    Impaired,
 }
 
 /// Nodes lost in one place during the last half hour.
@@ -340,9 +344,14 @@ impl Node {
 // === impl ProviderView ===
 
 impl ProviderView {
+    /// Whether its machine is on, in whatever state.
+    pub(crate) fn runs(self) -> bool {
+        matches!(self, Self::Running | Self::Impaired)
+    }
+
     /// Whether the provider surely has this node, ending or not.
     pub(crate) fn is_there(self) -> bool {
-        matches!(self, Self::Pending | Self::Running | Self::Stopped | Self::Ending)
+        self.runs() || matches!(self, Self::Pending | Self::Stopped | Self::Ending)
     }
 }
 
@@ -358,7 +367,13 @@ impl Resource {
 // === impl Loss ===
 
 impl Loss {
-    pub const ALL: [Self; 4] = [Self::Vanished, Self::Silent, Self::NeverReported, Self::Reclaimed];
+    pub const ALL: [Self; 5] = [
+        Self::Vanished,
+        Self::Silent,
+        Self::NeverReported,
+        Self::Reclaimed,
+        Self::Impaired,
+    ];
 
     /// Stable, for records.
     #[must_use]
@@ -368,6 +383,7 @@ impl Loss {
             Self::Silent => "silent",
             Self::NeverReported => "never_reported",
             Self::Reclaimed => "reclaimed",
+            Self::Impaired => "impaired",
         }
     }
 
@@ -379,6 +395,7 @@ impl Loss {
             Self::Silent => "stopped answering",
             Self::NeverReported => "never reported after its launch",
             Self::Reclaimed => "is being taken back by the provider and takes no new task",
+            Self::Impaired => "fails its provider's status checks",
         }
     }
 }

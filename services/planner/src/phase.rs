@@ -40,7 +40,7 @@ pub(crate) fn is_ready(node: &Node) -> bool {
 /// Whether the node runs what some assignment said: a newer one may be on its way. A service that cannot start is no bar
 /// if the cluster does its work without it.
 fn works(node: &Node) -> bool {
-    let there = matches!(node.provider, ProviderView::Running | ProviderView::Unknown);
+    let there = node.provider.runs() || node.provider == ProviderView::Unknown;
     let works = node.report.as_ref().is_some_and(|report| match report.phase {
         AgentPhase::Running => true,
         AgentPhase::Degraded => report.services.iter().all(|service| {

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use updraft_model::{NodeRole, WorkerQueue};
 
 use crate::desired::Desired;
-use crate::observed::{Loss, Node, NodeState, Observed};
+use crate::observed::{Loss, Node, NodeState, Observed, ProviderView};
 use crate::phase::is_ready;
 use crate::scaling;
 
@@ -78,7 +78,7 @@ fn staying<'a>(queue: &WorkerQueue, observed: &'a Observed) -> Vec<&'a Node> {
 fn is_replaced_at_once(node: &Node) -> bool {
     let worked = node.report.is_some();
     match node.loss {
-        Some(Loss::Vanished | Loss::Silent | Loss::Reclaimed) => worked,
+        Some(Loss::Vanished | Loss::Silent | Loss::Reclaimed | Loss::Impaired) => worked,
         Some(Loss::NeverReported) | None => false,
     }
 }
@@ -87,7 +87,7 @@ fn is_replaced_at_once(node: &Node) -> bool {
 fn reasons_to_go(queue: &WorkerQueue, node: &Node) -> impl Ord + use<> {
     (
         leaves(node),
-        node.loss.is_some() || node.is_reclaimed(),
+        node.loss.is_some() || node.is_reclaimed() || node.provider == ProviderView::Impaired,
         !node.is_launched(),
         is_outdated(queue, node),
         // Who does most stays.

@@ -5,6 +5,7 @@ mod agent_archive;
 mod answers;
 mod artifacts;
 mod boot_logs;
+mod checks;
 mod config;
 mod groups;
 mod listing;

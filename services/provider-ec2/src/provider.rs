@@ -21,6 +21,7 @@ use updraft_provider::{
 
 use crate::answers::{Done, Instance, Reservation, Reservations, StateName};
 use crate::artifacts::Signer;
+use crate::checks::Checks;
 use crate::config::{ConfigError, Ec2Config};
 use crate::listing::Listing;
 use crate::newborn::Newborn;
@@ -42,6 +43,7 @@ pub struct Ec2Provider {
     pub(crate) signer: Option<Signer>,
     listing: Listing,
     newborn: Newborn,
+    pub(crate) checks: Checks,
     pub(crate) vpc: OnceCell<String>,
     /// What was found lately, for clusters that start together.
     pub(crate) looked: Looked,
@@ -96,6 +98,7 @@ impl Ec2Provider {
             config,
             listing: Listing::default(),
             newborn: Newborn::lasting(LISTING_LAG),
+            checks: Checks::default(),
             vpc: OnceCell::new(),
             looked: Looked::default(),
         })
@@ -109,8 +112,20 @@ impl Ec2Provider {
         }
     }
 
-    /// Every node there is, page by page.
+    /// Every node there is, and which of them are not well.
     async fn listed(&self) -> Result<Vec<ListedNode>, ProviderError> {
+        let mut nodes = self.described().await?;
+        let impaired = self.impaired().await;
+        for node in &mut nodes {
+            if node.status == NodeStatus::Running && impaired.contains(&node.id) {
+                node.status = NodeStatus::Impaired;
+            }
+        }
+        Ok(nodes)
+    }
+
+    /// Page by page.
+    async fn described(&self) -> Result<Vec<ListedNode>, ProviderError> {
         let asked = Params::default()
             .with("MaxResults", PAGE)
             .with_filter(&format!("tag:{INSTALLATION}"), [&self.config.installation])

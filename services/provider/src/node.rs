@@ -110,6 +110,8 @@ pub struct ListedNode {
 pub enum NodeStatus {
     Pending,
     Running,
+    /// It runs, and for some minutes it has failed what its provider itself checks of it: hardware, power, network.
+    Impaired,
     /// Stands still and can be started again as the same node.
     Stopped,
     Ending,
@@ -163,5 +165,15 @@ impl ProviderId {
 impl fmt::Display for ProviderId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+// === impl NodeStatus ===
+
+impl NodeStatus {
+    /// Whether it runs, well or not.
+    #[must_use]
+    pub fn is_up(self) -> bool {
+        matches!(self, Self::Running | Self::Impaired)
     }
 }

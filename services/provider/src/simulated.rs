@@ -155,6 +155,11 @@ impl SimulatedProvider {
         self.set(id, NodeStatus::Gone);
     }
 
+    /// The machine fails its provider's checks.
+    pub fn impair(&self, id: &ProviderId) {
+        self.set(id, NodeStatus::Impaired);
+    }
+
     /// The machine was switched off.
     pub fn switch_off(&self, id: &ProviderId) {
         self.set(id, NodeStatus::Stopped);
@@ -261,11 +266,7 @@ impl NodeProvider for SimulatedProvider {
     async fn stop(&self, id: &ProviderId) -> Result<(), ProviderError> {
         let mut world = self.world();
         world.may_err()?;
-        if let Some(machine) = world
-            .machines
-            .get_mut(id)
-            .filter(|m| m.status == NodeStatus::Running)
-        {
+        if let Some(machine) = world.machines.get_mut(id).filter(|m| m.status.is_up()) {
             machine.status = NodeStatus::Stopped;
         }
         world.may_lose_answer()

@@ -247,7 +247,7 @@ async fn tell_loss(tx: &mut Tx, view: &View, node: NodeId, loss: Option<Loss>) -
     let message = format!("{label} {}; it is being replaced.", loss.words());
     let kind = match loss {
         Loss::Reclaimed => "node_reclaimed",
-        Loss::Vanished | Loss::Silent | Loss::NeverReported => "node_lost",
+        Loss::Vanished | Loss::Silent | Loss::NeverReported | Loss::Impaired => "node_lost",
     };
     let event = NewEvent {
         node: Some((node, &label)),

@@ -493,6 +493,7 @@ fn view_of(status: NodeStatus) -> ProviderView {
     match status {
         NodeStatus::Pending => ProviderView::Pending,
         NodeStatus::Running => ProviderView::Running,
+        NodeStatus::Impaired => ProviderView::Impaired,
         NodeStatus::Stopped => ProviderView::Stopped,
         NodeStatus::Ending => ProviderView::Ending,
         NodeStatus::Gone => ProviderView::Gone,

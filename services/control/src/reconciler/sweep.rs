@@ -125,7 +125,7 @@ fn strangers<'a>(listed: &'a Listed, known: &[KnownNode]) -> Vec<&'a ListedNode>
 fn differing(listed: &Listed, known: &[KnownNode], strangers: &[&ListedNode]) -> HashSet<ClusterId> {
     let up: HashSet<_> = listed
         .nodes()
-        .filter(|node| matches!(node.status, NodeStatus::Pending | NodeStatus::Running))
+        .filter(|node| node.status == NodeStatus::Pending || node.status.is_up())
         .map(|node| node.node)
         .collect();
     let missing = known

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use updraft_model::{ClusterId, NodeAccount, NodeId};
 use updraft_planner::{Hearing, limits};
-use updraft_provider::{NodeStatus, ProviderError};
+use updraft_provider::{ListedNode, NodeStatus, ProviderError};
 use updraft_store::leases;
 
 use super::inventory::Listed;
@@ -54,12 +54,18 @@ impl Reconciler {
         self.wake(woken).await
     }
 
-    /// How many nodes run, and those of them that nobody has heard for some time.
+    /// How many nodes run, and those of them that are not well: nobody has heard them for some time, or their provider's
+    /// checks fail.
     fn quiet(&self, listed: &Listed) -> (usize, Vec<(NodeId, ClusterId)>) {
-        let running = || listed.nodes().filter(|node| node.status == NodeStatus::Running);
-        let silent = self.parts.liveness.silent(running(), limits::QUIET);
-        let silent = silent.into_iter().map(|node| (node.node, node.cluster)).collect();
-        (running().count(), silent)
+        let running: Vec<_> = listed.nodes().filter(|node| node.status.is_up()).collect();
+        let is_impaired = |node: &&ListedNode| node.status == NodeStatus::Impaired;
+        let (impaired, others): (Vec<_>, Vec<_>) = running.iter().copied().partition(is_impaired);
+        let silent = self.parts.liveness.silent(others.into_iter(), limits::QUIET);
+        let unwell = silent.into_iter().chain(impaired);
+        (
+            running.len(),
+            unwell.map(|node| (node.node, node.cluster)).collect(),
+        )
     }
 
     pub(super) async fn wake(&self, clusters: HashSet<ClusterId>) -> Result<(), ReconcileError> {

@@ -1,6 +1,7 @@
 //! A cluster that is as it should be is looked at rarely, and what happens to it is noticed as quickly as ever.
 
 use updraft_model::Phase;
+use updraft_provider::NodeStatus;
 use updraft_provider::simulated::Faults;
 
 use crate::stage::{self, Running, Stage};
@@ -42,6 +43,24 @@ async fn a_machine_switched_off_is_started_at_once() {
         .await;
     stage.reaches(&Phase::Running).await;
     assert_eq!(stage.provider.machines().len(), 3);
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_fail_their_providers_checks_are_replaced_at_once() {
+    let (stage, running) = Stage::steady().await;
+    let nodes = stage.provider.live();
+    stage.provider.impair(&nodes[0].id);
+    stage.provider.impair(&nodes[2].id);
+    stage
+        .until("two new nodes", async || {
+            let live = stage.provider.live();
+            live.len() == 3 && live.iter().all(|machine| machine.status == NodeStatus::Running)
+        })
+        .await;
+    stage.reaches(&Phase::Running).await;
+    assert_eq!(stage.provider.machines().len(), 5);
+    assert_eq!(stage.events("node_lost").await, 2);
     running.end().await;
 }
 

@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 use updraft_api::agent::Report;
 use updraft_control::reconciler::{Liveness, Parts, Reconciler, Settings};
 use updraft_model::{ClusterId, NodeId, OperationKind, OperationState, Phase, Power};
+use updraft_provider::NodeProvider;
 use updraft_provider::simulated::{Faults, Machine, SimulatedProvider};
-use updraft_provider::{NodeProvider, NodeStatus};
 use updraft_store::metadata::MetadataServer;
 use updraft_store::secrets::MasterKey;
 use updraft_store::testing::TestDatabase;
@@ -246,7 +246,7 @@ impl Running {
 }
 
 pub(crate) fn is_up(machine: &Machine) -> bool {
-    machine.status == NodeStatus::Running
+    machine.status.is_up()
 }
 
 /// Clusters of different tests share one metadata server: their ids must differ.

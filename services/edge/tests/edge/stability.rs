@@ -35,6 +35,8 @@ async fn with_control_gone_signed_in_people_go_on_and_sign_in_says_so() {
 async fn an_edge_that_starts_without_control_works_from_disk() {
     let mut world = World::start().await;
     let kept = world.dir.path().join("state/snapshot.json");
+    // It serves before it has written down what.
+    until("the snapshot is kept", || async { kept.exists() }).await;
     assert_eq!(
         std::fs::metadata(&kept).unwrap().permissions().mode() & 0o777,
         0o600

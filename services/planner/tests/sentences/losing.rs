@@ -156,6 +156,42 @@ fn of_two_workers_the_one_that_would_be_taken_back_goes() {
 }
 
 #[test]
+fn a_worker_that_fails_its_providers_checks_drains_while_another_comes() {
+    let mut case = running(1).worker(|node| node.provider = ProviderView::Impaired);
+    let (node, loss) = (case.last(), Some(Loss::Impaired));
+    assert_eq!(case.actions(), [Action::StopNode { node, loss }]);
+    case = case.worker(|node| (node.stop_asked_at, node.loss) = (Some(ago(1)), loss));
+    assert_eq!(case.actions(), [worker_intended(2)]);
+    let stopped = case.worker(|node| node.report = Some(report(AgentPhase::Stopped)));
+    assert_eq!(
+        stopped.actions(),
+        [Action::TerminateNode { node, loss }, worker_intended(2)]
+    );
+}
+
+#[test]
+fn what_fails_its_providers_checks_and_has_nothing_to_drain_is_replaced_at_once() {
+    for index in 0..3 {
+        let mut case = running(1);
+        case.observed.nodes[index].provider = ProviderView::Impaired;
+        if case.observed.nodes[index].role == NodeRole::Worker {
+            case.observed.nodes[index].silence = limits::QUIET;
+        }
+        let (node, loss) = (case.observed.nodes[index].id, Some(Loss::Impaired));
+        assert_eq!(case.actions(), [Action::TerminateNode { node, loss }], "{index}");
+    }
+}
+
+#[test]
+fn where_many_fail_their_checks_none_is_replaced_for_it() {
+    for hearing in [Hearing::Poorly, Hearing::Hardly] {
+        let mut case = running(1).worker(|node| node.provider = ProviderView::Impaired);
+        case.observed.hearing = hearing;
+        assert_eq!(case.actions(), []);
+    }
+}
+
+#[test]
 fn workers_on_another_kind_of_machine_wait_until_a_lost_one_is_replaced() {
     let mut case = ending(2, 1, Loss::Vanished);
     case.desired.queues[0].instance_type = Some("large".to_owned());

@@ -130,7 +130,7 @@ async fn one_list_by_pages_serves_all_clusters() {
     assert_eq!(subject.provider.describe(&first.id).await, Ok(NodeStatus::Gone));
 }
 
-async fn until(mut holds: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(mut holds: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
     while !holds().await {
         assert!(begun.elapsed() < Duration::from_secs(30), "it never came to be");

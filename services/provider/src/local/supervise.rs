@@ -111,7 +111,7 @@ impl LocalProvider {
         respawns.retain(|node, _| nodes.iter().any(|(id, _)| id == node));
         for (node, _) in nodes {
             match self.status(node) {
-                NodeStatus::Running => {
+                NodeStatus::Running | NodeStatus::Impaired => {
                     if let Err(error) = self.ensure_agent(&mut respawns, node) {
                         tracing::error!(node.id = %node, %error, "an agent cannot be started");
                     }
