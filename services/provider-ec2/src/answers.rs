@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use updraft_model::{ClusterId, NodeId};
 use updraft_provider::{ListedNode, NodeStatus, ProviderId};
 use uuid::Uuid;
@@ -27,7 +28,7 @@ pub(crate) struct Reservation {
 pub(crate) struct Reservations {
     #[serde(default)]
     pub(crate) reservation_set: Set<Reservation>,
-    pub(crate) next_token: Option<String>,
+    next_token: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -69,6 +70,12 @@ pub(crate) struct Tag {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Done {}
 
+/// One page of an answer.
+pub(crate) trait Page: DeserializeOwned {
+    /// Empty, as none: it is the last.
+    fn take_next(&mut self) -> Option<String>;
+}
+
 // === impl Set ===
 
 impl<T> Default for Set<T> {
@@ -78,6 +85,12 @@ impl<T> Default for Set<T> {
 }
 
 // === impl Reservations ===
+
+impl Page for Reservations {
+    fn take_next(&mut self) -> Option<String> {
+        self.next_token.take()
+    }
+}
 
 impl Reservations {
     pub(crate) fn into_instances(self) -> impl Iterator<Item = Instance> {

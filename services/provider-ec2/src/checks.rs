@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use updraft_aws::Params;
 use updraft_provider::{ProviderError, ProviderId};
 
-use crate::answers::Set;
+use crate::answers::{Page, Set};
 use crate::provider::{Ec2Provider, PAGE};
 
 /// As often as EC2 looks.
@@ -99,26 +99,20 @@ impl Ec2Provider {
             let asked = Params::default()
                 .with("MaxResults", PAGE)
                 .with_filter(check, ["impaired"]);
-            let mut next: Option<String> = None;
-            loop {
-                let page = match &next {
-                    Some(token) => asked.clone().with("NextToken", token),
-                    None => asked.clone(),
-                };
-                let page: Statuses = self.ask("DescribeInstanceStatus", &page).await?;
-                let lasting = page
-                    .instance_status_set
-                    .items
-                    .into_iter()
-                    .filter(|status| status.lasts(now));
-                impaired.extend(lasting.map(|status| ProviderId(status.instance_id)));
-                next = page.next_token.filter(|token| !token.is_empty());
-                if next.is_none() {
-                    break;
-                }
-            }
+            let pages: Vec<Statuses> = self.pages("DescribeInstanceStatus", &asked).await?;
+            let statuses = pages.into_iter().flat_map(|page| page.instance_status_set.items);
+            let lasting = statuses.filter(|status| status.lasts(now));
+            impaired.extend(lasting.map(|status| ProviderId(status.instance_id)));
         }
         Ok(impaired)
+    }
+}
+
+// === impl Statuses ===
+
+impl Page for Statuses {
+    fn take_next(&mut self) -> Option<String> {
+        self.next_token.take()
     }
 }
 

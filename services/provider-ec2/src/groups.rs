@@ -10,7 +10,7 @@ use updraft_aws::{AwsError, EC2, Params};
 use updraft_model::ClusterId;
 use updraft_provider::{ClusterWanted, NetworkId, ProviderError};
 
-use crate::answers::{Done, Set, Tag};
+use crate::answers::{Done, Page, Set, Tag};
 use crate::provider::{Ec2Provider, PAGE};
 use crate::refusal::provider_error;
 use crate::request::{CLUSTER, INSTALLATION, TENANT};
@@ -179,20 +179,11 @@ impl Ec2Provider {
     }
 
     async fn groups(&self, asked: &Params) -> Result<Vec<Group>, ProviderError> {
-        let mut groups = Vec::new();
-        let mut next: Option<String> = None;
-        loop {
-            let page = match &next {
-                Some(token) => asked.clone().with("NextToken", token),
-                None => asked.clone(),
-            };
-            let page: Groups = self.ask("DescribeSecurityGroups", &page).await?;
-            groups.extend(page.security_group_info.items);
-            next = page.next_token.filter(|token| !token.is_empty());
-            if next.is_none() {
-                return Ok(groups);
-            }
-        }
+        let pages: Vec<Groups> = self.pages("DescribeSecurityGroups", asked).await?;
+        Ok(pages
+            .into_iter()
+            .flat_map(|page| page.security_group_info.items)
+            .collect())
     }
 
     /// That of the subnets, which never changes.
@@ -213,6 +204,14 @@ impl Ec2Provider {
 
     fn is_ours(&self, group: &Group) -> bool {
         group.tag(INSTALLATION) == Some(&self.config.installation)
+    }
+}
+
+// === impl Groups ===
+
+impl Page for Groups {
+    fn take_next(&mut self) -> Option<String> {
+        self.next_token.take()
     }
 }
 

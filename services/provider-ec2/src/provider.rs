@@ -19,7 +19,7 @@ use updraft_provider::{
     NodeStatus, NodeWanted, ProviderError, ProviderId,
 };
 
-use crate::answers::{Done, Instance, Reservation, Reservations, StateName};
+use crate::answers::{Done, Instance, Page, Reservation, Reservations, StateName};
 use crate::artifacts::Signer;
 use crate::checks::Checks;
 use crate::config::{ConfigError, Ec2Config};
@@ -124,7 +124,6 @@ impl Ec2Provider {
         Ok(nodes)
     }
 
-    /// Page by page.
     async fn described(&self) -> Result<Vec<ListedNode>, ProviderError> {
         let asked = Params::default()
             .with("MaxResults", PAGE)
@@ -133,23 +132,11 @@ impl Ec2Provider {
                 "instance-state-name",
                 ["pending", "running", "stopping", "stopped", "shutting-down"],
             );
-        let mut nodes = Vec::new();
-        let mut next = None;
-        loop {
-            let page = match &next {
-                Some(token) => asked.clone().with("NextToken", token),
-                None => asked.clone(),
-            };
-            let mut page: Reservations = self.ask("DescribeInstances", &page).await?;
-            next = page.next_token.take().filter(|token| !token.is_empty());
-            nodes.extend(
-                page.into_instances()
-                    .filter_map(|instance| listed_or_told(&instance)),
-            );
-            if next.is_none() {
-                return Ok(nodes);
-            }
-        }
+        let pages: Vec<Reservations> = self.pages("DescribeInstances", &asked).await?;
+        let instances = pages.into_iter().flat_map(Reservations::into_instances);
+        Ok(instances
+            .filter_map(|instance| listed_or_told(&instance))
+            .collect())
     }
 
     /// None: EC2 knows no such instance, or not yet.
@@ -175,7 +162,25 @@ impl Ec2Provider {
         answer.map_err(|error| provider_error(&error))
     }
 
-    /// The same for what changes something, whatever comes of it.
+    /// The same for an answer that comes in pages: all of them.
+    pub(crate) async fn pages<T: Page>(
+        &self,
+        action: &'static str,
+        params: &Params,
+    ) -> Result<Vec<T>, ProviderError> {
+        let mut pages = vec![self.ask::<T>(action, params).await?];
+        while let Some(token) = pages
+            .last_mut()
+            .and_then(T::take_next)
+            .filter(|token| !token.is_empty())
+        {
+            let next = params.clone().with("NextToken", token);
+            pages.push(self.ask(action, &next).await?);
+        }
+        Ok(pages)
+    }
+
+    /// As [`Self::ask`], for what changes something, whatever comes of it.
     async fn change<T: serde::de::DeserializeOwned>(
         &self,
         action: &'static str,

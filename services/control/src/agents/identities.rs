@@ -2,8 +2,9 @@
 //!
 //! All are read when control begins, in one query: 40,000 agents do not ask for 40,000. From then on, what is kept counts
 //! only while this process reads in the database which identities ended: each second, and not by announcements, which may be
-//! lost. Where it has not read so for [`TRUSTED`], because the database is away or it stood still, every agent is looked up. So a node that is gone or was given another identity is refused within a second, and in
-//! no case later than after [`TRUSTED`].
+//! lost. Where it has not read so for [`TRUSTED`], because the database is away or it stood still, every agent is looked up.
+//! So a node that is gone or was given another identity is refused within a second, and in no case later than after
+//! [`TRUSTED`].
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
