@@ -114,6 +114,10 @@ class Endpoint:
                 return Answer.of_json(network.connections_tried())
             case "instances":
                 return Answer.of_json(self._states.all())
+            case "volumes":
+                return Answer.of_json(world.volumes(asked["account"], asked["region"]))
+            case "keep-volume":
+                world.keep_volume(asked["account"], asked["region"], asked["instance"])
             case "groups":
                 return Answer.of_json(world.groups(asked["account"], asked["region"]))
             case "group":

@@ -70,6 +70,16 @@ def groups(account: str, region: str) -> dict[str, Any]:
     return {group.id: _rules(group) for group in found if not group.is_default and group.name != "default"}
 
 
+def volumes(account: str, region: str) -> list[str]:
+    return sorted(ec2_backends[account][region].volumes)
+
+
+def keep_volume(account: str, region: str, instance: str) -> None:
+    """Somebody has its disk outlive the instance."""
+    for device in ec2_backends[account][region].get_instance(instance).block_device_mapping.values():
+        device.delete_on_termination = False
+
+
 def _rules(group: Any) -> list[Any]:
     return [
         [rule.ip_protocol, rule.from_port, rule.to_port, rule.ip_range, rule.source_group]

@@ -35,7 +35,11 @@ HARMS = [
     ("worker", "reclaim"),
     ("worker", "freeze"),
     ("worker", "part"),
+    ("scheduler", "fail-checks"),
+    ("worker", "fail-checks"),
 ]
+# So long a check has to fail, and some.
+FAILING_MINUTES = 6
 SAMPLE = (REPOSITORY / "infra/sample-dags/hello_updraft.py").read_text()
 RESULTS = Path(__file__).parents[1] / "results" / "data_centre.jsonl"
 
@@ -181,7 +185,10 @@ def test_a_node_is_replaced_and_no_task_is_lost(updraft: OnHosts, busy: Airflow,
     victim = next(node for node in rest.items(f"clusters/{cluster}/nodes") if node["role"] == role)
     host = next(one for one in instances(updraft) if one["PrivateIpAddress"] == victim["address"])["InstanceId"]
 
-    updraft.centre.befall(host, harm, seconds=NOTICE)
+    if harm == "fail-checks":
+        updraft.centre.fail_checks(host, FAILING_MINUTES)
+    else:
+        updraft.centre.befall(host, harm, seconds=NOTICE)
     began = time.monotonic()
     wait_for("it is noticed", lambda: rest.phase(BUSY) != "running" or victim["id"] not in node_ids(rest, cluster), 300)
     noticed = round(time.monotonic() - began, 1)

@@ -84,6 +84,13 @@ impl<T> Default for Set<T> {
     }
 }
 
+impl Set<Tag> {
+    pub(crate) fn tag(&self, key: &str) -> Option<&str> {
+        let found = self.items.iter().find(|tag| tag.key == key);
+        found.map(|tag| tag.value.as_str())
+    }
+}
+
 // === impl Reservations ===
 
 impl Page for Reservations {
@@ -118,8 +125,7 @@ impl Instance {
     }
 
     fn tag(&self, key: &str) -> Option<&str> {
-        let found = self.tag_set.items.iter().find(|tag| tag.key == key);
-        found.map(|tag| tag.value.as_str())
+        self.tag_set.tag(key)
     }
 }
 

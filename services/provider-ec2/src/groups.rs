@@ -223,8 +223,7 @@ impl Group {
     }
 
     fn tag(&self, key: &str) -> Option<&str> {
-        let found = self.tag_set.items.iter().find(|tag| tag.key == key);
-        found.map(|tag| tag.value.as_str())
+        self.tag_set.tag(key)
     }
 }
 

@@ -15,6 +15,7 @@ mod provider;
 mod refusal;
 mod request;
 mod user_data;
+mod volumes;
 
 pub use accounts::Ec2Accounts;
 pub use agent_archive::AgentArchive;

@@ -13,10 +13,10 @@ use updraft_aws::{
     AssumedRole, AwsError, Client, CredentialSource, EC2, OwnCredentials, Pace, Params, Place, Renewed,
     SessionName,
 };
-use updraft_model::ClusterId;
+use updraft_model::{ClusterId, NodeAccount};
 use updraft_provider::{
-    BootSecret, ClientToken, ClusterWanted, LaunchRequest, Launched, ListedNode, NetworkId, NodeProvider,
-    NodeStatus, NodeWanted, ProviderError, ProviderId,
+    BootSecret, ClientToken, ClusterWanted, LaunchRequest, Launched, LeftVolume, ListedNode, NetworkId,
+    NodeProvider, NodeStatus, NodeWanted, ProviderError, ProviderId,
 };
 
 use crate::answers::{Done, Instance, Page, Reservation, Reservations, StateName};
@@ -327,6 +327,14 @@ impl NodeProvider for Ec2Provider {
         Ok(found.map_or(NodeStatus::Unknown, |instance| {
             instance.instance_state.name.status()
         }))
+    }
+
+    async fn left_volumes(&self, _account: NodeAccount) -> Result<Vec<LeftVolume>, ProviderError> {
+        self.unattached().await
+    }
+
+    async fn delete_volume(&self, id: &ProviderId) -> Result<(), ProviderError> {
+        self.end_volume(id).await
     }
 
     fn prepares_clusters(&self) -> bool {

@@ -17,8 +17,8 @@ mod storage;
 pub use accounts::{AccountCheck, AccountFault, OpenAccounts, TenantAccount};
 pub use error::ProviderError;
 pub use node::{
-    BootSecret, ClientToken, ClusterWanted, LaunchRequest, Launched, ListedNode, NetworkId, NodeStatus,
-    NodeWanted, ProviderId,
+    BootSecret, ClientToken, ClusterWanted, LaunchRequest, Launched, LeftVolume, ListedNode, NetworkId,
+    NodeStatus, NodeWanted, ProviderId,
 };
 pub use several::{AccountRecords, SeveralAccounts};
 pub use storage::{ClusterStorage, StorageAccess};
@@ -72,6 +72,16 @@ pub trait NodeProvider: Send + Sync {
     }
 
     async fn describe(&self, id: &ProviderId) -> Result<NodeStatus, ProviderError>;
+
+    /// Disks in one of [`NodeProvider::accounts`] that outlived the nodes they were made with.
+    async fn left_volumes(&self, _account: NodeAccount) -> Result<Vec<LeftVolume>, ProviderError> {
+        Ok(Vec::new())
+    }
+
+    /// Deletes one of them for ever; nothing there is fine.
+    async fn delete_volume(&self, _id: &ProviderId) -> Result<(), ProviderError> {
+        Ok(())
+    }
 
     /// Whether [`NodeProvider::prepare_cluster`] does anything.
     fn prepares_clusters(&self) -> bool {

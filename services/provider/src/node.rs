@@ -106,6 +106,14 @@ pub struct ListedNode {
     pub status: NodeStatus,
 }
 
+/// A disk that was made with a node and that no machine has any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftVolume {
+    pub id: ProviderId,
+    pub cluster: ClusterId,
+    pub node: NodeId,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeStatus {
     Pending,

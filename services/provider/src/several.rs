@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use updraft_model::{AwsAccountId, ClusterId, NodeAccount};
 
 use crate::{
-    BootSecret, ClientToken, ClusterWanted, LaunchRequest, Launched, ListedNode, NetworkId, NodeProvider,
-    NodeStatus, NodeWanted, OpenAccounts, ProviderError, ProviderId, TenantAccount,
+    BootSecret, ClientToken, ClusterWanted, LaunchRequest, Launched, LeftVolume, ListedNode, NetworkId,
+    NodeProvider, NodeStatus, NodeWanted, OpenAccounts, ProviderError, ProviderId, TenantAccount,
 };
 
 const ACCOUNT: &str = "account";
@@ -219,6 +219,30 @@ impl NodeProvider for SeveralAccounts {
 
     async fn describe(&self, id: &ProviderId) -> Result<NodeStatus, ProviderError> {
         self.provider(id.account()).await?.describe(&id.inside()).await
+    }
+
+    /// Of a tenant's account only those of clusters that are in it by the record.
+    async fn left_volumes(&self, account: NodeAccount) -> Result<Vec<LeftVolume>, ProviderError> {
+        let left = self.provider(account).await?.left_volumes(account).await?;
+        if account == NodeAccount::Installation || left.is_empty() {
+            return Ok(left);
+        }
+        let clusters: Vec<_> = left.iter().map(|volume| volume.cluster).collect();
+        let places = self.records.of_clusters(&clusters).await?;
+        let here = left
+            .into_iter()
+            .filter(|volume| places.get(&volume.cluster) == Some(&account));
+        Ok(here
+            .map(|volume| LeftVolume {
+                id: volume.id.within(account),
+                ..volume
+            })
+            .collect())
+    }
+
+    async fn delete_volume(&self, id: &ProviderId) -> Result<(), ProviderError> {
+        let provider = self.provider(id.account()).await?;
+        provider.delete_volume(&id.inside()).await
     }
 
     fn prepares_clusters(&self) -> bool {

@@ -2,18 +2,18 @@
 //!
 //! It keeps every node it ever made, so that a test can ask what was leaked.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use updraft_model::{ClusterId, NodeId, NodeRole};
+use updraft_model::{ClusterId, NodeAccount, NodeId, NodeRole};
 
 use crate::{
-    BootSecret, ClientToken, ClusterWanted, LaunchRequest, Launched, ListedNode, NetworkId, NodeProvider,
-    NodeStatus, NodeWanted, ProviderError, ProviderId,
+    BootSecret, ClientToken, ClusterWanted, LaunchRequest, Launched, LeftVolume, ListedNode, NetworkId,
+    NodeProvider, NodeStatus, NodeWanted, ProviderError, ProviderId,
 };
 
 /// A provider whose time passes in ticks, one per [`SimulatedProvider::tick`].
@@ -62,6 +62,8 @@ struct World {
     tokens: HashMap<ClientToken, (Value, ProviderId)>,
     networks: BTreeMap<NetworkId, Network>,
     networks_made: u32,
+    /// Machines whose disks outlive them.
+    keeping: BTreeSet<ProviderId>,
     scripted: Vec<ProviderError>,
     refused_networks: Vec<ProviderError>,
 }
@@ -86,6 +88,7 @@ impl SimulatedProvider {
             tokens: HashMap::new(),
             networks: BTreeMap::new(),
             networks_made: 0,
+            keeping: BTreeSet::new(),
             scripted: Vec::new(),
             refused_networks: Vec::new(),
         };
@@ -158,6 +161,16 @@ impl SimulatedProvider {
     /// The machine fails its provider's checks.
     pub fn impair(&self, id: &ProviderId) {
         self.set(id, NodeStatus::Impaired);
+    }
+
+    /// Its checks pass again, as where the provider repairs what is below it.
+    pub fn mend(&self, id: &ProviderId) {
+        self.set(id, NodeStatus::Running);
+    }
+
+    /// Somebody has its disk outlive the machine.
+    pub fn keep_volume(&self, id: &ProviderId) {
+        self.world().keeping.insert(id.clone());
     }
 
     /// The machine was switched off.
@@ -320,6 +333,27 @@ impl NodeProvider for SimulatedProvider {
         let now = world.now;
         let machine = world.machines.get(id).filter(|machine| machine.listed_at <= now);
         Ok(machine.map_or(NodeStatus::Unknown, |machine| machine.status))
+    }
+
+    async fn left_volumes(&self, _account: NodeAccount) -> Result<Vec<LeftVolume>, ProviderError> {
+        let mut world = self.world();
+        world.may_err()?;
+        let kept = world.keeping.iter().filter_map(|id| world.machines.get(id));
+        let left = kept.filter(|machine| machine.status == NodeStatus::Gone);
+        Ok(left
+            .map(|machine| LeftVolume {
+                id: machine.id.clone(),
+                cluster: machine.cluster,
+                node: machine.node,
+            })
+            .collect())
+    }
+
+    async fn delete_volume(&self, id: &ProviderId) -> Result<(), ProviderError> {
+        let mut world = self.world();
+        world.may_err()?;
+        world.keeping.remove(id);
+        world.may_lose_answer()
     }
 
     fn prepares_clusters(&self) -> bool {

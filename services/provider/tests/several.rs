@@ -210,6 +210,22 @@ async fn what_a_tenant_tags_as_another_accounts_node_is_nobodys() {
 }
 
 #[tokio::test]
+async fn of_a_tenants_volumes_those_of_its_own_clusters_are_listed_and_deleted() {
+    let here = Installation::new();
+    let (ours, account) = (here.world.simulation(account(7)), NodeAccount::Tenant(account(7)));
+    for cluster in [OURS, THEIRS, SHARED, ClusterId(404)] {
+        let launched = here.launch(&*ours, cluster).await;
+        ours.keep_volume(&launched.id);
+        ours.lose(&launched.id);
+    }
+    let left = here.provider.left_volumes(account).await.unwrap();
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!((left[0].cluster, left[0].id.account()), (OURS, account));
+    here.provider.delete_volume(&left[0].id).await.unwrap();
+    assert_eq!(here.provider.left_volumes(account).await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn an_account_that_does_not_answer_is_told_apart_and_holds_up_no_other() {
     let here = Installation::new();
     here.launch(&here.provider, THEIRS).await;

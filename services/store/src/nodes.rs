@@ -151,6 +151,18 @@ pub async fn recorded(connection: &mut PgConnection, nodes: &[NodeId]) -> Result
     Ok(found.into_iter().map(NodeId).collect())
 }
 
+/// Which of these nodes are on record as gone.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn gone(connection: &mut PgConnection, nodes: &[NodeId]) -> Result<Vec<NodeId>, StoreError> {
+    let ids: Vec<_> = nodes.iter().map(|node| node.0).collect();
+    let found = sqlx::query_scalar!("select id from nodes where id = any($1) and state = 'gone'", &ids)
+        .fetch_all(connection)
+        .await?;
+    Ok(found.into_iter().map(NodeId).collect())
+}
+
 /// Records a node before the provider is asked for it.
 ///
 /// # Errors

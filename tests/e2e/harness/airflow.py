@@ -23,15 +23,8 @@ class Airflow:
         web = Web()
         web.set_cookie(urlsplit(console).hostname or "", "updraft_session", token)
         this = cls(airflow_url.rstrip("/"), web)
-
-        def is_let_in() -> bool:
-            page = web.get(f"{this.url}/")
-            if page.status != 200 or not page.url.startswith(this.url):
-                raise OSError(f"{page.status} at {page.url}: {page.text[:500]}")
-            return True
-
-        # What somebody was just given, edges hear of a moment later.
-        wait_for("Airflow's page", is_let_in, 15)
+        page = web.get(f"{this.url}/")
+        assert page.status == 200 and page.url.startswith(this.url), f"{page.status} at {page.url}: {page.text[:500]}"
         return this
 
     def ask(self, method: str, path: str, body: object = None) -> Answer:

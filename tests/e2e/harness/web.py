@@ -55,7 +55,7 @@ class Web:
             url = urljoin(url, location)
             if answer.status not in (307, 308):
                 method, body = "GET", None
-        raise OSError(f"redirects without end, now at {url}")
+        raise AssertionError(f"redirects without end, now at {url}")
 
     def _once(self, method: str, url: str, body: object, headers: dict[str, str], limit: float) -> Answer:
         parts = urlsplit(url)

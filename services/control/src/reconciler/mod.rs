@@ -34,6 +34,7 @@ mod steady;
 mod sweep;
 mod switching;
 mod task_load;
+mod volumes;
 mod watch;
 
 use std::collections::HashSet;

@@ -101,7 +101,7 @@ impl Reconciler {
         Ok(Progress::Made)
     }
 
-    async fn answered<T>(
+    pub(super) async fn answered<T>(
         &self,
         call: impl Future<Output = Result<T, ProviderError>>,
     ) -> Result<T, ProviderError> {

@@ -33,8 +33,11 @@ impl Reconciler {
     /// Each account by itself: one that does not answer is unknown, and no other one waits for it longer than for a call.
     async fn sweep(&self) -> Result<(), ReconcileError> {
         let accounts = self.accounts().await?;
-        let swept = join_all(accounts.into_iter().map(|account| self.sweep_account(account))).await;
-        swept.into_iter().collect::<Result<(), _>>()?;
+        let swept = accounts.into_iter().map(async |account| {
+            self.sweep_account(account).await?;
+            self.sweep_volumes(account).await
+        });
+        join_all(swept).await.into_iter().collect::<Result<(), _>>()?;
         match self.parts.provider.prepares_clusters() {
             true => self.sweep_networks().await,
             false => Ok(()),

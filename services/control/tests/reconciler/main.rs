@@ -16,9 +16,9 @@ use std::time::Duration;
 
 use stage::Stage;
 use tokio_util::sync::CancellationToken;
-use updraft_model::{NodeRole, OperationKind, OperationState, Phase, Power};
-use updraft_provider::ProviderError;
+use updraft_model::{NodeAccount, NodeRole, OperationKind, OperationState, Phase, Power};
 use updraft_provider::simulated::Faults;
+use updraft_provider::{NodeProvider as _, ProviderError};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_launches_every_node_once_and_runs() {
@@ -387,6 +387,24 @@ async fn a_network_of_a_deleted_cluster_that_turns_up_late_is_removed() {
     stage
         .until("the stray to go", async || stage.provider.networks().is_empty())
         .await;
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_that_outlives_its_node_is_deleted_once_that_is_gone() {
+    let stage = Stage::running(Faults::default()).await;
+    let left = async || {
+        let left = stage.provider.left_volumes(NodeAccount::Installation).await;
+        left.unwrap().len()
+    };
+    let node = stage.provider.live()[2].id.clone();
+    stage.provider.keep_volume(&node);
+    stage.provider.lose(&node);
+    assert_eq!(left().await, 1);
+    let running = stage.run();
+    stage.until("the volume to go", async || left().await == 0).await;
+    stage.reaches(&Phase::Running).await;
+    assert_eq!(stage.provider.machines().len(), 4, "its node was replaced");
     running.end().await;
 }
 

@@ -1,13 +1,17 @@
 //! Signing in: to the console with a binding, and back with a code.
 
+use std::time::Duration;
+
 use chrono::Utc;
 use http::header::{HeaderMap, HeaderValue, USER_AGENT};
 use http::{Response, Uri};
 use rand::Rng as _;
 use sha2::{Digest as _, Sha256};
+use tokio::time::timeout;
 use updraft_api::edge::{BrowserOrigin, RedeemHandover};
 use updraft_api::edge_refusals::{Presented, RefusedFor};
-use updraft_authz::verify_session_token;
+use updraft_authz::{Visitor, verify_session_token};
+use updraft_model::ClusterId;
 
 use super::{cookies, find, local_target, parameter};
 use crate::body::Body;
@@ -23,6 +27,9 @@ use crate::table::Table;
 const BINDING_SECONDS: i64 = 600;
 /// Within it, a second visit to sign-in with a good session is a loop.
 const RETRY_SECONDS: i64 = 10;
+/// Control hands over only those who may use the cluster, but a browser may be back sooner than an edge hears that they
+/// may. Sent on before that, they would be sent to sign in again, or be told that nothing is there.
+const PICTURE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What the endpoints know of a request.
 pub(crate) struct Visit<'a> {
@@ -112,7 +119,12 @@ pub(crate) async fn finish(worker: &Worker, visit: &Visit<'_>) -> Response<Body>
         );
     };
     match redeem(worker, visit).await {
-        Ok((token, seconds)) => {
+        Ok(Redeemed {
+            token,
+            visitor,
+            seconds,
+        }) => {
+            until_let_in(worker, visit.host, &visitor, target).await;
             let mut response = see_other(target);
             set_cookie(
                 &mut response,
@@ -150,18 +162,25 @@ enum Failed {
 }
 
 fn stolen(worker: &Worker, visit: &Visit<'_>, target: &str) {
-    let path = target.split('?').next().unwrap_or_default();
     let refusal = Refusal {
         why: RefusedFor::HandoverElsewhere,
         with: Presented::Nothing,
     };
-    let cluster = split_cluster(path).map(|(cluster, _)| cluster);
     let now = Utc::now().timestamp();
-    worker.state.refusals.note(refusal, cluster, visit.source(), now);
+    worker
+        .state
+        .refusals
+        .note(refusal, cluster_of(target), visit.source(), now);
 }
 
-/// The session token and the seconds it lasts.
-async fn redeem(worker: &Worker, visit: &Visit<'_>) -> Result<(String, i64), Failed> {
+/// A session, and the seconds it lasts.
+struct Redeemed {
+    token: String,
+    visitor: Visitor,
+    seconds: i64,
+}
+
+async fn redeem(worker: &Worker, visit: &Visit<'_>) -> Result<Redeemed, Failed> {
     let scheme = worker.state.config.scheme;
     let binding = cookies::all(visit.headers, cookies::binding_name(scheme)).find(|value| is_binding(value));
     let code = parameter(visit.uri.query(), "code").filter(|code| !code.is_empty());
@@ -183,11 +202,40 @@ async fn redeem(worker: &Worker, visit: &Visit<'_>) -> Result<(String, i64), Fai
     let now = Utc::now();
     // The newest keys: the code may have been made after this request began.
     let keys = worker.state.table();
-    verify_session_token(&keys.session_keys, &redeemed.session_token, visit.host, now).map_err(|error| {
+    let token = redeemed.session_token;
+    let claims = verify_session_token(&keys.session_keys, &token, visit.host, now).map_err(|error| {
         tracing::error!(%error, "control handed over a session that does not verify");
         Failed::Refused
     })?;
-    Ok((redeemed.session_token, redeemed.expires_at - now.timestamp()))
+    Ok(Redeemed {
+        token,
+        visitor: claims.into(),
+        seconds: redeemed.expires_at - now.timestamp(),
+    })
+}
+
+/// Resolves once this edge has heard that the visitor may use the cluster, or after a while: then it is said what is known.
+async fn until_let_in(worker: &Worker, host: &str, visitor: &Visitor, target: &str) {
+    let Some(cluster) = cluster_of(target) else {
+        return;
+    };
+    let mut changes = worker.state.changes();
+    let is_let_in = || {
+        let table = worker.state.table();
+        table.route(host, cluster).is_some() && table.policy.role_on(visitor, cluster).is_some()
+    };
+    let heard = async { while !is_let_in() && changes.changed().await.is_ok() {} };
+    if timeout(PICTURE_PATIENCE, heard).await.is_err() {
+        tracing::info!(
+            cluster.id = cluster.0,
+            "who was handed over has no role that this edge has heard of"
+        );
+    }
+}
+
+fn cluster_of(target: &str) -> Option<ClusterId> {
+    let path = target.split('?').next().unwrap_or_default();
+    split_cluster(path).map(|(cluster, _)| cluster)
 }
 
 fn origin(visit: &Visit<'_>) -> BrowserOrigin {

@@ -1,7 +1,15 @@
+use std::time::Duration;
+
 use http::StatusCode;
 use sha2::{Digest as _, Sha256};
+use tokio::time::timeout;
+use updraft_model::{ClusterId, ClusterRole, TenantRole, UserId};
+use uuid::Uuid;
 
-use crate::harness::{ALICE, Answer, Call, Code, World};
+use crate::harness::{ACME, ALICE, Answer, Call, Code, World};
+
+/// Whom no snapshot knows yet.
+const NEWCOMER: UserId = UserId(Uuid::from_u128(0x0e));
 
 /// What the browser was told to ask the console for.
 fn asked(answer: &Answer) -> std::collections::HashMap<String, String> {
@@ -12,7 +20,11 @@ fn asked(answer: &Answer) -> std::collections::HashMap<String, String> {
 
 /// As the console does for a signed-in person.
 fn issue(world: &World, name: &str, host: &str, binding_hash: &str) {
-    let claims = world.claims(ALICE, 1);
+    issue_to(ALICE, world, name, host, binding_hash);
+}
+
+fn issue_to(person: UserId, world: &World, name: &str, host: &str, binding_hash: &str) {
+    let claims = world.claims(person, 1);
     world.control.add_code(
         name,
         Code {
@@ -56,6 +68,56 @@ async fn a_stranger_signs_in_and_returns_to_the_page_asked_for() {
     let answer = Call::get(&world.host(1), page).signed_in(&session).send().await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.json()["target"], page);
+}
+
+#[tokio::test]
+async fn who_was_just_given_a_cluster_waits_until_the_edge_has_heard_of_it() {
+    let world = World::start().await;
+    let (binding, page) = ("a".repeat(64), "/airflow-webserver-1/dags?x");
+    issue_to(
+        NEWCOMER,
+        &world,
+        "new",
+        &world.host(1),
+        &hex::encode(Sha256::digest(&binding)),
+    );
+    let call = come_back(&world, "new", &binding, page);
+    let mut back = tokio::spawn(async move { call.send().await });
+    let early = timeout(Duration::from_millis(300), &mut back).await;
+    assert!(early.is_err(), "sent on to where nobody is let in yet");
+
+    world
+        .publish(|snapshot| {
+            let people = snapshot.policy.members.get_mut(&ACME).unwrap();
+            people.insert(NEWCOMER, TenantRole::Member);
+            let cluster = snapshot.policy.clusters.get_mut(&ClusterId(1)).unwrap();
+            cluster.grants.insert(NEWCOMER, ClusterRole::User);
+        })
+        .await;
+    let back = back.await.unwrap();
+    assert_eq!((back.status, back.location()), (StatusCode::SEE_OTHER, page));
+    let session = back.cookie("updraft_edge").unwrap();
+    let answer = Call::get(&world.host(1), page).signed_in(&session).send().await;
+    assert_eq!(answer.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn who_has_lost_a_cluster_meanwhile_does_not_wait_for_ever() {
+    let world = World::start().await;
+    let (binding, page) = ("a".repeat(64), "/airflow-webserver-1/");
+    issue_to(
+        NEWCOMER,
+        &world,
+        "lost",
+        &world.host(1),
+        &hex::encode(Sha256::digest(&binding)),
+    );
+    let back = come_back(&world, "lost", &binding, page);
+    let back = timeout(Duration::from_secs(30), back.send()).await.unwrap();
+    let session = back.cookie("updraft_edge").unwrap();
+    let answer = Call::get(&world.host(1), page).signed_in(&session).send().await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    assert_eq!(asked(&answer)["return_to"], page);
 }
 
 #[tokio::test]

@@ -115,6 +115,30 @@ fn a_worker_about_to_be_taken_back_is_replaced_once_and_before_that() {
 }
 
 #[test]
+fn a_worker_that_fails_its_checks_is_replaced_once_and_ends_its_tasks_first() {
+    let mut world = after(&[Happening::Scale(2), Happening::Start]);
+    let is_worker = |machine: &Machine| machine.role == NodeRole::Worker;
+    let worker = world.machines().iter().position(is_worker).unwrap();
+    world.happen(&Happening::FailChecks(worker));
+    while world.machines().len() == 4 {
+        world.tick();
+    }
+    assert_eq!(world.machines()[worker].status, NodeStatus::Impaired, "it drains");
+    world.run_until_settled();
+    world.assert_as_asked();
+    assert_eq!(world.machines().len(), 5);
+}
+
+#[test]
+fn checks_that_pass_again_before_control_has_looked_cost_no_node() {
+    let mut world = after(&[Happening::Scale(2), Happening::Start]);
+    world.happen(&Happening::FailChecks(0));
+    world.happen(&Happening::PassChecks);
+    world.run_until_settled();
+    assert_eq!(world.machines().len(), 4);
+}
+
+#[test]
 fn machines_switched_off_come_back_as_the_same_nodes() {
     let slow = Faults {
         slow: 2,

@@ -10,3 +10,4 @@ mod groups;
 mod laws;
 mod preflight;
 mod tenants;
+mod volumes;

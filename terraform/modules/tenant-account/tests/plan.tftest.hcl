@@ -40,6 +40,12 @@ run "only_its_own_instances" {
     error_message = "what Updraft did not start, it cannot end"
   }
   assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.updraft.policy).Statement :
+      statement.Condition.StringEquals["aws:ResourceTag/updraft:installation"] if contains(flatten([statement.Action]), "ec2:DeleteVolume")
+    ] == ["updraft"]
+    error_message = "no disk but its own instances' can be deleted"
+  }
+  assert {
     condition = alltrue([for statement in jsondecode(aws_iam_role_policy.updraft.policy).Statement :
       contains(["RunInstances", "CreateSecurityGroup"], try(statement.Condition.StringEquals["ec2:CreateAction"], ""))
     if contains(flatten([statement.Action]), "ec2:CreateTags")])

@@ -12,4 +12,4 @@ pub(crate) use client::{Answer, Call, Connection};
 pub(crate) use control::Code;
 pub(crate) use tunnel::{Authority, WebNode};
 pub(crate) use upstream::Upstream;
-pub(crate) use world::{ALICE, BOB, CAROL, World, route, until};
+pub(crate) use world::{ACME, ALICE, BOB, CAROL, World, route, until};

@@ -24,7 +24,7 @@ pub(crate) const BOB: UserId = UserId(Uuid::from_u128(0xb));
 /// Owner of the other tenant, to which cluster 3 belongs.
 pub(crate) const CAROL: UserId = UserId(Uuid::from_u128(0xc));
 
-const ACME: TenantId = TenantId(Uuid::from_u128(0x1));
+pub(crate) const ACME: TenantId = TenantId(Uuid::from_u128(0x1));
 const GLOBEX: TenantId = TenantId(Uuid::from_u128(0x2));
 
 pub(crate) struct World {

@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 use updraft_model::{AgentPhase, Failure, NodeRole, ServiceName, ServiceState, ServiceStatus};
 use updraft_planner::{Build, BuildOutcome, EnvironmentChange, KeyTurn, Reencryption, Report};
-use updraft_provider::NodeStatus;
 
 use super::happening::Quality;
 use super::records::{Records, Row, RowState, Safe};
@@ -53,7 +52,7 @@ pub(crate) fn report(state: &mut State, machines: &[updraft_provider::simulated:
     {
         let running = machines
             .iter()
-            .any(|machine| machine.node == row.id && machine.status == NodeStatus::Running);
+            .any(|machine| machine.node == row.id && machine.status.is_up());
         let agent = agents.entry(row.id).or_default();
         if !running {
             (agent.version, agent.up_for) = (0, 0);

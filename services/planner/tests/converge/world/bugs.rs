@@ -22,6 +22,8 @@ pub(crate) enum Bug {
     SweepsWhatIsBeingLaunched,
     /// A machine that was switched off counts as running.
     TakesStoppedForRunning,
+    /// A machine that fails its provider's checks counts as well for as long as its agent reports.
+    TakesImpairedForRunning,
     /// The cluster's record ends while its nodes are still ending.
     DeletesBeforeNodesAreGone,
     /// A node counts as silent that talks to another control.
@@ -39,7 +41,7 @@ pub(crate) enum Bug {
 // === impl Bug ===
 
 impl Bug {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::LaunchesBeforeRecord,
         Self::FreshTokenEachTry,
         Self::AdoptsByName,
@@ -49,6 +51,7 @@ impl Bug {
         Self::TakesSilenceOfProviderForGone,
         Self::SweepsWhatIsBeingLaunched,
         Self::TakesStoppedForRunning,
+        Self::TakesImpairedForRunning,
         Self::DeletesBeforeNodesAreGone,
         Self::HearsWithItsOwnEarsOnly,
         Self::TrustsItsMemoryMost,

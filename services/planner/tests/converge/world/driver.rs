@@ -286,6 +286,9 @@ impl Driver {
         match status {
             NodeStatus::Pending => ProviderView::Pending,
             NodeStatus::Running => ProviderView::Running,
+            NodeStatus::Impaired if self.shared.bug == Some(Bug::TakesImpairedForRunning) => {
+                ProviderView::Running
+            }
             NodeStatus::Impaired => ProviderView::Impaired,
             NodeStatus::Stopped if self.shared.bug == Some(Bug::TakesStoppedForRunning) => {
                 ProviderView::Running

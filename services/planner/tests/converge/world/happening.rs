@@ -27,6 +27,10 @@ pub(crate) enum Happening {
     Delete,
     LoseNode(usize),
     HangAgent(usize),
+    /// The provider's checks of a machine fail; what runs on it goes on.
+    FailChecks(usize),
+    /// They pass again, of whatever still runs.
+    PassChecks,
     SwitchOff(usize),
     SwitchOffAll,
     /// The provider will take a node back in two minutes, and its agent knows.
@@ -136,7 +140,7 @@ fn clock(dice: &mut Dice) -> i64 {
 }
 
 fn happening(dice: &mut Dice) -> Happening {
-    match dice.below(44) {
+    match dice.below(48) {
         0..3 => Happening::Start,
         3..5 => Happening::Stop,
         5 => Happening::Restart,
@@ -160,6 +164,8 @@ fn happening(dice: &mut Dice) -> Happening {
         34..36 => Happening::HeavyUpTo(u32::from(dice.percent(4))),
         36..39 => Happening::Tasks(u32::from(dice.percent(10))),
         42..44 => Happening::RotateKeys,
+        44..47 => Happening::FailChecks(dice.index(64)),
+        47 => Happening::PassChecks,
         39..41 => Happening::ReclaimNotice(dice.index(64)),
         41 => Happening::OnStop([OnStop::Keep, OnStop::Keep, OnStop::End][dice.index(3)]),
         30..32 => Happening::Heavy {

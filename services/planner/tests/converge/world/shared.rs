@@ -37,7 +37,7 @@ impl Shared {
 
     pub(super) fn running(&self) -> Vec<Machine> {
         let mut running = self.live();
-        running.retain(|machine| machine.status == NodeStatus::Running);
+        running.retain(|machine| machine.status.is_up());
         running
     }
 
@@ -172,6 +172,16 @@ impl Shared {
             Happening::SwitchOff(which) => {
                 if let Some(machine) = pick(which) {
                     self.provider.switch_off(&machine.id);
+                }
+            }
+            Happening::FailChecks(which) => {
+                if let Some(machine) = pick(which) {
+                    self.provider.impair(&machine.id);
+                }
+            }
+            Happening::PassChecks => {
+                for machine in self.running() {
+                    self.provider.mend(&machine.id);
                 }
             }
             Happening::SwitchOffAll => {
