@@ -112,10 +112,11 @@ impl Liveness {
         (steady::now() - at <= recorded?).then_some(report)
     }
 
-    /// For how long nothing was heard of a node that runs for so long, while this process listened.
+    /// For how long nothing was heard of a node while this process listened; the records have the last sign of it, which is so
+    /// long ago.
     #[must_use]
-    pub fn silence(&self, node: NodeId, running_for: Option<TimeDelta>) -> TimeDelta {
-        self.silence_at(node, running_for, steady::now())
+    pub fn silence(&self, node: NodeId, last_sign: Option<TimeDelta>) -> TimeDelta {
+        self.silence_at(node, last_sign, steady::now())
     }
 
     /// Nodes heard just now.
@@ -176,10 +177,10 @@ impl Liveness {
         }
     }
 
-    fn silence_at(&self, node: NodeId, running_for: Option<TimeDelta>, now: DateTime<Utc>) -> TimeDelta {
+    fn silence_at(&self, node: NodeId, last_sign: Option<TimeDelta>, now: DateTime<Utc>) -> TimeDelta {
         let silence = self.ears().silence(node, now);
-        running_for
-            .map_or(silence, |running_for| silence.min(running_for))
+        last_sign
+            .map_or(silence, |last_sign| silence.min(last_sign))
             .max(TimeDelta::zero())
     }
 

@@ -212,7 +212,7 @@ impl Reconciler {
         let silence = self
             .parts
             .liveness
-            .silence(teller.id, teller.launched_at.map(|at| cluster.now - at));
+            .silence(teller.id, last_sign(teller).map(|at| cluster.now - at));
         if silence >= limits::QUIET {
             return None;
         }
@@ -406,7 +406,7 @@ impl Parts {
             report: self.report(record, now)?,
             silence: self
                 .liveness
-                .silence(record.id, record.launched_at.map(|at| now - at)),
+                .silence(record.id, last_sign(record).map(|at| now - at)),
         })
     }
 
@@ -457,6 +457,11 @@ fn with_tasks(nodes: Vec<Node>, records: &[NodeRecord], load: Option<&TaskLoad>)
             ..node
         })
         .collect()
+}
+
+/// When it was started, or another control wrote down what it said: its own word may take a while to get around.
+fn last_sign(record: &NodeRecord) -> Option<DateTime<Utc>> {
+    record.launched_at.max(record.reported_at)
 }
 
 fn state(record: &NodeRecord) -> NodeState {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{TimeDelta, Utc};
 use updraft_control::reconciler::Liveness;
-use updraft_model::{OperationState, Phase};
+use updraft_model::{NodeRole, OperationState, Phase};
 use updraft_planner::limits;
 use updraft_provider::simulated::Faults;
 
@@ -52,6 +52,29 @@ async fn a_node_that_says_nothing_is_told_of_within_seconds_of_its_time() {
         })
         .await;
     running.end().await;
+}
+
+/// A machine that took minutes to start reports to one control, and the other looks before it hears of that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_first_report_another_control_has_just_written_down_is_not_silent() {
+    let stage = Stage::running(Faults::default()).await;
+    stage.long_ago().await;
+    stage
+        .execute("update nodes set reported_at = now() where role = 'worker'")
+        .await;
+    // It has heard nobody for longer than anybody may be silent; the web node's silence shows that it looks.
+    let running = stage.run_without(3, limits::SILENT_ALL + TimeDelta::seconds(5));
+    stage
+        .until("the others to be replaced", async || {
+            stage.provider.machines().len() == 5
+        })
+        .await;
+    running.end().await;
+    let replaced: Vec<_> = stage.provider.machines()[3..]
+        .iter()
+        .map(|machine| machine.role)
+        .collect();
+    assert!(!replaced.contains(&NodeRole::Worker), "{replaced:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

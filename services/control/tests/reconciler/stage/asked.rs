@@ -72,10 +72,12 @@ impl Stage {
             .await;
     }
 
-    /// Every node was launched an hour ago.
+    /// Every node was launched an hour ago, and its last report was written down then.
     pub(crate) async fn long_ago(&self) {
-        self.execute("update nodes set launched_at = launched_at - interval '1 hour'")
-            .await;
+        self.execute(
+            "update nodes set launched_at = launched_at - interval '1 hour', reported_at = reported_at - interval '1 hour'",
+        )
+        .await;
     }
 
     pub(crate) async fn launch_ages_s(&self) -> Vec<i64> {

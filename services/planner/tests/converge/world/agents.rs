@@ -8,8 +8,6 @@ use super::happening::Quality;
 use super::records::{Records, Row, RowState, Safe};
 use super::{State, TICK};
 
-/// Ticks from a machine's start to its agent's first report.
-const BOOT: u32 = 8;
 /// Ticks of two minutes.
 const NOTICE: u32 = 24;
 /// Reports without an answer after which an agent turns to another control.
@@ -40,6 +38,7 @@ pub(crate) fn report(state: &mut State, machines: &[updraft_provider::simulated:
         agents,
         ears,
         dice,
+        boot,
         ..
     } = state;
     let now = records.now;
@@ -59,7 +58,7 @@ pub(crate) fn report(state: &mut State, machines: &[updraft_provider::simulated:
             continue;
         }
         agent.up_for += 1;
-        if agent.hung || agent.up_for <= BOOT || !agent.is_answered(awake, dice) {
+        if agent.hung || agent.up_for <= *boot || !agent.is_answered(awake, dice) {
             continue;
         }
         let report = agent.work(row, &given, now);

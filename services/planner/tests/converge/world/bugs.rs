@@ -30,6 +30,8 @@ pub(crate) enum Bug {
     HearsWithItsOwnEarsOnly,
     /// What it heard itself counts more than what another control recorded since.
     TrustsItsMemoryMost,
+    /// A node counts as silent whose report another control has just recorded.
+    OverlooksRecordedReports,
     /// Silence counts while the control itself stood still.
     BlamesNodesForItsOwnSleep,
     /// Times of records are compared with the control's own clock.
@@ -41,7 +43,7 @@ pub(crate) enum Bug {
 // === impl Bug ===
 
 impl Bug {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::LaunchesBeforeRecord,
         Self::FreshTokenEachTry,
         Self::AdoptsByName,
@@ -55,6 +57,7 @@ impl Bug {
         Self::DeletesBeforeNodesAreGone,
         Self::HearsWithItsOwnEarsOnly,
         Self::TrustsItsMemoryMost,
+        Self::OverlooksRecordedReports,
         Self::BlamesNodesForItsOwnSleep,
         Self::GoesByItsOwnClock,
         Self::TakesNetworkForRemoved,

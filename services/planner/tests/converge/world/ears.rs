@@ -80,6 +80,8 @@ impl Ears {
             row.launched_at,
             own,
             elsewhere.filter(|_| bug != Some(Bug::HearsWithItsOwnEarsOnly)),
+            row.reported_at
+                .filter(|_| bug != Some(Bug::OverlooksRecordedReports)),
         ];
         since
             .into_iter()

@@ -5,6 +5,9 @@ use updraft_provider::simulated::Faults;
 
 use super::dice::Dice;
 
+/// Ticks that a machine takes to start as a rule.
+const BOOT: u32 = 8;
+
 /// What can happen to a cluster.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Happening {
@@ -71,6 +74,8 @@ pub(crate) enum Quality {
 pub(crate) struct Setting {
     pub(crate) seed: u64,
     pub(crate) faults: Faults,
+    /// Ticks from a machine's start to its agent's first report.
+    pub(crate) boot: u32,
     /// By how many seconds each control's own clock is ahead; there are as many controls.
     pub(crate) clocks: Vec<i64>,
 }
@@ -90,6 +95,7 @@ impl Setting {
         Self {
             seed: 1,
             faults,
+            boot: BOOT,
             clocks: vec![0],
         }
     }
@@ -104,6 +110,7 @@ impl Schedule {
         let setting = Setting {
             seed: dice.roll(),
             faults: faults(&mut dice),
+            boot: boot(&mut dice),
             clocks: (0..controls).map(|_| clock(&mut dice)).collect(),
         };
         let length = 1 + dice.index(23);
@@ -130,6 +137,12 @@ fn faults(dice: &mut Dice) -> Faults {
         listed_after: dice.below(4),
         slow: dice.below(4),
     }
+}
+
+/// Mostly as it is, and at times longer than a node may be silent that has reported.
+fn boot(dice: &mut Dice) -> u32 {
+    let more = if dice.below(3) == 0 { dice.percent(24) } else { 0 };
+    BOOT + u32::from(more)
 }
 
 fn clock(dice: &mut Dice) -> i64 {

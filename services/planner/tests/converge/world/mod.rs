@@ -69,6 +69,8 @@ pub(crate) struct State {
     /// Of each control.
     ears: Vec<Ears>,
     dice: Dice,
+    /// Ticks that an agent takes to report after its machine's start.
+    boot: u32,
     /// Machines that a driver launched whose lease was over.
     late: HashSet<ProviderId>,
     /// Whether one made a network.
@@ -106,6 +108,7 @@ impl World {
                 agents: HashMap::new(),
                 ears: (0..controls).map(|_| Ears::new(now)).collect(),
                 dice: Dice::new(setting.seed),
+                boot: setting.boot,
                 late: HashSet::new(),
                 late_network: false,
             }),
