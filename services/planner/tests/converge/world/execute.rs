@@ -154,9 +154,7 @@ impl Driver {
             control_url: String::new(),
         };
         let answer = self.shared.provider.prepare_cluster(&wanted).await;
-        if !self.is_held() {
-            self.shared.state.borrow_mut().late_network = true;
-        }
+        self.shared.state.borrow_mut().late_network = !self.is_held() || answer.is_err();
         step().await;
         self.commit(|records| match answer {
             Ok(network) => {

@@ -73,7 +73,8 @@ pub(crate) struct State {
     boot: u32,
     /// Machines that a driver launched whose lease was over.
     late: HashSet<ProviderId>,
-    /// Whether one made a network.
+    /// Whether one made a network that may be listed only after the cluster's deletion: its lease was over, or it got no answer.
+    /// The sweep is there for that.
     late_network: bool,
 }
 
