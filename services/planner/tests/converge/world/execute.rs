@@ -154,7 +154,7 @@ impl Driver {
             control_url: String::new(),
         };
         let answer = self.shared.provider.prepare_cluster(&wanted).await;
-        self.shared.state.borrow_mut().late_network = !self.is_held() || answer.is_err();
+        self.shared.state.borrow_mut().late_network = !self.is_held();
         step().await;
         self.commit(|records| match answer {
             Ok(network) => {
@@ -171,6 +171,8 @@ impl Driver {
         self.begin_network().await?;
         laws::may_lose_its_network(&self.shared);
         let answer = self.shared.provider.forget_cluster(CLUSTER).await;
+        let is_left = !self.shared.provider.networks().is_empty();
+        self.shared.state.borrow_mut().late_network |= answer.is_ok() && is_left;
         step().await;
         let counts_as_gone = self.shared.bug == Some(Bug::TakesNetworkForRemoved);
         self.commit(|records| match answer {

@@ -73,8 +73,7 @@ pub(crate) struct State {
     boot: u32,
     /// Machines that a driver launched whose lease was over.
     late: HashSet<ProviderId>,
-    /// Whether one made a network that may be listed only after the cluster's deletion: its lease was over, or it got no answer.
-    /// The sweep is there for that.
+    /// Whether one made a network when its lease was over, or saw none where one was not listed yet: the sweep is there for that.
     late_network: bool,
 }
 
