@@ -16,6 +16,7 @@ const ROLE: &str = "updraft:role";
 const QUEUE: &str = "updraft:queue";
 pub(crate) const TENANT: &str = "updraft:tenant";
 const GENERATION: &str = "updraft:generation";
+const FENCE: &str = "updraft:fence";
 const MARKET: &str = "InstanceMarketOptions.MarketType";
 
 /// What a [`LaunchRequest`] of this provider holds.
@@ -168,11 +169,13 @@ fn tags(params: Params, number: u32, kind: &str, config: &Ec2Config, wanted: &No
         instance_type: _,
         tenant,
         generation,
+        fence,
         network: _,
     } = wanted;
     let where_known = [
         tenant.map(|tenant| (TENANT, tenant.to_string())),
         generation.map(|generation| (GENERATION, generation.to_string())),
+        fence.map(|fence| (FENCE, fence.to_string())),
         queue.as_ref().map(|queue| (QUEUE, queue.to_string())),
     ];
     let tags = [
@@ -211,6 +214,7 @@ mod tests {
             instance_type: (role == NodeRole::Worker).then(|| "r7i.xlarge".to_owned()),
             tenant: Some(TenantId(Uuid::from_u128(0xacce))),
             generation: Some(Generation(3)),
+            fence: Some(12),
             network: None,
         }
     }
@@ -230,7 +234,7 @@ mod tests {
     #[test]
     fn a_request_that_was_kept_before_tenants_were_is_sent_as_it_was() {
         let mut before = kept(NodeRole::Web, 1).request().unwrap();
-        for added in ["tenant", "generation"] {
+        for added in ["tenant", "generation", "fence"] {
             let wanted = before.0["wanted"].as_object_mut().unwrap();
             assert!(wanted.remove(added).is_some(), "{added}");
         }
@@ -240,8 +244,8 @@ mod tests {
         let config: Ec2Config = serde_json::from_value(crate::config::tests::example()).unwrap();
         let params = Kept::new(&config, &kept.wanted).params;
         assert_eq!(
-            (tag(&params, 1, TENANT), tag(&params, 1, GENERATION)),
-            (None, None)
+            [TENANT, GENERATION, FENCE].map(|key| tag(&params, 1, key)),
+            [None; 3]
         );
     }
 

@@ -97,10 +97,12 @@ class Park:
         return self._notary.certificate
 
     def close(self) -> None:
-        for host in self._hosts.values():
-            host.lose_power()
-        _clear()
-        self._lock.close()
+        try:
+            for host in self._hosts.values():
+                host.lose_power()
+        finally:
+            _clear()
+            self._lock.close()
 
     def _heard(self, machine: Machine, state: str) -> None:
         self._states.arrived(machine.instance, state)

@@ -67,6 +67,7 @@ impl Reconciler {
                     instance_type: instance_type.clone(),
                     tenant: Some(view.cluster.tenant),
                     generation: Some(view.cluster.generation),
+                    fence: Some(lease.fence),
                     network: view.network.clone(),
                 };
                 self.intend(lease, view, wanted).await

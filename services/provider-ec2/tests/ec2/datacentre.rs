@@ -212,6 +212,7 @@ pub(crate) fn wanted(cluster: i64, role: NodeRole) -> NodeWanted {
     NodeWanted {
         tenant: Some(TenantId(Uuid::from_u128(0xacce))),
         generation: Some(Generation(3)),
+        fence: Some(12),
         ..NodeWanted::plain(ClusterId(cluster), NodeId(Uuid::now_v7()), role, 1)
     }
 }

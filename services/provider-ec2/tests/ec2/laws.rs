@@ -48,6 +48,7 @@ async fn nothing_is_doubled_or_lost_when_calls_go_wrong() {
         "updraft:role": "web",
         "updraft:tenant": "00000000-0000-0000-0000-00000000acce",
         "updraft:generation": "3",
+        "updraft:fence": "12",
     });
     assert_eq!(centre.tags(&launched.id).await, tags);
 

@@ -92,7 +92,8 @@ impl Stage {
     pub(crate) async fn nodes_say_whose_they_are(&self) -> bool {
         self.value(
             "select bool_and((n.request #>> '{wanted,tenant}')::uuid = c.tenant_id
-                             and (n.request #>> '{wanted,generation}')::bigint = c.generation)
+                             and (n.request #>> '{wanted,generation}')::bigint = c.generation
+                             and (n.request #>> '{wanted,fence}')::bigint between 1 and c.fence)
              from nodes n join clusters c on c.id = n.cluster_id",
         )
         .await

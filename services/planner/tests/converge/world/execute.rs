@@ -51,6 +51,7 @@ impl Driver {
                     instance_type,
                     tenant: None,
                     generation: None,
+                    fence: None,
                     network: self.shared.state.borrow().records.network.clone(),
                 };
                 self.intend(&wanted).await
