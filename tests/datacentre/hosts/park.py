@@ -97,12 +97,9 @@ class Park:
         return self._notary.certificate
 
     def close(self) -> None:
-        try:
-            for host in self._hosts.values():
-                host.lose_power()
-        finally:
-            _clear()
-            self._lock.close()
+        """All hosts lose their power, also those that are only being made."""
+        _clear()
+        self._lock.close()
 
     def _heard(self, machine: Machine, state: str) -> None:
         self._states.arrived(machine.instance, state)
