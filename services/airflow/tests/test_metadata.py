@@ -70,7 +70,7 @@ class Database:
 
 @pytest.fixture(scope="module")
 def revisions(environment: Path) -> list[str]:
-    command = [str(environment / "bin/python"), "-c", HEAD]
+    command = [str(environment / "bin/python"), "-B", "-c", HEAD]
     return str(subprocess.run(command, check=True, capture_output=True, text=True).stdout).split()
 
 
