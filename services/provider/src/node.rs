@@ -27,7 +27,7 @@ pub struct NodeWanted {
     /// Of the spec that it was wanted by; later ones may keep it. None: as above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<Generation>,
-    /// Of the lease under which it was wanted: whoever holds its cluster later has a higher one. None: as above.
+    /// Of the lease under which it was wanted: whoever holds its cluster later has a higher one. None: as with `tenant`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fence: Option<i64>,
     /// As its cluster was given it.
