@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use updraft_model::{AwsAccountId, ClusterId, NodeAccount};
 use updraft_planner::Hearing;
@@ -71,9 +70,7 @@ impl Launches {
 impl Reconciler {
     /// Where nodes may be.
     pub(super) async fn accounts(&self) -> Result<Vec<NodeAccount>, ReconcileError> {
-        let asked = timeout(self.parts.settings.call_timeout, self.parts.provider.accounts()).await;
-        let late = || ProviderError::Unclear("it took too long".to_owned());
-        let accounts = asked.unwrap_or_else(|_| Err(late()));
+        let accounts = self.parts.answered(self.parts.provider.accounts()).await;
         accounts.map_err(ReconcileError::Accounts)
     }
 

@@ -1,7 +1,6 @@
 //! One arm for each action, and no choice in any.
 
 use futures::future::join_all;
-use tokio::time::timeout;
 use updraft_model::NodeId;
 use updraft_planner::{Action, Loss, Outcome};
 use updraft_provider::{NodeWanted, ProviderId};
@@ -214,15 +213,8 @@ impl Reconciler {
 
     /// A failure is seen at the next look: the node is still listed then.
     pub(super) async fn end_at_provider(&self, id: &ProviderId) {
-        match timeout(
-            self.parts.settings.call_timeout,
-            self.parts.provider.terminate(id),
-        )
-        .await
-        {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(provider.id = %id, %error, "the provider does not end a node"),
-            Err(_) => tracing::warn!(provider.id = %id, "the provider does not answer"),
+        if let Err(error) = self.parts.answered(self.parts.provider.terminate(id)).await {
+            tracing::warn!(provider.id = %id, %error, "the provider does not end a node");
         }
     }
 

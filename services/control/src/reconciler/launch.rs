@@ -91,9 +91,8 @@ impl Reconciler {
         let client_token = ClientToken(record.client_token.clone());
         let boot = self.boot(node, &token);
         let call = self.parts.provider.launch(&request, &client_token, &boot);
-        let answer = timeout(self.parts.settings.call_timeout, call).await;
-        self.record_launch(lease, view, node, answer.unwrap_or_else(|_| Err(no_answer())))
-            .await
+        let answer = self.parts.answered(call).await;
+        self.record_launch(lease, view, node, answer).await
     }
 
     async fn record_launch(
@@ -172,10 +171,6 @@ impl Reconciler {
         let boot = json!({ "control_url": control_url, "node": node, "token": token.expose_secret() });
         BootSecret(boot.to_string().into())
     }
-}
-
-fn no_answer() -> ProviderError {
-    ProviderError::Unclear("it took too long".to_owned())
 }
 
 fn failure(error: &ProviderError) -> LaunchFailureRecord {

@@ -44,8 +44,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use secrecy::SecretString;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 use updraft_model::{ClusterId, NodeAccount, NodeId, OnStop};
-use updraft_provider::{ClusterStorage, NodeProvider};
+use updraft_provider::{ClusterStorage, NodeProvider, ProviderError};
 use updraft_store::Store;
 use updraft_store::metadata::MetadataServer;
 use updraft_store::secrets::MasterKey;
@@ -176,6 +177,21 @@ impl Reconciler {
         Reports::new(self.parts.store.clone(), Arc::clone(&self.parts.liveness)).with_agents_first_in(first)
     }
 }
+
+// === impl Parts ===
+
+impl Parts {
+    /// What the provider answers, within its time.
+    async fn answered<T>(
+        &self,
+        call: impl Future<Output = Result<T, ProviderError>>,
+    ) -> Result<T, ProviderError> {
+        let answer = timeout(self.settings.call_timeout, call).await;
+        answer.unwrap_or_else(|_| Err(ProviderError::Unclear("it took too long".to_owned())))
+    }
+}
+
+// === impl Settings ===
 
 impl Default for Settings {
     fn default() -> Self {

@@ -2,7 +2,6 @@
 //!
 //! A call that takes effect after its cluster is deleted leaves something that no record names: each sweep looks for that.
 
-use tokio::time::timeout;
 use updraft_model::{ClusterId, NodeAccount};
 use updraft_provider::{ClusterWanted, ProviderError};
 use updraft_store::known_nodes;
@@ -26,7 +25,7 @@ impl Reconciler {
             control_url: self.parts.settings.control_url.clone(),
         };
         let call = self.parts.provider.prepare_cluster(&wanted);
-        match self.answered(call).await {
+        match self.parts.answered(call).await {
             Ok(made) => {
                 let made = made.as_ref().map(|network| network.0.as_str());
                 let mut tx = self.fenced(lease).await?;
@@ -45,7 +44,7 @@ impl Reconciler {
     ) -> Result<Progress, ReconcileError> {
         self.begin(lease, view, ResourceKind::Network).await?;
         let call = self.parts.provider.forget_cluster(view.cluster.id);
-        match self.answered(call).await {
+        match self.parts.answered(call).await {
             Ok(()) => {
                 let mut tx = self.fenced(lease).await?;
                 resources::forget(&mut tx, view.cluster.id, ResourceKind::Network).await?;
@@ -58,7 +57,7 @@ impl Reconciler {
 
     /// Removes what is there for clusters that are no more, but not while anything is held.
     pub(super) async fn sweep_networks(&self) -> Result<(), ReconcileError> {
-        let prepared = match self.answered(self.parts.provider.prepared_clusters()).await {
+        let prepared = match self.parts.answered(self.parts.provider.prepared_clusters()).await {
             Ok(prepared) => prepared,
             Err(error) => {
                 tracing::warn!(%error, "the provider does not list what it has for clusters");
@@ -71,7 +70,11 @@ impl Reconciler {
                 cluster.id = cluster.0,
                 "removing the network of a cluster that is no more"
             );
-            if let Err(error) = self.answered(self.parts.provider.forget_cluster(cluster)).await {
+            if let Err(error) = self
+                .parts
+                .answered(self.parts.provider.forget_cluster(cluster))
+                .await
+            {
                 tracing::warn!(cluster.id = cluster.0, %error, "the provider does not remove a network");
             }
         }
@@ -99,13 +102,5 @@ impl Reconciler {
         resources::set_failed(&mut tx, view.cluster.id, kind, &error.to_string(), refused).await?;
         commit(tx).await?;
         Ok(Progress::Made)
-    }
-
-    pub(super) async fn answered<T>(
-        &self,
-        call: impl Future<Output = Result<T, ProviderError>>,
-    ) -> Result<T, ProviderError> {
-        let answer = timeout(self.parts.settings.call_timeout, call).await;
-        answer.unwrap_or_else(|_| Err(ProviderError::Unclear("it took too long".to_owned())))
     }
 }

@@ -11,7 +11,11 @@ use super::{ReconcileError, Reconciler};
 impl Reconciler {
     /// Not while the account is held.
     pub(super) async fn sweep_volumes(&self, account: NodeAccount) -> Result<(), ReconcileError> {
-        let left = match self.answered(self.parts.provider.left_volumes(account)).await {
+        let left = match self
+            .parts
+            .answered(self.parts.provider.left_volumes(account))
+            .await
+        {
             Ok(left) => left,
             Err(error) => {
                 tracing::warn!(%error, "the provider does not list volumes");
@@ -28,7 +32,7 @@ impl Reconciler {
         for volume in left.iter().filter(|volume| gone.contains(&volume.node)) {
             let (cluster, id) = (volume.cluster.0, &volume.id);
             tracing::warn!(cluster.id = cluster, provider.id = %id, "deleting the volume of a node that is gone");
-            if let Err(error) = self.answered(self.parts.provider.delete_volume(id)).await {
+            if let Err(error) = self.parts.answered(self.parts.provider.delete_volume(id)).await {
                 tracing::warn!(cluster.id = cluster, provider.id = %id, %error, "the provider does not delete a volume");
             }
         }
