@@ -65,6 +65,7 @@ def with_account(updraft: OnHosts, rest: Rest, number: str) -> Tenant:
     role = f"arn:aws:iam::{number}:role/updraft-control"
     updraft.centre.ask("role", arn=role, external_id=told["external_id"])
     config = {"role_arn": role, "region": REGION, "subnets": world["subnets"]}
+    config["worker"] = {"instance_type": "m6i.xlarge", "market": "spot"}
     rest.put("aws-accounts/production", {**config, "instance_profile": world["instance_profile"]})
     return Tenant(rest, updraft.centre.ec2(role, told["external_id"]))
 
@@ -87,6 +88,9 @@ def test_two_tenants_have_their_clusters_in_their_own_accounts(updraft: OnHosts)
     for tenant in tenants:
         assert {one["PrivateIpAddress"] for one in tenant.instances()} == tenant.addresses()
         assert tenant.tags("updraft:cluster") == {str(tenant.cluster())}
+        markets = {one.get("InstanceLifecycle", "on-demand") for one in tenant.instances() if role(one) != "worker"}
+        assert markets == {"on-demand"}
+        assert {one.get("InstanceLifecycle") for one in tenant.instances() if role(one) == "worker"} == {"spot"}
         assert tenant.groups() == [f"updraft-test-{tenant.cluster()}"]
         airflow = updraft.airflow(tenant.cluster(), by=tenant.rest)
         assert airflow.wait_for_run("hello_updraft", airflow.trigger("hello_updraft")) == "success"
@@ -98,6 +102,10 @@ def test_two_tenants_have_their_clusters_in_their_own_accounts(updraft: OnHosts)
     assert (first.rest.phase(NAME), first.addresses()) == ("running", before), "the neighbour's end is not its own"
     delete(first)
     wait_for("its account is empty", lambda: first.left() == [], 60)
+
+
+def role(instance: dict[str, Any]) -> str:
+    return next(str(tag["Value"]) for tag in instance["Tags"] if tag["Key"] == "updraft:role")
 
 
 def delete(tenant: Tenant) -> None:

@@ -101,10 +101,11 @@ def refuse_connections() -> None:
 
 
 def connections_tried() -> int:
-    """By Updraft, to hosts."""
+    """By Updraft, to hosts, since they are refused."""
     listed = json.loads(run("nft", "--json", "list", "chain", "inet", "updraft-dc", "out"))
     expressions = [part for item in listed["nftables"] for part in item.get("rule", {}).get("expr", [])]
-    return max((part["counter"]["packets"] for part in expressions if "counter" in part), default=0)
+    [counted] = [part["counter"]["packets"] for part in expressions if "counter" in part]
+    return int(counted)
 
 
 @contextmanager

@@ -126,6 +126,11 @@ class Program:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **self._environment})
 
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(60)
+
     def stop(self) -> None:
         assert self._process is not None
         self._process.terminate()
