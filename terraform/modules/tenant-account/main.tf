@@ -7,7 +7,6 @@ data "aws_partition" "this" {}
 locals {
   account   = data.aws_caller_identity.this.account_id
   partition = data.aws_partition.this.partition
-  ec2       = "arn:${local.partition}:ec2:*:${local.account}"
   tags      = merge({ "updraft:installation" = var.installation }, var.tags)
 
   # The same file is what Updraft's console and command line print for an account.
@@ -18,23 +17,19 @@ locals {
     regions          = jsonencode(var.regions)
     instance_types   = jsonencode(var.instance_types)
     image_parameters = jsonencode(concat(["arn:${local.partition}:ssm:*::parameter/aws/service/*"], var.image_parameter_arns))
+    image_owners     = jsonencode(concat([local.account, split(":", var.updraft_role_arn)[4]], var.image_owners))
     node_roles       = jsonencode([for role in aws_iam_role.node : role.arn])
-    places           = jsonencode(concat(var.subnet_arns, var.security_group_arns, var.key_pair_arns, ["arn:${local.partition}:ec2:*::image/*", "${local.ec2}:image/*"]))
+    places           = jsonencode(concat(var.subnet_arns, var.security_group_arns, var.key_pair_arns))
     makes_groups     = length(var.vpc_arns) > 0
     vpcs             = jsonencode(var.vpc_arns)
+    own_keys         = length(var.kms_key_arns) > 0
+    keys             = jsonencode(var.kms_key_arns)
   }))
-
-  disks = {
-    Sid       = "DisksWithTheTenantsKeys"
-    Effect    = "Allow"
-    Action    = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncrypt*"]
-    Resource  = var.kms_key_arns
-    Condition = { StringLike = { "kms:ViaService" = "ec2.*.amazonaws.com" } }
-  }
 }
 
 resource "aws_iam_role" "updraft" {
   name                 = "${var.name}-control"
+  path                 = var.path
   description          = "Assumed by Updraft to start and end this tenant's nodes"
   max_session_duration = 3600
   tags                 = local.tags
@@ -51,13 +46,9 @@ resource "aws_iam_role" "updraft" {
 }
 
 resource "aws_iam_role_policy" "updraft" {
-  name = "nodes"
-  role = aws_iam_role.updraft.id
-
-  policy = jsonencode({
-    Version   = "2012-10-17"
-    Statement = concat(local.permissions.Statement, [for statement in [local.disks] : statement if length(var.kms_key_arns) > 0])
-  })
+  name   = "nodes"
+  role   = aws_iam_role.updraft.id
+  policy = jsonencode(local.permissions)
 }
 
 resource "aws_iam_role" "node" {
@@ -76,8 +67,9 @@ resource "aws_iam_role" "node" {
   })
 }
 
+# IAM takes no policy that says nothing.
 resource "aws_iam_role_policy" "node" {
-  for_each = var.nodes
+  for_each = { for name, node in var.nodes : name => node if length(concat(node.writes, node.reads)) > 0 }
   name     = "prefixes"
   role     = aws_iam_role.node[each.key].id
 

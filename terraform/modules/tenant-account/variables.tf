@@ -9,6 +9,17 @@ variable "name" {
   }
 }
 
+variable "path" {
+  description = "Of the role that Updraft assumes. An operator may have named all roles below it, \"arn:aws:iam::*:role/updraft/*\": with another path, the operator has to add this one by its ARN."
+  type        = string
+  default     = "/updraft/"
+
+  validation {
+    condition     = can(regex("^/([A-Za-z0-9+=,.@_-]+/)*$", var.path))
+    error_message = "path begins and ends with a /, as in /updraft/."
+  }
+}
+
 variable "installation" {
   description = "Name of the Updraft that may act here: the value of the tag updraft:installation on all it makes."
   type        = string
@@ -86,6 +97,17 @@ variable "image_parameter_arns" {
   description = "SSM parameters in this account that name images."
   type        = list(string)
   default     = []
+}
+
+variable "image_owners" {
+  description = "Whose images nodes may be of, beside this account's own and those of Updraft's: account numbers, `amazon`, `aws-marketplace`. 136693071363 is Debian."
+  type        = list(string)
+  default     = ["amazon", "136693071363"]
+
+  validation {
+    condition     = alltrue([for owner in var.image_owners : can(regex("^([0-9]{12}|amazon|aws-marketplace)$", owner))])
+    error_message = "image_owners are account numbers of twelve digits, amazon or aws-marketplace: whoever may give nodes their image has all that nodes have."
+  }
 }
 
 variable "key_pair_arns" {

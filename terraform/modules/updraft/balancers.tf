@@ -32,8 +32,11 @@ resource "aws_lb" "front" {
   drop_invalid_header_fields = true
   desync_mitigation_mode     = "strictest"
   enable_deletion_protection = var.protect
-  idle_timeout               = 120 # longer than an agent's long poll and Airflow's slowest answer
   tags                       = local.tags
+
+  # Longer than an agent's long poll and Airflow's slowest answer; shorter than what edges wait for a connection's next request
+  # (150 s; control waits without end). If they closed it first, a request that is on its way to them would be a 502.
+  idle_timeout = 120
 
   access_logs {
     bucket  = aws_s3_bucket.this["access"].id
@@ -175,6 +178,7 @@ locals {
 }
 
 resource "aws_route53_record" "this" {
+  # checkov:skip=CKV2_AWS_23: each is an alias of a balancer, by way of local.records
   for_each = { for key, record in local.records : key => record if record.zone != null }
   zone_id  = each.value.zone
   name     = each.value.name

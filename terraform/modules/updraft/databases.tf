@@ -1,10 +1,36 @@
 # Two servers: the control plane's outage must not be Airflow's (ARCHITECTURE.md 4), nor the other way round.
 
 locals {
+  # A process of control has up to 40 connections to its own server, and six live while machines are replaced. A cluster takes
+  # some thirty to the metadata server (more than 100 it is refused); the hundred beyond are control's and operators'. Each is a
+  # process of Postgres of some 10 MB: at most half of a server's memory, since a quarter is its cache.
   databases = {
-    control  = { class = local.size.control_db, gb = 50, backup_days = 35, connections = 0 }
-    metadata = { class = local.size.metadata_db, gb = local.size.metadata_gb, backup_days = 14, connections = 2000 }
+    control  = { class = local.size.control_db, gb = 50, backup_days = 35, connections = 300 }
+    metadata = { class = local.size.metadata_db, gb = local.size.metadata_gb, backup_days = 14, connections = local.size.clusters * 30 + 100 }
   }
+
+  # RDS's certificates are of an authority of its own, which no machine trusts by itself
+  # (https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html).
+  database_ca = {
+    file = "/etc/updraft/rds-ca.pem"
+    url = lookup({
+      aws-cn     = "https://rds-truststore.s3.cn-north-1.amazonaws.com.cn/global/global-bundle.pem"
+      aws-us-gov = "https://truststore.pki.us-gov-west-1.rds.amazonaws.com/global/global-bundle.pem"
+    }, local.partition, "https://truststore.pki.rds.amazonaws.com/${local.region}/${local.region}-bundle.pem")
+  }
+
+  # RDS would make them itself, to be kept for ever under no key of ours.
+  database_logs = merge([for name in keys(local.databases) : {
+    for kind in ["postgresql", "upgrade"] : "${name} ${kind}" => "/aws/rds/instance/${var.name}-${name}/${kind}"
+  }]...)
+}
+
+resource "aws_cloudwatch_log_group" "database" {
+  for_each          = local.database_logs
+  name              = each.value
+  kms_key_id        = aws_kms_key.this.arn
+  retention_in_days = var.log_retention_days
+  tags              = local.tags
 }
 
 resource "aws_db_subnet_group" "this" {
@@ -29,20 +55,16 @@ resource "aws_db_parameter_group" "this" {
     value = "1000"
   }
 
+  # Control hands passwords over as SCRAM verifiers, so that none is in these logs.
   parameter {
     name  = "log_statement"
     value = "ddl"
   }
 
-  # A cluster takes some thirty.
-  dynamic "parameter" {
-    for_each = each.value.connections > 0 ? [each.value.connections] : []
-
-    content {
-      name         = "max_connections"
-      value        = parameter.value
-      apply_method = "pending-reboot"
-    }
+  parameter {
+    name         = "max_connections"
+    value        = each.value.connections
+    apply_method = "pending-reboot"
   }
 
   lifecycle {
@@ -71,7 +93,7 @@ resource "aws_db_instance" "this" {
 
   multi_az               = true
   db_subnet_group_name   = aws_db_subnet_group.this.name
-  vpc_security_group_ids = [aws_security_group.this["database"].id]
+  vpc_security_group_ids = [aws_security_group.this[each.key == "control" ? "database" : "metadata"].id]
   publicly_accessible    = false
   ca_cert_identifier     = "rds-ca-rsa2048-g1"
   parameter_group_name   = aws_db_parameter_group.this[each.key].name
@@ -94,7 +116,8 @@ resource "aws_db_instance" "this" {
   performance_insights_retention_period = 7
   enabled_cloudwatch_logs_exports       = ["postgresql", "upgrade"]
 
-  tags = local.tags
+  tags       = local.tags
+  depends_on = [aws_cloudwatch_log_group.database]
 }
 
 resource "aws_iam_role" "monitoring" {

@@ -22,7 +22,9 @@ resource "aws_kms_key" "this" {
         Principal = { Service = "logs.${local.region}.amazonaws.com" }
         Action    = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
         Resource  = "*"
-        Condition = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:/${var.name}/*" } }
+        Condition = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = [
+          for group in ["/${var.name}/*", "/aws/rds/instance/${var.name}-*"] : "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:${group}"
+        ] } }
       },
     ]
   })
@@ -36,12 +38,14 @@ resource "aws_kms_alias" "this" {
 # Values come from the operator, as binary ones, not from here: what Terraform knows is in its state. docs/runbook.md says
 # how.
 locals {
-  secrets = {
+  secrets = merge({
     "master-key"   = "Encrypts secrets in control's database. Without it a backup is worth nothing: keep a copy elsewhere"
     "edge-token"   = "What edges prove themselves to control with"
     "database-url" = "Control's own Postgres, with a role of its own"
     "metadata-url" = "The metadata Postgres, with a role that may create databases and roles"
-  }
+    }, local.mail_password ? {
+    "smtp-password" = "Of the user in the mail server's address"
+  } : {})
 }
 
 resource "aws_secretsmanager_secret" "this" {

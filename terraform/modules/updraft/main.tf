@@ -19,10 +19,11 @@ locals {
   image_id  = var.image_id != null ? var.image_id : nonsensitive(data.aws_ssm_parameter.image[0].value)
   tags      = merge({ "updraft:installation" = var.name }, var.tags)
 
+  # `clusters`: what the metadata server has connections for. terraform/README.md says the same.
   sizes = {
-    small  = { control = "t3.medium", edge = "t3.medium", edges = 2, control_db = "db.t4g.medium", metadata_db = "db.t4g.large", metadata_gb = 100 }
-    medium = { control = "m7i.large", edge = "c7i.large", edges = 2, control_db = "db.m7g.large", metadata_db = "db.r7g.xlarge", metadata_gb = 400 }
-    large  = { control = "m7i.xlarge", edge = "c7i.xlarge", edges = 4, control_db = "db.m7g.xlarge", metadata_db = "db.r7g.4xlarge", metadata_gb = 2000 }
+    small  = { clusters = 10, control = "t3.medium", edge = "t3.medium", edges = 2, control_db = "db.t4g.medium", metadata_db = "db.t4g.large", metadata_gb = 100 }
+    medium = { clusters = 50, control = "m7i.large", edge = "c7i.large", edges = 2, control_db = "db.m7g.large", metadata_db = "db.r7g.xlarge", metadata_gb = 400 }
+    large  = { clusters = 150, control = "m7i.xlarge", edge = "c7i.xlarge", edges = 4, control_db = "db.m7g.xlarge", metadata_db = "db.r7g.4xlarge", metadata_gb = 2000 }
   }
   size = local.sizes[var.size]
 

@@ -7,7 +7,7 @@ locals {
   cluster_arns  = ["arn:${local.partition}:s3:::${local.bucket_prefix}*"]
   cluster_keys  = ["arn:${local.partition}:s3:::${local.bucket_prefix}*/*"]
 
-  nodes = { ec2 = {
+  nodes = { ec2 = merge(local.nodes_said, {
     control_url = "https://agents.${var.domain}"
     runtimes    = { for runtime in var.nodes.runtimes : runtime => { template_database = "template-${runtime}" } }
     storage     = { region = local.region, bucket_prefix = local.bucket_prefix, node_keys = { role = aws_iam_role.storage.arn } }
@@ -27,7 +27,15 @@ locals {
       artifacts        = { region = local.region, bucket = aws_s3_bucket.this["artifacts"].id }
       archives         = var.nodes.archives
     }
-  } }
+  }) }
+
+  # What is left unsaid is control's to choose, which takes no null for it.
+  nodes_said = { for setting, value in {
+    metadata_address = var.nodes.metadata_address
+    shared_account   = var.nodes.shared_account
+    agents_first_in  = var.nodes.agents_first_in
+    on_stop          = var.nodes.on_stop
+  } : setting => value if value != null }
 }
 
 # Sessions of it are limited to one cluster's bucket by the policy that control asks for with each.
@@ -64,15 +72,4 @@ resource "aws_iam_role_policy" "storage" {
       Resource = local.cluster_arns
     },
   ] })
-}
-
-resource "aws_vpc_security_group_ingress_rule" "nodes" {
-  for_each          = toset(var.nodes.cidrs)
-  security_group_id = aws_security_group.this["database"].id
-  description       = "nodes to their metadata"
-  cidr_ipv4         = each.value
-  ip_protocol       = "tcp"
-  from_port         = local.ports.postgres
-  to_port           = local.ports.postgres
-  tags              = local.tags
 }

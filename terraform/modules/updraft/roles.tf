@@ -6,7 +6,7 @@ locals {
 
   # Of the secrets, who reads which.
   readers = {
-    control = ["master-key", "edge-token", "database-url", "metadata-url"]
+    control = concat(["master-key", "edge-token", "database-url", "metadata-url"], local.mail_password ? ["smtp-password"] : [])
     edge    = ["edge-token"]
   }
 
@@ -16,6 +16,15 @@ locals {
         Sid      = "BucketsOfClusters"
         Effect   = "Allow"
         Action   = ["s3:CreateBucket", "s3:DeleteBucket", "s3:ListBucket"]
+        Resource = local.cluster_arns
+      },
+      {
+        Sid    = "SettingsThatTheyLack"
+        Effect = "Allow"
+        Action = [
+          "s3:GetBucketPolicy", "s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration",
+          "s3:PutBucketPolicy", "s3:PutEncryptionConfiguration", "s3:PutLifecycleConfiguration",
+        ]
         Resource = local.cluster_arns
       },
       {
@@ -54,12 +63,12 @@ locals {
         Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
         Resource = aws_kms_key.this.arn
       },
-      ], length(var.tenant_role_arns) == 0 ? [] : [
+      # Nothing of EC2 is control's own to do: nodes are started by these roles alone, the installation's among them.
       {
         Sid      = "BecomeWhatTenantsAllow"
         Effect   = "Allow"
         Action   = "sts:AssumeRole"
-        Resource = var.tenant_role_arns
+        Resource = distinct(concat([try(var.nodes.account.role, "")], var.tenant_role_arns))
       },
     ])
     edge = local.basics["edge"]

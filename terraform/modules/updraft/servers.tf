@@ -8,7 +8,7 @@ locals {
   }
 
   settings = {
-    control = {
+    control = merge(local.control_said, {
       data_dir                 = "/var/lib/updraft"
       port_base                = local.ports.console
       console_url              = "https://${var.domain}"
@@ -16,12 +16,13 @@ locals {
       master_key_file          = "/run/updraft/master-key"
       edge_token_file          = "/run/updraft/edge-token"
       identity_refresh_seconds = 900
+      metadata_ca_file         = local.database_ca.file
       tunnel_address           = "tunnels.${var.domain}:${local.ports.tunnels}"
       listen                   = { public = "0.0.0.0:${local.ports.console}", internal = "0.0.0.0:${local.ports.internal}" }
       trusted_proxies          = local.public_cidrs
       nodes                    = local.nodes
       aws                      = { identity = aws_iam_role.face["control"].arn, region = local.region }
-    }
+    })
     edge = {
       state_dir       = "/var/lib/updraft/edge"
       asset_dir       = "/var/lib/updraft/assets"
@@ -38,6 +39,17 @@ locals {
       drain_seconds = 60
     }
   }
+
+  # As with nodes: what is left unsaid is not there.
+  control_said = { for setting, value in {
+    package_index  = var.package_index
+    outbound_allow = length(var.outbound_allow) > 0 ? var.outbound_allow : null
+    mail = var.mail == null ? null : merge(
+      { smtp_url = var.mail.smtp_url, from = var.mail.from },
+      local.mail_password ? { smtp_password_file = "/run/updraft/smtp-password" } : {},
+    )
+  } : setting => value if value != null }
+  mail_password = try(var.mail.password, false)
 }
 
 resource "aws_launch_template" "this" {
@@ -57,6 +69,7 @@ resource "aws_launch_template" "this" {
     sha256   = var.release.sha256
     secrets  = { for name in local.readers[each.key] : name => aws_secretsmanager_secret.this[name].name }
     settings = jsonencode(local.settings[each.key])
+    ca       = { control = local.database_ca, edge = null }[each.key]
   }))
 
   iam_instance_profile {
@@ -101,9 +114,13 @@ resource "aws_autoscaling_group" "this" {
   max_size                  = each.value.count * 3
   vpc_zone_identifier       = local.private_ids
   target_group_arns         = concat([for group in each.value.groups : aws_lb_target_group.front[group].arn], each.key == "edge" ? [aws_lb_target_group.passage.arn] : [])
-  health_check_type         = "ELB"
   health_check_grace_period = 180
   default_instance_warmup   = 120
+
+  # Not the balancers' word, by which they choose whom to ask: what they find wrong (no database, no secret yet, for a new edge no
+  # control) its successor would have as well, and the whole fleet would be replaced again and again, with its journals.
+  # A process that ends is systemd's to start, a machine that fails is EC2's to tell of, and for the rest there are alarms.
+  health_check_type = "EC2"
 
   launch_template {
     id      = aws_launch_template.this[each.key].id

@@ -4,8 +4,8 @@ variable "name" {
   default     = "updraft"
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,18}[a-z0-9]$", var.name))
-    error_message = "name takes 3 to 20 of a-z, 0-9 and -, begins with a letter and ends with none of -: it becomes part of balancers' and buckets' names."
+    condition     = can(regex("^[a-z][a-z0-9-]{1,16}[a-z0-9]$", var.name))
+    error_message = "name takes 3 to 18 of a-z, 0-9 and -, begins with a letter and ends with none of -: it becomes part of the names of balancers and of clusters' buckets, which begin with 40 signs at most."
   }
 }
 
@@ -91,7 +91,7 @@ variable "nat_per_zone" {
 }
 
 variable "allowed_cidrs" {
-  description = "Who may reach the balancers. Agents come from tenants' networks, so narrow it only where you know these."
+  description = "Who may reach the balancers. Agents come from tenants' networks, so narrow it only where you know these. Edges are let in beside it."
   type        = list(string)
   default     = ["0.0.0.0/0"]
 }
@@ -127,9 +127,9 @@ variable "release" {
 }
 
 variable "nodes" {
-  description = "Where nodes are and what they are: docs/ec2.md says what each means. `cidrs`: what they connect to the metadata server from."
+  description = "Where nodes are and what they are: docs/ec2.md says what each means. `cidrs`: what they connect to the metadata server from, tenants' networks included; docs/runbook.md says how these are attached. Null leaves it to control."
   type = object({
-    account          = optional(object({ role = string, external_id = string }))
+    account          = optional(object({ role = string, external_id = string })) # required; see below
     subnets          = list(string)
     cidrs            = list(string)
     security_groups  = list(string)
@@ -141,8 +141,32 @@ variable "nodes" {
     spot_workers     = optional(bool, false)
     runtimes         = list(string)
     archives         = list(object({ sha256 = string, directory = string, key = string }))
+    metadata_address = optional(string)
+    shared_account   = optional(bool)
+    agents_first_in  = optional(number)
+    on_stop          = optional(string)
   })
 
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[^*?]+$", var.nodes.account.role)) && can(regex("^updraft-[0-9a-f]{32}$", var.nodes.account.external_id))
+    error_message = "nodes.account has to name the role that starts nodes, since control itself may do nothing at EC2: apply modules/tenant-account in the account that nodes are to be in (this one, too: examples/complete), with an external id that `updraft provider external-id` makes, and give its output role_arn and that id here."
+  }
+  validation {
+    condition     = alltrue([for cidr in var.nodes.cidrs : try(cidrsubnet(cidr, 0, 0), "") == cidr && !endswith(cidr, "/0")])
+    error_message = "nodes.cidrs are the ranges of nodes' networks, as in 10.80.0.0/16."
+  }
+  validation {
+    condition     = var.nodes.metadata_address == null ? true : can(regex("^[A-Za-z0-9.-]+:[0-9]+$", var.nodes.metadata_address))
+    error_message = "nodes.metadata_address is a host and a port, as in metadata.internal:5432."
+  }
+  validation {
+    condition     = var.nodes.agents_first_in == null ? true : var.nodes.agents_first_in >= 1 && floor(var.nodes.agents_first_in) == var.nodes.agents_first_in
+    error_message = "nodes.agents_first_in is a cluster's number: `updraft cluster list` shows it."
+  }
+  validation {
+    condition     = var.nodes.on_stop == null ? true : contains(["end", "keep"], var.nodes.on_stop)
+    error_message = "nodes.on_stop is end or keep: docs/ec2.md says what each costs."
+  }
   validation {
     condition     = length(var.nodes.subnets) > 0 && length(var.nodes.runtimes) > 0
     error_message = "nodes takes at least one subnet and one runtime."
@@ -154,13 +178,49 @@ variable "nodes" {
 }
 
 variable "tenant_role_arns" {
-  description = "Roles in tenants' accounts that control may assume: the output `role_arn` of modules/tenant-account, for each tenant."
+  description = "Roles in tenants' accounts that control may assume: the output `role_arn` of modules/tenant-account, for each tenant; or all that this module makes there, \"arn:aws:iam::*:role/updraft/*\". A role still lets in only who says its own external id, and control says to each the one that it made for that account."
   type        = list(string)
   default     = []
 
   validation {
-    condition     = alltrue([for arn in var.tenant_role_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[^*]+$", arn))])
-    error_message = "tenant_role_arns are whole ARNs of roles, without a *."
+    condition     = alltrue([for arn in var.tenant_role_arns : can(regex("^arn:[a-z-]+:iam::([0-9]{12}:role/[^*?]+|([0-9]{12}|\\*):role/([A-Za-z0-9+=,.@_-]+/)+\\*)$", arn))])
+    error_message = "tenant_role_arns are whole ARNs of roles, or all below a path, as in arn:aws:iam::*:role/updraft/*: a * stands for an account and for what follows a path, and nowhere else."
+  }
+  validation {
+    condition     = length(join("\",\"", var.tenant_role_arns)) <= 6000
+    error_message = "tenant_role_arns are too many for a role's policy, of which IAM takes 10,240 characters: name them by their path, \"arn:aws:iam::*:role/updraft/*\"."
+  }
+}
+
+variable "mail" {
+  description = "The mail server that links to set a new password go out by, on port 465 or 587: docs/sign-in.md. With `password` there is a secret for that of the user in `smtp_url`. Null: nobody is offered such a link."
+  type = object({
+    smtp_url = string
+    from     = string
+    password = optional(bool, true)
+  })
+  default = null
+
+  validation {
+    condition     = var.mail == null ? true : can(regex("^smtps?://([^/@:]+@)?[^/@:]+(:(465|587))?/?$", var.mail.smtp_url))
+    error_message = "mail.smtp_url is smtps://user@mail.example.com:465 or smtp://user@mail.example.com:587, without the password, which becomes the secret smtp-password."
+  }
+}
+
+variable "outbound_allow" {
+  description = "What control and agents may reach for every tenant beyond https on the public internet: [\"idp.corp.internal:443\"]. Ports beside 443 and 8443 take a rule of yours, too: output `security_groups`, control."
+  type        = list(string)
+  default     = []
+}
+
+variable "package_index" {
+  description = "What clusters' own Python packages come from. Null: the public index."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.package_index == null ? true : can(regex("^https?://", var.package_index))
+    error_message = "package_index is an address, as in https://packages.corp.example/simple."
   }
 }
 

@@ -30,6 +30,10 @@ run "only_updraft_with_this_tenants_id" {
     condition     = jsondecode(aws_iam_role.updraft.assume_role_policy).Statement[0].Principal.AWS == var.updraft_role_arn
     error_message = "one role may assume it, no account"
   }
+  assert {
+    condition     = aws_iam_role.updraft.path == "/updraft/"
+    error_message = "an operator may name all such roles at once"
+  }
 }
 
 run "only_its_own_instances" {
@@ -98,6 +102,42 @@ run "groups_are_brought_or_made" {
     security_group_arns = []
   }
   expect_failures = [var.security_group_arns]
+}
+
+run "no_image_of_just_anybody" {
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.updraft.policy).Statement :
+      statement.Condition.StringEquals["ec2:Owner"] if contains(flatten([statement.Action]), "ec2:RunInstances") && anytrue([for arn in flatten([statement.Resource]) : strcontains(arn, "image/")])
+    ] == [["111122223333", "123456789012", "amazon", "136693071363"]]
+    error_message = "an image that anybody published would run with the nodes' role"
+  }
+}
+
+run "an_owner_of_images_is_an_account" {
+  command = plan
+  variables {
+    image_owners = ["*"]
+  }
+  expect_failures = [var.image_owners]
+}
+
+run "disks_with_keys_of_the_tenants" {
+  variables {
+    kms_key_arns = ["arn:aws:kms:eu-central-1:111122223333:key/0a"]
+  }
+  assert {
+    condition = one([for statement in jsondecode(aws_iam_role_policy.updraft.policy).Statement :
+    statement.Resource if contains(flatten([statement.Action]), "kms:CreateGrant")]) == [var.kms_key_arns[0]]
+    error_message = "without its grant no instance starts with a disk of that key"
+  }
+}
+
+run "no_keys_without_being_named" {
+  assert {
+    condition = !anytrue([for statement in jsondecode(aws_iam_role_policy.updraft.policy).Statement :
+    anytrue([for action in flatten([statement.Action]) : startswith(action, "kms:")])])
+    error_message = "AWS's own key takes no permission"
+  }
 }
 
 run "only_nodes_roles_are_passed" {
