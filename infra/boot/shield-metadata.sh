@@ -1,20 +1,27 @@
 #!/bin/sh
-# Keeps one user, and so all that a tenant's code runs as, from the instance's metadata service: user data and the
-# instance's credentials are the agent's. By a routing rule, because `ip` is on every system, nft and iptables are not.
+# Keeps users from the instance's metadata service: user data and the instance's credentials are the agent's. Each user
+# that a tenant's code runs as is to be named. By a routing rule, because `ip` is on every system, nft and iptables are not.
 # Run before each start of the agent; without it the agent does not start.
 set -eu
 
-user=${1:?shield-metadata.sh USER}
-uid=$(id -u "$user")
+if [ "$#" -eq 0 ]; then
+    echo "shield-metadata.sh: nobody is named, so nobody is kept from the metadata service: shield-metadata.sh USER..." >&2
+    exit 2
+fi
 readonly PRIORITY=16925
 
-# shield FAMILY ADDRESS: a rule that is there stays, since services of an agent before this one run under it.
+# shield UID FAMILY ADDRESS: a rule that is there stays, since services of an agent before this one run under it.
 # systemd-networkd removes what others added when it starts again, but for what it takes for the kernel's own
 # (networkd.conf(5), ManageForeignRoutingPolicyRules=).
 shield() {
-    ip "$1" rule show | grep -qF "to $2 uidrange $uid-$uid prohibit" ||
-        ip "$1" rule add priority "$PRIORITY" uidrange "$uid-$uid" to "$2" prohibit protocol kernel
+    ip "$2" rule show | grep -qF "to $3 uidrange $1-$1 prohibit" ||
+        ip "$2" rule add priority "$PRIORITY" uidrange "$1-$1" to "$3" prohibit protocol kernel
 }
 
-shield -4 169.254.169.254
-[ ! -e /proc/net/if_inet6 ] || shield -6 fd00:ec2::254
+for user in "$@"; do
+    uid=$(id -u "$user")
+    shield "$uid" -4 169.254.169.254
+    # Of an image that has an ECS agent: its containers' credentials.
+    shield "$uid" -4 169.254.170.2
+    [ ! -e /proc/net/if_inet6 ] || shield "$uid" -6 fd00:ec2::254
+done

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The first minutes of a node: what control gives a new machine as user data, and cloud-init runs as root. POSIX sh, for
-# Debian and Amazon Linux. Archives are fetched and verified, the agent is started and takes its token to control.
+# The first minutes of a node: what control gives a new machine as user data, and cloud-init runs as root. POSIX sh.
+# Archives are fetched and verified, the agent is started, takes its token to control and is heard there.
 # May run any number of times; what is done stays. README.md has the reasons.
 #
 # Control fills in the following. Values stand in single quotes, or as lines of a here-document: whoever renders refuses
@@ -75,6 +75,12 @@ while True:
     pause = min(pause * 2, 5)
 '
 
+# Without importing it, which takes a second.
+FINDS_AIRFLOW='
+import importlib.util, sys
+importlib.util.find_spec("airflow") or sys.exit("Python %d.%d finds no Airflow in it" % sys.version_info[:2])
+'
+
 # http METHOD ADDRESS [FILE [HEADERS]]: prints the answer, or of what went into FILE its digest.
 http() {
     METHOD=$1 ADDRESS=$2 FILE=${3:-} HEADERS=${4:-} python3 -c "$HTTP" 2>"$LOG.why"
@@ -122,9 +128,13 @@ have_user() {
 }
 
 look_around() {
-    for tool in python3 tar gzip ip systemctl useradd; do
+    for tool in python3 tar gzip ip systemctl useradd unshare setpriv; do
         command -v "$tool" >/dev/null || die "this image has no $tool: install it in the image (see infra/boot/README.md)"
     done
+    # The first that knows Type=exec.
+    systemd=$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+    [ "${systemd:-0}" -ge 240 ] ||
+        die "this image's systemd is ${systemd:-unknown}, and the agent's unit needs 240 or later: take Debian 12, or an image made by infra/image"
     [ -s /etc/ssl/certs/ca-certificates.crt ] || [ -s /etc/pki/tls/certs/ca-bundle.crt ] ||
         die "this image has no authorities to believe: install ca-certificates in the image"
     mkdir -p "$OPT" "$VAR"
@@ -169,8 +179,22 @@ take_all() {
     rm -f "$VAR/.archives"
 }
 
+# An environment has no interpreter of its own: its bin/python is the image's.
+try_runtimes() {
+    for runtime in "$OPT"/runtimes/*; do
+        [ -d "$runtime" ] || continue
+        why=$("$runtime/bin/python" -IBc "$FINDS_AIRFLOW" 2>&1) ||
+            die "runtimes/${runtime##*/} can't be run on this image ($why): it needs the Python that it was made with at the same path, as in Debian 12 (/usr/bin/python3, 3.11) or an image made by infra/image"
+    done
+}
+
 registered() {
     grep -qF "\"$NODE\"" "$VAR/node/agent/identity.json" 2>/dev/null
+}
+
+# An agent from before this sign leaves none, and its unit names none.
+heard() {
+    [ -e "$VAR/node/agent/heard" ] || ! grep -qF node/agent/heard "$OPT/agent/$UNIT"
 }
 
 introduce() {
@@ -193,13 +217,13 @@ start_agent() {
     if [ "$CHANGED" = yes ] || ! registered; then systemctl restart "$UNIT"; else systemctl start "$UNIT"; fi
 }
 
-wait_for_identity() {
-    until=$(($(date +%s) + PATIENCE))
-    until registered; do
+# wait_until CONDITION WHAT_IS_NOT_SO ASKED: no longer than until UNTIL.
+wait_until() {
+    until "$1"; do
         state=$(systemctl is-active "$UNIT" || true)
-        if [ "$state" = failed ] || [ "$(date +%s)" -gt "$until" ]; then
+        if [ "$state" = failed ] || [ "$(date +%s)" -gt "$UNTIL" ]; then
             journalctl --unit "$UNIT" --no-pager --output cat --lines 20 || true
-            die "control did not take this node (the agent is $state): is the token spent or too old, and $CONTROL_URL reached from here?"
+            die "$2 (the agent is $state): $3"
         fi
         sleep 0.1
     done
@@ -216,6 +240,8 @@ step "look around"
 look_around
 step "take archives"
 take_all
+step "try the runtimes"
+try_runtimes
 if [ -z "$NODE" ]; then
     step "leave an image"
     start_agent
@@ -226,8 +252,11 @@ ask_metadata
 step "start the agent of node $NODE on $INSTANCE, $ADDRESS"
 registered || introduce "$TOKEN"
 start_agent
+UNTIL=$(($(date +%s) + PATIENCE))
 step "wait until control has taken this node"
-wait_for_identity
+wait_until registered "control did not take this node" "is the token spent or too old, and $CONTROL_URL reached from here?"
 # The token is spent: nobody needs it any more.
 introduce ''
+step "wait until control has taken a report"
+wait_until heard "control took this node, but no report of its agent" "its last words are above, and it goes on trying"
 say "booted"

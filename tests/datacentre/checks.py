@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -11,7 +10,8 @@ from moto.ec2.models import ec2_backends
 
 from datacentre.answers import Answer
 from datacentre.call import Call
-from datacentre.instances import NAMESPACE, account_of, page_of
+from datacentre.instances import account_of
+from datacentre.pages import NAMESPACE, Page
 from datacentre.states import CODES, States
 
 KINDS = ("system", "instance")
@@ -35,16 +35,15 @@ class Checks:
 
     def describe(self, call: Call) -> Answer:
         """Of what runs."""
-        size, start = page_of(call, bool(call.listed("InstanceId")))
+        page = Page.of(call, self._states, "InstanceId")
         known = ec2_backends[account_of(call)][call.region].all_instances()
         named = [instance.id for instance in known if self._states.is_listed(instance.id)]
         wanted = [name for name in named if self._states.state(name) == "running" and self._is_wanted(call, name)]
         root = ET.Element("DescribeInstanceStatusResponse", {"xmlns": NAMESPACE})
         found = ET.SubElement(root, "instanceStatusSet")
-        for name in wanted[start : start + size]:
+        for name in page.items(wanted):
             self._tell(ET.SubElement(found, "item"), name)
-        if start + size < len(wanted):
-            ET.SubElement(root, "nextToken").text = base64.urlsafe_b64encode(str(start + size).encode()).decode()
+        page.end(root, len(wanted), tag="")
         return Answer(200, ET.tostring(root))
 
     def _is_wanted(self, call: Call, name: str) -> bool:

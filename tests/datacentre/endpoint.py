@@ -20,6 +20,7 @@ from datacentre.groups import Groups
 from datacentre.hosts import network
 from datacentre.hosts.park import Park
 from datacentre.instances import Instances
+from datacentre.pages import Volumes
 from datacentre.signatures import OWN_KEY, OWN_SECRET, verify
 from datacentre.states import Pace, States
 
@@ -37,6 +38,7 @@ class Endpoint:
         self._instances = Instances(self._ask_moto, states, park)
         self._groups = Groups(self._ask_moto, states)
         self._checks = Checks(states)
+        self._volumes = Volumes(self._ask_moto, states)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         size = int(environ.get("CONTENT_LENGTH") or 0)
@@ -62,13 +64,14 @@ class Endpoint:
         if call.service == "ec2":
             parameters.check(call)
             parameters.check_filters(call)
+            parameters.check_tags(call)
         if fault and not fault.answer_lost:
             raise RefusedError(fault.code, fault.message, fault.status)
         if call.action == "AssumeRole":
             roles.check_assumption(call)
         own: Callable[[Call], Answer] | None = None
         if call.service == "ec2":
-            parts = (self._instances, self._groups, self._checks)
+            parts = (self._instances, self._groups, self._checks, self._volumes)
             own = next((own for part in parts if (own := part.serves(call.action))), None)
         return own(call) if own else self._ask_moto(call)
 
@@ -97,6 +100,8 @@ class Endpoint:
             case "pace":
                 self._states.pace = Pace(**{**asdict(self._states.pace), **asked})
             case "lose":
+                if reason := asked.get("reason"):
+                    self._states.give_reason(asked["instance"], reason["code"], reason["message"])
                 self._instances.move(asked["instance"], "shutting-down", 0, "terminated")
             case "impair":
                 self._checks.fail(asked["instance"], asked["check"], asked["since"])

@@ -18,14 +18,12 @@ from datacentre.answers import Answer, RefusedError
 from datacentre.call import Call
 from datacentre.hosts.machine import Machine
 from datacentre.hosts.park import Park
+from datacentre.pages import NAMESPACE, TAG, Page, keep, unpaged
 from datacentre.signatures import OWN_ACCOUNT
 from datacentre.states import CODES, States
 
-NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15"
-TAG = f"{{{NAMESPACE}}}"
 NOTHING_ENDED = f'<TerminateInstancesResponse xmlns="{NAMESPACE}"><instancesSet/></TerminateInstancesResponse>'.encode()
 LARGEST_USER_DATA = 16 * 1024
-ET.register_namespace("", NAMESPACE)
 
 Moto = Callable[[Call], Answer]
 
@@ -71,28 +69,18 @@ class Instances:
         return self._as_of_now(answer) if answer.status == 200 else answer
 
     def describe(self, call: Call) -> Answer:
-        named = call.listed("InstanceId")
-        size, start = page_of(call, bool(named))
-        for name in named:
+        for name in call.listed("InstanceId"):
             if not self._states.is_listed(name):
                 raise _unknown(name)
-        kept = {k: v for k, v in call.params.items() if k not in ("MaxResults", "NextToken")}
+        page = Page.of(call, self._states, "InstanceId")
         states = call.filters().get("instance-state-name")
-        answer = self._moto(call.with_params(_without_filter(call, kept, "instance-state-name")))
+        answer = self._moto(call.with_params(_without_filter(unpaged(call), "instance-state-name")))
         if answer.status != 200:
             return answer
         root = ET.fromstring(answer.body)
-        found = root.find(f"{TAG}reservationSet")
-        assert found is not None
-        wanted = [item for item in found if self._is_wanted(item, states)]
-        for item in list(found):
-            found.remove(item)
-        found.extend(wanted[start : start + size])
+        keep(root, "reservationSet", page, lambda item: self._is_wanted(item, states))
         for instance in _instances(root):
             self._patch(instance)
-        if start + size < len(wanted):
-            token = base64.urlsafe_b64encode(str(start + size).encode()).decode()
-            ET.SubElement(root, f"{TAG}nextToken").text = token
         return Answer(200, ET.tostring(root))
 
     def stop(self, call: Call) -> Answer:
@@ -178,6 +166,8 @@ class Instances:
             element = instance.find(f"{TAG}instanceState/{TAG}{part}")
             assert element is not None
             element.text = value
+        if reason := self._states.reason(_text(instance, "instanceId")):
+            _give_reason(instance, *reason)
         if state == "terminated":
             for part in ("privateIpAddress", "networkInterfaceSet"):
                 gone = instance.find(f"{TAG}{part}")
@@ -192,26 +182,8 @@ def account_of(call: Call) -> str:
     return OWN_ACCOUNT
 
 
-def page_of(call: Call, named: bool) -> tuple[int, int]:
-    if "MaxResults" not in call.params:
-        return 1 << 30, 0
-    if named:
-        raise RefusedError("InvalidParameterCombination", "MaxResults and InstanceIds cannot be used together")
-    size = int(call.params["MaxResults"])
-    if not 5 <= size <= 1000:
-        raise RefusedError(
-            "InvalidParameterValue",
-            f"Value ( {size} ) for parameter maxResults is invalid. Expecting a value from 5 to 1000",
-        )
-    try:
-        start = int(base64.urlsafe_b64decode(call.params.get("NextToken", "") or "MA=="))
-    except (ValueError, binascii.Error) as error:
-        raise RefusedError("InvalidParameterValue", "Unable to parse pagination token") from error
-    return size, start
-
-
-def _without_filter(call: Call, params: dict[str, str], name: str) -> dict[str, str]:
-    kept = {key: value for key, value in params.items() if not key.startswith("Filter.")}
+def _without_filter(call: Call, name: str) -> dict[str, str]:
+    kept = {key: value for key, value in call.params.items() if not key.startswith("Filter.")}
     for number, (other, values) in enumerate(
         ((other, values) for other, values in call.filters().items() if other != name), start=1
     ):
@@ -267,3 +239,11 @@ def _names(root: ET.Element) -> list[str]:
 
 def _text(element: ET.Element, name: str) -> str:
     return element.findtext(f"{TAG}{name}") or ""
+
+
+def _give_reason(instance: ET.Element, code: str, message: str) -> None:
+    if (before := instance.find(f"{TAG}stateReason")) is not None:
+        instance.remove(before)
+    reason = ET.SubElement(instance, f"{TAG}stateReason")
+    ET.SubElement(reason, f"{TAG}code").text = code
+    ET.SubElement(reason, f"{TAG}message").text = message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -36,6 +37,12 @@ FILTERS = {
     },
 }
 TAGGED = {"DescribeInstances"}
+# What all of AWS's services take, since bills and policies read tags, too; EC2 itself takes more.
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
+TAG = re.compile(r"TagSpecification\.(\d+)\.Tag\.(\d+)\.(Key|Value)")
+SIGNS = re.compile(r"[\w +\-=.:/@]*")
+LONGEST = {"Key": 128, "Value": 256}
+MOST_TAGS = 50
 
 
 def check(call: Call) -> None:
@@ -55,6 +62,16 @@ def check_filters(call: Call) -> None:
         by_tag = call.action in TAGGED and name.startswith("tag:")
         if known is not None and name not in known and not by_tag:
             raise RefusedError("InvalidParameterValue", f"The filter '{name}' is invalid")
+
+
+def check_tags(call: Call) -> None:
+    for name, text in call.params.items():
+        if not (match := TAG.fullmatch(name)):
+            continue
+        _, number, part = match.groups()
+        is_ours = part == "Value" or not text.lower().startswith("aws:")
+        if not SIGNS.fullmatch(text) or len(text) > LONGEST[part] or int(number) > MOST_TAGS or not is_ours:
+            raise RefusedError("InvalidParameterValue", f"Tag {part.lower()} is not valid: {text}")
 
 
 def _leads_somewhere(shape: Any, parts: list[str]) -> bool:

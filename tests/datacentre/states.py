@@ -12,13 +12,14 @@ CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "st
 
 @dataclass
 class Pace:
-    """Seconds."""
+    """Seconds, and how many things EC2 lists at once."""
 
     listed_after: float = 0.2
     pending_for: float = 0.4
     stopping_for: float = 0.3
     ending_for: float = 0.3
     forgotten_after: float = 3600.0
+    page_at_most: int = 1000
 
 
 @dataclass
@@ -39,6 +40,7 @@ class States:
         self.pace = Pace()
         self._lock = threading.Lock()
         self._known: dict[str, Instance] = {}
+        self._reasons: dict[str, tuple[str, str]] = {}
 
     def made(self, name: str) -> None:
         now = time.monotonic()
@@ -51,6 +53,15 @@ class States:
             instance = self._known[name]
             instance.passing, instance.settled = passing, settled
             instance.until = time.monotonic() + seconds
+
+    def give_reason(self, name: str, code: str, message: str) -> None:
+        """Why EC2 itself ends it: `Client.VolumeLimitExceeded`."""
+        with self._lock:
+            self._reasons[name] = (code, message)
+
+    def reason(self, name: str) -> tuple[str, str] | None:
+        with self._lock:
+            return self._reasons.get(name)
 
     def arrived(self, name: str, state: str) -> None:
         """A host says where it is: at what was asked of it, or somewhere else of its own accord."""

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import re
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import DAGS
-from harness.on_hosts import OnHosts
+from harness.data_centre import GATE
+from harness.on_hosts import PEOPLE, OnHosts
 from harness.user_data import AGENT, REPOSITORY, UNIT, packed
 from harness.waiting import wait_for
+from harness.web import Web
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -242,6 +244,8 @@ def nothing_is_left(updraft: OnHosts) -> None:
 OUTLASTS = 240
 # Seconds of a reclaimed host; EC2 gives 120.
 NOTICE = 30
+# Seconds of requests while one edge of two is gone.
+EDGE_IS_GONE = 5
 # Seconds: less than after which a node counts as lost, or a task as dead.
 OUT_OF_REACH = 20
 
@@ -374,6 +378,32 @@ def test_a_slow_worker_is_not_taken_for_dead(updraft: OnHosts, busy: Airflow, wh
     updraft.centre.befall(host, "quicken")
     assert again == set(), "no task is lost with it"
     assert (rest.phase(BUSY), node_ids(rest, cluster)) == ("running", nodes)
+
+
+def test_one_of_two_edges_is_killed_and_the_other_serves_on(updraft: OnHosts, busy: Airflow) -> None:
+    cluster = updraft.rest.cluster(BUSY)["id"]
+    wait_for("each holds two tunnels", lambda: [tunnels(one) for one in (1, 2)] == [2, 2], 60)
+    killed, other = updraft.edges
+    killed.kill()
+    began = time.monotonic()
+    while time.monotonic() - began < EDGE_IS_GONE:
+        assert busy.ask("GET", "version").status == 200, "the balancer has one that serves"
+    assert tunnels(2) == 2, "the other's tunnels stay"
+    killed.start()
+    began = time.monotonic()
+    wait_for("it has its tunnels again", lambda: tunnels(1) == 2, 30)
+    note("a killed edge has its tunnels again", seconds=round(time.monotonic() - began, 1))
+    other.kill()
+    wait_for("it serves alone", lambda: updraft.airflow(cluster).ask("GET", "version").status == 200, 10)
+    other.start()
+    wait_for("each holds two tunnels", lambda: [tunnels(one) for one in (1, 2)] == [2, 2], 60)
+
+
+def tunnels(edge: int) -> int:
+    """None while it does not answer."""
+    with suppress(OSError):
+        return int(Web().get(f"http://{GATE}:{PEOPLE + edge}/_updraft/health").json()["tunnels"]["open"])
+    return 0
 
 
 def test_every_node_gets_another_agent_and_the_tasks_that_run_notice_nothing(updraft: OnHosts, busy: Airflow) -> None:

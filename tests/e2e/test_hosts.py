@@ -234,7 +234,7 @@ def test_connections_to_hosts_are_refused_and_counted(centre: DataCentre, beats:
     beats_again(beats, address)
 
 
-def test_a_node_boots_on_a_host_and_its_services_reach_no_metadata(centre: DataCentre) -> None:
+def test_a_node_boots_on_a_host_and_no_tenants_code_reaches_metadata(centre: DataCentre) -> None:
     """User data as it is and the real agent; control and the store alone are the test's own."""
     session = "'http://169.254.169.254/latest/api/token', None, {'X-aws-ec2-metadata-token-ttl-seconds': '60'}"
     ask = f"from urllib.request import *; urlopen(Request({session}, method='PUT'), timeout=2); print('reached')"
@@ -249,11 +249,15 @@ def test_a_node_boots_on_a_host_and_its_services_reach_no_metadata(centre: DataC
         assert log is not None and "booted" in log
         assert f"on {instance}, {centre.address(instance)}" in log
         assert around.asked("register") == 1
-        as_services = ["setpriv", "--reuid=updraft-services", "--clear-groups", "--", "python3", "-c", ask]
+        assert around.reports > 0, "it is booted once it was heard"
         assert "reached" in centre.inside(instance, "python3", "-c", ask)
-        assert "Permission denied" in centre.inside(instance, *as_services)
+        tenants = ("updraft-services", "updraft-builder")
+        for user in tenants:
+            assert "Permission denied" in centre.inside(instance, *as_user(user), "python3", "-c", ask), user
         centre.inside(instance, "systemctl", "restart", "systemd-networkd")
-        assert "Permission denied" in centre.inside(instance, *as_services), "the rule is not networkd's to remove"
+        for user in tenants:
+            said = centre.inside(instance, *as_user(user), "python3", "-c", ask)
+            assert "Permission denied" in said, f"{user}'s rule is not networkd's to remove"
 
         centre.ec2().stop_instances(InstanceIds=[instance])
         centre.reach(instance, "stopped")
@@ -263,6 +267,10 @@ def test_a_node_boots_on_a_host_and_its_services_reach_no_metadata(centre: DataC
         assert (around.asked("register"), around.asked(".tar.gz")) == (1, fetched)
         centre.ec2().terminate_instances(InstanceIds=[instance])
         centre.reach(instance, "terminated")
+
+
+def as_user(name: str) -> list[str]:
+    return ["setpriv", f"--reuid={name}", "--clear-groups", "--"]
 
 
 def test_a_crashed_data_centre_leaves_nothing_that_the_next_keeps(centre: DataCentre) -> None:

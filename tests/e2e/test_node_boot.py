@@ -9,6 +9,7 @@ import getpass
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TOKEN = "a-token-that-is-good-once"
-LARGEST = 16 * 1024
+# An environment's interpreter that finds Airflow.
+RUNS = b"#!/bin/sh\nexit 0\n"
 # As long as they get: a signature with a session's token in it.
 SIGNED = "?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Security-Token=" + "a%2F" * 400
 
@@ -44,11 +46,13 @@ stop() {
     rm -f "$PLAYED/agent.pid"
 }
 case "$1" in
+    --version) echo "systemd 252 (played)" ;;
     is-active) if [ -s "$PLAYED/agent.ended" ]; then echo failed; exit 3; else echo active; fi ;;
     start) start ;;
     restart) stop; start ;;
 esac
 """
+START_AGENT = f'#!/bin/sh\nexec "{AGENT}" "$@"\n'.encode()
 RUN_AGENT = """#!/bin/sh
 "$UPDRAFT_BOOT_ROOT/opt/updraft/agent/updraft-agent" --bootstrap "$UPDRAFT_BOOT_ROOT/var/lib/updraft/bootstrap.json" &
 echo $! >"$PLAYED/agent.pid"
@@ -71,7 +75,7 @@ class Node:
         self.tool("run-agent", RUN_AGENT)
         self.tool("journalctl", '#!/bin/sh\ntail -n 20 "$PLAYED/agent.out"\n')
         around.tokens.add(TOKEN)
-        self.offer("agent", "updraft-agent", f'#!/bin/sh\nexec "{AGENT}" "$@"\n'.encode(), *UNIT)
+        self.offer("agent", "updraft-agent", START_AGENT, *UNIT)
 
     def tool(self, name: str, text: str) -> None:
         path = self.directory / "bin" / name
@@ -136,16 +140,17 @@ def node(tmp_path: Path, around: Surroundings) -> Iterator[Node]:
 
 
 def test_node_boots_once_and_its_token_is_gone(node: Node) -> None:
-    node.offer("runtimes/airflow", "bin/python", b"an interpreter")
+    node.offer("runtimes/airflow", "bin/python", RUNS)
     first = node.boot()
     assert first.returncode == 0, first.stdout
     opt, var = node.root / "opt/updraft", node.root / "var/lib/updraft"
-    assert (opt / "runtimes/airflow/bin/python").read_bytes() == b"an interpreter"
+    assert (opt / "runtimes/airflow/bin/python").read_bytes() == RUNS
     assert not stat.S_IMODE((opt / "runtimes/airflow/bin/python").stat().st_mode) & 0o022, "only root may change it"
     assert stat.S_IMODE((var / "bootstrap.json").stat().st_mode) == 0o600
     assert node.bootstrap()["address"] == "127.0.0.1"
     assert TOKEN not in "".join(file.read_text() for file in node.root.rglob("*") if file.is_file())
     assert "booted" in node.around.shipped["/boot.log"]
+    assert node.around.reports > 0
     assert "Security-Token" not in node.around.shipped["/boot.log"]
 
     fetched, pid = node.around.asked(".tar.gz"), (node.directory / "agent.pid").read_text()
@@ -190,6 +195,59 @@ def test_a_token_that_is_no_longer_good_fails_at_once(node: Node) -> None:
     assert "too-old" not in shipped
 
 
+def test_a_node_is_booted_once_control_took_a_report(node: Node) -> None:
+    node.around.hears = False
+    done = node.boot(patience=5)
+    assert done.returncode != 0
+    shipped = node.around.shipped["/boot.log"]
+    assert "FAILED: control took this node, but no report of its agent (the agent is active)" in shipped
+    assert "Control takes no reports" in shipped, "the agent's own words"
+    assert "booted" not in shipped
+    assert node.bootstrap()["token"] == "", "it is spent all the same"
+
+    node.around.hears = True
+    assert node.boot().returncode == 0
+    assert "booted" in node.around.shipped["/boot.log"]
+    assert node.around.asked("register") == 1
+
+
+def test_an_agent_that_leaves_no_sign_has_booted_when_control_took_the_node(node: Node, tmp_path: Path) -> None:
+    """Of a release before the sign, which a newer control may still start."""
+    unit = tmp_path / UNIT[0].name
+    unit.write_text("".join(line for line in UNIT[0].read_text().splitlines(True) if "heard" not in line))
+    node.archives.clear()
+    node.offer("agent", "updraft-agent", START_AGENT, unit, *UNIT[1:])
+    node.around.hears = False
+    assert node.boot().returncode == 0
+    assert "booted" in node.around.shipped["/boot.log"]
+
+
+def test_a_runtime_that_the_images_python_cannot_run_is_named_with_what_is_needed(node: Node) -> None:
+    # As of an environment that was made with another Python: it runs, and finds nothing in it.
+    node.offer("runtimes/airflow", "bin/python", b'#!/bin/sh\nexec python3 "$@"\n')
+    done = node.boot()
+    assert done.returncode != 0
+    shipped = node.around.shipped["/boot.log"]
+    assert "FAILED: runtimes/airflow can't be run on this image (Python 3." in shipped
+    assert "finds no Airflow in it): it needs the Python that it was made with" in shipped
+    assert node.calls("start") + node.calls("restart") == 0
+
+
+def test_a_runtime_whose_python_is_not_there_is_named(node: Node) -> None:
+    node.offer("runtimes/airflow", "bin/python", b"#!/nowhere/python3\n")
+    assert node.boot(NODE="").returncode != 0, "an image is not made of it either"
+    assert "FAILED: runtimes/airflow can't be run on this image" in node.around.shipped["/boot.log"]
+
+
+@pytest.mark.parametrize("systemd", ["219", "239"])
+def test_a_systemd_that_does_not_know_the_units_type_is_refused(node: Node, systemd: str) -> None:
+    node.tool("systemctl", SYSTEMCTL.replace("systemd 252", f"systemd {systemd}"))
+    assert node.boot().returncode != 0
+    shipped = node.around.shipped["/boot.log"]
+    assert f"FAILED: this image's systemd is {systemd}, and the agent's unit needs 240" in shipped
+    assert node.around.asked(".tar.gz") == 0
+
+
 def test_an_image_has_everything_but_a_node(node: Node) -> None:
     done = node.boot(NODE="", TOKEN="", BOOT_LOG_URL="")
     assert done.returncode == 0, done.stdout
@@ -200,14 +258,25 @@ def test_an_image_has_everything_but_a_node(node: Node) -> None:
     assert node.around.asked(".tar.gz") == fetched, "a node of this image fetches nothing"
 
 
-def test_rendered_it_fits_into_user_data(node: Node) -> None:
-    node.offer("runtimes/airflow", "x", b"")
-    node.offer("tools", "x", b"")
-    assert len(node.user_data().encode()) <= LARGEST
+def test_whoever_runs_tenants_code_is_kept_from_metadata() -> None:
+    """Users that user data makes, of which the agent is told, and no other: the agent is root's."""
+    script, unit = (BOOT / "user-data.sh").read_text(), (BOOT / "updraft-agent.service").read_text()
+    made = re.findall(r'^    have_user "\$(\w+)"', script, re.MULTILINE)
+    users = [re.findall(rf'^{name}="\${{\w+:-([\w-]+)}}"$', script, re.MULTILINE)[0] for name in made]
+    (shielded,) = re.findall(r"^ExecStartPre=.*/shield-metadata\.sh (.*)$", unit, re.MULTILINE)
+    assert users == ["updraft-services", "updraft-builder"]
+    assert shielded.split() == users
+
+
+def test_a_shield_for_nobody_starts_no_agent() -> None:
+    for users in ([], ["no-such-user"]):
+        done = subprocess.run(["sh", BOOT / "shield-metadata.sh", *users], capture_output=True, text=True)
+        assert done.returncode != 0, users
+        assert done.stderr
 
 
 @pytest.mark.root_only
-def test_services_reach_no_metadata(tmp_path: Path) -> None:
+def test_tenants_code_reaches_no_metadata(tmp_path: Path) -> None:
     """In a network of its own, whose gateway has the metadata service's address."""
     network = """
         ip link set lo up
@@ -221,10 +290,11 @@ def test_services_reach_no_metadata(tmp_path: Path) -> None:
         nsenter -t $gateway -n sh -c 'ip addr add 169.254.169.254/16 dev outside; ip link set dev outside up'
         nsenter -t $gateway -n python3 -m http.server --directory "$1" --bind 169.254.169.254 80 >/dev/null 2>&1 &
         until python3 "$2" 0; do sleep 0.02; done
-        python3 "$2" 65534 && echo "services reach it"
-        sh "$3" nobody && sh "$3" nobody && ip -details rule | grep prohibit | grep -c "proto kernel"
+        services=$(id -u nobody) builder=$(id -u daemon)
+        for user in $services $builder; do python3 "$2" $user && echo "it is reached"; done
+        sh "$3" nobody daemon && sh "$3" nobody daemon && ip -details rule | grep prohibit | grep -c "proto kernel"
         python3 "$2" 0 && echo "root reaches it"
-        python3 "$2" 65534 || echo "services do not"
+        for user in $services $builder; do python3 "$2" $user || echo "it is not reached"; done
     """
     ask = tmp_path / "ask.py"
     ask.write_text(
@@ -237,7 +307,9 @@ def test_services_reach_no_metadata(tmp_path: Path) -> None:
     arguments = [str(tmp_path), str(ask), str(BOOT / "shield-metadata.sh")]
     command = ["unshare", "--net", "sh", "-c", network, "sh", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.stdout.splitlines() == ["services reach it", "1", "root reaches it", "services do not"], done.stderr
+    # Two addresses of each of two users, once.
+    told = [*["it is reached"] * 2, "4", "root reaches it", *["it is not reached"] * 2]
+    assert done.stdout.splitlines() == told, done.stderr
 
 
 def test_the_unit_is_understood(tmp_path: Path) -> None:

@@ -60,8 +60,11 @@ def test_node_boots_under_systemd_and_its_agent_is_confined(root: Path) -> None:
     assert seen["active"] == "active\n"
     assert "NoNewPrivs:\t1" in seen["status"]
     assert "Seccomp:\t2" in seen["status"]
-    assert "prohibit proto kernel" in seen["rule"]
+    for user in (seen["services"].strip(), seen["builder"].strip()):
+        for address in ("169.254.169.254", "169.254.170.2"):
+            assert f"to {address} uidrange {user}-{user} prohibit proto kernel" in seen["rule"]
     assert seen["places"] == "/var/lib/updraft/node\n", "it writes to its own place only"
     assert seen["enclosure"] == "nobody\nnothing more\n", "builds are enclosed, and what is built gets no further"
     assert "booted" in seen["again"], "also after its agent was killed"
     assert seen["registrations"] == 1
+    assert seen["reports"] > 0

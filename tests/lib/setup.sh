@@ -31,6 +31,7 @@ start_setup() {
     [[ $wanted == *" unit "* || $wanted == *" e2e "* ]] && background saml set_up_saml
     [[ $wanted == *" unit "* || $wanted == *" e2e "* ]] && background oidc set_up_oidc
     [[ $wanted == *" python "* || $wanted == *" e2e "* ]] && background rabbitmq set_up_rabbitmq
+    [[ $wanted == *" unit "* || $wanted == *" python "* ]] && background postgres set_up_postgres
     ((EUID == 0)) && [[ $wanted == *" root "* || $wanted == *" unit "* ]] && background machine set_up_machine
     return 0
 }
@@ -154,6 +155,19 @@ set_up_rabbitmq() {
     else
         /etc/init.d/rabbitmq-server stop || true
     fi
+}
+
+# Debian's server speaks TLS, which the one that comes along does not. Nothing of the machine's own is made or listens.
+set_up_postgres() {
+    compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null && return
+    if ((EUID != 0)); then
+        echo "No PostgreSQL that speaks TLS: install it (on Debian: apt-get install postgresql)."
+        return 1
+    fi
+    mkdir -p /etc/postgresql-common
+    [[ -e /etc/postgresql-common/createcluster.conf ]] ||
+        echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
+    install_debian postgresql
 }
 
 # Network tools for the tests that look at what a cluster's processes can reach, and git's two kinds of servers.

@@ -15,6 +15,8 @@ use crate::place::Ownership;
 
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
+/// Whoever is asked for more would be too late with a token that is good for minutes.
+const LONGEST_ASKED_FOR: Duration = Duration::from_secs(60);
 
 /// Who this node is.
 #[derive(Debug, Serialize, Deserialize)]
@@ -82,17 +84,36 @@ async fn register(bootstrap: &Bootstrap) -> Result<Registered> {
     };
     let mut pause = FIRST_RETRY;
     loop {
-        match client.register(&request).await {
+        let error = match client.register(&request).await {
             Ok(registered) => return Ok(registered),
-            Err(
-                // That control is too far away is not among these: somebody may upgrade it.
-                error @ Error::ControlRefused {
-                    status: 400..=499, ..
-                },
-            ) => return Err(error),
-            Err(error) => tracing::warn!(error = error.chain(), "The node can't be registered yet"),
-        }
-        tokio::time::sleep(pause).await;
+            Err(error) if is_final(&error) => return Err(error),
+            Err(error) => error,
+        };
+        tracing::warn!(error = error.chain(), "The node can't be registered yet");
+        tokio::time::sleep(pause.max(asked_for(&error))).await;
         pause = (pause * 2).min(LONGEST_RETRY);
+    }
+}
+
+/// Whether asking again gets the same answer. Too slow (408) and too often (429), which balancers say too, pass. That
+/// control is too far away is another error: somebody may upgrade it.
+fn is_final(error: &Error) -> bool {
+    match error {
+        Error::ControlRefused {
+            status: 408 | 429, ..
+        } => false,
+        Error::ControlRefused { status, .. } => (400..=499).contains(status),
+        _ => false,
+    }
+}
+
+/// The pause that control asked for.
+fn asked_for(error: &Error) -> Duration {
+    match error {
+        Error::ControlRefused {
+            retry_after: Some(pause),
+            ..
+        } => (*pause).min(LONGEST_ASKED_FOR),
+        _ => Duration::ZERO,
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use reqwest::{RequestBuilder, Response, StatusCode};
+use reqwest::{RequestBuilder, Response, StatusCode, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
@@ -173,6 +173,7 @@ async fn send(request: RequestBuilder) -> Result<Response> {
     if status.is_success() || status == StatusCode::NOT_MODIFIED {
         return Ok(answer);
     }
+    let retry_after = retry_after(&answer);
     let detail = answer
         .text()
         .await
@@ -183,5 +184,13 @@ async fn send(request: RequestBuilder) -> Result<Response> {
     Err(Error::ControlRefused {
         status: status.as_u16(),
         detail,
+        retry_after,
     })
+}
+
+/// In seconds, as control and balancers say it; a date is passed over
+/// (<https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>).
+fn retry_after(answer: &Response) -> Option<Duration> {
+    let said = answer.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
+    said.trim().parse().ok().map(Duration::from_secs)
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use thiserror::Error;
 use updraft_model::TooFarApart;
@@ -30,7 +31,12 @@ pub enum Error {
     #[error("control could not be reached")]
     ControlUnreachable(#[source] reqwest::Error),
     #[error("control answered {status}: {detail}")]
-    ControlRefused { status: u16, detail: String },
+    ControlRefused {
+        status: u16,
+        detail: String,
+        /// How long it wants to be left alone.
+        retry_after: Option<Duration>,
+    },
     #[error("control is not understood: {0}")]
     Protocol(#[from] TooFarApart),
     #[error("the node's certificates can't be used: {0}")]

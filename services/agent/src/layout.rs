@@ -2,7 +2,7 @@
 //!
 //! | path | owner | holds |
 //! |---|---|---|
-//! | `agent/` | agent | identity, assignment, events not reported yet, where each log stands; `releases/`: agents |
+//! | `agent/` | agent | identity, assignment, events not reported yet, where each log stands; `heard`: control took a report; `releases/`: agents |
 //! | `run/` | agent | one record per service: pid and start time |
 //! | `logs/` | shared, sticky | `<service>.log`; services may add their own below it |
 //! | `work/` | service user | the services' working directory and home |
@@ -22,6 +22,8 @@ use crate::place::{Ownership, Place};
 pub(crate) const IDENTITY: &str = "agent/identity.json";
 pub(crate) const ASSIGNMENT: &str = "agent/assignment.json";
 pub(crate) const EVENTS: &str = "agent/events.json";
+/// Control took a report of this agent. The unit removes it before each start, `infra/boot/user-data.sh` waits for it.
+pub(crate) const HEARD: &str = "agent/heard";
 pub(crate) const LOCK: &str = "agent/lock";
 pub(crate) const STOP: &str = "stop";
 /// Digests of the scripts that this node has run.

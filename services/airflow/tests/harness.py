@@ -105,13 +105,20 @@ class Postgres:
     directory: Path
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
+    # Of Debian's own build: the one that comes along speaks no TLS.
+    speaks_tls: bool = False
+    # Beyond what all have: name=value.
+    settings: tuple[str, ...] = ()
 
     def start(self) -> None:
-        named = os.environ.get("UPDRAFT_TEST_POSTGRES")
+        named = None if self.speaks_tls else os.environ.get("UPDRAFT_TEST_POSTGRES")
         binaries = Path(named) if named else max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
         if binaries is None:
-            raise RuntimeError("PostgreSQL's server is neither in UPDRAFT_TEST_POSTGRES nor below /usr/lib/postgresql")
-        self.directory.mkdir(parents=True)
+            raise RuntimeError(
+                "PostgreSQL's server is neither in UPDRAFT_TEST_POSTGRES nor, for tests of TLS, below /usr/lib/postgresql: "
+                "install it (on Debian: apt-get install postgresql)"
+            )
+        self.directory.mkdir(parents=True, exist_ok=True)
         as_user: dict[str, Any] = {}
         if os.geteuid() == 0:
             nobody = pwd.getpwnam("nobody")
@@ -134,6 +141,7 @@ class Postgres:
             "fsync=off",
             "-c",
             "max_connections=200",
+            *(word for setting in self.settings for word in ("-c", setting)),
         ]
         with (self.directory / "log").open("wb") as log:
             command = [str(part) for part in [binaries / "postgres", *options]]

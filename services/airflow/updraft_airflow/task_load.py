@@ -74,13 +74,19 @@ def note_load(file: str | None, quiet: Quiet) -> None:
 def _idleness(session: Session, quiet: Quiet, *, tasks: int) -> dict[str, str]:
     """What is not there is not so: nothing is quiet, no run is due."""
     live = (DagRunState.QUEUED, DagRunState.RUNNING)
-    runs = session.scalar(select(func.count()).select_from(DagRun).where(DagRun.state.in_(live))) or 0
+    # Of other DAGs the scheduler begins neither runs nor further tasks; those that workers have count by themselves.
+    goes_on = (DagModel.is_paused.is_(False), DagModel.is_stale.is_(False))
+    going = (
+        select(func.count())
+        .select_from(DagRun)
+        .join(DagModel, DagModel.dag_id == DagRun.dag_id)
+        .where(DagRun.state.in_(live), *goes_on)
+    )
+    runs = session.scalar(going) or 0
     # Deferred tasks, and what waits for assets from outside.
     waits = session.scalar(select(func.count()).select_from(Trigger)) or 0
     newest = session.scalar(select(func.max(DagRun.id)))
-    scheduled = select(func.min(DagModel.next_dagrun_create_after)).where(
-        DagModel.is_paused.is_(False), DagModel.is_stale.is_(False)
-    )
+    scheduled = select(func.min(DagModel.next_dagrun_create_after)).where(*goes_on)
     times = {
         "quiet_since": quiet.look(active=tasks + runs + waits, newest=newest, now=datetime.now(UTC)),
         "next_run_at": session.scalar(scheduled),

@@ -23,7 +23,8 @@ pub struct AwsAccountView {
     pub principal: Option<String>,
     /// The role's whole trust policy, to paste in the account's IAM.
     pub trust_policy: Option<String>,
-    /// The role's permissions, to paste beside it: as far as the account's settings are known. Where one account is shown.
+    /// The role's permissions, to paste beside it: as far as the account's settings are known. `iam:PassRole` is for a
+    /// role that is named as the instance profile is, since Updraft is told of the profile alone. Where one account is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions_policy: Option<String>,
     /// Both, and roles for nodes, as a call of Updraft's Terraform module. Where one account is shown.

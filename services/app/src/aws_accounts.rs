@@ -8,6 +8,8 @@
 //! deputy, <https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html>). What has to be looked for is a role that asks for
 //! none: it is proven when it is set. So is a role in Updraft's own account, which trusts Updraft for Updraft's own ends.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use updraft_api::aws_accounts::{AwsAccountCheck, AwsAccountView, AwsCheck, NewAwsAccount};
 use updraft_api::rest::Page;
@@ -16,7 +18,7 @@ use updraft_aws::{ExternalId, RoleArn};
 use updraft_model::{AwsAccountConfig, AwsAccountId, AwsAccountName, TenantId};
 use updraft_provider::{AccountCheck, TenantAccount};
 use updraft_store::aws_accounts::{self, AwsAccountRecord};
-use updraft_store::{PgConnection, StoreError, tenants};
+use updraft_store::{PgConnection, StoreError, clusters, node_accounts, tenants};
 use uuid::Uuid;
 
 use crate::audit::{Change, Target, attempt};
@@ -55,7 +57,8 @@ impl App {
         access::tenant(actor, TenantAction::ManageCredentials)?;
         let mut connection = self.store().connection().await?;
         let record = found(&mut connection, actor.tenant, name).await?;
-        Ok(self.with_policies(self.aws_account_view(record)))
+        let queue_types = queue_types(&mut connection, actor, record.id).await?;
+        Ok(self.with_policies(self.aws_account_view(record), &queue_types))
     }
 
     /// With an external id of its own. No cluster can be in it before it is configured.
@@ -96,7 +99,7 @@ impl App {
         let made = self.aws_account_view(found(&mut tx, actor.tenant, &new.name).await?);
         attempt.done(&mut tx, actor, Change::made(json!(made))).await?;
         tx.commit().await.map_err(StoreError::from)?;
-        Ok(self.with_policies(made))
+        Ok(self.with_policies(made, &[]))
     }
 
     /// Says which role, where, and what nodes are. Nodes under way stay as they are; the role is tried first.
@@ -231,6 +234,20 @@ impl App {
         let proven = aws.prove(&role).await;
         proven.map(drop).map_err(|refused| refused.at("role_arn"))
     }
+}
+
+/// What queues of the clusters there name for their workers, each once.
+async fn queue_types(
+    connection: &mut PgConnection,
+    actor: &Actor,
+    account: AwsAccountId,
+) -> Result<Vec<String>, AppError> {
+    let there = node_accounts::clusters_in(connection, account).await?;
+    let limit = i64::try_from(there.len()).unwrap_or(i64::MAX);
+    let records = clusters::list(connection, actor.tenant, actor.user, Some(&there), None, limit).await?;
+    let queues = records.into_iter().flat_map(|record| record.spec.worker_queues);
+    let types: BTreeSet<_> = queues.filter_map(|queue| queue.instance_type).collect();
+    Ok(types.into_iter().collect())
 }
 
 /// The account that a new cluster is in.

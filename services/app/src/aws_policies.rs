@@ -2,93 +2,79 @@
 //! the role and them.
 //!
 //! Permissions are the module's own file, filled in here as Terraform fills it in there: what is printed cannot be another policy than what is
-//! applied. What the tenant has not said yet stands in capitals.
+//! applied (`tests/terraform/check.py` has Terraform fill in what is printed here, and compares). What the tenant has not said yet
+//! stands in capitals.
 
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 use updraft_api::aws_accounts::AwsAccountView;
-use updraft_aws::RoleArn;
 use updraft_model::AwsAccountConfig;
 
 use crate::App;
+use crate::config::UsualNodes;
 
 const PERMISSIONS: &str = include_str!("../../../terraform/modules/tenant-account/permissions.json.tftpl");
 /// The module's own default.
 const INSTANCE_TYPES: [&str; 4] = ["t3.*", "m7i.*", "c7i.*", "r7i.*"];
+/// The module's own default: Amazon, and Debian (<https://wiki.debian.org/Cloud/AmazonEC2Image>).
+const IMAGE_OWNERS: [&str; 2] = ["amazon", "136693071363"];
+/// What the module calls the profile of an entry of `nodes`, before the entry's name.
+const PROFILE: &str = "updraft-node-";
+const ENTRY: &str = "airflow";
+
+/// What was said, by the tenant and by the installation.
+#[derive(Clone, Copy)]
+struct Said<'a> {
+    installation: &'a str,
+    /// Whom the role trusts.
+    principal: &'a str,
+    external_id: &'a str,
+    config: Option<&'a AwsAccountConfig>,
+    usual: &'a UsualNodes,
+    /// What queues of the clusters in the account have their workers run on.
+    queue_types: &'a [String],
+}
 
 /// An account as far as it is known.
 struct Account<'a> {
-    installation: &'a str,
+    said: Said<'a>,
     partition: String,
     number: String,
     region: String,
-    config: Option<&'a AwsAccountConfig>,
 }
 
 impl App {
-    /// With what is to be pasted in the account.
-    pub(crate) fn with_policies(&self, view: AwsAccountView) -> AwsAccountView {
+    /// With what is to be pasted in the account, whose clusters' queues name these instance types.
+    pub(crate) fn with_policies(&self, view: AwsAccountView, queue_types: &[String]) -> AwsAccountView {
         let Some((accounts, principal)) = self.config().accounts.as_ref().zip(view.principal.as_deref())
         else {
             return view;
         };
-        let (installation, config) = (accounts.installation.as_str(), view.config.as_ref());
+        let account = Account::of(Said {
+            installation: &accounts.installation,
+            principal,
+            external_id: &view.external_id,
+            config: view.config.as_ref(),
+            usual: &accounts.usual,
+            queue_types,
+        });
         AwsAccountView {
-            permissions_policy: Some(permissions(installation, config)),
-            terraform: Some(terraform(installation, principal, &view.external_id, config)),
+            permissions_policy: Some(account.permissions()),
+            terraform: Some(account.terraform()),
             ..view
         }
     }
 }
 
-/// The permissions of the role, as JSON.
-fn permissions(installation: &str, config: Option<&AwsAccountConfig>) -> String {
-    let account = Account::of(installation, config);
-    let makes_groups = account.brought_groups().is_empty();
-    let filled = account.fill(&with_groups(PERMISSIONS, makes_groups));
-    // As short as it was written: IAM takes 6,144 characters, without counting blanks.
-    filled.trim().to_owned()
-}
-
-/// `module "updraft" { … }`
-fn terraform(
-    installation: &str,
-    principal: &str,
-    external_id: &str,
-    config: Option<&AwsAccountConfig>,
-) -> String {
-    let account = Account::of(installation, config);
-    let groups = account.brought_groups();
-    let mut lines = vec![
-        ("source", json!("./terraform/modules/tenant-account")),
-        ("installation", json!(installation)),
-        ("updraft_role_arn", json!(principal)),
-        ("external_id", json!(external_id)),
-        ("regions", json!([account.region])),
-        ("subnet_arns", json!(account.subnets())),
-    ];
-    lines.push(match groups.is_empty() {
-        true => ("vpc_arns", json!([account.arn("vpc", "VPC")])),
-        false => ("security_group_arns", json!(groups)),
-    });
-    let mut text = "module \"updraft\" {\n".to_owned();
-    for (name, value) in lines {
-        let _ = writeln!(text, "  {name} = {value}");
-    }
-    text.push_str("\n  # A role and an instance profile for nodes: what they may read and write.\n");
-    text.push_str("  nodes = {\n    airflow = { writes = [], reads = [\"BUCKET/PREFIX/\"] }\n  }\n}\n");
-    text
-}
-
-/// With the part that is there only where Updraft makes groups, or without it.
-fn with_groups(template: &str, makes_groups: bool) -> String {
-    let (begin, end) = ("%{ if makes_groups }", "%{ endif }");
-    let Some((before, rest)) = template.split_once(begin) else {
+/// With the part that stands between `%{ if NAME }` and its end, or without it.
+fn part(template: &str, name: &str, there: bool) -> String {
+    let begin = format!("%{{ if {name} }}");
+    let Some((before, rest)) = template.split_once(&begin) else {
         return template.to_owned();
     };
-    let (inner, after) = rest.split_once(end).unwrap_or((rest, ""));
-    match makes_groups {
+    let (inner, after) = rest.split_once("%{ endif }").unwrap_or((rest, ""));
+    match there {
         true => format!("{before}{inner}{after}"),
         false => format!("{before}{after}"),
     }
@@ -97,36 +83,99 @@ fn with_groups(template: &str, makes_groups: bool) -> String {
 // === impl Account ===
 
 impl<'a> Account<'a> {
-    fn of(installation: &'a str, config: Option<&'a AwsAccountConfig>) -> Self {
-        let arn = config.and_then(|config| config.role_arn.parse::<RoleArn>().ok());
-        let partition = config.and_then(|config| config.role_arn.split(':').nth(1));
+    fn of(said: Said<'a>) -> Self {
+        let config = said.config;
+        let arn = |place| config.and_then(|config| config.role_arn.split(':').nth(place));
         Self {
-            installation,
-            partition: partition.unwrap_or("aws").to_owned(),
-            number: arn.map_or_else(|| "ACCOUNT".to_owned(), |arn| arn.account().to_string()),
+            said,
+            partition: arn(1).unwrap_or("aws").to_owned(),
+            number: arn(4).unwrap_or("ACCOUNT").to_owned(),
             region: config.map_or_else(|| "REGION".to_owned(), |config| config.region.clone()),
-            config,
         }
     }
 
+    /// The permissions of the role, as JSON.
+    fn permissions(&self) -> String {
+        let template = part(PERMISSIONS, "makes_groups", self.brought_groups().is_empty());
+        let template = part(&template, "own_keys", !self.keys().is_empty());
+        // As short as it was written: IAM takes 6,144 characters, without counting blanks.
+        self.fill(&template).trim().to_owned()
+    }
+
+    /// `module "updraft" { … }`
+    fn terraform(&self) -> String {
+        let (groups, types) = (self.brought_groups(), self.instance_types());
+        let mut lines = vec![
+            ("source", json!("./terraform/modules/tenant-account")),
+            ("installation", json!(self.said.installation)),
+            ("updraft_role_arn", json!(self.said.principal)),
+            ("external_id", json!(self.said.external_id)),
+            ("regions", json!([self.region])),
+            ("subnet_arns", json!(self.subnets())),
+        ];
+        lines.push(match groups.is_empty() {
+            true => ("vpc_arns", json!([self.arn("ec2", "vpc/VPC")])),
+            false => ("security_group_arns", json!(groups)),
+        });
+        // What is as in the module need not be read.
+        let others = [
+            ("instance_types", types, types_of_the_module()),
+            ("image_parameter_arns", self.own_image_parameters(), Vec::new()),
+            ("kms_key_arns", self.keys(), Vec::new()),
+        ];
+        for (name, value, default) in others {
+            if value != default {
+                lines.push((name, json!(value)));
+            }
+        }
+        let mut text = "module \"updraft\" {\n".to_owned();
+        for (name, value) in lines {
+            let _ = writeln!(text, "  {name} = {value}");
+        }
+        text.push_str(&self.nodes());
+        text.push_str("}\n");
+        text
+    }
+
+    /// Roles of nodes, which are the module's own.
+    fn nodes(&self) -> String {
+        let mut text =
+            "\n  # A role and an instance profile for nodes: what they may read and write.\n".to_owned();
+        let told = self.profile();
+        let entry = told.and_then(|profile| profile.strip_prefix(PROFILE));
+        if let (Some(profile), None) = (told, entry) {
+            let _ = write!(
+                text,
+                "  # Updraft was told of the instance profile {profile}, which is none of this module's: the role that is made here\n                   # may not give it to nodes. Once this is applied, tell Updraft of {PROFILE}{ENTRY} instead.\n"
+            );
+        }
+        let entry = entry.unwrap_or(ENTRY);
+        let _ = write!(
+            text,
+            "  nodes = {{\n    {entry} = {{ writes = [], reads = [\"BUCKET/PREFIX/\"] }}\n  }}\n"
+        );
+        text
+    }
+
     fn fill(&self, template: &str) -> String {
-        let subnets = self.subnets().into_iter().chain(self.brought_groups());
-        let places = subnets.chain([
-            format!("arn:{}:ec2:*::image/*", self.partition),
-            format!("arn:{}:ec2:*:{}:image/*", self.partition, self.number),
-        ]);
-        let lists: [(&str, Value); 6] = [
+        let images = [self.partition_arn("ssm:*::parameter/aws/service/*")].into_iter();
+        let lists: [(&str, Value); 8] = [
             ("regions", json!([self.region])),
             ("instance_types", json!(self.instance_types())),
-            ("image_parameters", json!(self.image_parameters())),
+            (
+                "image_parameters",
+                json!(images.chain(self.own_image_parameters()).collect::<Vec<_>>()),
+            ),
+            ("image_owners", json!(self.image_owners())),
             ("node_roles", json!([self.node_role()])),
-            ("places", json!(places.collect::<Vec<_>>())),
-            ("vpcs", json!([self.arn("vpc", "VPC")])),
+            ("places", json!([self.subnets(), self.brought_groups()].concat())),
+            ("vpcs", json!([self.arn("ec2", "vpc/VPC")])),
+            ("keys", json!(self.keys())),
         ];
         let words = [
             ("partition", self.partition.as_str()),
             ("account", &self.number),
-            ("installation", self.installation),
+            ("installation", self.said.installation),
         ];
         let filled = lists.iter().fold(template.to_owned(), |text, (name, value)| {
             text.replace(&format!("${{{name}}}"), &value.to_string())
@@ -136,34 +185,50 @@ impl<'a> Account<'a> {
         })
     }
 
-    fn arn(&self, kind: &str, id: &str) -> String {
-        format!(
-            "arn:{}:ec2:{}:{}:{kind}/{id}",
-            self.partition, self.region, self.number
-        )
+    fn partition_arn(&self, rest: &str) -> String {
+        format!("arn:{}:{rest}", self.partition)
+    }
+
+    /// Of something in the account and its region.
+    fn arn(&self, service: &str, rest: &str) -> String {
+        self.partition_arn(&format!("{service}:{}:{}:{rest}", self.region, self.number))
     }
 
     fn subnets(&self) -> Vec<String> {
-        match self.config {
-            Some(config) => config.subnets.iter().map(|id| self.arn("subnet", id)).collect(),
-            None => vec![self.arn("subnet", "SUBNET")],
+        let of = |id: &String| self.arn("ec2", &format!("subnet/{id}"));
+        match self.said.config {
+            Some(config) => config.subnets.iter().map(of).collect(),
+            None => vec![self.arn("ec2", "subnet/SUBNET")],
         }
     }
 
     fn brought_groups(&self) -> Vec<String> {
-        let groups = self.config.iter().flat_map(|config| &config.security_groups);
-        groups.map(|id| self.arn("security-group", id)).collect()
+        let groups = self.said.config.iter().flat_map(|config| &config.security_groups);
+        groups
+            .map(|id| self.arn("ec2", &format!("security-group/{id}")))
+            .collect()
     }
 
     /// The module's, and families of what the account's own nodes are.
     fn instance_types(&self) -> Vec<String> {
-        let machines = self.config.iter();
-        let machines = machines.flat_map(|config| [&config.scheduler, &config.web, &config.worker]);
-        let own = machines
-            .flatten()
-            .filter_map(|machine| machine.instance_type.split_once('.'));
-        let mut types: Vec<_> = INSTANCE_TYPES.iter().map(|one| (*one).to_owned()).collect();
-        for (family, _) in own {
+        let (config, usual) = (self.said.config, self.said.usual);
+        let roles = [
+            (
+                config.and_then(|config| config.scheduler.as_ref()),
+                &usual.scheduler,
+            ),
+            (config.and_then(|config| config.web.as_ref()), &usual.web),
+            (config.and_then(|config| config.worker.as_ref()), &usual.worker),
+        ];
+        let roles =
+            roles.map(|(own, usual)| own.map_or(usual.as_str(), |machine| machine.instance_type.as_str()));
+        let queues = self.said.queue_types.iter().map(String::as_str);
+        let mut types = types_of_the_module();
+        for (family, _) in roles
+            .into_iter()
+            .chain(queues)
+            .filter_map(|one| one.split_once('.'))
+        {
             let family = format!("{family}.*");
             if !types.contains(&family) {
                 types.push(family);
@@ -172,135 +237,62 @@ impl<'a> Account<'a> {
         types
     }
 
-    fn image_parameters(&self) -> Vec<String> {
-        let named = self.config.and_then(|config| config.image.as_deref());
-        let named = named.filter(|image| image.starts_with('/'));
-        let named = named.map(|name| {
-            let (partition, region, number) = (&self.partition, &self.region, &self.number);
-            format!("arn:{partition}:ssm:{region}:{number}:parameter{name}")
-        });
-        let public = format!("arn:{}:ssm:*::parameter/aws/service/*", self.partition);
-        [public].into_iter().chain(named).collect()
+    /// Those of the account itself: AWS's own are allowed in any case.
+    fn own_image_parameters(&self) -> Vec<String> {
+        let own = self.said.config.and_then(|config| config.image.as_deref());
+        let named = own.or(self.said.usual.image.as_deref());
+        let named = named.filter(|image| image.starts_with('/') && !image.starts_with("/aws/service/"));
+        named
+            .map(|name| self.arn("ssm", &format!("parameter{name}")))
+            .into_iter()
+            .collect()
     }
 
-    /// The instance profile's, which as a rule has its name.
-    fn node_role(&self) -> String {
-        let profile = self.config.map(|config| config.instance_profile.as_str());
-        let name = profile.and_then(|profile| profile.rsplit('/').next());
-        format!(
-            "arn:{}:iam::{}:role/{}",
-            self.partition,
-            self.number,
-            name.unwrap_or("NODE-ROLE")
-        )
+    /// The account's own, Updraft's, and the module's default.
+    fn image_owners(&self) -> Vec<&str> {
+        let updraft = self
+            .said
+            .principal
+            .split(':')
+            .nth(4)
+            .unwrap_or("UPDRAFTS-ACCOUNT");
+        [self.number.as_str(), updraft]
+            .into_iter()
+            .chain(IMAGE_OWNERS)
+            .collect()
     }
+
+    /// What disks are encrypted with, where it is not AWS's own key. An alias is no resource that a policy can name: its key is, whose
+    /// id the tenant has to look up.
+    fn keys(&self) -> Vec<String> {
+        let volume = self.said.config.and_then(|config| config.root_volume.as_ref());
+        let key = volume.and_then(|volume| volume.kms_key.as_deref());
+        let arn = |key: &str| match key {
+            alias if alias.starts_with("alias/") || alias.contains(":alias/") => self.arn("kms", "key/KEY"),
+            arn if arn.starts_with("arn:") => arn.to_owned(),
+            id => self.arn("kms", &format!("key/{id}")),
+        };
+        key.map(arn).into_iter().collect()
+    }
+
+    /// The name of the instance profile, of which a path may be told, too.
+    fn profile(&self) -> Option<&str> {
+        let profile = self.said.config.map(|config| config.instance_profile.as_str());
+        profile.and_then(|profile| profile.rsplit('/').next())
+    }
+
+    /// Updraft is told of the instance profile alone. IAM's console and the module give a role and its profile one name, so it is
+    /// taken for the role's: whoever shows the permissions says so.
+    fn node_role(&self) -> String {
+        let name = self.profile().unwrap_or("NODE-ROLE");
+        self.partition_arn(&format!("iam::{}:role/{name}", self.number))
+    }
+}
+
+fn types_of_the_module() -> Vec<String> {
+    INSTANCE_TYPES.iter().map(|one| (*one).to_owned()).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MAIN: &str = include_str!("../../../terraform/modules/tenant-account/main.tf");
-    const VARIABLES: &str = include_str!("../../../terraform/modules/tenant-account/variables.tf");
-
-    fn config(groups: &[&str]) -> AwsAccountConfig {
-        serde_json::from_value(json!({
-            "role_arn": "arn:aws:iam::210987654321:role/updraft-control",
-            "region": "eu-central-1",
-            "subnets": ["subnet-0a1b2c3d"],
-            "security_groups": groups,
-            "instance_profile": "updraft-node-airflow",
-            "worker": {"instance_type": "g5.xlarge"},
-            "image": "/acme/image",
-        }))
-        .unwrap()
-    }
-
-    fn statements(policy: &str) -> Vec<Value> {
-        let policy: Value = serde_json::from_str(policy).unwrap();
-        policy["Statement"].as_array().unwrap().clone()
-    }
-
-    #[test]
-    fn nothing_is_left_open_whatever_is_known() {
-        for config in [None, Some(&config(&[])), Some(&config(&["sg-0a1b2c3d"]))] {
-            let policy = permissions("prod", config);
-            assert!(!policy.contains("${") && !policy.contains("%{"), "{policy}");
-            assert_eq!(policy.contains("ACCOUNT"), config.is_none());
-            let makes = policy.contains("ec2:CreateSecurityGroup");
-            assert_eq!(
-                makes,
-                config.is_none_or(|config| config.security_groups.is_empty())
-            );
-            assert!(statements(&policy).len() >= 10);
-        }
-    }
-
-    #[test]
-    fn what_is_everybodys_is_only_looked_at() {
-        for statement in statements(&permissions("prod", Some(&config(&[])))) {
-            if statement["Resource"] == "*" {
-                let actions = statement["Action"].as_array().unwrap();
-                assert!(
-                    actions
-                        .iter()
-                        .all(|action| action.as_str().unwrap().starts_with("ec2:Describe"))
-                );
-            }
-        }
-        let policy = permissions("prod", Some(&config(&[])));
-        for told in [
-            "arn:aws:ec2:eu-central-1:210987654321:subnet/subnet-0a1b2c3d",
-            "arn:aws:iam::210987654321:role/updraft-node-airflow",
-            "arn:aws:ssm:eu-central-1:210987654321:parameter/acme/image",
-            r#""aws:ResourceTag/updraft:installation": "prod""#,
-            "g5.*",
-        ] {
-            assert!(policy.contains(told), "{told}: {policy}");
-        }
-        let packed: usize = policy.chars().filter(|sign| !sign.is_whitespace()).count();
-        assert!(packed < 6144, "IAM takes no longer one: {packed}");
-    }
-
-    #[test]
-    fn the_module_fills_in_the_same_places() {
-        let places: Vec<_> = PERMISSIONS
-            .split("${")
-            .skip(1)
-            .filter_map(|rest| rest.split_once('}'))
-            .collect();
-        for (name, _) in places {
-            let given = MAIN
-                .lines()
-                .any(|line| line.trim_start().starts_with(&format!("{name} ")));
-            assert!(given, "`{name}` is not given by the module");
-        }
-        let types = json!(INSTANCE_TYPES).to_string().replace(',', ", ");
-        assert!(VARIABLES.contains(&format!("default     = {types}")), "{types}");
-    }
-
-    #[test]
-    fn the_module_is_called_with_all_that_it_asks_for() {
-        for config in [None, Some(&config(&[])), Some(&config(&["sg-0a1b2c3d"]))] {
-            let call = terraform(
-                "prod",
-                "arn:aws:iam::123456789012:role/updraft",
-                "updraft-0123456789abcdef",
-                config,
-            );
-            for variable in VARIABLES.split("variable \"").skip(1) {
-                let (name, rest) = variable.split_once('"').unwrap();
-                let asked = !rest.contains("default ");
-                assert!(!asked || call.contains(&format!("  {name} = ")), "{name}: {call}");
-            }
-            for line in call
-                .lines()
-                .filter_map(|line| line.strip_prefix("  ")?.split_once(" = "))
-            {
-                let known =
-                    line.0 == "source" || VARIABLES.contains(&format!("variable \"{}\"", line.0.trim()));
-                assert!(known || line.0.starts_with("  "), "{line:?}");
-            }
-        }
-    }
-}
+#[path = "aws_policies_tests.rs"]
+mod tests;

@@ -62,6 +62,18 @@ pub struct ResourceAccounts {
     pub installation: String,
     /// Whether a cluster that names no account is in the installation's own.
     pub shared: bool,
+    pub usual: UsualNodes,
+}
+
+/// What nodes are where a tenant does not say, which its role has to be let make.
+#[derive(Clone, Debug, Default)]
+pub struct UsualNodes {
+    /// `ami-…`, or the name of an SSM parameter.
+    pub image: Option<String>,
+    /// Each role's instance type.
+    pub scheduler: String,
+    pub web: String,
+    pub worker: String,
 }
 
 // === impl AppConfig ===

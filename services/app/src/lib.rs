@@ -78,7 +78,7 @@ pub use aws_account_refusal::AwsAccountRefusal;
 pub use aws_identity::AwsIdentity;
 pub use boot_log::BootLogs;
 pub use bucket_keys::bucket_keys;
-pub use config::{AppConfig, ResourceAccounts};
+pub use config::{AppConfig, ResourceAccounts, UsualNodes};
 pub use dags::{DagRefusal, HookProof, PushBegun, PushBucket, credential_fits, push_prefix};
 pub use environment::{Brought, Following, take_found};
 pub use error::{AppError, Resource};
@@ -99,7 +99,7 @@ pub use sso::{
     BeginSignIn, BegunSignIn, Finished, Retry, SamlLogout, SignInChoices, SsoError, SystemDns, TxtAnswer,
     TxtRecords, WayIn,
 };
-pub use tenancy::{Tenancy, TenancyRefusal};
+pub use tenancy::{SharedByAll, Tenancy, TenancyRefusal};
 pub use updraft_authz::Actor;
 pub use updraft_sso::SignInQuota;
 pub use updraft_store::tenants::Quota;

@@ -5,7 +5,9 @@
 //! about a DSN repeats any of it but the names of options.
 
 use secrecy::{ExposeSecret as _, SecretString};
-use updraft_model::{CaCertificate, ClusterId, ClusterSpec, MetadataDatabase, Phase, Power, SslMode};
+use updraft_model::{
+    CaCertificate, ClusterId, ClusterSpec, InvalidCertificate, MetadataDatabase, Phase, Power, SslMode,
+};
 use updraft_store::PgConnection;
 use updraft_store::clusters::ClusterRecord;
 use updraft_store::secrets::{self, random_token};
@@ -94,7 +96,8 @@ impl App {
 
 impl Brought {
     fn parse(dsn: &SecretString, ca: Option<&str>) -> Result<Self, AppError> {
-        let authority = ca.map(certificates).transpose()?;
+        let authority = ca.map(certificates).transpose();
+        let authority = authority.map_err(|why| AppError::invalid(CA_FIELD, why))?;
         let url = address(dsn.expose_secret().trim())?;
         let host = host(&url)?;
         let sslmode = sslmode(&url, authority.is_some())?;
@@ -233,25 +236,27 @@ fn encoded(text: &str) -> String {
 }
 
 /// One certificate after the other, each as it is read from a file.
-fn certificates(pem: &str) -> Result<String, AppError> {
+///
+/// # Errors
+/// What is wrong with them, and what belongs there.
+pub fn certificates(pem: &str) -> Result<String, String> {
     const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
     const END: &str = "-----END CERTIFICATE-----";
-    let refused = |why: String| AppError::invalid(CA_FIELD, why);
     if pem.contains("PRIVATE KEY") {
-        return Err(refused(
-            "that holds a private key: give certificates alone".to_owned(),
-        ));
+        return Err("that holds a private key: give certificates alone".to_owned());
     }
     let blocks: Vec<_> = pem.split(BEGIN).skip(1).collect();
     if blocks.is_empty() || blocks.len() > MOST_CERTIFICATES {
-        let why =
-            format!("give 1 to {MOST_CERTIFICATES} certificates in PEM (RDS has a bundle for each region)");
-        return Err(refused(why));
+        return Err(format!(
+            "give 1 to {MOST_CERTIFICATES} certificates in PEM (RDS has a bundle for each region)"
+        ));
     }
     let mut all = String::new();
     for block in blocks {
         let body = block.split_once(END).map_or(block, |(body, _)| body);
-        let certificate: CaCertificate = body.parse().map_err(|error| refused(format!("{error}")))?;
+        let certificate: CaCertificate = body
+            .parse()
+            .map_err(|error: InvalidCertificate| error.to_string())?;
         all.push_str(&format!("{BEGIN}\n{}\n{END}\n", lines(certificate.as_str())));
     }
     Ok(all)

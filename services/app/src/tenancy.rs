@@ -13,7 +13,16 @@ use crate::{App, AppError};
 pub enum Tenancy {
     Several,
     /// Clusters of different tenants would share what they must not.
-    One,
+    One(SharedByAll),
+}
+
+/// What all clusters share, whoever's they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SharedByAll {
+    /// Their processes are of one user of one machine.
+    User,
+    /// Their nodes have keys that open every cluster's bucket.
+    BucketKeys,
 }
 
 #[derive(Debug, Error)]
@@ -23,7 +32,7 @@ pub enum TenancyRefusal {
     #[error("there is a tenant named `{name}`")]
     NameTaken { name: String },
     #[error("this installation keeps one tenant")]
-    OneTenant,
+    OneTenant(SharedByAll),
     #[error("clusters of different tenants would share a host")]
     SharedHost,
     #[error("the tenant has {clusters} clusters")]
@@ -66,8 +75,8 @@ impl App {
         if others == 0 {
             return Ok(());
         }
-        if self.config().tenancy == Tenancy::One {
-            return Err(TenancyRefusal::OneTenant);
+        if let Tenancy::One(shared) = self.config().tenancy {
+            return Err(TenancyRefusal::OneTenant(shared));
         }
         match self.config().airflow_url.sharing() {
             HostSharing::Nobodys | HostSharing::OneTenants => Ok(()),
@@ -94,12 +103,19 @@ impl From<&TenancyRefusal> for Problem {
                 format!("There is a tenant named `{name}`."),
                 "Choose another name.",
             ),
-            R::OneTenant => problem(
+            R::OneTenant(SharedByAll::User) => problem(
                 409,
                 "one-tenant-only",
                 "This installation keeps one tenant: without root, clusters have no users of their own, and \
                  tenants would reach each other's processes.",
                 "Run `updraft up` as root, where each cluster has a user of its own, and try again.",
+            ),
+            R::OneTenant(SharedByAll::BucketKeys) => problem(
+                409,
+                "one-tenant-only",
+                "This installation keeps one tenant: its nodes have keys that open every cluster's bucket, and tenants \
+                 would read and change each other's DAGs and logs.",
+                "Set a role as `node_keys` in control's settings, or `tenants_trust_each_other` if they do, and try again.",
             ),
             R::SharedHost => problem(
                 409,

@@ -2,11 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::Method;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{Method, Request};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use crate::sign::presigned;
+use crate::sign::{presigned, signed_for_s3};
 use crate::{AwsError, Credentials};
 
 /// Where a bucket is.
@@ -64,6 +67,34 @@ impl Bucket {
         (from, lasts): (SystemTime, Duration),
     ) -> Result<String, AwsError> {
         presigned(method, &self.object(""), credentials, &self.region, (from, lasts))
+    }
+
+    /// A request about one of its settings, such as `policy`, to be sent within minutes of `now`: GET reads it, PUT sets it to `body`.
+    ///
+    /// # Errors
+    /// When the bucket's own address has no place in one.
+    pub fn setting(
+        &self,
+        method: &Method,
+        name: &str,
+        body: String,
+        credentials: &Credentials,
+        now: SystemTime,
+    ) -> Result<Request<String>, AwsError> {
+        let address = format!("{}?{name}", self.object(""));
+        let request = Request::builder().method(method).uri(address);
+        // Where S3 takes settings, it wants a digest of its own kind beside the signature's
+        // (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>).
+        let request = match *method {
+            Method::PUT => request
+                .header("x-amz-sdk-checksum-algorithm", "SHA256")
+                .header("x-amz-checksum-sha256", STANDARD.encode(Sha256::digest(&body))),
+            _ => request,
+        };
+        let request = request
+            .body(body)
+            .map_err(|error| AwsError::Setup(format!("a request cannot be made: {error}")))?;
+        signed_for_s3(request, credentials, &self.region, now)
     }
 
     fn object(&self, key: &str) -> String {

@@ -37,8 +37,10 @@ struct ErrorElement {
 struct Object {
     #[serde(rename = "__type")]
     kind: Option<String>,
-    #[serde(alias = "Message")]
     message: Option<String>,
+    /// Some say it so, and some in both ways.
+    #[serde(rename = "Message")]
+    capital_message: Option<String>,
 }
 
 pub(crate) fn of_xml(text: &str) -> Option<Told> {
@@ -60,7 +62,7 @@ pub(crate) fn of_json(text: &str) -> Option<Told> {
         .map(|kind| kind.rsplit('#').next().unwrap_or(&kind).to_owned());
     Some(Told {
         code,
-        message: object.message,
+        message: object.message.or(object.capital_message),
         request_id: None,
     })
 }
@@ -91,6 +93,9 @@ mod tests {
         assert_eq!(of_xml(sts), told("AccessDenied", "no", Some("r-2")));
         let ssm = r#"{"__type":"com.amazonaws.ssm#ParameterNotFound","message":"no such parameter"}"#;
         assert_eq!(of_json(ssm), told("ParameterNotFound", "no such parameter", None));
+        let twice =
+            r#"{"__type":"ParameterNotFound","message":"no such parameter","Message":"no such parameter"}"#;
+        assert_eq!(of_json(twice), of_json(ssm));
     }
 
     #[test]

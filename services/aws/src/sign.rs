@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use aws_sigv4::http_request::{
-    PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation, SigningSettings,
-    UriPathNormalizationMode, sign,
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation,
+    SigningSettings, UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4;
 use http::{Method, Request};
@@ -38,6 +38,40 @@ pub(crate) fn signed(
         .collect();
     let body = SignableBody::Bytes(request.body().as_bytes());
     let signable = SignableRequest::new("POST", &uri, headers.into_iter(), body).map_err(unsigned)?;
+    let (instructions, _) = sign(signable, &params).map_err(unsigned)?.into_parts();
+    instructions.apply_to_request_http1x(&mut request);
+    Ok(request)
+}
+
+/// The same for S3, which takes paths as they are and wants the digest of the body among the headers.
+pub(crate) fn signed_for_s3(
+    mut request: Request<String>,
+    credentials: &Credentials,
+    region: &str,
+    now: SystemTime,
+) -> Result<Request<String>, AwsError> {
+    let identity = known_by(credentials).into();
+    let mut settings = SigningSettings::default();
+    settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    settings.percent_encoding_mode = PercentEncodingMode::Single;
+    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+    let params = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(region)
+        .name("s3")
+        .time(now)
+        .settings(settings)
+        .build()
+        .map_err(unsigned)?
+        .into();
+    let (method, uri) = (request.method().to_string(), request.uri().to_string());
+    let headers: Vec<_> = request
+        .headers()
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+        .collect();
+    let body = SignableBody::Bytes(request.body().as_bytes());
+    let signable = SignableRequest::new(&method, &uri, headers.into_iter(), body).map_err(unsigned)?;
     let (instructions, _) = sign(signable, &params).map_err(unsigned)?.into_parts();
     instructions.apply_to_request_http1x(&mut request);
     Ok(request)

@@ -3,14 +3,11 @@
 //! To set a timer of the runtime's and put it away again costs more than to look up a right. So a limit is a number
 //! here, and each serving thread looks every [`TICK`] whether one has passed: it may end that much later, never earlier.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use hyper::rt::{Sleep, Timer};
 use tokio::sync::Notify;
 
 const TICK: Duration = Duration::from_millis(100);
@@ -34,14 +31,6 @@ pub(crate) struct Alarm {
 /// When something has taken too long, by its thread's clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(u64);
-
-/// The same for hyper, which limits the time for a request's head.
-pub(crate) struct HeadTimer(pub(crate) Arc<Alarm>);
-
-struct Until {
-    alarm: Arc<Alarm>,
-    deadline: Deadline,
-}
 
 // === impl Clock ===
 
@@ -101,6 +90,16 @@ impl Alarm {
         Deadline(now.saturating_add(millis(limit + TICK)))
     }
 
+    /// The same for a moment that is given by the runtime's time.
+    pub(crate) fn deadline_at(&self, moment: Instant) -> Deadline {
+        Deadline(millis(moment.saturating_duration_since(self.clock.began) + TICK))
+    }
+
+    /// As of the last tick.
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.began + Duration::from_millis(self.clock.now.load(Ordering::Relaxed))
+    }
+
     /// Whether it has passed; if not, the task is woken when it has, or earlier.
     pub(crate) fn poll_passed(&self, deadline: Deadline, cx: &Context<'_>) -> Poll<()> {
         if self.clock.now.load(Ordering::Relaxed) >= deadline.0 {
@@ -122,45 +121,6 @@ impl Alarm {
         self.due.store(NEVER, Ordering::Relaxed);
         let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
         waker.iter().for_each(Waker::wake_by_ref);
-    }
-}
-
-// === impl HeadTimer ===
-
-impl Timer for HeadTimer {
-    fn sleep(&self, limit: Duration) -> Pin<Box<dyn Sleep>> {
-        self.until(self.0.deadline(limit))
-    }
-
-    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        let began = self.0.clock.began;
-        self.until(Deadline(millis(deadline.saturating_duration_since(began) + TICK)))
-    }
-
-    fn now(&self) -> Instant {
-        let clock = &self.0.clock;
-        clock.began + Duration::from_millis(clock.now.load(Ordering::Relaxed))
-    }
-}
-
-impl HeadTimer {
-    fn until(&self, deadline: Deadline) -> Pin<Box<dyn Sleep>> {
-        Box::pin(Until {
-            alarm: Arc::clone(&self.0),
-            deadline,
-        })
-    }
-}
-
-// === impl Until ===
-
-impl Sleep for Until {}
-
-impl Future for Until {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.alarm.poll_passed(self.deadline, cx)
     }
 }
 

@@ -44,8 +44,11 @@ pub enum Scheme {
 /// Times and sizes that bound what one client or upstream can hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// From accepting a connection, or from the last response, to a complete request head.
+    /// From accepting a connection, or from the first byte of a further request, to its complete head.
     pub head: Duration,
+    /// From a response to the next request's first byte. Longer than balancers keep a connection that they do not use (AWS's: 60 s,
+    /// 120 s in `terraform/`): who closes first must not be us.
+    pub idle: Duration,
     pub connect: Duration,
     /// From the complete request to the response's head.
     pub answer: Duration,
@@ -104,6 +107,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             head: Duration::from_secs(30),
+            idle: Duration::from_secs(150),
             connect: Duration::from_secs(3),
             answer: Duration::from_secs(120),
             leave: Duration::ZERO,

@@ -13,6 +13,7 @@ mod forward;
 mod frames;
 mod handle;
 mod headers;
+mod heads;
 mod keep;
 mod line;
 mod linger;

@@ -12,11 +12,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+use crate::heads::Heard;
+
 const PATIENCE: Duration = Duration::from_secs(1);
 const MOST: usize = 1 << 20;
 
 pub(crate) struct Lingering {
     stream: TcpStream,
+    heard: Heard,
     closing: Option<Closing>,
 }
 
@@ -28,9 +31,11 @@ struct Closing {
 // === impl Lingering ===
 
 impl Lingering {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+    /// Notes in `heard` what is read, until it closes.
+    pub(crate) fn new(stream: TcpStream, heard: Heard) -> Self {
         Self {
             stream,
+            heard,
             closing: None,
         }
     }
@@ -62,7 +67,12 @@ impl AsyncRead for Lingering {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.heard.note();
+        }
+        read
     }
 }
 

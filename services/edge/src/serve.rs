@@ -13,9 +13,9 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::alarm::HeadTimer;
 use crate::error::EdgeError;
 use crate::handle::handle;
+use crate::heads::{HeadTimer, Heard};
 use crate::line::Line;
 use crate::linger::Lingering;
 use crate::state::{State, Worker};
@@ -154,16 +154,16 @@ async fn serve(stream: TcpStream, line: Line) {
     let _ = stream.set_nodelay(true);
     let line = Arc::new(line);
     let shutdown = line.shutdown.clone();
-    let timer = HeadTimer(Arc::clone(&line.alarm));
-    let head = line.worker.state.config.limits.head;
+    let (heard, limits) = (Heard::default(), line.worker.state.config.limits);
+    let timer = HeadTimer::new(Arc::clone(&line.alarm), heard.clone(), limits.head);
     let service = service_fn(move |request| {
         let line = Arc::clone(&line);
         async move { Ok::<_, Infallible>(handle(line, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(timer)
-        .header_read_timeout(head)
-        .serve_connection(TokioIo::new(Lingering::new(stream)), service)
+        .header_read_timeout(limits.idle)
+        .serve_connection(TokioIo::new(Lingering::new(stream, heard)), service)
         .with_upgrades();
     tokio::pin!(connection);
     let ended = tokio::select! {

@@ -20,10 +20,19 @@ pub const SILENT_STOP: TimeDelta = TimeDelta::seconds(30);
 pub const SWITCH_OFF: TimeDelta = TimeDelta::seconds(30);
 /// Refusals in a row, to stand still or to start again, after which a machine is ended instead.
 pub const SWITCH_REFUSALS: u32 = 3;
-/// The longest drain. Agents end services by their own, shorter, limits.
-pub const DRAIN: TimeDelta = TimeDelta::hours(2);
+/// What the tasks of a worker are given that leaves a cluster which goes on running: a day, since what runs once a day takes no
+/// longer. Then its agent kills what is left, and Airflow tries it again.
+pub const TASKS: TimeDelta = TimeDelta::hours(24);
+/// The longest drain of such a node. Its agent's own end comes first.
+pub const DRAIN: TimeDelta = TimeDelta::minutes(24 * 60 + 10);
+/// A worker that has drained for this long and has no task hangs.
+pub const DRAIN_WITHOUT_TASKS: TimeDelta = TimeDelta::minutes(10);
+/// The longest drain where the cluster stops. Agents end services by their own, shorter, limits.
+pub const DRAIN_FOR_STOP: TimeDelta = TimeDelta::hours(2);
 /// The same where the cluster is being deleted.
 pub const DRAIN_FOR_DELETION: TimeDelta = TimeDelta::seconds(60);
+/// An operation waits for nodes that drain until it is this old.
+pub const OPERATION_FOR_DRAIN: TimeDelta = TimeDelta::minutes(30);
 /// A start that takes longer has failed.
 pub const START: TimeDelta = TimeDelta::minutes(30);
 /// A build that its node does not end by itself within this time is given up.
@@ -54,6 +63,8 @@ pub const LOOK_CHANGING: TimeDelta = TimeDelta::seconds(1);
 /// Pause between looks at a cluster that is as it should be. Whatever a plan depends on wakes the cluster when it changes,
 /// so that this is but for what was missed.
 pub const LOOK_STEADY: TimeDelta = TimeDelta::minutes(5);
+/// The same while nodes finish their tasks, whose end wakes it.
+pub const LOOK_DRAINING: TimeDelta = TimeDelta::seconds(20);
 /// The same without nodes.
 pub const LOOK_EMPTY: TimeDelta = TimeDelta::minutes(5);
 

@@ -111,6 +111,13 @@ pub(crate) fn rests(desired: &Desired, node: &Node) -> bool {
     matches!(node.state, NodeState::Kept { .. }) && is_to_be_kept(desired, node) && !moves
 }
 
+/// Whether it was asked to end, and is heard to be at it.
+pub(crate) fn finishes_tasks(node: &Node) -> bool {
+    let heard = node.report.is_some() && node.silence < limits::QUIET;
+    let drains = node.role == NodeRole::Worker && node.is_launched() && node.stop_asked_at.is_some();
+    drains && heard && node.provider.runs() && !node.has_stopped()
+}
+
 /// Whether a stop leaves it its machine.
 pub(crate) fn is_to_be_kept(desired: &Desired, node: &Node) -> bool {
     desired.power == Power::Stopped
@@ -427,15 +434,29 @@ impl Case<'_> {
         let Some(asked_at) = self.node.stop_asked_at else {
             return false;
         };
-        let drain = match self.desired.power {
-            Power::Deleted => limits::DRAIN_FOR_DELETION,
-            Power::Running | Power::Stopped => limits::DRAIN,
+        // Who drained before is given what a stop gives, from then on.
+        let ends_at = asked_at.max(
+            self.desired
+                .operation
+                .as_ref()
+                .map_or(asked_at, |end| end.created_at),
+        );
+        let over_at = match self.desired.power {
+            Power::Running if self.hangs() => asked_at + limits::DRAIN_WITHOUT_TASKS,
+            Power::Running => asked_at + limits::DRAIN,
+            Power::Stopped => ends_at + limits::DRAIN_FOR_STOP,
+            Power::Deleted => ends_at + limits::DRAIN_FOR_DELETION,
         };
         let silent_stop = match self.observed.hearing {
             Hearing::Well => limits::SILENT_STOP,
             Hearing::Poorly | Hearing::Hardly => limits::SILENT_ALL,
         };
         let unheard = self.node.silence >= silent_stop && asked_at + silent_stop <= self.now;
-        unheard || asked_at + drain <= self.now
+        unheard || over_at <= self.now
+    }
+
+    /// Whether it takes no new task and has none, and it is not known to have stopped.
+    fn hangs(&self) -> bool {
+        self.node.tasks == Some(0)
     }
 }

@@ -6,7 +6,7 @@ use updraft_model::{Phase, Power};
 use crate::action::{Action, Outcome, Plan};
 use crate::desired::{Desired, EnvironmentChange};
 use crate::failure::{hopeless, of_database};
-use crate::observed::{Observed, Resource};
+use crate::observed::{Node, Observed, Resource};
 use crate::phase::{is_complete, phase};
 use crate::{environment, keys, limits, network, nodes, scaling, steps};
 
@@ -107,7 +107,7 @@ fn end(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> Option<Act
     }
     desired.operation.as_ref()?;
     let reached = match desired.power {
-        Power::Running => is_complete(desired, observed) && !has_surplus(desired, observed),
+        Power::Running => is_complete(desired, observed) && !waits_for_surplus(desired, observed, now),
         Power::Stopped => observed.nodes.iter().all(|node| nodes::rests(desired, node)),
         Power::Deleted => empty,
     };
@@ -141,19 +141,29 @@ fn is_rolling_out(desired: &Desired) -> bool {
     )
 }
 
-fn has_surplus(desired: &Desired, observed: &Observed) -> bool {
+/// Nodes that serve no place and do not rest.
+fn surplus<'a>(desired: &'a Desired, observed: &'a Observed) -> impl Iterator<Item = &'a Node> {
     let kept = nodes::kept(desired, observed);
-    let mut others = observed.nodes.iter().filter(|node| !kept.contains(&node.id));
-    others.any(|node| !nodes::rests(desired, node))
+    let others = observed.nodes.iter().filter(move |node| !kept.contains(&node.id));
+    others.filter(|node| !nodes::rests(desired, node))
+}
+
+/// Tasks may take a day, and much waits for an operation's end: it is done when nothing is left to do but to wait for them.
+fn waits_for_surplus(desired: &Desired, observed: &Observed, now: DateTime<Utc>) -> bool {
+    let operation = desired.operation.as_ref();
+    let waited = operation.is_some_and(|operation| operation.created_at + limits::OPERATION_FOR_DRAIN <= now);
+    surplus(desired, observed).any(|node| !(waited && nodes::finishes_tasks(node)))
 }
 
 fn pause(desired: &Desired, observed: &Observed, phase: &Phase) -> TimeDelta {
     let steady = desired.operation.is_none()
-        && !has_surplus(desired, observed)
+        && surplus(desired, observed).all(nodes::finishes_tasks)
         && observed.orphans.is_empty()
         && !keys::is_under_way(desired);
+    let drains = surplus(desired, observed).next().is_some();
     match phase {
-        Phase::Stopped if steady => limits::LOOK_EMPTY,
+        Phase::Stopped if steady && !drains => limits::LOOK_EMPTY,
+        Phase::Running if steady && drains => limits::LOOK_DRAINING,
         Phase::Running if steady => limits::LOOK_STEADY,
         Phase::Stopped
         | Phase::Running

@@ -1,9 +1,8 @@
 //! Which places workers have: as many in each queue as it is to have, and those stay that do most.
 //!
-//! Workers of all queues share one row of ordinals. A queue that scales by itself does not wait for those that leave it: they may
-//! drain for hours. In a queue whose size people set, a place stays taken until its node is gone. For one that worked and was lost
-//! another comes at once, with an ordinal of its own: that it ends is the provider's matter alone. So it is for one that the provider is
-//! about to take back: it drains for as long as it is left.
+//! Workers of all queues share one row of ordinals. No queue waits for those that leave it: they may drain for a day. Another comes at
+//! once, with an ordinal of its own. So it is for one that worked and was lost: that it ends is the provider's matter alone; and
+//! for one that the provider is about to take back: it drains for as long as it is left.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -56,17 +55,17 @@ fn leaves(node: &Node) -> bool {
 
 /// Those of the queue's workers that keep their places.
 fn staying<'a>(queue: &WorkerQueue, observed: &'a Observed) -> Vec<&'a Node> {
-    let (scales, wanted) = (scaling::scales(queue), wanted(observed, queue));
+    let wanted = wanted(observed, queue);
     let of_queue = observed
         .nodes
         .iter()
-        .filter(|node| node.queue.as_ref() == Some(&queue.name) && !(scales && leaves(node)));
+        .filter(|node| node.queue.as_ref() == Some(&queue.name) && !leaves(node));
     let (lost, mut members): (Vec<_>, Vec<_>) = of_queue.partition(|node| is_replaced_at_once(node));
     // Others come for as many as the queue is to have: where all are lost again and again, it goes by their ends.
     members.extend(lost.into_iter().skip(wanted));
     members.sort_by_key(|node| reasons_to_go(queue, node));
     members.truncate(wanted);
-    if members.len() == wanted && members.iter().all(|node| !leaves(node) && is_ready(node)) {
+    if members.len() == wanted && members.iter().all(|node| is_ready(node)) {
         // On another kind of machine than is asked for: one after the other is replaced.
         let outdated = members.iter().rposition(|node| is_outdated(queue, node));
         outdated.map(|index| members.remove(index));
@@ -86,7 +85,6 @@ fn is_replaced_at_once(node: &Node) -> bool {
 /// Who has the most goes first.
 fn reasons_to_go(queue: &WorkerQueue, node: &Node) -> impl Ord + use<> {
     (
-        leaves(node),
         node.loss.is_some() || node.is_reclaimed() || node.provider == ProviderView::Impaired,
         !node.is_launched(),
         is_outdated(queue, node),

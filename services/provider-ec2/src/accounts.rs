@@ -14,7 +14,7 @@ use updraft_provider::{
     AccountCheck, AccountFault, NodeProvider, OpenAccounts, ProviderError, TenantAccount,
 };
 
-use crate::config::{Ec2Config, Machine, Market, RootVolume, TenantAccount as Assumed};
+use crate::config::{Ec2Config, Machine, Market, RootVolume, StorePlace, TenantAccount as Assumed};
 use crate::preflight::Check;
 use crate::provider::{Ec2Provider, SetupError};
 
@@ -22,6 +22,7 @@ use crate::provider::{Ec2Provider, SetupError};
 pub struct Ec2Accounts {
     installation: Ec2Config,
     own: Arc<dyn CredentialSource>,
+    storage: Option<StorePlace>,
     paces: Mutex<HashMap<AwsAccountId, Kept>>,
 }
 
@@ -50,7 +51,17 @@ impl Ec2Accounts {
         Self {
             installation,
             own,
+            storage: None,
             paces: Mutex::default(),
+        }
+    }
+
+    /// As [`Ec2Provider::storing_in`], for nodes of all accounts.
+    #[must_use]
+    pub fn storing_in(self, place: StorePlace) -> Self {
+        Self {
+            storage: Some(place),
+            ..self
         }
     }
 
@@ -95,9 +106,11 @@ impl Ec2Accounts {
         let config = self.config(account).map_err(|fault| refused(&fault))?;
         let pace = self.pace(account.id, &config);
         let provider = Ec2Provider::with_credentials(config, Arc::clone(&self.own));
-        provider
-            .map(|provider| provider.at_pace(pace))
-            .map_err(|error| refused(&error))
+        let provider = provider.map_err(|error| refused(&error))?.at_pace(pace);
+        Ok(match &self.storage {
+            Some(place) => provider.storing_in(place.clone()),
+            None => provider,
+        })
     }
 
     /// Of the same AWS account and region as before, if it is; else full buckets.

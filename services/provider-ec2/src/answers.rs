@@ -38,6 +38,8 @@ pub(crate) struct Instance {
     pub(crate) instance_state: State,
     /// None once it has ended.
     pub(crate) private_ip_address: Option<IpAddr>,
+    /// Of its last change of state, where EC2 says.
+    pub(crate) state_reason: Option<StateReason>,
     #[serde(default)]
     tag_set: Set<Tag>,
 }
@@ -45,6 +47,16 @@ pub(crate) struct Instance {
 #[derive(Debug, Deserialize)]
 pub(crate) struct State {
     pub(crate) name: StateName,
+}
+
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html>
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct StateReason {
+    /// `Client.VolumeLimitExceeded`
+    pub(crate) code: String,
+    /// `Client.VolumeLimitExceeded: The limit on the number of EBS volumes was exceeded`
+    pub(crate) message: String,
 }
 
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceState.html>
@@ -132,6 +144,11 @@ impl Instance {
 // === impl StateName ===
 
 impl StateName {
+    /// Or is about to.
+    pub(crate) fn has_ended(self) -> bool {
+        matches!(self, Self::ShuttingDown | Self::Terminated)
+    }
+
     pub(crate) fn status(self) -> NodeStatus {
         match self {
             Self::Pending => NodeStatus::Pending,

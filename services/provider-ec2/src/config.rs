@@ -62,6 +62,14 @@ pub struct Artifacts {
     pub keys_file: Option<PathBuf>,
 }
 
+/// Where buckets are that nodes have to reach: clusters' own are the installation's, not this provider's.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StorePlace {
+    pub region: String,
+    /// Instead of AWS's own, as nodes reach it.
+    pub endpoint: Option<Url>,
+}
+
 /// A role in a tenant's account that trusts Updraft's, and the external id that Updraft generated for it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

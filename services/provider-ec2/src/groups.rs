@@ -7,10 +7,12 @@
 use serde::Deserialize;
 use updraft_api::agent::RELAY_PORT;
 use updraft_aws::{AwsError, EC2, Params};
-use updraft_model::ClusterId;
+use updraft_model::{ClusterId, TenantId};
 use updraft_provider::{ClusterWanted, NetworkId, ProviderError};
+use uuid::Uuid;
 
 use crate::answers::{Done, Page, Set, Tag};
+use crate::preflight::Fault;
 use crate::provider::{Ec2Provider, PAGE};
 use crate::refusal::provider_error;
 use crate::request::{CLUSTER, INSTALLATION, TENANT};
@@ -93,38 +95,72 @@ impl Ec2Provider {
         Ok(clusters)
     }
 
+    /// One of this installation's, of whatever cluster. None: there is none, or it cannot be seen.
+    pub(crate) async fn some_group(&self) -> Option<String> {
+        let vpc = self.vpc().await.ok()?;
+        let asked = Params::default()
+            .with("MaxResults", PAGE)
+            .with_filter("vpc-id", [vpc])
+            .with_filter(&format!("tag:{INSTALLATION}"), [&self.config.installation])
+            .with_filter("tag-key", [CLUSTER]);
+        let found = self.groups(&asked).await.ok()?;
+        found.into_iter().next().map(|group| group.group_id)
+    }
+
+    /// Whether a cluster's group could be made.
+    pub(crate) async fn would_make_a_group(&self) -> Result<String, Fault> {
+        // No cluster and no tenant has these.
+        let (cluster, tenant) = (ClusterId(0), TenantId(Uuid::nil()));
+        let vpc = self.vpc().await.map_err(|error| Fault {
+            found: error.to_string(),
+            remedy: None,
+            blocks: false,
+        })?;
+        let asked = self.new_group(cluster, tenant, &vpc).with("DryRun", true);
+        match self.aws.query::<Made>(EC2, "CreateSecurityGroup", &asked).await {
+            Err(error) if error.code() == Some("DryRunOperation") => Ok(format!("could be made in {vpc}")),
+            Err(error) => Err(Fault::of_what_is_done(error)),
+            Ok(made) => Err(Fault {
+                found: format!("EC2 did not heed that nothing is to be made: {}", made.group_id),
+                remedy: Some("delete that security group".to_owned()),
+                blocks: true,
+            }),
+        }
+    }
+
     async fn make_group(&self, wanted: &ClusterWanted, vpc: &str) -> Result<String, ProviderError> {
-        let ClusterWanted { cluster, tenant, .. } = wanted;
-        let name = self.group_name(*cluster);
+        let cluster = wanted.cluster;
+        let asked = self.new_group(cluster, wanted.tenant, vpc);
+        match self.aws.query::<Made>(EC2, "CreateSecurityGroup", &asked).await {
+            Ok(made) => Ok(made.group_id),
+            Err(error) if error.code() == Some("InvalidGroup.Duplicate") => {
+                self.group_of_name(cluster, &self.group_name(cluster), vpc).await
+            }
+            Err(error) => Err(provider_error(&error)),
+        }
+    }
+
+    fn new_group(&self, cluster: ClusterId, tenant: TenantId, vpc: &str) -> Params {
+        let name = self.group_name(cluster);
+        let asked = Params::default()
+            .with("GroupName", &name)
+            // EC2 takes few signs here (a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*), and no apostrophe is among them.
+            .with("GroupDescription", format!("Nodes of Updraft cluster {cluster}"))
+            .with("VpcId", vpc)
+            .with("TagSpecification.1.ResourceType", "security-group");
         let tags = [
-            ("Name", name.clone()),
+            ("Name", name),
             (INSTALLATION, self.config.installation.clone()),
             (CLUSTER, cluster.to_string()),
             (TENANT, tenant.to_string()),
         ];
-        let asked = Params::default()
-            .with("GroupName", &name)
-            .with(
-                "GroupDescription",
-                format!("Nodes of Updraft's cluster {cluster}"),
-            )
-            .with("VpcId", vpc)
-            .with("TagSpecification.1.ResourceType", "security-group");
-        let asked = tags
-            .into_iter()
+        tags.into_iter()
             .zip(1..)
             .fold(asked, |asked, ((key, value), number)| {
                 asked
                     .with(format!("TagSpecification.1.Tag.{number}.Key"), key)
                     .with(format!("TagSpecification.1.Tag.{number}.Value"), value)
-            });
-        match self.aws.query::<Made>(EC2, "CreateSecurityGroup", &asked).await {
-            Ok(made) => Ok(made.group_id),
-            Err(error) if error.code() == Some("InvalidGroup.Duplicate") => {
-                self.group_of_name(*cluster, &name, vpc).await
-            }
-            Err(error) => Err(provider_error(&error)),
-        }
+            })
     }
 
     /// Made by a call whose answer was lost, unless it is somebody else's.

@@ -21,7 +21,7 @@ pub use accounts::Ec2Accounts;
 pub use agent_archive::AgentArchive;
 pub use boot_logs::{BootLogError, BootLogs};
 pub use config::{
-    Archive, Artifacts, ConfigError, Ec2Config, Image, Machine, Market, RootVolume, TenantAccount,
+    Archive, Artifacts, ConfigError, Ec2Config, Image, Machine, Market, RootVolume, StorePlace, TenantAccount,
 };
 pub use preflight::{Check, Preflight};
 pub use provider::{Ec2Provider, SetupError};

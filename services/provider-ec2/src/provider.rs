@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret as _;
 use thiserror::Error;
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 use updraft_aws::{
     AssumedRole, AwsError, Client, CredentialSource, EC2, OwnCredentials, Pace, Params, Place, Renewed,
     SessionName,
@@ -22,11 +23,11 @@ use updraft_provider::{
 use crate::answers::{Done, Instance, Page, Reservation, Reservations, StateName};
 use crate::artifacts::Signer;
 use crate::checks::Checks;
-use crate::config::{ConfigError, Ec2Config};
+use crate::config::{ConfigError, Ec2Config, StorePlace};
 use crate::listing::Listing;
 use crate::newborn::Newborn;
-use crate::preflight::Looked;
-use crate::refusal::provider_error;
+use crate::preflight::{Looked, Tried, WITHIN};
+use crate::refusal::{ended_by, provider_error};
 use crate::request::{INSTALLATION, Kept, NODE};
 use crate::user_data::{self, Boot};
 
@@ -41,12 +42,15 @@ pub struct Ec2Provider {
     pub(crate) config: Ec2Config,
     pub(crate) aws: Client,
     pub(crate) signer: Option<Signer>,
+    /// Of clusters' buckets, where that is known.
+    pub(crate) storage: Option<StorePlace>,
     listing: Listing,
     newborn: Newborn,
     pub(crate) checks: Checks,
     pub(crate) vpc: OnceCell<String>,
     /// What was found lately, for clusters that start together.
     pub(crate) looked: Looked,
+    pub(crate) tried: Tried,
 }
 
 #[derive(Debug, Error)]
@@ -95,13 +99,24 @@ impl Ec2Provider {
         Ok(Self {
             aws: Client::new(place, credentials)?,
             signer: config.artifacts.as_ref().map(Signer::open).transpose()?,
+            storage: None,
             config,
             listing: Listing::default(),
             newborn: Newborn::lasting(LISTING_LAG),
             checks: Checks::default(),
             vpc: OnceCell::new(),
             looked: Looked::default(),
+            tried: Tried::default(),
         })
+    }
+
+    /// Nodes have to reach clusters' buckets there, which is looked at before a start.
+    #[must_use]
+    pub fn storing_in(self, place: StorePlace) -> Self {
+        Self {
+            storage: Some(place),
+            ..self
+        }
     }
 
     /// Waits for its turns with all who have this pace.
@@ -329,6 +344,13 @@ impl NodeProvider for Ec2Provider {
         }))
     }
 
+    async fn why_ended(&self, id: &ProviderId) -> Result<Option<ProviderError>, ProviderError> {
+        let found = self.find(id).await?;
+        let ended = found.filter(|instance| instance.instance_state.name.has_ended());
+        let reason = ended.and_then(|instance| instance.state_reason);
+        Ok(reason.and_then(|reason| ended_by(&reason)))
+    }
+
     async fn left_volumes(&self, _account: NodeAccount) -> Result<Vec<LeftVolume>, ProviderError> {
         self.unattached().await
     }
@@ -342,11 +364,14 @@ impl NodeProvider for Ec2Provider {
     }
 
     async fn prepare_cluster(&self, wanted: &ClusterWanted) -> Result<Option<NetworkId>, ProviderError> {
-        self.look_before_a_start(&wanted.control_url).await?;
-        match self.config.security_groups.is_empty() {
-            true => self.group(wanted).await.map(Some),
-            false => Ok(None),
-        }
+        let until = Instant::now() + WITHIN;
+        self.look_before_a_start(&wanted.control_url, until).await?;
+        let network = match self.config.security_groups.is_empty() {
+            true => Some(self.group(wanted).await?),
+            false => None,
+        };
+        self.try_launches(wanted, network.as_ref(), until).await?;
+        Ok(network)
     }
 
     async fn forget_cluster(&self, cluster: ClusterId) -> Result<(), ProviderError> {
@@ -363,10 +388,7 @@ fn is_unknown(error: &AwsError) -> bool {
 }
 
 fn launched(instance: &Instance) -> Result<Launched, ProviderError> {
-    let has_ended = matches!(
-        instance.instance_state.name,
-        StateName::ShuttingDown | StateName::Terminated
-    );
+    let has_ended = instance.instance_state.name.has_ended();
     let address = instance.private_ip_address.filter(|_| !has_ended);
     let ended = || ProviderError::Refused(format!("instance {} has ended", instance.instance_id));
     Ok(Launched {

@@ -5,6 +5,8 @@
 use updraft_aws::{AwsError, Said};
 use updraft_provider::ProviderError;
 
+use crate::answers::StateReason;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Quota,
@@ -24,6 +26,11 @@ const KNOWN: &[(&str, Kind, &str)] = &[
     ),
     (
         "InsufficientCapacity",
+        Kind::Capacity,
+        "wait, or configure another instance type or a subnet in another availability zone",
+    ),
+    (
+        "UnfulfillableCapacity",
         Kind::Capacity,
         "wait, or configure another instance type or a subnet in another availability zone",
     ),
@@ -58,6 +65,16 @@ const KNOWN: &[(&str, Kind, &str)] = &[
         "have the account's quota of gp3 storage raised (Service Quotas, Amazon EBS)",
     ),
     (
+        "MaxIOPSLimitExceeded",
+        Kind::Quota,
+        "have the account's quota of IOPS for gp3 volumes raised (Service Quotas, Amazon EBS)",
+    ),
+    (
+        "NetworkInterfaceLimitExceeded",
+        Kind::Quota,
+        "have the quota of network interfaces per Region raised (Service Quotas, Amazon VPC)",
+    ),
+    (
         "UnauthorizedOperation",
         Kind::Refused,
         "allow the named action to the role that Updraft uses (and iam:PassRole for the instance profile's role)",
@@ -71,6 +88,11 @@ const KNOWN: &[(&str, Kind, &str)] = &[
         "OptInRequired",
         Kind::Refused,
         "enable the region, or accept the image's terms, in this account",
+    ),
+    (
+        "RegionDisabledException",
+        Kind::Refused,
+        "enable the region in this account, and have STS issue tokens for it (IAM, account settings)",
     ),
     (
         "InvalidSubnetID.NotFound",
@@ -91,6 +113,11 @@ const KNOWN: &[(&str, Kind, &str)] = &[
         "InvalidAMIID.NotFound",
         Kind::Refused,
         "correct `image`: it has to be in this region and shared with this account",
+    ),
+    (
+        "ParameterNotFound",
+        Kind::Refused,
+        "correct `image`: the SSM parameter that it names has to be in this account and region",
     ),
     (
         "InvalidAMIID.Unavailable",
@@ -145,7 +172,13 @@ const KNOWN: &[(&str, Kind, &str)] = &[
     (
         "SecurityGroupLimitExceeded",
         Kind::Quota,
-        "have the quota of VPC security groups raised (Service Quotas, Amazon VPC), or bring `security_groups`",
+        "delete security groups that nothing uses, have the quota of VPC security groups per Region raised (Service Quotas, \
+         Amazon VPC), or bring `security_groups`",
+    ),
+    (
+        "RulesPerSecurityGroupLimitExceeded",
+        Kind::Quota,
+        "have the quota of rules per security group raised (Service Quotas, Amazon VPC), or remove rules that somebody added",
     ),
     (
         "DependencyViolation",
@@ -156,6 +189,24 @@ const KNOWN: &[(&str, Kind, &str)] = &[
         "InvalidInstanceID.NotFound",
         Kind::Unclear,
         "wait: the instance may be too new to be known everywhere",
+    ),
+    // These are said of instances that have ended: EC2 took their launch, and found out later.
+    ("InvalidKMSKey.InvalidState", Kind::Refused, KMS_KEY),
+    ("Client.InternalError", Kind::Refused, KMS_KEY),
+    (
+        "InvalidSnapshot.NotFound",
+        Kind::Refused,
+        "share the image's snapshots with this account, or correct `image`",
+    ),
+    (
+        "InstanceInitiatedShutdown",
+        Kind::Unclear,
+        "look at the boot log: the machine switched itself off",
+    ),
+    (
+        "UserInitiatedShutdown",
+        Kind::Unclear,
+        "look in CloudTrail at who ended it (TerminateInstances)",
     ),
     ("AuthFailure", Kind::Unclear, CREDENTIALS),
     ("InvalidClientTokenId", Kind::Unclear, CREDENTIALS),
@@ -170,6 +221,9 @@ const KNOWN: &[(&str, Kind, &str)] = &[
 
 const CREDENTIALS: &str = "check Updraft's own credentials for AWS, or its instance profile";
 
+const KMS_KEY: &str = "look at the root volume's KMS key: it has to be enabled, and the role that Updraft uses may have to create grants of \
+                       it (kms:CreateGrant, kms:GenerateDataKeyWithoutPlaintext, kms:Decrypt)";
+
 pub(crate) fn provider_error(error: &AwsError) -> ProviderError {
     if error.is_throttling() {
         return ProviderError::Throttled;
@@ -183,6 +237,22 @@ pub(crate) fn provider_error(error: &AwsError) -> ProviderError {
     }
 }
 
+/// Of an instance that has ended: as if its launch had been refused with that. None: EC2 says nothing.
+pub(crate) fn ended_by(reason: &StateReason) -> Option<ProviderError> {
+    let StateReason { code, message } = reason;
+    let (side, name) = code.split_once('.')?;
+    let by_side = match side {
+        "Server" => (Kind::Unclear, "wait: it is tried again"),
+        _ => (Kind::Refused, "look the code up in EC2's documentation"),
+    };
+    let (kind, remedy) = known(code).or_else(|| known(name)).unwrap_or(by_side);
+    let said = match message.contains(code) {
+        true => message.trim_end_matches('.').to_owned(),
+        false => format!("{} ({code})", message.trim_end_matches('.')),
+    };
+    Some(of_kind(kind, format!("{said}; {remedy}")))
+}
+
 /// What to do, where that is known.
 pub(crate) fn remedy(code: &str) -> Option<&'static str> {
     known(code).map(|(_, remedy)| remedy)
@@ -194,7 +264,10 @@ fn of_answer(said: &Said) -> ProviderError {
         _ => (Kind::Refused, "look the code up in EC2's documentation"),
     };
     let (kind, remedy) = known(&said.code).unwrap_or(by_status);
-    let words = format!("{}; {remedy}", in_short(said));
+    of_kind(kind, format!("{}; {remedy}", in_short(said)))
+}
+
+fn of_kind(kind: Kind, words: String) -> ProviderError {
     match kind {
         Kind::Quota => ProviderError::Quota(words),
         Kind::Capacity => ProviderError::Capacity(words),
@@ -262,6 +335,41 @@ mod tests {
         let kind = |status| provider_error(&said("Novelty", status, "m"));
         assert!(matches!(kind(400), ProviderError::Refused(_)));
         assert!(matches!(kind(500), ProviderError::Unclear(_)));
+    }
+
+    #[test]
+    fn why_an_instance_ended_is_a_refusal_that_came_late() {
+        let ended = |code: &str, message: &str| {
+            let (code, message) = (code.to_owned(), message.to_owned());
+            ended_by(&StateReason { code, message })
+        };
+        let limit = "Client.VolumeLimitExceeded";
+        let words = "Client.VolumeLimitExceeded: Volume limit exceeded; have the account's quota of gp3 storage raised (Service Quotas, Amazon EBS)";
+        assert_eq!(
+            ended(limit, "Client.VolumeLimitExceeded: Volume limit exceeded"),
+            Some(ProviderError::Quota(words.to_owned()))
+        );
+        for (code, is_kind, remedy) in [
+            (
+                "Server.InsufficientInstanceCapacity",
+                "no capacity",
+                "another instance type",
+            ),
+            ("Client.InvalidKMSKey.InvalidState", "refused", "KMS key"),
+            ("Client.InternalError", "refused", "KMS key"),
+            ("Server.InternalError", "no clear answer", "wait"),
+            ("Server.Novelty", "no clear answer", "wait"),
+            ("Client.Novelty", "refused", "documentation"),
+        ] {
+            let told = ended(code, "Its words.").unwrap().to_string();
+            assert!(
+                told.contains(is_kind)
+                    && told.contains(remedy)
+                    && told.contains(&format!("Its words ({code})")),
+                "{told}"
+            );
+        }
+        assert_eq!(ended("", ""), None);
     }
 
     #[test]

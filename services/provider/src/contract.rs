@@ -1,5 +1,6 @@
 //! What control relies on, as laws that each provider's tests check: [`check`] runs them all.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -92,6 +93,7 @@ async fn prepared(subject: &dyn Subject, cluster: ClusterId) -> Result<Option<Ne
         cluster,
         tenant,
         control_url: "https://updraft.invalid".to_owned(),
+        worker_types: BTreeSet::new(),
     };
     for _ in 0..200 {
         match subject.provider().prepare_cluster(&wanted).await {

@@ -73,6 +73,12 @@ pub trait NodeProvider: Send + Sync {
 
     async fn describe(&self, id: &ProviderId) -> Result<NodeStatus, ProviderError>;
 
+    /// Why a node that was launched has ended, as far as the provider itself says: of what kind it is as a launch that failed
+    /// late. None: it has not ended, or nothing is said.
+    async fn why_ended(&self, _id: &ProviderId) -> Result<Option<ProviderError>, ProviderError> {
+        Ok(None)
+    }
+
     /// Disks in one of [`NodeProvider::accounts`] that outlived the nodes they were made with.
     async fn left_volumes(&self, _account: NodeAccount) -> Result<Vec<LeftVolume>, ProviderError> {
         Ok(Vec::new())

@@ -1,5 +1,6 @@
 //! What is said to and heard from a provider.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -63,6 +64,8 @@ pub struct ClusterWanted {
     pub tenant: TenantId,
     /// Where its agents will look for control.
     pub control_url: String,
+    /// What queues' workers are to run on instead of what the installation has for their role.
+    pub worker_types: BTreeSet<String>,
 }
 
 /// The provider's own name of what a cluster's nodes are connected by: a security group.

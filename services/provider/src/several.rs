@@ -221,6 +221,10 @@ impl NodeProvider for SeveralAccounts {
         self.provider(id.account()).await?.describe(&id.inside()).await
     }
 
+    async fn why_ended(&self, id: &ProviderId) -> Result<Option<ProviderError>, ProviderError> {
+        self.provider(id.account()).await?.why_ended(&id.inside()).await
+    }
+
     /// Of a tenant's account only those of clusters that are in it by the record.
     async fn left_volumes(&self, account: NodeAccount) -> Result<Vec<LeftVolume>, ProviderError> {
         let left = self.provider(account).await?.left_volumes(account).await?;

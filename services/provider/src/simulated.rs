@@ -64,6 +64,8 @@ struct World {
     networks_made: u32,
     /// Machines whose disks outlive them.
     keeping: BTreeSet<ProviderId>,
+    /// What is said of machines that ended by themselves.
+    endings: BTreeMap<ProviderId, ProviderError>,
     scripted: Vec<ProviderError>,
     refused_networks: Vec<ProviderError>,
 }
@@ -89,6 +91,7 @@ impl SimulatedProvider {
             networks: BTreeMap::new(),
             networks_made: 0,
             keeping: BTreeSet::new(),
+            endings: BTreeMap::new(),
             scripted: Vec::new(),
             refused_networks: Vec::new(),
         };
@@ -156,6 +159,12 @@ impl SimulatedProvider {
     /// The node ends by itself, as spot instances and hardware do.
     pub fn lose(&self, id: &ProviderId) {
         self.set(id, NodeStatus::Gone);
+    }
+
+    /// The same, and it is said why.
+    pub fn lose_saying(&self, id: &ProviderId, why: ProviderError) {
+        self.world().endings.insert(id.clone(), why);
+        self.lose(id);
     }
 
     /// The machine fails its provider's checks.
@@ -333,6 +342,12 @@ impl NodeProvider for SimulatedProvider {
         let now = world.now;
         let machine = world.machines.get(id).filter(|machine| machine.listed_at <= now);
         Ok(machine.map_or(NodeStatus::Unknown, |machine| machine.status))
+    }
+
+    async fn why_ended(&self, id: &ProviderId) -> Result<Option<ProviderError>, ProviderError> {
+        let mut world = self.world();
+        world.may_err()?;
+        Ok(world.endings.get(id).cloned())
     }
 
     async fn left_volumes(&self, _account: NodeAccount) -> Result<Vec<LeftVolume>, ProviderError> {

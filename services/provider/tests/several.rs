@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -132,6 +132,7 @@ impl Installation {
                     cluster,
                     tenant: TenantId(Uuid::nil()),
                     control_url: String::new(),
+                    worker_types: BTreeSet::new(),
                 };
                 simulation.prepare_cluster(&wanted).await.unwrap();
                 simulation.forget_cluster(cluster).await.unwrap();

@@ -15,6 +15,17 @@ pub enum StoreError {
     Corrupt { what: &'static str },
     #[error("the database could not be asked")]
     Database(#[source] sqlx::Error),
+    /// The role can be dropped only once nothing of it is left there.
+    #[error(
+        "the role `{role}` left something in the database `{database}` of the metadata server, which its administrator may not \
+         enter: run `drop owned by {role}` there, and `revoke connect, temporary on database {database} from public`"
+    )]
+    LeftBehind {
+        role: String,
+        database: String,
+        #[source]
+        source: sqlx::Error,
+    },
     #[error("the database's tables could not be brought up to date")]
     Migrate(#[source] sqlx::migrate::MigrateError),
     #[error(

@@ -3,6 +3,7 @@
 mod error;
 mod master_key;
 mod pool;
+mod scram;
 #[cfg(feature = "testing")]
 pub mod testing;
 

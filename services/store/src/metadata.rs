@@ -3,11 +3,16 @@
 //! One database and one login role for each cluster, both named `airflow_<id>`. A database is cloned from the runtime's
 //! migrated template under a name of passage, its objects are given to the role, it is closed to others, and only then
 //! does it get its name: whatever has the name is complete, whatever has the passage's is thrown away and begun anew.
+//!
+//! How clusters' own connections are secured is no part of the DSN that is kept: nodes are told so when they are told the DSN.
+
+mod closing;
+mod roles;
 
 use std::str::FromStr as _;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
 use updraft_model::ClusterId;
 
@@ -73,11 +78,13 @@ impl MetadataServer {
         password: impl Future<Output = Result<SecretString, StoreError>>,
     ) -> Result<SecretString, StoreError> {
         let name = database_name(cluster);
-        let mut admin = self.connect(None).await?;
+        let mut admin = self.connect().await?;
         lock(&mut admin, cluster).await?;
+        closing::close(&mut admin).await?;
         let password = &password.await?;
-        ensure_role(&mut admin, &name, password).await?;
-        end_sessions(&mut admin, &name).await?;
+        roles::ensure(&mut admin, &name, password).await?;
+        // Whoever is connected as the cluster came in with a password of before.
+        roles::end_sessions(&mut admin, &name).await?;
         if !exists(&mut admin, &name).await? {
             self.build(&mut admin, &name, template).await?;
         }
@@ -85,34 +92,71 @@ impl MetadataServer {
         self.dsn(&name, password)
     }
 
-    /// Removes database and role; ends their connections. None there is fine.
+    /// Removes database and role, with what the role left in other databases; ends their connections. None there is fine.
     ///
     /// # Errors
-    /// When the server cannot be asked.
+    /// When the server cannot be asked, or the administrator may not enter a database that the role left something in.
     pub async fn drop_database(&self, cluster: ClusterId) -> Result<(), StoreError> {
         let name = database_name(cluster);
-        let mut admin = self.connect(None).await?;
+        let mut admin = self.connect().await?;
         lock(&mut admin, cluster).await?;
-        run(
-            &mut admin,
-            format!("drop database if exists {} with (force)", passage(&name)),
-        )
-        .await?;
-        run(&mut admin, format!("drop database if exists {name} with (force)")).await?;
-        run(&mut admin, format!("drop role if exists {name}")).await?;
+        closing::close(&mut admin).await?;
+        let role = roles::exists(&mut admin, &name).await?;
+        if role {
+            roles::shut_out(&mut admin, &name).await?;
+        }
+        for database in [passage(&name), name.clone()] {
+            discard(&mut admin, &database).await?;
+        }
+        if role {
+            self.clear_elsewhere(&mut admin, &name).await?;
+            run(&mut admin, format!("drop role if exists {name}")).await?;
+        }
         admin.close().await.map_err(StoreError::from)
     }
 
+    /// Closes what is no cluster's on that server to clusters' roles, which PostgreSQL lets in unless it is told otherwise.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub async fn close_to_clusters(&self) -> Result<(), StoreError> {
+        let mut admin = self.connect().await?;
+        closing::close(&mut admin).await?;
+        admin.close().await.map_err(StoreError::from)
+    }
+
+    async fn clear_elsewhere(&self, admin: &mut PgConnection, role: &str) -> Result<(), StoreError> {
+        let clear = format!("drop owned by {role}");
+        for database in roles::traces(admin, role).await? {
+            let left = |source| StoreError::LeftBehind {
+                role: role.to_owned(),
+                database: database.clone(),
+                source,
+            };
+            let mut inside = self.enter(&database).await.map_err(left)?;
+            run(&mut inside, clear.clone()).await?;
+            inside.close().await?;
+        }
+        // What it was given on databases themselves is in none of them.
+        run(admin, clear).await
+    }
+
+    /// Nobody is let in before it is closed to everybody, not for a moment.
     async fn build(&self, admin: &mut PgConnection, name: &str, template: &str) -> Result<(), StoreError> {
         let passage = passage(name);
-        run(admin, format!("drop database if exists {passage} with (force)")).await?;
+        discard(admin, &passage).await?;
         let clone = format!(
-            "create database {passage} template {} allow_connections true",
+            "create database {passage} template {} allow_connections false",
             quoted(template)
         );
         run(admin, clone).await?;
         run(admin, format!("revoke all on database {passage} from public")).await?;
-        let mut inside = self.connect(Some(&passage)).await?;
+        run(
+            admin,
+            format!("alter database {passage} with allow_connections true"),
+        )
+        .await?;
+        let mut inside = self.enter(&passage).await?;
         give_objects(&mut inside, name).await?;
         inside.close().await?;
         run(admin, format!("alter database {passage} owner to {name}")).await?;
@@ -120,20 +164,36 @@ impl MetadataServer {
     }
 
     fn dsn(&self, name: &str, password: &SecretString) -> Result<SecretString, StoreError> {
-        let options: PgConnectOptions = PgConnectOptions::from_str(self.admin.expose_secret())?;
+        let options = self.options()?;
         let own = || format!("{}:{}", options.get_host(), options.get_port());
         let at = self.reached_at.clone().unwrap_or_else(own);
         Ok(format!("postgresql://{name}:{}@{at}/{name}", password.expose_secret()).into())
     }
 
-    async fn connect(&self, database: Option<&str>) -> Result<PgConnection, StoreError> {
-        let options: PgConnectOptions = PgConnectOptions::from_str(self.admin.expose_secret())?;
-        let options = match database {
-            Some(name) => options.database(name),
-            None => options,
-        };
-        Ok(options.connect().await?)
+    async fn connect(&self) -> Result<PgConnection, StoreError> {
+        Ok(self.options()?.connect().await?)
     }
+
+    async fn enter(&self, database: &str) -> Result<PgConnection, sqlx::Error> {
+        self.options()?.database(database).connect().await
+    }
+
+    fn options(&self) -> Result<PgConnectOptions, sqlx::Error> {
+        PgConnectOptions::from_str(self.admin.expose_secret())
+    }
+}
+
+/// Whether a connection to this address goes to nobody but the server that its authority's certificates name, or vouch for:
+/// `sslmode=verify-full` or `verify-ca`.
+///
+/// # Errors
+/// When it is no database address.
+pub fn is_verified(address: &SecretString) -> Result<bool, StoreError> {
+    let options = PgConnectOptions::from_str(address.expose_secret())?;
+    Ok(matches!(
+        options.get_ssl_mode(),
+        PgSslMode::VerifyCa | PgSslMode::VerifyFull
+    ))
 }
 
 /// One at a time for a cluster, whoever asks; the lock ends with the connection.
@@ -145,42 +205,19 @@ async fn lock(admin: &mut PgConnection, cluster: ClusterId) -> Result<(), StoreE
     Ok(())
 }
 
-async fn ensure_role(
-    admin: &mut PgConnection,
-    name: &str,
-    password: &SecretString,
-) -> Result<(), StoreError> {
-    let there = sqlx::query_scalar::<_, bool>("select exists (select from pg_roles where rolname = $1)")
-        .bind(name)
-        .fetch_one(&mut *admin)
-        .await?;
-    if !there {
-        run(admin, format!("create role {name} nologin")).await?;
-    }
-    // Who administers may be no superuser (RDS has none to give): it may hand on only to whom it is a member of, and may not
-    // even say that a role is no superuser, which none that is made is.
-    run(admin, format!("grant {name} to current_user")).await?;
-    let password = password.expose_secret().replace('\'', "''");
-    let rights = "login nocreatedb nocreaterole";
-    run(
-        admin,
-        format!("alter role {name} {rights} connection limit {CONNECTION_LIMIT} password '{password}'"),
-    )
-    .await
-}
-
-/// Whoever is connected as the cluster came in with a password of before.
-async fn end_sessions(admin: &mut PgConnection, name: &str) -> Result<(), StoreError> {
-    sqlx::query("select pg_terminate_backend(pid) from pg_stat_activity where usename = $1")
-        .bind(name)
-        .execute(admin)
-        .await?;
-    Ok(())
-}
-
 async fn exists(admin: &mut PgConnection, name: &str) -> Result<bool, StoreError> {
     let found = sqlx::query_scalar("select exists (select from pg_database where datname = $1)").bind(name);
     Ok(found.fetch_one(admin).await?)
+}
+
+/// Drops a database, its own connections with it. Its owner may have called it a template, which none is dropped as.
+async fn discard(admin: &mut PgConnection, name: &str) -> Result<(), StoreError> {
+    let template = sqlx::query_scalar("select datistemplate from pg_database where datname = $1").bind(name);
+    // Only then: one whose dropping was broken off can be dropped, and not be altered.
+    if template.fetch_optional(&mut *admin).await? == Some(true) {
+        run(admin, format!("alter database {name} with is_template false")).await?;
+    }
+    run(admin, format!("drop database if exists {name} with (force)")).await
 }
 
 /// A clone keeps the template's owner on everything; `reassign owned` would also take what that owner has elsewhere.

@@ -5,6 +5,7 @@ use std::str::FromStr as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
+use url::Url;
 
 use crate::StoreError;
 
@@ -27,11 +28,26 @@ pub async fn ensure(admin: &SecretString, name: &str) -> Result<Template, StoreE
         .bind(name)
         .fetch_optional(&mut connection)
         .await?;
+    let name = quoted(name);
     if sealed.is_none() {
-        let statement = format!("create database {}", quoted(name));
-        sqlx::query(AssertSqlSafe(statement))
-            .execute(&mut connection)
-            .await?;
+        run(
+            &mut connection,
+            format!("create database {name} allow_connections false"),
+        )
+        .await?;
+    }
+    if sealed != Some(true) {
+        // Clusters' roles have no business in it.
+        run(
+            &mut connection,
+            format!("revoke all on database {name} from public"),
+        )
+        .await?;
+        run(
+            &mut connection,
+            format!("alter database {name} with allow_connections true"),
+        )
+        .await?;
     }
     connection.close().await?;
     Ok(if sealed == Some(true) {
@@ -51,26 +67,42 @@ pub async fn seal(admin: &SecretString, name: &str) -> Result<(), StoreError> {
         "alter database {} with is_template true allow_connections false",
         quoted(name)
     );
-    sqlx::query(AssertSqlSafe(statement))
-        .execute(&mut connection)
-        .await?;
+    run(&mut connection, statement).await?;
     connection.close().await?;
     Ok(())
 }
 
-/// The address of one database on the same server, for the one who migrates it: as plain as the administrator's, since
-/// not every reader knows every option.
+/// The address of one database on the same server, for the one who fills it: Airflow's migration, whose driver is libpq's
+/// (psycopg2), and control itself for its own database of `up`. Of the administrator's options it keeps those that say how
+/// the connection is secured, in the words that both know; libpq refuses others that sqlx has.
 ///
 /// # Errors
 /// When `admin` is no database address.
 pub fn address_of(admin: &SecretString, name: &str) -> Result<SecretString, StoreError> {
-    let (server, _) = admin
-        .expose_secret()
-        .rsplit_once('/')
-        .ok_or(StoreError::Corrupt {
-            what: "database address",
-        })?;
-    Ok(format!("{server}/{name}").into())
+    let mut address = Url::parse(admin.expose_secret()).map_err(|_| StoreError::Corrupt {
+        what: "database address",
+    })?;
+    // As they were written: both read the same escapes, and a form's `+` neither.
+    let options = address.query().unwrap_or_default().split('&');
+    let kept: Vec<_> = options.filter_map(security).collect();
+    address.set_path(name);
+    address.set_query((!kept.is_empty()).then(|| kept.join("&")).as_deref());
+    Ok(String::from(address).into())
+}
+
+fn security(option: &str) -> Option<String> {
+    let (word, value) = option.split_once('=')?;
+    let word = match word {
+        "sslmode" | "ssl-mode" => "sslmode",
+        "sslrootcert" | "ssl-root-cert" | "ssl-ca" => "sslrootcert",
+        _ => return None,
+    };
+    Some(format!("{word}={value}"))
+}
+
+async fn run(connection: &mut PgConnection, statement: String) -> Result<(), StoreError> {
+    sqlx::query(AssertSqlSafe(statement)).execute(connection).await?;
+    Ok(())
 }
 
 async fn connect(admin: &SecretString) -> Result<PgConnection, StoreError> {

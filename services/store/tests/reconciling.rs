@@ -15,7 +15,9 @@ use updraft_store::metadata::MetadataServer;
 use updraft_store::nodes::{self, NewNode};
 use updraft_store::secrets::{self, MasterKey, random_token};
 use updraft_store::testing::TestDatabase;
-use updraft_store::{Store, StoreError, Tx, controls, leases, node_identity, operation_steps, template};
+use updraft_store::{
+    Store, StoreError, Tx, assignments, controls, key_turns, leases, node_identity, operation_steps, template,
+};
 use uuid::Uuid;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -359,6 +361,59 @@ async fn a_place_holds_one_node_until_it_is_gone() {
         .await
         .unwrap();
     assert_eq!((lost.len(), lost[0].loss.as_str()), (1, "silent"));
+}
+
+#[tokio::test]
+async fn a_node_drains_that_leaves_a_cluster_which_goes_on_running() {
+    let (database, cluster) = database_with_cluster().await;
+    let mut connection = database.store().connection().await.unwrap();
+    let (surplus, reclaimed) = (node(cluster), node_at(cluster, 2));
+    for node in [&surplus, &reclaimed] {
+        nodes::intend(&mut connection, node).await.unwrap();
+        nodes::record_launched(&mut connection, node.id, &node.id.to_string(), "127.64.0.9")
+            .await
+            .unwrap();
+    }
+    power(&mut connection, cluster, "running").await;
+    assert!(!drains(&mut connection, surplus.id).await, "it runs");
+    nodes::ask_stop(&mut connection, surplus.id, None).await.unwrap();
+    nodes::ask_stop(&mut connection, reclaimed.id, Some("reclaimed"))
+        .await
+        .unwrap();
+    assert!(drains(&mut connection, surplus.id).await);
+    assert!(
+        !drains(&mut connection, reclaimed.id).await,
+        "its provider will not wait"
+    );
+    power(&mut connection, cluster, "stopped").await;
+    assert!(!drains(&mut connection, surplus.id).await);
+
+    power(&mut connection, cluster, "running").await;
+    let loaded = leases::load(&mut connection, cluster).await.unwrap().unwrap();
+    key_turns::begin(&mut connection, loaded.tenant, cluster, Generation(2))
+        .await
+        .unwrap();
+    assert!(!drains(&mut connection, surplus.id).await, "every node ends");
+}
+
+fn node_at(cluster: ClusterId, ordinal: u32) -> NewNode {
+    NewNode {
+        ordinal,
+        ..node(cluster)
+    }
+}
+
+async fn power(connection: &mut PgConnection, cluster: ClusterId, power: &str) {
+    let change = format!("update clusters set power = '{power}' where id = {}", cluster.0);
+    connection
+        .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(change)))
+        .await
+        .unwrap();
+}
+
+async fn drains(connection: &mut PgConnection, node: NodeId) -> bool {
+    let rows = assignments::rows(connection, node).await.unwrap().unwrap();
+    rows.drains
 }
 
 #[tokio::test]

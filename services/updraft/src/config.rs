@@ -1,6 +1,9 @@
 //! What processes are told when they start, by `up` or by an installation's own files, which only their owner reads.
 
+mod metadata;
 mod nodes;
+#[cfg(test)]
+mod rendered;
 
 use std::fs;
 use std::io::Write as _;
@@ -58,6 +61,14 @@ pub(crate) struct ControlFile {
     pub(crate) database_url: SecretString,
     #[serde(serialize_with = "expose")]
     pub(crate) metadata_url: SecretString,
+    /// Certificates in PEM that nodes hold the metadata server to; without it their drivers encrypt if the server does, whoever
+    /// it is.
+    #[serde(default)]
+    pub(crate) metadata_ca_file: Option<PathBuf>,
+    /// With nodes on EC2, connections to the metadata server need not be verified: on a network where nobody else listens or
+    /// answers.
+    #[serde(default)]
+    pub(crate) metadata_plain: bool,
     pub(crate) master_key_file: PathBuf,
     pub(crate) edge_token_file: PathBuf,
     /// Where nodes come from, and with them what they are made of.

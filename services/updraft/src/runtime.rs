@@ -17,6 +17,7 @@ pub(crate) async fn run(command: &RuntimeCommand) -> anyhow::Result<()> {
 
 async fn prepare(args: &PrepareArgs) -> anyhow::Result<()> {
     let file: ControlFile = config::read(&args.config)?;
+    file.metadata_authority()?;
     let catalogue = Catalogue::embedded()?;
     let runtime = match &args.runtime {
         Some(name) => catalogue

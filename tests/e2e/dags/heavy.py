@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import datetime, timedelta, timezone
 
-from airflow.sdk import dag, task
+from airflow.sdk import dag, get_current_context, task
 
 
 @task(queue="heavy", retries=3, retry_delay=timedelta(seconds=1))
@@ -32,5 +32,15 @@ def heavy_and_heavier() -> None:
     light()
 
 
+@dag(schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), catchup=False)
+def heavy_for() -> None:
+    @task(queue="heavy", retries=3, retry_delay=timedelta(seconds=1))
+    def as_long_as_is_said() -> None:
+        time.sleep(get_current_context()["dag_run"].conf["seconds"])
+
+    as_long_as_is_said()
+
+
 heavy()
 heavy_and_heavier()
+heavy_for()

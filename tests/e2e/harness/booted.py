@@ -28,6 +28,8 @@ say boot sh user-data
 say active systemctl is-active updraft-agent
 say status cat "/proc/$(agent)/status"
 say rule ip -details rule
+say services id -u updraft-services
+say builder id -u updraft-builder
 say places nsenter --target "$(agent)" --mount -- sh /test/touch
 units=/etc/systemd/system
 sed '/^Exec/d; /^Restart/d; s/^Type=.*/Type=oneshot/' "$units/updraft-agent.service" >"$units/enclosure.service"
@@ -71,7 +73,7 @@ def main(root: Path) -> None:
         rights = ["--capability=CAP_NET_ADMIN,CAP_SYS_RESOURCE", f"--bind={place}:/test", f"--directory={root}"]
         subprocess.run([*container, *rights], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=120)
         seen = {file.stem: file.read_text() for file in Path(place).glob("*.seen")}
-        print(json.dumps({**seen, "registrations": around.asked("register")}))
+        print(json.dumps({**seen, "registrations": around.asked("register"), "reports": around.reports}))
 
 
 if __name__ == "__main__":

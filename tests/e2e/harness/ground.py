@@ -122,7 +122,9 @@ class Program:
         self.stop()
 
     def start(self) -> None:
-        command: list[str | Path] = [os.environ["UPDRAFT_BIN"], self._name, "--config", self.config]
+        # Of several of a kind each has its number.
+        kind = self._name.partition("-")[0]
+        command: list[str | Path] = [os.environ["UPDRAFT_BIN"], kind, "--config", self.config]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **self._environment})
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from .airflow import Airflow
+from .balancer import Balancer
 from .data_centre import ACCOUNT, GATE, REGION, DataCentre
 from .ground import Program, Servers
 from .rest import Rest
@@ -37,13 +38,16 @@ ARTIFACTS = "updraft-artifacts"
 # Whom tenants' roles trust.
 IDENTITY = f"arn:aws:iam::{ACCOUNT}:root"
 AIRFLOW_HOSTS = ".airflow.test"
+# The balancers' ports; the edges have those after them.
+PEOPLE, TUNNELS = 7720, 7443
 EMAIL, PASSWORD = "owner@example.com", "a-long-enough-password"
 
 
 class OnHosts:
     centre: DataCentre
     control: Program
-    edge: Program
+    # Two, and a balancer before each of their listeners, as in a cloud.
+    edges: list[Program]
     rest: Rest
 
     def __init__(self) -> None:
@@ -68,7 +72,7 @@ class OnHosts:
 
     def airflow(self, cluster: int, by: Rest | None = None) -> Airflow:
         """As whoever is signed in there, else the first owner."""
-        url = f"http://c{cluster}{AIRFLOW_HOSTS}:7701/airflow-webserver-{cluster}/"
+        url = f"http://c{cluster}{AIRFLOW_HOSTS}:{PEOPLE}/airflow-webserver-{cluster}/"
         return Airflow.open(self.console, url, (by or self.rest).token or "")
 
     def add_dag(self, cluster: str, name: str, source: str, by: Rest | None = None) -> None:
@@ -90,10 +94,13 @@ class OnHosts:
         own = self.centre.keys
         keys = {"AWS_ACCESS_KEY_ID": own["access_key"], "AWS_SECRET_ACCESS_KEY": own["secret_key"]}
         self.control = Program("control", self.place, self._control(archives), keys)
-        self.edge = Program("edge", self.place, self._edge(), {})
+        self.edges = [Program(f"edge-{number}", self.place, self._edge(number), {}) for number in (1, 2)]
         self._prepare()
         self._stack.enter_context(self.control)
-        self._stack.enter_context(self.edge)
+        for edge in self.edges:
+            self._stack.enter_context(edge)
+        for port in (PEOPLE, TUNNELS):
+            self._stack.enter_context(Balancer((GATE, port), [(GATE, port + number) for number in (1, 2)]))
         self.rest = wait_for("control lets its owner in", lambda: Rest.sign_in(self.console, EMAIL, PASSWORD), 60)
 
     def _image(self) -> list[dict[str, str]]:
@@ -142,20 +149,29 @@ class OnHosts:
             "port_base": 7700,
             "listen": {"public": f"{GATE}:7700", "internal": f"{GATE}:7702"},
             "console_url": self.console,
-            "airflow_url": f"http://c{{cluster}}{AIRFLOW_HOSTS}:7701/airflow-webserver-{{cluster}}/",
+            "airflow_url": f"http://c{{cluster}}{AIRFLOW_HOSTS}:{PEOPLE}/airflow-webserver-{{cluster}}/",
             "database_url": self.servers.url("updraft"),
             "metadata_url": self.servers.url("postgres"),
+            # The build of Postgres that comes along speaks no TLS.
+            "metadata_plain": True,
             "master_key_file": self._secret("master-key", secrets.token_bytes(32)),
             "edge_token_file": self._secret("edge-token", secrets.token_hex(32).encode()),
             "identity_refresh_seconds": 900,
-            "tunnel_address": f"{GATE}:7443",
+            "scale_in_after_seconds": 20,
+            "tunnel_address": f"{GATE}:{TUNNELS}",
             "aws": {"identity": IDENTITY, "region": REGION, "endpoint": f"{self.centre.url}/"},
             "nodes": {
                 "ec2": {
                     "control_url": f"http://{GATE}:7702",
                     "plain_http": True,
                     "runtimes": {RUNTIME: {"template_database": f"template-{RUNTIME}"}},
-                    "storage": {**bucket, "bucket_prefix": "updraft-cluster-", "node_keys": "shared"},
+                    "storage": {
+                        **bucket,
+                        "bucket_prefix": "updraft-cluster-",
+                        "node_keys": "shared",
+                        # Two tenants, on a store whose roles are not played here.
+                        "tenants_trust_each_other": True,
+                    },
                     "provider": {
                         **self._provider(),
                         "archives": archives,
@@ -180,22 +196,22 @@ class OnHosts:
             "worker": {"instance_type": "m6i.xlarge"},
         }
 
-    def _edge(self) -> dict[str, Any]:
+    def _edge(self, number: int) -> dict[str, Any]:
         return {
-            "state_dir": str(self.place / "edge-state"),
+            "state_dir": str(self.place / f"edge-{number}-state"),
             "asset_dir": str(self.place / "assets"),
             "control_url": f"http://{GATE}:7702",
             "plain_http": True,
             "console_url": self.console,
             "edge_token_file": str(self.place / "edge-token"),
-            "port": 7701,
+            "port": PEOPLE + number,
             "listen": GATE,
-            "tunnel_listen": f"{GATE}:7443",
+            "tunnel_listen": f"{GATE}:{TUNNELS + number}",
         }
 
     def _prepare(self) -> None:
         """What an operator does once."""
-        for part in ("control", "edge-state", "assets"):
+        for part in ("control", "edge-1-state", "edge-2-state", "assets"):
             (self.place / part).mkdir()
         password = self._secret("password", PASSWORD.encode())
         config: list[str | Path] = ["--config", self.control.config]

@@ -18,18 +18,24 @@ from cryptography.x509.oid import NameOID
 if TYPE_CHECKING:
     from types import TracebackType
 
+NODE_TOKEN = "the-nodes-own"
 METADATA = {"local-ipv4": "127.0.0.1", "instance-id": "i-0123456789abcdef0"}
 
 
 @dataclass
 class Surroundings:
-    """`objects` by path; every request is remembered. A token that control does not know is refused."""
+    """`objects` by path; every request is remembered. A token that control does not know is refused.
+
+    While it `hears`, control takes reports of nodes that it has taken.
+    """
 
     address: str = "127.0.0.1"
     objects: dict[str, bytes] = field(default_factory=dict)
     tokens: set[str] = field(default_factory=set)
     requests: list[str] = field(default_factory=list)
     shipped: dict[str, str] = field(default_factory=dict)
+    hears: bool = True
+    reports: int = 0
 
     def __enter__(self) -> Surroundings:
         self.server = ThreadingHTTPServer((self.address, 0), handler(self))
@@ -66,7 +72,7 @@ def identity() -> dict[str, str]:
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    return {"node_token": "the-nodes-own", "ca_pem": encoded, "cert_pem": encoded, "key_pem": private.decode()}
+    return {"node_token": NODE_TOKEN, "ca_pem": encoded, "cert_pem": encoded, "key_pem": private.decode()}
 
 
 def handler(these: Surroundings) -> type[BaseHTTPRequestHandler]:
@@ -95,12 +101,20 @@ def handler(these: Surroundings) -> type[BaseHTTPRequestHandler]:
             these.requests.append(f"POST {self.path}")
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             token = body.get("bootstrap_token")
+            if self.path == "/agent/v1/report" and self.headers["Authorization"] == f"Bearer {NODE_TOKEN}":
+                return self.take_report()
             if self.path != "/agent/v1/register":
                 return self.answer(503, b"")
             if token not in these.tokens:
                 return self.answer(401, b"")
             these.tokens.remove(token)
             return self.answer(200, json.dumps(identity()).encode(), "application/json")
+
+        def take_report(self) -> None:
+            if not these.hears:
+                return self.answer(503, b"")
+            these.reports += 1
+            return self.answer(204, b"")
 
         def answer(self, status: int, body: bytes, kind: str = "application/octet-stream") -> None:
             self.send_response(status)

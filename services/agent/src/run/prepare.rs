@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use chrono::Utc;
 use tokio::sync::oneshot;
@@ -30,6 +31,7 @@ impl Node {
             self.since.prepared = None;
         }
         self.readiness.environment = Path::new(&assignment.environment_dir).is_dir();
+        self.shorten_graces(&assignment);
         self.assignment = Some(assignment);
         self.join_parent();
         // It takes longest, so it goes first.
@@ -40,6 +42,19 @@ impl Node {
         self.ensure_metadata();
         self.ensure_reencryption();
         self.ensure_environment();
+    }
+
+    /// What ends already is given a shorter grace whole: how long it took so far was within a longer one.
+    fn shorten_graces(&mut self, assignment: &Assignment) {
+        let Some(before) = &self.assignment else { return };
+        let now = Instant::now();
+        for service in &assignment.services {
+            let was = before.services.iter().find(|was| was.name == service.name);
+            let is_shorter = was.is_some_and(|was| was.stop.grace_s > service.stop.grace_s);
+            if let Some(slot) = self.slots.get_mut(&service.name).filter(|_| is_shorter) {
+                slot.count_grace_from(now);
+            }
+        }
     }
 
     /// The cluster's own is fetched, unless it is what this node builds.

@@ -6,6 +6,8 @@ use updraft_model::AgentPhase;
 
 use super::happening::Happening;
 use super::node::Node;
+use crate::layout;
+use crate::place::Ownership;
 
 impl Node {
     /// Goes after what the assignment says of it, while all is well.
@@ -36,6 +38,7 @@ impl Node {
 
     /// Control took a report.
     pub(super) fn heard(&mut self) {
+        self.leave_sign();
         if let Some(release) = self.replacing.heard() {
             let message = format!(
                 "The agent was replaced: {}, release {}. Services went on.",
@@ -43,6 +46,17 @@ impl Node {
                 &release[..12]
             );
             self.event(None, "agent_replaced", Severity::Info, &message);
+        }
+    }
+
+    /// For who started this machine and waits.
+    fn leave_sign(&self) {
+        if !self.own_machine {
+            return;
+        }
+        let place = self.layout.place();
+        if let Err(error) = place.write_soon(layout::HEARD, b"", 0o600, Ownership::Agent) {
+            tracing::warn!(error = error.chain(), "That control took a report can't be noted");
         }
     }
 

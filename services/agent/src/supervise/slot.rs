@@ -238,6 +238,13 @@ impl Slot {
         };
     }
 
+    /// Where it is stopping: its grace begins now.
+    pub fn count_grace_from(&mut self, now: Instant) {
+        if let State::Stopping { since, .. } = &mut self.state {
+            *since = now;
+        }
+    }
+
     pub fn kill(&mut self) {
         if let State::Stopping { killed, .. } = &mut self.state {
             *killed = true;

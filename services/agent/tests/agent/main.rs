@@ -19,6 +19,7 @@ mod metadata;
 mod prefork;
 mod private;
 mod reclaim;
+mod registration;
 mod relay;
 mod remains;
 mod replace;

@@ -1,10 +1,10 @@
 //! Services of a node as real processes, under a real agent process that is killed and started again.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::support::{Control, TestNode, eventually, is, is_gone, process, service, status};
 use rustix::process::Signal;
-use updraft_api::agent::{FileAssignment, HealthCheck, NodePower};
+use updraft_api::agent::{Assignment, FileAssignment, HealthCheck, NodePower, ServiceAssignment};
 use updraft_model::{AgentPhase, Generation, ServiceName, ServiceState};
 
 const SLEEP: &str = "exec sleep 1000";
@@ -303,6 +303,67 @@ async fn what_does_not_end_in_its_grace_is_killed_with_its_children() {
     control.phase(AgentPhase::Stopped).await;
     control.event("service_killed").await;
     assert!(updraft_agent::process::Tree::read().members(leader).is_empty());
+}
+
+/// Does what it has to do still once it is asked to end, as a worker does.
+fn finishing(task: &str) -> ServiceAssignment {
+    let script = format!("trap '{task}; exit 0' TERM; while true; do sleep 0.1; done");
+    let mut worker = service(ServiceName::Worker, &script);
+    worker.stop.grace_s = 1;
+    worker
+}
+
+fn asked_to_end_within(seconds: u32) -> impl FnOnce(&mut Assignment) {
+    move |assignment| {
+        assignment.power = NodePower::Stop;
+        assignment.services[0].stop.grace_s = seconds;
+    }
+}
+
+#[tokio::test]
+async fn who_drains_outlasts_the_grace_of_a_stop_and_is_not_restarted_for_the_number() {
+    let control = Control::start().await;
+    let node = TestNode::new(&control);
+    control.assign(node.assignment(vec![finishing("sleep 3")]));
+    let _agent = node.spawn_agent();
+    let before = process(&control.phase(AgentPhase::Running).await, ServiceName::Worker);
+    control.change(|assignment| assignment.services[0].stop.grace_s = 2);
+    let version = control.version();
+    let report = control
+        .report_where("the other number", |report| {
+            report.assignment_version == Some(version)
+        })
+        .await;
+    assert_eq!(process(&report, ServiceName::Worker), before);
+    control.change(asked_to_end_within(60));
+    control.phase(AgentPhase::Stopped).await;
+    assert!(!was_killed(&control), "{:?}", control.events());
+}
+
+#[tokio::test]
+async fn a_stop_of_the_cluster_cuts_a_drain_short_and_gives_its_own_grace_whole() {
+    let control = Control::start().await;
+    let node = TestNode::new(&control);
+    control.assign(node.assignment(vec![finishing("sleep 2; touch later; sleep 1000")]));
+    let _agent = node.spawn_agent();
+    control.phase(AgentPhase::Running).await;
+    control.change(asked_to_end_within(60));
+    eventually("a while of draining", || node.path("work/later").exists()).await;
+    let stopped_at = Instant::now();
+    control.change(|assignment| assignment.services[0].stop.grace_s = 2);
+    control.phase(AgentPhase::Stopped).await;
+    assert!(
+        stopped_at.elapsed() >= Duration::from_secs(2),
+        "it had its time already"
+    );
+    assert!(was_killed(&control), "{:?}", control.events());
+}
+
+fn was_killed(control: &Control) -> bool {
+    control
+        .events()
+        .iter()
+        .any(|event| event.kind == "service_killed")
 }
 
 #[tokio::test]

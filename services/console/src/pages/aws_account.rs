@@ -58,7 +58,7 @@ impl AwsAccountPage {
             (
                 "permissions",
                 "Permissions",
-                "of that role",
+                "of that role; iam:PassRole is for nodes’ role, taken to be named as its instance profile is",
                 view.permissions_policy.as_deref(),
             ),
             (

@@ -62,6 +62,7 @@ fn on_aws(config: &mut AppConfig) {
         opens: Arc::new(OneRouteShort),
         installation: "prod".to_owned(),
         shared: true,
+        usual: updraft_app::UsualNodes::default(),
     });
 }
 

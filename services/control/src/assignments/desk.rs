@@ -49,6 +49,8 @@ pub struct Desk {
     pub outbound_allow: Vec<String>,
     /// What logs may take on a node's disk.
     pub log_disk_bytes: u64,
+    /// Certificates that nodes hold the installation's metadata server to, PEM; none: drivers decide.
+    pub metadata_authority: Option<String>,
     pub base_url: Box<dyn Fn(TenantId, ClusterId) -> String + Send + Sync>,
     /// None: edges reach web nodes directly.
     pub tunnels: Option<Arc<Tunnels>>,
@@ -155,6 +157,7 @@ impl Desk {
             ordinal: rows.ordinal,
             queue: rows.queue.clone(),
             run: rows.run,
+            drains: rows.drains,
             build: build(&environments, rows).map(|build| BuildAssignment {
                 own_index: sealed.own_index.clone(),
                 recorded: sealed.recorded,
@@ -180,6 +183,7 @@ impl Desk {
             },
             peers: &peers,
             secrets: &sealed.secrets,
+            metadata_authority: self.metadata_authority.as_deref(),
             storage: &sealed.storage,
             logs: &sealed.logs,
             log_disk_bytes: self.log_disk_bytes,

@@ -29,6 +29,8 @@ pub struct AssignmentInputs<'a> {
     pub queue: Option<QueueName>,
     /// Whether the node is to run, or to stop its services before it is terminated.
     pub run: bool,
+    /// Whether it stops while its cluster goes on running: its tasks are given their time.
+    pub drains: bool,
     pub place: NodePlace,
     /// An environment to be built on this node.
     pub build: Option<BuildAssignment>,
@@ -39,6 +41,8 @@ pub struct AssignmentInputs<'a> {
     /// Nodes of this cluster that have an address, this one too.
     pub peers: &'a [Peer],
     pub secrets: &'a ClusterSecrets,
+    /// Certificates that the installation's metadata server is held to, PEM; none: drivers decide.
+    pub metadata_authority: Option<&'a str>,
     pub storage: &'a StorageAccess,
     /// Where its logs go.
     pub logs: &'a LogPlace,

@@ -1,7 +1,8 @@
-//! What nodes are told of a metadata database that the tenant brings. Pure.
+//! What nodes are told of the cluster's metadata database, the installation's or one that the tenant brings. Pure.
 //!
-//! Scheduler and web alone are told of it, and in it they start nothing before it was found good. Its DSN says how the connection is
-//! secured in both dialects that Airflow's drivers speak (libpq's, and asyncpg's, which refuses libpq's options).
+//! Scheduler and web alone are told of it, and in one that is brought they start nothing before it was found good. Its DSN says
+//! how the connection is secured in both dialects that Airflow's drivers speak (libpq's, and asyncpg's, which refuses libpq's
+//! options).
 
 use std::fmt::Write as _;
 
@@ -9,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use updraft_api::agent::{FileAssignment, MetadataAssignment, ServiceAssignment};
-use updraft_model::{MetadataDatabase, NodeRole};
+use updraft_model::{MetadataDatabase, NodeRole, SslMode};
 use updraft_runtimes::{MissingVariable, Runtime, Variables};
 
 use super::AssignmentInputs;
@@ -30,12 +31,33 @@ pub struct BroughtDatabase {
     pub owner: SecretString,
 }
 
+/// How connections are secured, whoever's the server is.
+struct Security<'a> {
+    sslmode: SslMode,
+    /// Certificates that the server is held to, PEM.
+    authority: &'a str,
+}
+
+/// None: drivers decide.
+fn security<'a>(inputs: &AssignmentInputs<'a>) -> Option<Security<'a>> {
+    match &inputs.secrets.brought {
+        Some(brought) => Some(Security {
+            sslmode: brought.place.sslmode,
+            authority: brought.authority.expose_secret(),
+        }),
+        None => inputs.metadata_authority.map(|authority| Security {
+            sslmode: SslMode::VerifyFull,
+            authority,
+        }),
+    }
+}
+
 /// As libpq reads it.
 pub(super) fn dsn(inputs: &AssignmentInputs<'_>) -> String {
     let mut dsn = inputs.secrets.dsn.expose_secret().to_owned();
-    if let Some(brought) = &inputs.secrets.brought {
-        let _ = write!(dsn, "?sslmode={}", brought.place.sslmode);
-        if brought.place.sslmode.verifies() {
+    if let Some(Security { sslmode, .. }) = security(inputs) {
+        let _ = write!(dsn, "?sslmode={sslmode}");
+        if sslmode.verifies() {
             let _ = write!(dsn, "&sslrootcert={}/{AUTHORITY}", inputs.place.node_dir);
         }
     }
@@ -65,7 +87,7 @@ pub(super) fn assigned(
     });
     env.insert("UPDRAFT_METADATA".to_owned(), look.to_string());
     env.insert("PATH".to_owned(), "/usr/bin:/bin".to_owned());
-    env.insert(ASYNC.to_owned(), asynchronous(inputs, brought));
+    env.extend(asynchronous(inputs));
     Ok(Some(MetadataAssignment {
         digest: digest(runtime, inputs, brought),
         host: brought.place.host.clone(),
@@ -75,26 +97,21 @@ pub(super) fn assigned(
     }))
 }
 
-/// Has a service wait that is given the way to it.
+/// Tells a service that is given the way to it both ways there are, and has it wait for one that is brought.
 pub(super) fn add(service: &mut ServiceAssignment, inputs: &AssignmentInputs<'_>) {
-    let Some(brought) = &inputs.secrets.brought else {
-        return;
-    };
     if service.env.get(SYNC).is_some_and(|given| *given == dsn(inputs)) {
-        service.after_metadata = true;
-        service
-            .env
-            .insert(ASYNC.to_owned(), asynchronous(inputs, brought));
+        service.after_metadata = inputs.secrets.brought.is_some();
+        service.env.extend(asynchronous(inputs));
     }
 }
 
 /// The certificates that its server is held to, where it is.
 pub(super) fn authority(inputs: &AssignmentInputs<'_>) -> Option<FileAssignment> {
-    let brought = inputs.secrets.brought.as_ref()?;
-    let told = brought.place.sslmode.verifies() && inputs.role != NodeRole::Worker;
+    let Security { sslmode, authority } = security(inputs)?;
+    let told = sslmode.verifies() && inputs.role != NodeRole::Worker;
     told.then(|| FileAssignment {
         path: AUTHORITY.to_owned(),
-        content: brought.authority.expose_secret().to_owned(),
+        content: authority.to_owned(),
     })
 }
 
@@ -103,10 +120,15 @@ pub(super) fn directory(inputs: &AssignmentInputs<'_>) -> Option<String> {
     authority(inputs).map(|_| DIRECTORY.to_owned())
 }
 
-fn asynchronous(inputs: &AssignmentInputs<'_>, brought: &BroughtDatabase) -> String {
+/// As asyncpg reads it. None: drivers decide, and Airflow makes it of the other by itself.
+fn asynchronous(inputs: &AssignmentInputs<'_>) -> Option<(String, String)> {
+    let Security { sslmode, .. } = security(inputs)?;
     let dsn = inputs.secrets.dsn.expose_secret();
     let rest = dsn.strip_prefix("postgresql://").unwrap_or(dsn);
-    format!("postgresql+asyncpg://{rest}?ssl={}", brought.place.sslmode)
+    Some((
+        ASYNC.to_owned(),
+        format!("postgresql+asyncpg://{rest}?ssl={sslmode}"),
+    ))
 }
 
 /// Of what a look depends on: each runtime looks anew.

@@ -22,3 +22,4 @@ pub use metadata::BroughtDatabase;
 pub use news::News;
 pub use places::Places;
 pub use render::{RenderError, render};
+pub(crate) use worker_queue::workers_of;

@@ -8,7 +8,8 @@ use updraft_api::agent::{
     RelayAssignment, ScriptAssignment, ServiceAssignment, StopPolicy,
 };
 use updraft_authz::PublicKey;
-use updraft_model::NodeRole;
+use updraft_model::{NodeRole, ServiceName};
+use updraft_planner::limits;
 use updraft_runtimes::{Health, MissingVariable, Relay, RenderedFile, RenderedService, Runtime, Variables};
 
 use super::{AssignmentInputs, metadata, scripts, variables as own, worker_queue};
@@ -44,11 +45,7 @@ pub enum RenderError {
 /// When the runtime's data does not fit what is rendered here.
 pub fn render(runtime: &Runtime, inputs: &AssignmentInputs<'_>) -> Result<Assignment, RenderError> {
     let overrides = own::overrides(runtime, inputs.spec);
-    let node = runtime.render(
-        (inputs.role, inputs.spec.broker),
-        &variables(inputs, &overrides),
-        &overrides,
-    )?;
+    let node = runtime.render((inputs.role, inputs.spec.broker), &variables(inputs), &overrides)?;
     let relays = node
         .relays
         .iter()
@@ -83,7 +80,7 @@ pub fn render(runtime: &Runtime, inputs: &AssignmentInputs<'_>) -> Result<Assign
         script: script.clone(),
         trial: inputs.trial.clone(),
         reencryption,
-        metadata: metadata::assigned(runtime, inputs, &variables(inputs, &overrides))?,
+        metadata: metadata::assigned(runtime, inputs, &variables(inputs))?,
         requirements_file: inputs.requirements_file.clone(),
         parent: parent_assignment(runtime, inputs, &overrides)?,
         services: node
@@ -107,7 +104,7 @@ pub fn render(runtime: &Runtime, inputs: &AssignmentInputs<'_>) -> Result<Assign
     })
 }
 
-fn variables(inputs: &AssignmentInputs<'_>, overrides: &IndexMap<String, String>) -> Variables {
+fn variables(inputs: &AssignmentInputs<'_>) -> Variables {
     let (place, logs) = (&inputs.place, &inputs.logs.access);
     let below = |part: &str| format!("{}/{part}", place.node_dir);
     Variables::default()
@@ -133,7 +130,7 @@ fn variables(inputs: &AssignmentInputs<'_>, overrides: &IndexMap<String, String>
         )
         .with(
             "worker_queues",
-            worker_queue::listens_to(inputs.spec, inputs.queue.as_ref(), overrides),
+            worker_queue::listens_to(inputs.spec, inputs.queue.as_ref()),
         )
         .with("prefork_socket", format!("{}/prefork.sock", place.shared_dir))
         .with("log_keys_file", below(LOG_KEYS))
@@ -153,7 +150,7 @@ fn reencryption(
     let Some(wanted) = wanted.filter(|_| inputs.role == NodeRole::Scheduler) else {
         return Ok(None);
     };
-    let variables = variables(inputs, overrides).with("fernet_key", wanted.fernet_keys.expose_secret());
+    let variables = variables(inputs).with("fernet_key", wanted.fernet_keys.expose_secret());
     let mut argv = runtime.reencrypt_argv().to_vec();
     if let Some(program) = argv.first_mut() {
         *program = format!("{}/bin/{program}", inputs.place.environment_dir);
@@ -177,7 +174,7 @@ fn parent_assignment(
     let own = ["work_dir", "logs_dir", "dags_dir"];
     let variables = own
         .iter()
-        .fold(variables(inputs, overrides), |all, name| all.with(name, &home));
+        .fold(variables(inputs), |all, name| all.with(name, &home));
     // It loads no plugin: theirs are each service's own to run, after the fork.
     let variables = variables
         .with("address", "127.0.0.1")
@@ -203,6 +200,7 @@ fn service_assignment(
     inputs: &AssignmentInputs<'_>,
     script: Option<&ScriptAssignment>,
 ) -> ServiceAssignment {
+    let grace_s = grace_seconds(&service, inputs);
     let mut argv = service.argv;
     let airflow = service.airflow;
     let digest = service_digest(&service.digest, airflow, inputs);
@@ -230,7 +228,7 @@ fn service_assignment(
         ports: service.ports,
         stop: StopPolicy {
             signal: service.stop_signal,
-            grace_s: service.stop_grace_seconds,
+            grace_s,
         },
         restart_nonce: (inputs.restart_nonce)(service.name),
         enabled: (inputs.enabled)(service.name) && !waits,
@@ -250,6 +248,13 @@ fn service_digest(own: &str, airflow: bool, inputs: &AssignmentInputs<'_>) -> St
         Some(key) if airflow => format!("{own}-{key}"),
         Some(_) | None => own.to_owned(),
     }
+}
+
+/// The runtime's own word, but for a worker that leaves a cluster which goes on running: another does its work meanwhile.
+fn grace_seconds(service: &RenderedService, inputs: &AssignmentInputs<'_>) -> u32 {
+    let has_tasks = service.name == ServiceName::Worker && inputs.drains;
+    let tasks = has_tasks.then(|| u32::try_from(limits::TASKS.num_seconds()).ok());
+    tasks.flatten().unwrap_or(service.stop_grace_seconds)
 }
 
 fn health_check(health: Health) -> HealthCheck {

@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use updraft_model::NodeId;
 use updraft_planner::{Action, Loss, Outcome};
-use updraft_provider::{NodeWanted, ProviderId};
+use updraft_provider::{NodeWanted, ProviderError, ProviderId};
 use updraft_store::events::{self, EventSeverity, NewEvent};
 use updraft_store::leases::{self, Lease};
 use updraft_store::nodes::{self, NodeRecord, RecordState};
@@ -101,7 +101,7 @@ impl Reconciler {
     ) -> Result<Progress, ReconcileError> {
         let mut tx = self.fenced(lease).await?;
         nodes::ask_stop(&mut tx, node, loss.map(Loss::as_str)).await?;
-        tell_loss(&mut tx, view, node, loss).await?;
+        tell_loss(&mut tx, view, node, loss, None).await?;
         commit(tx).await?;
         Ok(Progress::Made)
     }
@@ -122,9 +122,10 @@ impl Reconciler {
         let id = record.provider_id.clone().or(listed);
         let first = record.state != RecordState::Terminating;
         if first {
+            let why = self.why_ended(record, loss).await;
             let mut tx = self.fenced(lease).await?;
             nodes::begin_termination(&mut tx, node, loss.map(Loss::as_str), id.as_deref()).await?;
-            tell_loss(&mut tx, view, node, loss).await?;
+            tell_loss(&mut tx, view, node, loss, why.as_ref()).await?;
             commit(tx).await?;
         }
         if let Some(id) = id {
@@ -150,9 +151,10 @@ impl Reconciler {
         node: NodeId,
         loss: Option<Loss>,
     ) -> Result<Progress, ReconcileError> {
+        let why = self.why_ended(view.record(node)?, loss).await;
         let mut tx = self.fenced(lease).await?;
         nodes::forget(&mut tx, node, loss.map(Loss::as_str)).await?;
-        tell_loss(&mut tx, view, node, loss).await?;
+        tell_loss(&mut tx, view, node, loss, why.as_ref()).await?;
         commit(tx).await?;
         self.parts.liveness.forget(node);
         Ok(Progress::Made)
@@ -218,6 +220,15 @@ impl Reconciler {
         }
     }
 
+    /// What the provider says of a node that ended while it started: the launch was taken, so nothing else tells. Of those
+    /// that worked it is not asked, since many may be lost at once.
+    async fn why_ended(&self, record: &NodeRecord, loss: Option<Loss>) -> Option<ProviderError> {
+        let is_news = loss == Some(Loss::Vanished) && record.loss.is_none() && record.reported_at.is_none();
+        let id = ProviderId(record.provider_id.clone().filter(|_| is_news)?);
+        let answer = self.parts.answered(self.parts.provider.why_ended(&id)).await;
+        answer.ok().flatten()
+    }
+
     /// A transaction in which this driver surely still has the cluster.
     pub(super) async fn fenced(&self, lease: &Lease) -> Result<Tx, ReconcileError> {
         let mut tx = self.parts.store.begin().await?;
@@ -231,13 +242,22 @@ pub(super) async fn commit(tx: Tx) -> Result<(), ReconcileError> {
 }
 
 /// Says once that a node was lost: when its record first says so.
-async fn tell_loss(tx: &mut Tx, view: &View, node: NodeId, loss: Option<Loss>) -> Result<(), ReconcileError> {
+async fn tell_loss(
+    tx: &mut Tx,
+    view: &View,
+    node: NodeId,
+    loss: Option<Loss>,
+    why: Option<&ProviderError>,
+) -> Result<(), ReconcileError> {
     let record = view.record(node)?;
     let Some(loss) = loss.filter(|_| record.loss.is_none()) else {
         return Ok(());
     };
     let label = record.label();
-    let message = format!("{label} {}; it is being replaced.", loss.words());
+    let message = match why {
+        Some(why) => format!("{label} ended while it started, and is being replaced: {why}."),
+        None => format!("{label} {}; it is being replaced.", loss.words()),
+    };
     let kind = match loss {
         Loss::Reclaimed => "node_reclaimed",
         Loss::Vanished | Loss::Silent | Loss::NeverReported | Loss::Impaired => "node_lost",

@@ -2,6 +2,8 @@
 //!
 //! A call that takes effect after its cluster is deleted leaves something that no record names: each sweep looks for that.
 
+use std::collections::BTreeSet;
+
 use updraft_model::{ClusterId, NodeAccount};
 use updraft_provider::{ClusterWanted, ProviderError};
 use updraft_store::known_nodes;
@@ -23,6 +25,7 @@ impl Reconciler {
             cluster: view.cluster.id,
             tenant: view.cluster.tenant,
             control_url: self.parts.settings.control_url.clone(),
+            worker_types: worker_types(view),
         };
         let call = self.parts.provider.prepare_cluster(&wanted);
         match self.parts.answered(call).await {
@@ -103,4 +106,9 @@ impl Reconciler {
         commit(tx).await?;
         Ok(Progress::Made)
     }
+}
+
+fn worker_types(view: &View) -> BTreeSet<String> {
+    let queues = view.desired.queues.iter();
+    queues.filter_map(|queue| queue.instance_type.clone()).collect()
 }

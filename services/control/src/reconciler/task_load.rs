@@ -2,6 +2,7 @@
 //! own cluster only, and sizes stay within what the tenant asked for, whatever it says.
 
 use updraft_api::task_load::{QueueLoad, TaskLoad, WorkerLoad};
+use updraft_model::{ClusterSpec, QueueName};
 use updraft_planner as planner;
 use updraft_store::leases::Lease;
 use updraft_store::queue_sizes::{self, QueueSizeRecord};
@@ -9,6 +10,7 @@ use updraft_store::queue_sizes::{self, QueueSizeRecord};
 use super::execute::{Progress, commit};
 use super::observe::View;
 use super::{ReconcileError, Reconciler};
+use crate::assignments::workers_of;
 
 /// More than a cluster has.
 const QUEUES: usize = 50;
@@ -32,11 +34,12 @@ pub(super) fn bounded(load: TaskLoad) -> TaskLoad {
     }
 }
 
-/// As the planner takes it; what is no queue's name is nobody's.
-pub(super) fn of_queues(load: &TaskLoad) -> Vec<planner::QueueLoad> {
+/// As the planner takes it: by the workers that take them. What is no queue's name is nobody's.
+pub(super) fn of_queues(spec: &ClusterSpec, load: &TaskLoad) -> Vec<planner::QueueLoad> {
     let queue = |load: &QueueLoad| {
+        let named: QueueName = load.queue.parse().ok()?;
         Some(planner::QueueLoad {
-            queue: load.queue.parse().ok()?,
+            queue: workers_of(spec, named),
             queued: load.queued,
             running: load.running,
         })
@@ -74,5 +77,39 @@ impl Reconciler {
         queue_sizes::set(&mut tx, view.cluster.tenant, view.cluster.id, &record).await?;
         commit(tx).await?;
         Ok(Progress::Made)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_of_a_default_by_another_name_count_for_the_workers_of_default() {
+        let spec: ClusterSpec = serde_json::from_value(serde_json::json!({
+            "runtime": "airflow-3.3.2",
+            "dag_sources": [{"source": {"kind": "push"}}],
+            "config": {"operators.default_queue": "main"},
+        }))
+        .unwrap();
+        let of_queue = |queue: &str, queued| QueueLoad {
+            queue: queue.to_owned(),
+            queued,
+            running: 1,
+        };
+        let load = TaskLoad {
+            queues: vec![
+                of_queue("default", 1),
+                of_queue("main", 2),
+                of_queue("no queue", 4),
+            ],
+            ..TaskLoad::default()
+        };
+        let counted = of_queues(&spec, &load).into_iter();
+        let counted: Vec<_> = counted
+            .map(|load| (load.queue.to_string(), load.queued, load.running))
+            .collect();
+        let default = QueueName::default().to_string();
+        assert_eq!(counted, [(default.clone(), 1, 1), (default, 2, 1)]);
     }
 }

@@ -1,6 +1,6 @@
 //! Nodes in several accounts: what one account does, or says, is no other's concern.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -235,6 +235,7 @@ async fn what_is_left_of_a_deleted_cluster_in_a_tenants_account_goes_and_what_is
         cluster,
         tenant: TenantId(Uuid::nil()),
         control_url: String::new(),
+        worker_types: BTreeSet::new(),
     };
     account
         .simulation

@@ -12,6 +12,7 @@ use updraft_model::{OperationKind, OperationState, Phase, Power};
 use updraft_provider::simulated::Faults;
 use updraft_store::secrets::{self, MasterKey};
 
+use crate::killed::Operation;
 use crate::stage::Stage;
 
 const TURNED: [&str; 7] = [
@@ -79,22 +80,35 @@ async fn assert_all_are_others(stage: &Stage, before: &BTreeMap<&'static str, St
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_driver_killed_at_any_point_of_a_rotation_is_followed_by_one_that_completes_it() {
-    let stage = Stage::running(Faults::default()).await;
-    let before = stage.keys().await;
-    let mut guest = connect(&before[secret::DSN]).await.unwrap();
-    stage.ask_for_other_keys(Power::Running).await;
-    stage
-        .kill_at_every_point(async || stage.operation_state().await == "succeeded")
-        .await;
-    assert_all_are_others(&stage, &before).await;
-    assert_eq!(stage.secret(secret::FERNET_KEYS_BEFORE).await, None);
-    assert_eq!(stage.key_stage().await, "settled");
-    assert_eq!(stage.phase().await, Phase::Running);
-    let stays = sqlx::query("select 1").execute(&mut guest).await;
-    assert!(stays.is_err(), "who came in with the old password is still there");
-    assert_eq!(stage.provider.live().len(), 3);
-    assert_eq!(stage.provider.machines().len(), 6, "each node was replaced once");
+async fn a_rotation_survives_death_anywhere() {
+    Operation {
+        name: "rotation of keys",
+        boundaries: 100,
+        changes: &[
+            "commit of update key_turns",
+            "provider: terminate",
+            "metadata server: alter role",
+            "provider: launch",
+        ],
+        before: async |stage: &Stage| {
+            stage.starts().await;
+            let before = stage.keys().await;
+            let guest = connect(&before[secret::DSN]).await.unwrap();
+            (before, guest)
+        },
+        ask: async |stage: &Stage| stage.ask_for_other_keys(Power::Running).await,
+        whole: async |stage: &Stage, (before, mut guest): (BTreeMap<_, _>, PgConnection)| {
+            assert_all_are_others(stage, &before).await;
+            assert_eq!(stage.secret(secret::FERNET_KEYS_BEFORE).await, None);
+            assert_eq!(stage.key_stage().await, "settled");
+            let stays = sqlx::query("select 1").execute(&mut guest).await;
+            assert!(stays.is_err(), "who came in with the old password is still there");
+            // Each node was replaced once.
+            stage.assert_runs_on(3, 6).await;
+        },
+    }
+    .survives_death_anywhere()
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

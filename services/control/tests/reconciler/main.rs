@@ -6,6 +6,7 @@ mod accounts;
 mod agents;
 mod kept;
 mod keys;
+mod killed;
 mod rarely;
 mod restored;
 mod silence;
@@ -114,6 +115,31 @@ async fn a_lost_node_is_replaced_once_and_told() {
     stage.reaches(&Phase::Running).await;
     assert_eq!(stage.provider.live().len(), 3);
     assert_eq!(stage.events("node_lost").await, 1);
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_a_node_while_it_started_is_told_with_its_loss() {
+    let faults = Faults {
+        slow: 1_000_000,
+        ..Faults::default()
+    };
+    let stage = Stage::new(faults).await;
+    stage.ask(OperationKind::Start, Power::Running).await;
+    let running = stage.run();
+    stage
+        .until("three nodes", async || stage.provider.live().len() == 3)
+        .await;
+    let why = ProviderError::Quota("the volume limit is reached; have it raised".to_owned());
+    let lost = stage.provider.live().remove(0);
+    stage.provider.lose_saying(&lost.id, why);
+    stage.wake().await;
+    stage
+        .until("a new node", async || stage.provider.machines().len() == 4)
+        .await;
+    let told = "select count(*) from events where kind = 'node_lost' and message like \
+                '%ended while it started%: the volume limit is reached; have it raised.'";
+    assert_eq!(stage.value::<i64>(told).await, 1);
     running.end().await;
 }
 
@@ -237,63 +263,6 @@ async fn a_reached_quota_fails_the_start_with_its_remedy() {
     stage.provider.fail_launches(Vec::new());
     stage.reaches(&Phase::Running).await;
     running.end().await;
-}
-
-/// The driver is dropped after each number of polls in turn, wherever that is, and another begins.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_driver_killed_at_any_point_of_a_start_is_followed_by_one_that_completes_it() {
-    let stage = Stage::new(Faults::default()).await;
-    stage.ask(OperationKind::Start, Power::Running).await;
-    stage
-        .kill_at_every_point(async || stage.phase().await == Phase::Running)
-        .await;
-    let running = stage.run();
-    stage.operation_ends(OperationState::Succeeded).await;
-    assert_eq!(
-        stage.provider.machines().len(),
-        3,
-        "doubled: {:?}",
-        stage.provider.machines()
-    );
-    running.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_driver_killed_at_any_point_of_a_deletion_is_followed_by_one_that_completes_it() {
-    let stage = Stage::running(Faults::default()).await;
-    stage.ask(OperationKind::Delete, Power::Deleted).await;
-    stage.kill_at_every_point(async || stage.deleted().await).await;
-    assert!(stage.provider.live().is_empty());
-    assert!(stage.provider.networks().is_empty());
-    assert!(!stage.has_metadata_database().await);
-    assert!(!stage.storage.has(stage.cluster));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_driver_killed_at_any_point_of_an_update_is_followed_by_one_that_completes_it() {
-    let stage = Stage::running(Faults::default()).await;
-    stage.scale(3).await;
-    stage
-        .kill_at_every_point(async || stage.operation_state().await == "succeeded")
-        .await;
-    assert_eq!(
-        stage.provider.machines().len(),
-        5,
-        "doubled: {:?}",
-        stage.provider.machines()
-    );
-    assert_eq!(stage.provider.live().len(), 5);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_driver_killed_at_any_point_of_a_stop_is_followed_by_one_that_completes_it() {
-    let stage = Stage::running(Faults::default()).await;
-    stage.ask(OperationKind::Stop, Power::Stopped).await;
-    stage
-        .kill_at_every_point(async || stage.operation_state().await == "succeeded")
-        .await;
-    assert!(stage.provider.live().is_empty());
-    assert!(stage.has_metadata_database().await);
 }
 
 /// Once the driver died, another sees the machine run, long after its agent was heard last.

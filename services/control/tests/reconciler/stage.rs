@@ -6,27 +6,26 @@ mod backup;
 mod parts;
 
 use std::collections::HashSet;
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::Utc;
-use futures::future::poll_fn;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::Connection as _;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use updraft_api::agent::Report;
-use updraft_control::reconciler::{Liveness, Parts, Reconciler, Settings};
+use updraft_control::reconciler::{Assignments, Liveness, Parts, Reconciler, Reports, Settings};
 use updraft_model::{ClusterId, NodeId, OperationKind, OperationState, Phase, Power};
 use updraft_provider::NodeProvider;
 use updraft_provider::simulated::{Faults, Machine, SimulatedProvider};
+use updraft_store::Store;
 use updraft_store::metadata::MetadataServer;
 use updraft_store::secrets::MasterKey;
 use updraft_store::testing::TestDatabase;
 use uuid::Uuid;
 
-use agents::pass_time;
+use agents::{pass_moment, pass_time};
 use parts::{Buckets, Numbers};
 
 pub(crate) struct Stage {
@@ -83,6 +82,41 @@ impl Stage {
             template,
             time,
         }
+    }
+
+    /// Time passes only between looks, and what was done just now is seen at once: the same is done in the same looks.
+    pub(crate) async fn still() -> Self {
+        let stage = Self::new(Faults::default()).await;
+        stage.time.abort();
+        stage
+    }
+
+    /// Another cluster in a world in which nothing happened yet.
+    pub(crate) async fn anew(&mut self) {
+        self.execute(
+            "delete from events; delete from operations; delete from nodes; delete from clusters; delete from tenants",
+        )
+        .await;
+        self.cluster = insert_cluster(&self.database).await;
+        self.provider = Arc::new(SimulatedProvider::perfect().with_networks());
+        self.storage = Arc::default();
+        self.is_heard_by_another_process();
+    }
+
+    /// One that has heard nothing yet.
+    pub(crate) fn is_heard_by_another_process(&mut self) {
+        self.liveness = Arc::new(Liveness::new(Utc::now()));
+    }
+
+    pub(crate) async fn a_moment_passes(&self) {
+        let reports = Reports::new(self.store().clone(), Arc::clone(&self.liveness));
+        pass_moment(self.store(), &self.provider, &reports, &self.reclaimed)
+            .await
+            .unwrap();
+    }
+
+    pub(crate) fn url(&self) -> SecretString {
+        self.database.url()
     }
 
     /// From now on the node's agent says that its machine will be taken back.
@@ -144,28 +178,49 @@ impl Stage {
         change: impl FnOnce(&mut Settings),
         liveness: Arc<Liveness>,
     ) -> Reconciler {
-        let mut settings = Settings {
-            control_url: "http://127.0.0.1:1".to_owned(),
-            lease: Duration::from_secs(20),
-            sweep: Duration::from_millis(100),
-            scale_in_after: Duration::from_secs(2),
-            watch: Duration::from_millis(100),
-            fresh: Duration::from_millis(20),
-            ..Settings::default()
+        let mut parts = Parts {
+            provider,
+            liveness,
+            ..self.parts()
         };
-        change(&mut settings);
-        let store = self.database.store().clone();
-        let numbers = Numbers::new(store.clone(), self.template.clone());
-        Reconciler::new(Parts {
-            store,
+        change(&mut parts.settings);
+        Reconciler::new(parts)
+    }
+
+    /// One whose list of nodes is never of before.
+    pub(crate) fn reconciler_at_once(&self) -> Reconciler {
+        Reconciler::new(self.parts_at_once())
+    }
+
+    pub(crate) fn parts_at_once(&self) -> Parts {
+        let mut parts = self.parts();
+        (parts.settings.fresh, parts.settings.watch) = (Duration::ZERO, Duration::ZERO);
+        parts
+    }
+
+    fn parts(&self) -> Parts {
+        Parts {
+            store: self.store().clone(),
             master_key: Arc::new(MasterKey::from_bytes([7; 32])),
             metadata: MetadataServer::new(self.database.url()),
-            provider,
+            provider: Arc::clone(&self.provider) as _,
             storage: Arc::clone(&self.storage) as _,
-            assignments: Arc::new(numbers),
-            liveness,
-            settings,
-        })
+            assignments: self.assignments(self.store()),
+            liveness: Arc::clone(&self.liveness),
+            settings: Settings {
+                control_url: "http://127.0.0.1:1".to_owned(),
+                lease: Duration::from_secs(20),
+                sweep: Duration::from_millis(100),
+                scale_in_after: Duration::from_secs(2),
+                watch: Duration::from_millis(100),
+                fresh: Duration::from_millis(20),
+                ..Settings::default()
+            },
+        }
+    }
+
+    pub(crate) fn assignments(&self, store: &Store) -> Arc<dyn Assignments> {
+        Arc::new(Numbers::new(store.clone(), self.template.clone()))
     }
 
     pub(crate) fn run(&self) -> Running {
@@ -186,20 +241,6 @@ impl Stage {
         let liveness = Arc::clone(&self.liveness);
         let rarely = |settings: &mut Settings| settings.sweep = Duration::from_secs(3600);
         Running::of(self.reconciler_with(rarely, liveness))
-    }
-
-    /// Drops a driver after 1, 2, 3 … polls until one gets to the end of what is there to do.
-    pub(crate) async fn kill_at_every_point(&self, done: impl AsyncFn() -> bool) {
-        for polls in 1..2000 {
-            if done().await {
-                return;
-            }
-            self.expire_leases().await;
-            self.wake().await;
-            let reconciler = self.reconciler();
-            polled_at_most(polls, reconciler.look_at_one_due()).await;
-        }
-        panic!("never done");
     }
 }
 
@@ -266,17 +307,4 @@ async fn insert_cluster(database: &TestDatabase) -> ClusterId {
         .await
         .unwrap();
     ClusterId(first)
-}
-
-async fn polled_at_most<F: Future>(polls: usize, future: F) {
-    let mut future = pin!(future);
-    let mut left = polls;
-    poll_fn(|context| {
-        if left == 0 {
-            return std::task::Poll::Ready(());
-        }
-        left -= 1;
-        future.as_mut().poll(context).map(|_| ())
-    })
-    .await;
 }

@@ -245,6 +245,37 @@ async fn an_account_is_looked_at_once_something_is_said_of_it() {
 }
 
 #[tokio::test]
+async fn what_is_to_be_pasted_allows_what_queues_of_clusters_there_run_on() {
+    let accounts = Accounts::open(true).await;
+    let world = World::with_config(|config| {
+        accounts.give(config);
+        config.instance_types = true;
+    })
+    .await;
+    let tenant = world.tenant("acme").await;
+    let owner = world.owner(tenant).await;
+    for name in ["production", "staging"] {
+        configured(&world, &owner, name).await;
+    }
+    let queues = json!([{"name": "gpu", "min": 1, "max": 1, "instance_type": "p4d.24xlarge"}]);
+    let new = json!({"name": "demo", "start": false, "aws_account": "production", "worker_queues": queues});
+    world.post(&owner, "/clusters", new).await.must_be(202);
+    for (name, allowed) in [("production", true), ("staging", false)] {
+        let shown = world
+            .get(&owner, &format!("/aws-accounts/{name}"))
+            .await
+            .must_be(200);
+        for text in [&shown["permissions_policy"], &shown["terraform"]] {
+            assert_eq!(
+                text.as_str().unwrap().contains("p4d.*"),
+                allowed,
+                "{name}: {text}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn without_tunnels_or_an_identity_there_are_no_accounts() {
     let world = World::with_config(|_| {}).await;
     let tenant = world.tenant("acme").await;

@@ -95,6 +95,15 @@ pub(crate) struct Agent {
 
 impl Stage {
     pub(crate) async fn new() -> Self {
+        Self::with(false).await
+    }
+
+    /// Where nodes are instances.
+    pub(crate) async fn of_instances() -> Self {
+        Self::with(true).await
+    }
+
+    async fn with(instances: bool) -> Self {
         let world = World::new().await;
         let store = world.database.store().clone();
         let desk = Arc::new(Desk {
@@ -105,6 +114,7 @@ impl Stage {
             keys: InstallationKeys::fixed(updraft_authz::SigningKey::from_seed("test", &[7; 32]).unwrap()),
             outbound_allow: Vec::new(),
             log_disk_bytes: 1 << 30,
+            metadata_authority: None,
             base_url: Box::new(|_, cluster| format!("http://127.0.0.1/{cluster}/")),
             tunnels: None,
             news: Arc::new(News::default()),
@@ -117,7 +127,7 @@ impl Stage {
             reports: Reports::new(store, liveness),
             desk,
             identities: Arc::default(),
-            instances: false,
+            instances,
         });
         Self { world, shelf, router }
     }
@@ -169,6 +179,20 @@ impl Stage {
         self.ask_with(agent, path, body, Some(protocol)).await
     }
 
+    /// What a node says that nobody knows yet.
+    pub(crate) async fn register(&self, body: Value) -> (StatusCode, Value) {
+        let request = Request::post("/agent/v1/register").header("content-type", "application/json");
+        self.send(request.body(Body::from(body.to_string())).unwrap())
+            .await
+    }
+
+    /// As the node that was given this identity.
+    pub(crate) async fn ask_as(&self, token: &str, path: &str) -> StatusCode {
+        let request = Request::get(format!("/agent/v1/{path}"));
+        let request = request.header("authorization", format!("Bearer {token}"));
+        self.send(request.body(Body::empty()).unwrap()).await.0
+    }
+
     async fn ask_with(
         &self,
         agent: &Agent,
@@ -187,6 +211,10 @@ impl Stage {
         if let Some(protocol) = protocol {
             request.headers_mut().insert(Protocol::HEADER, protocol.into());
         }
+        self.send(request).await
+    }
+
+    async fn send(&self, request: Request<Body>) -> (StatusCode, Value) {
         let answer = self.router.clone().oneshot(request).await.unwrap();
         let own = Protocol::OWN.to_string();
         assert_eq!(answer.headers()[Protocol::HEADER], own.as_str());

@@ -67,6 +67,7 @@ impl Accounts {
             opens: Arc::new(FakeAccounts),
             installation: "test".to_owned(),
             shared: self.shared,
+            usual: updraft_app::UsualNodes::default(),
         });
     }
 }

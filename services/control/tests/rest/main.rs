@@ -83,6 +83,8 @@ mod protocol;
 #[cfg(test)]
 mod proxies;
 #[cfg(test)]
+mod registration;
+#[cfg(test)]
 mod scale;
 #[cfg(test)]
 mod schedules;

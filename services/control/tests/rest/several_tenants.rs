@@ -1,7 +1,7 @@
 //! Tenants come and go by the operator's hand alone, and people go between them only by what they proved.
 
 use serde_json::{Value, json};
-use updraft_app::Tenancy;
+use updraft_app::{SharedByAll, Tenancy};
 use updraft_model::{SessionId, TenantId, TenantRole};
 use updraft_store::{memberships, operators, tenants};
 
@@ -289,16 +289,22 @@ async fn what_a_new_tenant_lacks_is_named() {
 }
 
 #[tokio::test]
-async fn where_clusters_have_no_users_of_their_own_there_is_one_tenant() {
-    let world = World::with_config(|config| config.tenancy = Tenancy::One).await;
-    let installation = Installation::of(world).await;
-    let body = json!({"name": "Lab", "owner": {"email": "a@b.c", "name": "A"}});
-    let refused = installation
-        .world
-        .post(&installation.operator, "/tenants", body)
-        .await;
-    assert_eq!(refused.problem(409), "one-tenant-only");
-    assert!(refused.text.contains("root"), "{}", refused.text);
+async fn where_clusters_share_a_user_or_keys_there_is_one_tenant() {
+    for (shared, told, not_told) in [
+        (SharedByAll::User, "as root", "node_keys"),
+        (SharedByAll::BucketKeys, "tenants_trust_each_other", "root"),
+    ] {
+        let world = World::with_config(|config| config.tenancy = Tenancy::One(shared)).await;
+        let installation = Installation::of(world).await;
+        let body = json!({"name": "Lab", "owner": {"email": "a@b.c", "name": "A"}});
+        let refused = installation
+            .world
+            .post(&installation.operator, "/tenants", body)
+            .await;
+        assert_eq!(refused.problem(409), "one-tenant-only");
+        let says = |word| refused.text.contains(word);
+        assert!(says(told) && !says(not_told), "{}", refused.text);
+    }
 }
 
 #[tokio::test]

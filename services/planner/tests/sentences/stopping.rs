@@ -41,7 +41,14 @@ fn a_draining_worker_is_given_its_time() {
         })
     };
     assert_eq!(draining(Power::Stopped, ago(3600)).actions(), []);
-    assert_eq!(draining(Power::Stopped, now() - limits::DRAIN).actions().len(), 1);
+    let limit = now() - limits::DRAIN_FOR_STOP;
+    assert_eq!(draining(Power::Stopped, limit).actions().len(), 1);
+    let for_hours = draining(Power::Stopped, limit).with_operation(OperationKind::Stop);
+    assert_eq!(
+        for_hours.actions(),
+        [],
+        "the stop is new, and gives what stops give"
+    );
     assert_eq!(
         draining(Power::Deleted, ago(59)).actions(),
         [],

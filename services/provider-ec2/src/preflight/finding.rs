@@ -25,10 +25,10 @@ pub struct Check {
     pub remedy: Option<String>,
 }
 
-pub(super) struct Fault {
-    pub(super) found: String,
-    pub(super) remedy: Option<String>,
-    pub(super) blocks: bool,
+pub(crate) struct Fault {
+    pub(crate) found: String,
+    pub(crate) remedy: Option<String>,
+    pub(crate) blocks: bool,
 }
 
 pub(super) type Finding = Result<String, Fault>;
@@ -106,6 +106,16 @@ impl Fault {
         Self {
             blocks: false,
             ..Self::blocking(found, remedy)
+        }
+    }
+
+    /// Of what nodes cannot do without: that it is not allowed keeps them from starting.
+    pub(crate) fn of_what_is_done(error: AwsError) -> Self {
+        let is_denied = error.code() == Some("UnauthorizedOperation");
+        let fault = Self::from(error);
+        Self {
+            blocks: fault.blocks || is_denied,
+            ..fault
         }
     }
 }

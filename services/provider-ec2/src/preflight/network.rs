@@ -79,23 +79,25 @@ impl Ec2Provider {
 
     /// Whether each role's type of instance is to be had where the subnets are.
     pub(super) async fn offerings(&self, subnets: &[Subnet]) -> Finding {
+        let roles = NodeRole::ALL.iter();
+        let types = roles.map(|role| self.config.machine(*role).instance_type.as_str());
+        self.offered(subnets, &types.collect()).await
+    }
+
+    pub(super) async fn offered(&self, subnets: &[Subnet], types: &BTreeSet<&str>) -> Finding {
         let zones: BTreeSet<_> = subnets
             .iter()
             .map(|subnet| subnet.availability_zone.as_str())
             .collect();
-        let roles = NodeRole::ALL.iter();
-        let types: BTreeSet<_> = roles
-            .map(|role| self.config.machine(*role).instance_type.as_str())
-            .collect();
         let asked = Params::default()
             .with("LocationType", "availability-zone")
             .with_filter("location", &zones)
-            .with_filter("instance-type", &types);
+            .with_filter("instance-type", types);
         let found: Offerings = self
             .aws
             .query(EC2, "DescribeInstanceTypeOfferings", &asked)
             .await?;
-        of_offerings(&found.instance_type_offering_set.items, &zones, &types)
+        of_offerings(&found.instance_type_offering_set.items, &zones, types)
     }
 }
 

@@ -57,13 +57,23 @@ pub(super) struct Endpoint {
 #[derive(Clone, Debug)]
 pub(super) struct Destination {
     /// `S3`
-    pub(super) name: &'static str,
-    /// As in endpoints' names: `s3`.
-    pub(super) service: Option<&'static str>,
+    pub(super) name: String,
+    /// None: nothing that AWS has endpoints for.
+    pub(super) service: Option<Service>,
     /// None: somewhere outside.
     pub(super) addresses: Option<Vec<Ipv4Addr>>,
     /// Nodes cannot do without it.
     pub(super) is_vital: bool,
+}
+
+/// One of AWS's, in one region: an endpoint for it elsewhere is no way.
+#[derive(Clone, Debug)]
+pub(super) struct Service {
+    /// As in endpoints' names: `s3`.
+    pub(super) name: &'static str,
+    pub(super) region: String,
+    /// It is the VPC's own region, for which alone gateway endpoints are made.
+    pub(super) is_here: bool,
 }
 
 /// A VPC as nodes in it see it.
@@ -106,7 +116,10 @@ impl Network {
             remedies.push(destination.remedy());
         }
         if faults.is_empty() {
-            let names: Vec<_> = destinations.iter().map(|destination| destination.name).collect();
+            let names: Vec<_> = destinations
+                .iter()
+                .map(|destination| destination.name.as_str())
+                .collect();
             return Ok(format!("each subnet has a way to {}", names.join(", ")));
         }
         remedies.dedup();
@@ -129,10 +142,8 @@ impl Network {
         let Some(table) = self.table(subnet) else {
             return Some("it has no route table".to_owned());
         };
-        if destination
-            .service
-            .is_some_and(|service| self.has_endpoint(service, table))
-        {
+        let service = destination.service.as_ref();
+        if service.is_some_and(|service| self.has_endpoint(service, table)) {
             return None;
         }
         let addresses = destination.addresses.as_deref().unwrap_or(&[OUTSIDE]);
@@ -159,10 +170,9 @@ impl Network {
         with(&own).or_else(|| with(&|association| association.main))
     }
 
-    fn has_endpoint(&self, service: &str, table: &RouteTable) -> bool {
+    fn has_endpoint(&self, service: &Service, table: &RouteTable) -> bool {
         let of_service = |endpoint: &&Endpoint| {
-            endpoint.state.eq_ignore_ascii_case("available")
-                && endpoint.service_name.rsplit('.').next() == Some(service)
+            endpoint.state.eq_ignore_ascii_case("available") && endpoint.is_for(service)
         };
         let serves = |endpoint: &Endpoint| match endpoint.is_interface() {
             true => endpoint.private_dns_enabled,
@@ -175,6 +185,12 @@ impl Network {
 // === impl Endpoint ===
 
 impl Endpoint {
+    /// `com.amazonaws.eu-central-1.s3`
+    fn is_for(&self, service: &Service) -> bool {
+        let mut words = self.service_name.rsplit('.');
+        words.next() == Some(service.name) && words.next() == Some(&service.region)
+    }
+
     fn is_interface(&self) -> bool {
         self.vpc_endpoint_type.eq_ignore_ascii_case("interface")
     }
@@ -221,8 +237,9 @@ impl Route {
 
 impl Destination {
     fn remedy(&self) -> String {
-        match self.service {
-            Some("s3") => "route 0.0.0.0/0 to a NAT or transit gateway, or add a gateway endpoint for s3 to the route table",
+        match &self.service {
+            Some(service) if !service.is_here => "route 0.0.0.0/0 to a NAT or transit gateway: endpoints in the VPC lead to their own region alone",
+            Some(service) if service.name == "s3" => "route 0.0.0.0/0 to a NAT or transit gateway, or add a gateway endpoint for s3 to the route table",
             Some(_) => "route 0.0.0.0/0 to a NAT or transit gateway, or add an interface endpoint with private DNS",
             None => "route its address to a NAT or transit gateway, or to a peered network",
         }
@@ -274,10 +291,15 @@ mod tests {
         }
     }
 
-    fn to(name: &'static str, service: Option<&'static str>, address: Option<[u8; 4]>) -> Destination {
-        Destination {
+    fn to(name: &str, service: Option<&'static str>, address: Option<[u8; 4]>) -> Destination {
+        let here = |name| Service {
             name,
-            service,
+            region: "eu-central-1".to_owned(),
+            is_here: true,
+        };
+        Destination {
+            name: name.to_owned(),
+            service: service.map(here),
             addresses: address.map(|address| vec![address.into()]),
             is_vital: true,
         }
@@ -331,6 +353,39 @@ mod tests {
         );
         unnamed.private_dns_enabled = false;
         assert!(fault(&network(Vec::new(), vec![unnamed]), to("STS", Some("sts"), None)).is_some());
+    }
+
+    #[test]
+    fn an_endpoint_is_no_way_to_buckets_of_another_region() {
+        let elsewhere = || {
+            let mut s3 = to("S3 in us-east-1", Some("s3"), None);
+            s3.service.as_mut().unwrap().region = "us-east-1".to_owned();
+            s3.service.as_mut().unwrap().is_here = false;
+            s3
+        };
+        let endpoints = vec![
+            endpoint("s3", "Gateway", "rtb-1"),
+            endpoint("s3", "Interface", ""),
+        ];
+        let shut = network(Vec::new(), endpoints.clone());
+        assert_eq!(fault(&shut, to("S3", Some("s3"), None)), None);
+        let lacking = shut.judge(&["subnet-1"], &[to("S3", Some("s3"), None), elsewhere()]);
+        let lacking = lacking.err().unwrap();
+        assert!(
+            lacking.blocks && lacking.found.contains("to S3 in us-east-1"),
+            "{}",
+            lacking.found
+        );
+        let remedy = lacking.remedy.unwrap();
+        assert!(
+            remedy.contains("NAT") && !remedy.contains("add a gateway endpoint"),
+            "{remedy}"
+        );
+        let open = network(vec![route("0.0.0.0/0", "nat-1")], endpoints);
+        assert_eq!(fault(&open, elsewhere()), None);
+        let mut theirs = endpoint("s3", "Interface", "");
+        theirs.service_name = "com.amazonaws.us-east-1.s3".to_owned();
+        assert_eq!(fault(&network(Vec::new(), vec![theirs]), elsewhere()), None);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Whether nodes will reach what they have to: routes and endpoints of the subnets, and the VPC's names.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use futures::future::join_all;
 use serde::Deserialize;
 use tokio::time::timeout;
 use updraft_aws::{EC2, Params};
@@ -10,8 +12,9 @@ use url::Url;
 
 use super::finding::{Fault, Finding};
 use super::network::Subnet;
-use super::routes::{Destination, Endpoint, Network, RouteTable};
+use super::routes::{Destination, Endpoint, Network, RouteTable, Service};
 use crate::answers::Set;
+use crate::config::StorePlace;
 use crate::provider::Ec2Provider;
 
 const LOOK_UP: Duration = Duration::from_secs(2);
@@ -80,23 +83,65 @@ impl Ec2Provider {
     }
 
     async fn destinations(&self, control_url: Option<&str>) -> Vec<Destination> {
-        let artifacts = self.config.artifacts.as_ref();
-        let store = artifacts.and_then(|artifacts| artifacts.endpoint.as_ref());
         let control = control_url.and_then(|url| Url::parse(url).ok());
-        let (store_at, control_at) = tokio::join!(addresses(store), addresses(control.as_ref()));
-        let own_store = store.is_some();
-        let [s3, sts, control] = [
-            ("S3", (!own_store).then_some("s3"), store_at, true),
-            ("STS", Some("sts"), None, false),
-            ("control", None, control_at.clone(), control_at.is_some()),
-        ]
-        .map(|(name, service, addresses, is_vital)| Destination {
-            name,
-            service,
-            addresses,
-            is_vital,
+        let stores = self.stores();
+        let (stores, control_at) = tokio::join!(
+            join_all(stores.iter().map(|store| self.to_store(store))),
+            addresses(control.as_ref())
+        );
+        let sts = Destination {
+            name: "STS".to_owned(),
+            service: Some(self.service("sts", &self.config.region)),
+            addresses: None,
+            is_vital: false,
+        };
+        let control = Destination {
+            name: "control".to_owned(),
+            service: None,
+            is_vital: control_at.is_some(),
+            addresses: control_at,
+        };
+        stores.into_iter().chain([sts, control]).collect()
+    }
+
+    /// Of artifacts and of clusters' buckets. Where neither is said, S3 of here.
+    fn stores(&self) -> BTreeSet<StorePlace> {
+        let artifacts = self.config.artifacts.as_ref().map(|artifacts| StorePlace {
+            region: artifacts.region.clone(),
+            endpoint: artifacts.endpoint.clone(),
         });
-        vec![s3, sts, control]
+        let stores: BTreeSet<_> = artifacts.into_iter().chain(self.storage.clone()).collect();
+        match stores.is_empty() {
+            true => BTreeSet::from([StorePlace {
+                region: self.config.region.clone(),
+                endpoint: None,
+            }]),
+            false => stores,
+        }
+    }
+
+    async fn to_store(&self, store: &StorePlace) -> Destination {
+        let is_here = store.endpoint.is_some() || store.region == self.config.region;
+        Destination {
+            name: match is_here {
+                true => "S3".to_owned(),
+                false => format!("S3 in {}", store.region),
+            },
+            service: store
+                .endpoint
+                .is_none()
+                .then(|| self.service("s3", &store.region)),
+            addresses: addresses(store.endpoint.as_ref()).await,
+            is_vital: true,
+        }
+    }
+
+    fn service(&self, name: &'static str, region: &str) -> Service {
+        Service {
+            name,
+            region: region.to_owned(),
+            is_here: region == self.config.region,
+        }
     }
 
     /// Interface endpoints are found by names that the VPC itself answers.

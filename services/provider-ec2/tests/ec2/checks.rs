@@ -10,7 +10,7 @@ use crate::datacentre::{DataCentre, launch, wanted};
 use crate::laws::until;
 
 impl DataCentre {
-    async fn impair(&self, id: &ProviderId, check: &str, minutes_ago: i64) {
+    pub(crate) async fn impair(&self, id: &ProviderId, check: &str, minutes_ago: i64) {
         let since = (Utc::now() - TimeDelta::minutes(minutes_ago)).to_rfc3339();
         let asked = json!({"instance": id.0, "check": check, "since": since});
         self.ask("impair", asked).await;

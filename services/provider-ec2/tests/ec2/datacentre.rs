@@ -1,5 +1,6 @@
 //! A data centre of the test's own on a free port, ended when dropped.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -37,9 +38,13 @@ pub(crate) struct On {
 // === impl DataCentre ===
 
 impl DataCentre {
-    /// None where the tests' tools are not installed.
+    /// None where the tests' tools are not installed. Where `tests/run` runs the test they are, or nothing would be tested.
     pub(crate) async fn open() -> Option<Self> {
         let Some(python) = python() else {
+            assert!(
+                std::env::var_os("UPDRAFT_TESTS").is_none(),
+                "the tests' Python tools are not in .tools, though tests/run puts them there"
+            );
             eprintln!("skipped: the tests' Python tools are not in .tools (tests/run puts them there)");
             return None;
         };
@@ -222,6 +227,7 @@ pub(crate) fn cluster(number: i64) -> ClusterWanted {
         cluster: ClusterId(number),
         tenant: TenantId(Uuid::from_u128(0xacce)),
         control_url: "https://127.0.0.1".to_owned(),
+        worker_types: BTreeSet::new(),
     }
 }
 

@@ -7,7 +7,7 @@ use updraft_model::{ClusterId, NodeRole};
 use updraft_provider::contract::{self, MOMENT, Subject as _};
 use updraft_provider::{ClientToken, LaunchRequest, NodeProvider as _, NodeStatus, ProviderError};
 
-use crate::datacentre::{DataCentre, On, boot, launch, wanted};
+use crate::datacentre::{DataCentre, On, REGION, boot, launch, wanted};
 
 #[tokio::test]
 async fn it_keeps_the_contract() {
@@ -85,6 +85,66 @@ async fn nothing_is_doubled_or_lost_when_calls_go_wrong() {
 }
 
 #[tokio::test]
+async fn a_launch_whose_answer_was_lost_is_found_again_once_its_addresses_are_others() {
+    let Some(centre) = DataCentre::open().await else {
+        return;
+    };
+    let keys = tempfile::tempdir().unwrap();
+    // Each session of Updraft's role signs other addresses for the same objects.
+    let in_session = async |name: &str| {
+        let file = keys.path().join(name);
+        let written = json!({"access_key": name, "secret_key": "secret"}).to_string();
+        std::fs::write(&file, written).unwrap();
+        let mut config = centre.config().await;
+        config["artifacts"] = json!({"bucket": "artifacts", "region": REGION, "keys_file": file});
+        config["archives"] =
+            json!([{"sha256": "0".repeat(64), "directory": "agent", "key": "archives/agent.tar.gz"}]);
+        centre.provider_with(config).await
+    };
+    let node = wanted(1, NodeRole::Web);
+    let token = ClientToken::of(node.node);
+    let before = in_session("BEFORE").await;
+    let request = before.prepare(&node).await.unwrap();
+    let lost = json!({"action": "RunInstances", "answer_lost": true, "times": 5});
+    centre
+        .ask("pace", json!({"listed_after": 4.0, "pending_for": 0.0}))
+        .await;
+    centre.ask("fault", lost).await;
+    let unclear = before.launch(&request, &token, &boot(node.node)).await;
+    assert!(matches!(unclear, Err(ProviderError::Unclear(_))), "{unclear:?}");
+    assert_eq!((centre.live().await, centre.calls("RunInstances").await), (1, 5));
+
+    // Until EC2 lists it, nothing is known of it; then it is the node, and there is no other.
+    let after = in_session("AFTER").await;
+    let (mut found, mut not_yet) = (None, 0);
+    until(async || {
+        match after.launch(&request, &token, &boot(node.node)).await {
+            Ok(launched) => found = Some(launched),
+            Err(ProviderError::Unclear(_)) => not_yet += 1,
+            Err(error) => panic!("{error:?}"),
+        }
+        found.is_some()
+    })
+    .await;
+    let found = found.unwrap();
+    assert!(not_yet > 0, "it was listed before anybody could have missed it");
+    assert_eq!(
+        centre.tags(&found.id).await["updraft:node"],
+        node.node.to_string()
+    );
+    assert_eq!(centre.live().await, 1);
+    let same = before.launch(&request, &token, &boot(node.node)).await;
+    assert_eq!(same, Ok(found.clone()), "the same addresses get EC2's own answer");
+
+    // A token is spent with its instance, by whatever addresses.
+    after.terminate(&found.id).await.unwrap();
+    until(async || centre.live().await == 0).await;
+    let spent = after.launch(&request, &token, &boot(node.node)).await;
+    assert!(matches!(spent, Err(ProviderError::Refused(_))), "{spent:?}");
+    assert_eq!(centre.live().await, 0);
+}
+
+#[tokio::test]
 async fn one_list_by_pages_serves_all_clusters() {
     let Some(centre) = DataCentre::open().await else {
         return;
@@ -94,8 +154,10 @@ async fn one_list_by_pages_serves_all_clusters() {
     config["installation"] = json!("other");
     let other = centre.provider_with(config).await;
 
-    // As new instances are: made, and not yet in the list.
-    centre.ask("pace", json!({"listed_after": 0.6})).await;
+    // As new instances are: made, and not yet in the list. EC2 gives less at once than it is asked for.
+    centre
+        .ask("pace", json!({"listed_after": 0.6, "page_at_most": 2}))
+        .await;
     let first = launch(&provider, &wanted(1, NodeRole::Scheduler)).await.unwrap();
     assert_eq!(provider.describe(&first.id).await, Ok(NodeStatus::Unknown));
     assert_eq!(provider.list(None).await, Ok(Vec::new()));
@@ -114,7 +176,7 @@ async fn one_list_by_pages_serves_all_clusters() {
     let subject = On { provider };
     subject.pass_time().await;
 
-    // Fifty clusters that look at the same time.
+    // Fifty clusters that look at the same time: one list, of two pages.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let before = centre.calls("DescribeInstances").await;
     let looks = (1..=50).map(|cluster| subject.provider.list(Some(ClusterId(cluster))));
@@ -123,12 +185,46 @@ async fn one_list_by_pages_serves_all_clusters() {
         .into_iter()
         .map(|nodes| nodes.unwrap().len())
         .sum();
-    assert_eq!((seen, centre.calls("DescribeInstances").await - before), (4, 1));
+    assert_eq!((seen, centre.calls("DescribeInstances").await - before), (4, 2));
 
     // One that somebody ended by hand is gone at once from the next list.
     centre.ask("lose", json!({"instance": first.id.0})).await;
     until(async || subject.provider.list(Some(ClusterId(1))).await == Ok(Vec::new())).await;
     assert_eq!(subject.provider.describe(&first.id).await, Ok(NodeStatus::Gone));
+}
+
+#[tokio::test]
+async fn what_ec2_ended_after_it_took_the_launch_says_why() {
+    let Some(centre) = DataCentre::open().await else {
+        return;
+    };
+    let provider = centre.provider().await;
+    let id = launch(&provider, &wanted(1, NodeRole::Worker)).await.unwrap().id;
+    until(async || provider.describe(&id).await == Ok(NodeStatus::Running)).await;
+    assert_eq!(provider.why_ended(&id).await, Ok(None), "it runs");
+    let reason = json!({"code": "Client.InvalidKMSKey.InvalidState",
+        "message": "Client.InvalidKMSKey.InvalidState: The KMS key provided is in an incorrect state"});
+    centre
+        .ask("lose", json!({"instance": id.0, "reason": reason}))
+        .await;
+    until(async || provider.describe(&id).await == Ok(NodeStatus::Gone)).await;
+    let Ok(Some(ProviderError::Refused(words))) = provider.why_ended(&id).await else {
+        panic!("it is refused");
+    };
+    assert!(
+        words.contains("in an incorrect state") && words.contains("KMS key: it has to be enabled"),
+        "{words}"
+    );
+
+    // What control itself ended, EC2 says so of.
+    let other = launch(&provider, &wanted(1, NodeRole::Worker)).await.unwrap().id;
+    until(async || provider.terminate(&other).await.is_ok()).await;
+    until(async || provider.describe(&other).await == Ok(NodeStatus::Gone)).await;
+    let ended = provider.why_ended(&other).await.unwrap();
+    assert!(
+        ended.is_none_or(|why| why.to_string().contains("UserInitiatedShutdown")),
+        "nothing was wrong with it"
+    );
 }
 
 pub(crate) async fn until(mut holds: impl AsyncFnMut() -> bool) {

@@ -8,6 +8,8 @@ mod datacentre;
 mod errors;
 mod groups;
 mod laws;
+mod pages;
+mod permissions;
 mod preflight;
 mod tenants;
 mod volumes;

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use updraft_provider::{NodeProvider as _, ProviderError};
-use updraft_provider_ec2::Preflight;
+use updraft_provider::{ClusterWanted, NodeProvider as _, ProviderError};
+use updraft_provider_ec2::{Check, Ec2Provider, Preflight};
 
 use crate::datacentre::{DataCentre, cluster};
+use crate::laws::until;
 
 #[tokio::test]
 async fn every_mistake_is_named_within_seconds_and_nothing_is_made() {
@@ -33,7 +34,7 @@ async fn every_mistake_is_named_within_seconds_and_nothing_is_made() {
             "`security_groups`",
         ),
         ("image", json!("ami-00000000"), "image", "`image`"),
-        ("image", json!("/nowhere"), "image", ""),
+        ("image", json!("/nowhere"), "image", "SSM parameter"),
         (
             "root_volume",
             json!({"gib": 20, "device": "/dev/other"}),
@@ -142,4 +143,110 @@ async fn a_start_is_told_before_its_first_node(centre: &DataCentre) {
 
 async fn told(centre: &DataCentre, config: Value) -> Preflight {
     centre.provider_with(config).await.preflight().await
+}
+
+/// A start tries its launches before it makes them, as the cluster that it is of and in that cluster's own group.
+#[tokio::test]
+async fn what_a_launch_would_be_refused_ends_a_start_before_its_first_node() {
+    let Some(centre) = DataCentre::open().await else {
+        return;
+    };
+    let provider = centre.provider_with(centre.config_without_groups().await).await;
+    let denied = async |action: &str| {
+        centre.fault(action, "UnauthorizedOperation", 403, 9).await;
+    };
+
+    // Before the first start there is no group, so a refusal says nothing of nodes; what makes groups is tried itself.
+    denied("RunInstances").await;
+    let found = provider.preflight().await;
+    let web = named(&found, "launch of a web node");
+    assert!(
+        !web.ok && !web.blocks && web.found.contains("before the first start"),
+        "{web:?}"
+    );
+    assert!(named(&found, "a cluster's security group").ok, "{found:#?}");
+    assert_eq!(centre.groups().await, json!({}), "nothing was made");
+    centre.ask("no-faults", json!({})).await;
+    denied("CreateSecurityGroup").await;
+    let found = provider.preflight().await;
+    let making = named(&found, "a cluster's security group");
+    assert!(making.blocks && making.remedy.is_some(), "{making:?}");
+    assert!(named(&found, "launch of a web node").ok, "{found:#?}");
+    centre.ask("no-faults", json!({})).await;
+
+    denied("RunInstances").await;
+    let refused = prepared(&provider, cluster(1)).await.unwrap_err();
+    assert!(
+        refused.contains("m6i.large") && refused.contains("iam:PassRole"),
+        "{refused}"
+    );
+    let calls = centre.calls("RunInstances").await;
+    let again = prepared(&provider, cluster(2)).await.unwrap_err();
+    assert_eq!(
+        (again, centre.calls("RunInstances").await),
+        (refused, calls),
+        "it was asked a moment ago"
+    );
+    let found = provider.preflight().await;
+    assert!(
+        named(&found, "launch of a web node").blocks,
+        "there is a group now: {found:#?}"
+    );
+    centre.ask("no-faults", json!({})).await;
+    assert_eq!(centre.live().await, 0);
+}
+
+#[tokio::test]
+async fn launches_are_tried_once_for_clusters_that_are_alike_and_queues_machines_for_their_own() {
+    let Some(centre) = DataCentre::open().await else {
+        return;
+    };
+    let provider = centre.provider().await;
+    let alike: Vec<_> = (1..=20).map(cluster).collect();
+    let starts = futures::future::join_all(alike.iter().map(|one| provider.prepare_cluster(one))).await;
+    assert!(starts.iter().all(Result::is_ok), "{starts:?}");
+    // Two kinds of machines, and each of the three subnets.
+    assert_eq!(centre.calls("RunInstances").await, 3);
+
+    let with_queue = |number, instance_type: &str| ClusterWanted {
+        worker_types: [instance_type.to_owned()].into(),
+        ..cluster(number)
+    };
+    let mistyped = prepared(&provider, with_queue(21, "m9x.large"))
+        .await
+        .unwrap_err();
+    assert!(
+        mistyped.contains("m9x.large is not offered in") && mistyped.contains("configure an instance type"),
+        "{mistyped}"
+    );
+    prepared(&provider, with_queue(22, "m6i.2xlarge")).await.unwrap();
+    prepared(&provider, cluster(23)).await.unwrap();
+    assert_eq!(centre.calls("RunInstances").await, 4, "the queue's kind alone");
+
+    // What may be otherwise in a moment is no reason, and is asked again.
+    let other = centre.provider().await;
+    centre.fault("RunInstances", "VcpuLimitExceeded", 400, 3).await;
+    prepared(&other, cluster(24)).await.unwrap();
+    prepared(&other, cluster(25)).await.unwrap();
+    assert_eq!(centre.calls("RunInstances").await, 10);
+    assert_eq!(centre.live().await, 0);
+}
+
+/// Once what was just made is known everywhere.
+async fn prepared(provider: &Ec2Provider, wanted: ClusterWanted) -> Result<(), String> {
+    let mut answer = Ok(None);
+    until(async || {
+        answer = provider.prepare_cluster(&wanted).await;
+        !matches!(answer, Err(ProviderError::Unclear(_)))
+    })
+    .await;
+    match answer {
+        Ok(_) => Ok(()),
+        Err(ProviderError::Refused(words)) => Err(words),
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+fn named<'a>(found: &'a Preflight, name: &str) -> &'a Check {
+    found.checks.iter().find(|check| check.name == name).unwrap()
 }

@@ -20,6 +20,7 @@ use updraft_control::storage_sessions::StorageSessions;
 use updraft_model::ClusterId;
 use updraft_provider::{ClusterStorage, ProviderError, StorageAccess};
 
+use super::bucket_probe::probe;
 use crate::config::{BucketFile, NodeKeys, StorageFile};
 
 /// One request, in a minute or not at all.
@@ -28,7 +29,7 @@ const WITHIN: Duration = Duration::from_secs(60);
 /// A bucket that is opened with Updraft's own keys, or its machine's.
 #[derive(Clone)]
 pub(crate) struct ControlBucket {
-    bucket: Bucket,
+    pub(super) bucket: Bucket,
     credentials: Arc<dyn CredentialSource>,
 }
 
@@ -116,12 +117,23 @@ impl ControlBucket {
         let span = (SystemTime::now(), WITHIN);
         let address = self.bucket.own_address(&method, &credentials, span)?;
         let client = reqwest::Client::builder().no_proxy().timeout(WITHIN).build()?;
-        let answer = client.request(method, address).body(body).send().await;
-        // The address is as good as the keys.
-        let answer = answer.map_err(reqwest::Error::without_url)?;
-        let status = answer.status();
-        let said = answer.text().await.map_err(reqwest::Error::without_url)?;
-        Ok((status, said))
+        answer(client.request(method, address).body(body)).await
+    }
+
+    /// The same about one of its settings.
+    pub(super) async fn setting(
+        &self,
+        method: &Method,
+        name: &str,
+        body: String,
+    ) -> anyhow::Result<(StatusCode, String)> {
+        let credentials = self.credentials.credentials().await?;
+        let request = self
+            .bucket
+            .setting(method, name, body, &credentials, SystemTime::now())?;
+        let client = reqwest::Client::builder().no_proxy().timeout(WITHIN).build()?;
+        let request = reqwest::Request::try_from(request)?;
+        answer(reqwest::RequestBuilder::from_parts(client, request)).await
     }
 }
 
@@ -211,8 +223,16 @@ impl InstallationStorage {
 #[async_trait]
 impl ClusterStorage for InstallationStorage {
     async fn ensure(&self, cluster: ClusterId) -> Result<StorageAccess, ProviderError> {
-        self.of(cluster).ensure().await.map_err(unavailable)?;
-        self.access(cluster).await.map_err(unavailable)
+        let bucket = self.of(cluster);
+        bucket.ensure().await.map_err(unavailable)?;
+        // Elsewhere this is the store's operator's: one on a network of its own may have no TLS, nor a key to encrypt with, and would
+        // refuse every write then (SeaweedFS does both).
+        if self.file.is_at_aws() {
+            bucket.settle().await;
+        }
+        let access = self.access(cluster).await.map_err(unavailable)?;
+        probe(&access).await.map_err(unavailable)?;
+        Ok(access)
     }
 
     async fn remove(&self, cluster: ClusterId) -> Result<(), ProviderError> {
@@ -246,6 +266,14 @@ fn one_bucket(role: &RoleArn, bucket: &str) -> String {
     .to_string()
 }
 
+async fn answer(request: reqwest::RequestBuilder) -> anyhow::Result<(StatusCode, String)> {
+    // The address is as good as the keys.
+    let answer = request.send().await.map_err(reqwest::Error::without_url)?;
+    let status = answer.status();
+    let said = answer.text().await.map_err(reqwest::Error::without_url)?;
+    Ok((status, said))
+}
+
 fn endpoint(bucket: &Bucket) -> String {
     let of_aws = || format!("https://s3.{}.amazonaws.com", bucket.region);
     let given = bucket.endpoint.as_ref();
@@ -253,7 +281,7 @@ fn endpoint(bucket: &Bucket) -> String {
 }
 
 /// `403 AccessDenied`
-fn code(status: StatusCode, said: &str) -> String {
+pub(super) fn code(status: StatusCode, said: &str) -> String {
     let named = said
         .split_once("<Code>")
         .and_then(|(_, rest)| rest.split_once("</Code>"));

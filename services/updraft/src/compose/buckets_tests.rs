@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use updraft_provider::ClusterStorage as _;
 use updraft_testing::free_ports;
 
+use super::super::bucket_settings::settings;
 use super::*;
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/updraft-storage";
@@ -205,6 +206,26 @@ async fn nodes_open_their_own_clusters_bucket_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_bucket_that_nodes_could_not_write_to_is_told_before_there_are_any() {
+    let Some(store) = Store::start().await else { return };
+    let mut storage = store.storage(&json!({"role": ROLE}));
+    let access = storage.ensure(ClusterId(1)).await.unwrap();
+    let left = opened(&access, &access.bucket)
+        .list_with_delimiter(None)
+        .await
+        .unwrap();
+    assert!(left.objects.is_empty(), "{:?}", left.objects);
+
+    // Updraft itself may make it, and its role for nodes opens others.
+    "elsewhere-".clone_into(&mut storage.file.bucket_prefix);
+    let refused = storage.ensure(ClusterId(1)).await.unwrap_err().to_string();
+    assert!(
+        refused.contains("may not write to the bucket elsewhere-1") && refused.contains("`node_keys`"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
 async fn without_roles_nodes_have_the_installations_keys() {
     let Some(store) = Store::start().await else { return };
     let storage = store.storage(&json!("shared"));
@@ -216,4 +237,39 @@ async fn without_roles_nodes_have_the_installations_keys() {
         credentials: storage.credentials.clone(),
     };
     audit.put("audit/one", b"line".to_vec()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_bucket_gets_the_settings_that_it_lacks_and_keeps_those_that_it_has() {
+    let Some(store) = Store::start().await else { return };
+    let storage = store.storage(&json!("shared"));
+    let access = storage.ensure(ClusterId(1)).await.unwrap();
+    let own = storage.of(ClusterId(1));
+    let [encryption, policy, lifecycle] = settings(&access.bucket, "us-east-1");
+    // An operator's rules stay.
+    let theirs = lifecycle.wanted.replace(">7<", ">30<");
+    let (status, said) = own.setting(&Method::PUT, lifecycle.name, theirs).await.unwrap();
+    assert_eq!(status, StatusCode::OK, "{said}");
+    assert!(!own.set_if_missing(&lifecycle).await.unwrap());
+    let (_, said) = own
+        .setting(&Method::GET, lifecycle.name, String::new())
+        .await
+        .unwrap();
+    assert!(said.contains("<DaysAfterInitiation>30<"), "{said}");
+
+    storage.ensure(ClusterId(2)).await.unwrap();
+    let other = storage.of(ClusterId(2));
+    for setting in [&encryption, &lifecycle] {
+        assert!(other.set_if_missing(setting).await.unwrap(), "{}", setting.name);
+        assert!(!other.set_if_missing(setting).await.unwrap(), "{}", setting.name);
+    }
+
+    // This store is asked without TLS.
+    assert!(works_in(&opened(&access, &access.bucket)).await);
+    assert!(own.set_if_missing(&policy).await.unwrap());
+    assert!(!works_in(&opened(&access, &access.bucket)).await);
+    let refused = own.set_if_missing(&policy).await.unwrap_err().to_string();
+    assert!(refused.contains("403 AccessDenied"), "{refused}");
+    // That is told, and keeps no cluster from starting.
+    own.settle().await;
 }

@@ -33,6 +33,7 @@ use updraft_provider::local::LocalProvider;
 use updraft_runtimes::Catalogue;
 use updraft_sso::outbound::{Outbound, OutboundPolicy};
 use updraft_store::Store;
+use updraft_store::metadata::MetadataServer;
 use updraft_store::node_agents;
 use updraft_store::secrets::{MasterKey, ensure_control_key};
 use url::Url;
@@ -55,6 +56,8 @@ fn purposes(file: &ControlFile) -> &'static [Purpose] {
 /// Everything that more than one part needs.
 struct Ground {
     file: ControlFile,
+    /// Certificates that nodes hold the metadata server to.
+    metadata_authority: Option<String>,
     ports: Ports,
     store: Store,
     master_key: Arc<MasterKey>,
@@ -138,6 +141,7 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
             async move { keyring.run(shutdown).await }
         }),
         tokio::spawn(renew_storage(&ground, shutdown.clone())),
+        tokio::spawn(close_metadata(ground.nodes.metadata.clone(), shutdown.clone())),
         tokio::spawn(turn_session_keys(ground.app.clone(), shutdown.clone())),
         tokio::spawn({
             let shutdown = shutdown.clone();
@@ -156,6 +160,13 @@ pub(crate) async fn control(path: &Path) -> anyhow::Result<()> {
 
 impl Ground {
     async fn prepare(file: ControlFile) -> anyhow::Result<Self> {
+        let metadata_authority = file.metadata_authority()?;
+        if file.believes_any_database() {
+            tracing::warn!(
+                "control believes whoever answers as its database: where that is on another machine, `database_url` should end in \
+                 `?sslmode=verify-full&sslrootcert=FILE`"
+            );
+        }
         let ports = Ports::from_base(file.port_base);
         let store = Store::connect(&file.database_url, 40)
             .await
@@ -214,6 +225,7 @@ impl Ground {
         let shutdown = shutdown::on_signal()?;
         Ok(Self {
             file,
+            metadata_authority,
             ports,
             store,
             master_key,
@@ -260,6 +272,7 @@ fn desk(ground: &Ground, news: Arc<News>) -> Desk {
             .map(ToString::to_string)
             .collect(),
         log_disk_bytes: ground.file.log_disk_bytes,
+        metadata_authority: ground.metadata_authority.clone(),
         base_url: Box::new(move |tenant, cluster| app.airflow_url(tenant, cluster)),
         tunnels: ground.tunnels.clone(),
         news,
@@ -324,6 +337,16 @@ fn renew_storage(ground: &Ground, shutdown: CancellationToken) -> impl Future<Ou
         if let Some(renewal) = renewal {
             renewal.run(shutdown).await;
         }
+    }
+}
+
+/// Once; the same happens with each database that is made or dropped. Without the metadata server control goes on.
+async fn close_metadata(server: MetadataServer, shutdown: CancellationToken) {
+    if let Some(Err(error)) = shutdown.run_until_cancelled(server.close_to_clusters()).await {
+        tracing::warn!(
+            error = ?error,
+            "databases of the metadata server that are no cluster's may be open to clusters' roles still"
+        );
     }
 }
 

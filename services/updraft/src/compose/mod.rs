@@ -1,6 +1,8 @@
 //! The composition root: which parts a process is made of.
 
 mod agent;
+mod bucket_probe;
+mod bucket_settings;
 mod buckets;
 mod control;
 mod edge;

@@ -93,13 +93,16 @@ pub(crate) struct StorageFile {
     #[serde(default)]
     pub(crate) keys_file: Option<PathBuf>,
     pub(crate) node_keys: NodeKeys,
+    /// With `shared` keys: there may be several tenants all the same, who may read and change all of each other's.
+    #[serde(default)]
+    pub(crate) tenants_trust_each_other: bool,
 }
 
 /// What nodes open their cluster's bucket with.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum NodeKeys {
-    /// Those of `keys_file`, which open every cluster's: for an installation of one tenant.
+    /// Those of `keys_file`, which open every cluster's: for an installation of one tenant, on a store that has no roles.
     Shared,
     /// A session of this role for each cluster, which opens that cluster's bucket alone.
     Role(RoleArn),
@@ -169,7 +172,21 @@ impl StorageFile {
             self.keys_file.is_some() || !matches!(self.node_keys, NodeKeys::Shared),
             "`nodes.ec2.storage.node_keys` is `shared`, which takes `keys_file`: a machine's role is nobody else's"
         );
+        ensure!(
+            !self.is_at_aws() || !matches!(self.node_keys, NodeKeys::Shared),
+            "`nodes.ec2.storage.node_keys` is `shared`, which is not for AWS: every node, and whatever code a tenant runs there, \
+             would have keys that open every cluster's bucket. Name a role: {{\"role\": \"arn:aws:iam::123456789012:role/updraft-storage\"}}"
+        );
         Ok(())
+    }
+
+    /// Whether buckets are at AWS, by whatever of its addresses.
+    pub(crate) fn is_at_aws(&self) -> bool {
+        let host = self
+            .endpoint
+            .as_ref()
+            .map(|endpoint| endpoint.host_str().unwrap_or_default());
+        host.is_none_or(|host| host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn"))
     }
 }
 
@@ -197,6 +214,8 @@ pub(crate) fn check_control_url(field: &str, url: &Url, plain_http: bool) -> any
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -206,5 +225,28 @@ mod tests {
         assert!(checked("https://agents.example.com", false) && checked("http://127.0.0.1:7702", false));
         assert!(!checked("http://10.77.0.1:7702", false) && checked("http://10.77.0.1:7702", true));
         assert!(!checked("ftp://10.77.0.1/", true));
+    }
+
+    #[test]
+    fn keys_of_every_bucket_are_not_given_to_nodes_at_aws() {
+        let checked = |endpoint: Option<&str>| {
+            let file: StorageFile =
+                serde_json::from_value(json!({"region": "us-east-1", "endpoint": endpoint,
+                "bucket_prefix": "updraft-", "keys_file": "/keys", "node_keys": "shared"}))
+                .unwrap();
+            file.check()
+        };
+        for endpoint in [
+            None,
+            Some("https://s3.eu-central-1.amazonaws.com/"),
+            Some("https://s3.cn-north-1.amazonaws.com.cn/"),
+        ] {
+            let refused = checked(endpoint).unwrap_err().to_string();
+            assert!(
+                refused.contains("is not for AWS") && refused.contains("{\"role\": "),
+                "{refused}"
+            );
+        }
+        checked(Some("http://10.77.0.1:8333/")).unwrap();
     }
 }

@@ -158,6 +158,8 @@ async fn start(
             .to_string(),
         database_url: seeded.database_url.clone(),
         metadata_url: metadata,
+        metadata_ca_file: None,
+        metadata_plain: false,
         master_key_file: ground.master_key_file(),
         edge_token_file: ground.secret("edge-token", 32)?,
         nodes: NodesFile::Local(LocalNodes {

@@ -42,6 +42,8 @@ struct ControlState {
     offers: Mutex<BTreeMap<String, EnvironmentOffer>>,
     agents: Mutex<BTreeMap<String, AgentOffer>>,
     registered: Mutex<u32>,
+    /// Reports that were not taken; none: they are.
+    turned_away: Mutex<Option<usize>>,
     pki: Pki,
 }
 
@@ -80,6 +82,7 @@ impl Control {
             offers: Mutex::default(),
             agents: Mutex::default(),
             registered: Mutex::default(),
+            turned_away: Mutex::default(),
             pki: Pki::new(),
         });
         let router = Router::new()
@@ -137,6 +140,16 @@ impl Control {
 
     pub(crate) fn registrations(&self) -> u32 {
         *self.state.registered.lock().unwrap()
+    }
+
+    /// Takes no report from now on, or takes them again.
+    pub(crate) fn hear(&self, hears: bool) {
+        *self.state.turned_away.lock().unwrap() = (!hears).then_some(0);
+    }
+
+    /// Since it hears none.
+    pub(crate) fn turned_away(&self) -> usize {
+        self.state.turned_away.lock().unwrap().unwrap_or_default()
     }
 
     /// The first report from now on, or the latest one, that satisfies.
@@ -233,13 +246,18 @@ async fn agent(
     offer.map(Json).ok_or(StatusCode::NOT_FOUND)
 }
 
-async fn report(State(state): State<Arc<ControlState>>, Json(report): Json<Report>) {
+async fn report(State(state): State<Arc<ControlState>>, Json(report): Json<Report>) -> StatusCode {
+    if let Some(turned_away) = &mut *state.turned_away.lock().unwrap() {
+        *turned_away += 1;
+        return StatusCode::SERVICE_UNAVAILABLE;
+    }
     state
         .events
         .lock()
         .unwrap()
         .extend(report.events.iter().map(|event| (event.sequence, event.clone())));
     state.reports.send_modify(|reports| reports.push(report));
+    StatusCode::OK
 }
 
 // === impl Pki ===

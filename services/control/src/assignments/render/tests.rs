@@ -1,5 +1,5 @@
 use secrecy::SecretString;
-use updraft_api::agent::{Assignment, HealthCheck};
+use updraft_api::agent::{Assignment, HealthCheck, ServiceAssignment};
 use updraft_app::LogPlace;
 use updraft_model::{
     Broker, ClusterId, ClusterSpec, CredentialConfig, Generation, NodeId, NodeRole, QueueName, ServiceName,
@@ -46,10 +46,40 @@ fn rendered_to(
     (environment, dags): (Option<&str>, &DagInputs),
     logs: &LogPlace,
 ) -> Assignment {
+    rendered_holding(spec, role, generation, (environment, dags), (logs, None))
+}
+
+/// With the certificates that the installation's metadata server is held to.
+fn rendered_holding(
+    spec: &ClusterSpec,
+    role: NodeRole,
+    generation: i64,
+    (environment, dags): (Option<&str>, &DagInputs),
+    (logs, metadata_authority): (&LogPlace, Option<&str>),
+) -> Assignment {
+    rendered_as(
+        spec,
+        role,
+        generation,
+        (environment, dags),
+        (logs, metadata_authority),
+        |_| {},
+    )
+}
+
+/// With what else is other than usual.
+fn rendered_as(
+    spec: &ClusterSpec,
+    role: NodeRole,
+    generation: i64,
+    (environment, dags): (Option<&str>, &DagInputs),
+    (logs, metadata_authority): (&LogPlace, Option<&str>),
+    change: impl FnOnce(&mut AssignmentInputs<'_>),
+) -> Assignment {
     let secret = || SecretString::from("secret");
     let path = |name: &str| format!("/nodes/1/{name}");
     let catalogue = Catalogue::embedded().unwrap();
-    let inputs = AssignmentInputs {
+    let mut inputs = AssignmentInputs {
         cluster: ClusterId(1),
         generation: Generation(generation),
         spec,
@@ -58,6 +88,7 @@ fn rendered_to(
         ordinal: 1,
         queue: Some(QueueName::default()).filter(|_| role == NodeRole::Worker),
         run: true,
+        drains: false,
         build: None,
         trial: None,
         requirements_file: None,
@@ -88,6 +119,7 @@ fn rendered_to(
             broker_password: secret(),
             tasks: Vec::new(),
         },
+        metadata_authority,
         storage: &storage(),
         logs,
         log_disk_bytes: 1 << 30,
@@ -97,6 +129,7 @@ fn rendered_to(
         restart_nonce: &|_| 0,
         enabled: &|_| true,
     };
+    change(&mut inputs);
     render(catalogue.get(&spec.runtime).unwrap(), &inputs).unwrap()
 }
 
@@ -138,6 +171,33 @@ fn a_tag_changes_nothing_of_what_a_node_runs() {
     };
     assert_ne!(digests(&untagged), digests(&other));
     assert_eq!(digests(&untagged), digests(&tagged));
+}
+
+#[test]
+fn tasks_of_a_worker_that_leaves_a_running_cluster_have_a_day_and_nothing_else_changes() {
+    let spec = spec_with(&serde_json::json!([{"source": {"kind": "push"}}]));
+    let (dags, logs) = (DagInputs::default(), LogPlace::own(storage()));
+    let services = |role, run, drains| {
+        let leaves = |inputs: &mut AssignmentInputs<'_>| (inputs.run, inputs.drains) = (run, drains);
+        rendered_as(&spec, role, 1, (None, &dags), (&logs, None), leaves).services
+    };
+    for role in [NodeRole::Scheduler, NodeRole::Web, NodeRole::Worker] {
+        let stays = services(role, true, false);
+        let mut expected = stays.clone();
+        for service in &mut expected {
+            assert!(service.stop.grace_s <= 600, "{}", service.name);
+            if service.name == ServiceName::Worker {
+                service.stop.grace_s = 24 * 3600;
+            }
+        }
+        let text = |services: &[ServiceAssignment]| serde_json::to_value(services).unwrap();
+        assert_eq!(text(&services(role, false, true)), text(&expected));
+        assert_eq!(
+            text(&services(role, false, false)),
+            text(&stays),
+            "the cluster stops"
+        );
+    }
 }
 
 fn spec_with(sources: &serde_json::Value) -> ClusterSpec {
@@ -336,6 +396,49 @@ fn both_of_airflows_drivers_are_told_how_the_connection_is_secured() {
     assert!(verified.directories.contains(&"work/.postgresql".to_owned()));
     // libpq would hold a server to certificates that it finds there.
     assert!(!certificates(&rendered(&bringing("require"), NodeRole::Web, 1)));
+}
+
+#[test]
+fn clusters_with_a_database_of_ours_hold_its_server_to_the_installations_certificates() {
+    let mut spec = bringing("require");
+    spec.metadata_database = None;
+    let told = |spec: &ClusterSpec, role| {
+        let (dags, logs) = (DagInputs::default(), LogPlace::own(storage()));
+        rendered_holding(spec, role, 1, (None, &dags), (&logs, Some("THEIRS")))
+    };
+    for role in [NodeRole::Scheduler, NodeRole::Web] {
+        let assignment = told(&spec, role);
+        let file = assignment
+            .files
+            .iter()
+            .find(|file| file.path == "work/.postgresql/root.crt");
+        assert_eq!(file.unwrap().content, "THEIRS");
+        assert!(assignment.directories.contains(&"work/.postgresql".to_owned()));
+        assert!(assignment.metadata.is_none(), "nobody has to look at it first");
+        let given: Vec<_> = assignment
+            .services
+            .iter()
+            .filter(|one| one.env.contains_key(SYNC))
+            .collect();
+        assert!(!given.is_empty());
+        for service in given {
+            assert!(!service.after_metadata);
+            assert_eq!(
+                service.env[SYNC],
+                "postgresql://ada:p%40ss@db.example.com:6432/airflow?sslmode=verify-full\
+                 &sslrootcert=/nodes/1/work/.postgresql/root.crt"
+            );
+            assert_eq!(
+                service.env[&format!("{SYNC}_ASYNC")],
+                "postgresql+asyncpg://ada:p%40ss@db.example.com:6432/airflow?ssl=verify-full"
+            );
+        }
+    }
+    let worker = serde_json::to_string(&told(&spec, NodeRole::Worker)).unwrap();
+    assert!(!worker.contains("THEIRS") && !worker.contains("db.example.com"));
+    // A tenant's own server has nothing to do with them.
+    let brought = serde_json::to_string(&told(&bringing("verify-full"), NodeRole::Web)).unwrap();
+    assert!(brought.contains("CERTIFICATES") && !brought.contains("THEIRS"));
 }
 
 #[test]

@@ -129,7 +129,7 @@ impl Reconciler {
             hearing: self.parts.liveness.hearing(cluster.account),
             nodes,
             losses: histories(&records.lost),
-            load: load.as_ref().map(task_load::of_queues),
+            load: load.as_ref().map(|load| task_load::of_queues(counted, load)),
             sizes: records.sizes.into_iter().map(task_load::size).collect(),
             orphans: strays.orphans,
             listing_lag: lag,

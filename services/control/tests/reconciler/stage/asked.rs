@@ -1,10 +1,11 @@
 //! What tests ask of a cluster, past the API, and what they look up.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
+use serde_json::json;
 use sqlx::Row as _;
 use updraft_model::{NodeId, NodeRole, OperationKind, OperationState, Phase, Power, Step, TenantId};
 use updraft_provider::{BootSecret, ClientToken, ClusterWanted, NodeProvider as _, NodeWanted};
@@ -56,6 +57,16 @@ impl Stage {
         self.ask(OperationKind::Update, Power::Running).await;
     }
 
+    /// Workers are to be machines of this kind.
+    pub(crate) async fn give_workers(&self, instance_type: &str) {
+        let queue = json!([{"name": "default", "instance_type": instance_type, "min": 1, "max": 1}]);
+        self.execute(&format!(
+            "update clusters set spec = jsonb_set(spec, '{{worker_queues}}', '{queue}')"
+        ))
+        .await;
+        self.ask(OperationKind::Update, Power::Running).await;
+    }
+
     pub(crate) async fn wake(&self) {
         self.execute("update clusters set wake_at = now() where deleted_at is null")
             .await;
@@ -67,7 +78,7 @@ impl Stage {
             .await
     }
 
-    pub(super) async fn expire_leases(&self) {
+    pub(crate) async fn expire_leases(&self) {
         self.execute("update clusters set lease_until = now() - interval '1 second'")
             .await;
     }
@@ -120,6 +131,7 @@ impl Stage {
             cluster: self.cluster,
             tenant: TenantId(Uuid::nil()),
             control_url: String::new(),
+            worker_types: BTreeSet::new(),
         };
         self.provider.prepare_cluster(&wanted).await.unwrap();
     }
@@ -202,6 +214,16 @@ impl Stage {
         let name = format!("airflow_{}", self.cluster);
         self.value(&format!(
             "select exists (select from pg_database where datname = '{name}')"
+        ))
+        .await
+    }
+
+    /// Databases and roles of the cluster's, complete or not.
+    pub(crate) async fn left_on_metadata_server(&self) -> i64 {
+        let name = format!("airflow_{}", self.cluster);
+        self.value(&format!(
+            "select (select count(*) from pg_database where datname in ('{name}', '{name}_unfinished'))
+                 + (select count(*) from pg_roles where rolname = '{name}')"
         ))
         .await
     }

@@ -84,6 +84,7 @@ impl Installation {
             keys: edges().keys,
             outbound_allow: Vec::new(),
             log_disk_bytes: 1 << 30,
+            metadata_authority: None,
             base_url: Box::new(|_, cluster| format!("https://c{cluster}.example.com")),
             tunnels: None,
             news: news.clone(),

@@ -62,4 +62,27 @@ impl Bug {
         Self::GoesByItsOwnClock,
         Self::TakesNetworkForRemoved,
     ];
+
+    /// The words of the law that it breaks.
+    pub(crate) fn breaks(self) -> &'static str {
+        match self {
+            Self::LaunchesBeforeRecord
+            | Self::FreshTokenEachTry
+            | Self::IgnoresListingLag
+            | Self::ForgetsWhatItAskedToEnd
+            | Self::TakesSilenceOfProviderForGone => "two nodes in",
+            Self::AdoptsByName => "ends another cluster's node",
+            Self::IgnoresFence => "writes although another has the cluster",
+            Self::SweepsWhatIsBeingLaunched => "ends a node whose record wants it",
+            Self::TakesStoppedForRunning => "gives up a node that only has to be started",
+            // Its agent works: nothing ever ends it. And what is left of a deletion keeps its network from going.
+            Self::TakesImpairedForRunning | Self::DeletesBeforeNodesAreGone => "does not converge",
+            Self::HearsWithItsOwnEarsOnly
+            | Self::OverlooksRecordedReports
+            | Self::BlamesNodesForItsOwnSleep => "harms a healthy node",
+            Self::TrustsItsMemoryMost => "what was reached does not stay",
+            Self::GoesByItsOwnClock => "times out of order",
+            Self::TakesNetworkForRemoved => "deleted while its network is there",
+        }
+    }
 }

@@ -153,6 +153,7 @@ impl Driver {
             cluster: CLUSTER,
             tenant: TenantId(Uuid::nil()),
             control_url: String::new(),
+            worker_types: std::collections::BTreeSet::new(),
         };
         let answer = self.shared.provider.prepare_cluster(&wanted).await;
         self.shared.state.borrow_mut().late_network = !self.is_held();

@@ -6,21 +6,21 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use async_trait::async_trait;
 use secrecy::SecretString;
-use updraft_app::{ResourceAccounts, Tenancy};
+use updraft_app::{ResourceAccounts, SharedByAll, Tenancy, UsualNodes};
 use updraft_control::agents::{self, AgentRelease};
 use updraft_control::assignments::Places;
 use updraft_control::audit_export::AuditBucket;
 use updraft_control::storage_sessions::StorageSessions;
 use updraft_model::{ClusterId, NodeId};
 use updraft_provider::OpenAccounts;
-use updraft_provider_ec2::{AgentArchive, BootLogs, Ec2Accounts, Ec2Provider};
+use updraft_provider_ec2::{AgentArchive, BootLogs, Ec2Accounts, Ec2Config, Ec2Provider, StorePlace};
 use updraft_store::metadata::MetadataServer;
 use url::Url;
 
 use super::Nodes;
 use super::account_check::WithSessions;
 use crate::compose::buckets::{ControlBucket, InstallationStorage};
-use crate::config::{ControlFile, Ec2Nodes, TemplateOf};
+use crate::config::{ControlFile, Ec2Nodes, NodeKeys, StorageFile, TemplateOf};
 
 /// Of infra/boot, which makes them: an instance is one node.
 const NODE: &str = "/var/lib/updraft/node";
@@ -33,6 +33,7 @@ const ARCHIVES: &str = "/opt/updraft";
 pub(super) fn open(file: &ControlFile, ec2: &Ec2Nodes) -> anyhow::Result<Nodes> {
     ec2.check()?;
     let provider = Ec2Provider::open(ec2.provider.clone()).context("`nodes.ec2.provider` cannot be right")?;
+    let provider = provider.storing_in(store_place(ec2));
     let storage = InstallationStorage::open(&ec2.storage).context("`nodes.ec2.storage` cannot be used")?;
     let storage = Arc::new(storage);
     let audit = ec2.audit.as_ref().map(ControlBucket::open).transpose();
@@ -56,7 +57,7 @@ pub(super) fn open(file: &ControlFile, ec2: &Ec2Nodes) -> anyhow::Result<Nodes> 
         audit: audit.map(|bucket| Arc::new(bucket) as Arc<dyn AuditBucket>),
         metadata: MetadataServer::new(file.metadata_url.clone()).reached_at(ec2.metadata_address.clone()),
         control_url: ec2.control_url.as_str().trim_end_matches('/').to_owned(),
-        tenancy: Tenancy::Several,
+        tenancy: tenancy(&ec2.storage),
         accounts,
         are_instances: true,
         boot_logs: Some(boot_logs(ec2)?),
@@ -65,6 +66,26 @@ pub(super) fn open(file: &ControlFile, ec2: &Ec2Nodes) -> anyhow::Result<Nodes> 
         agents_first_in: ec2.agents_first_in,
         supervised: None,
     })
+}
+
+/// Keys that lie on nodes are every plugin's and every task's: who has those of all buckets is every tenant.
+fn tenancy(storage: &StorageFile) -> Tenancy {
+    match storage.node_keys {
+        NodeKeys::Role(_) => Tenancy::Several,
+        NodeKeys::Shared if storage.tenants_trust_each_other => {
+            tracing::warn!(
+                "`node_keys` is `shared`: whoever writes DAGs or plugins for one cluster can read and change every tenant's, \
+                 as `tenants_trust_each_other` says they may"
+            );
+            Tenancy::Several
+        }
+        NodeKeys::Shared => {
+            tracing::warn!(
+                "`node_keys` is `shared`: nodes' keys open every cluster's bucket, so this installation keeps one tenant"
+            );
+            Tenancy::One(SharedByAll::BucketKeys)
+        }
+    }
 }
 
 /// Whoever has an account chooses its nodes' addresses: nothing of ours connects to one, so without tunnels there are none.
@@ -78,7 +99,7 @@ fn accounts(
     }
     let opens =
         Ec2Accounts::new(ec2.provider.clone()).context("Updraft's own credentials cannot be looked for")?;
-    let opens: Arc<dyn OpenAccounts> = Arc::new(opens);
+    let opens: Arc<dyn OpenAccounts> = Arc::new(opens.storing_in(store_place(ec2)));
     let opens = match sessions {
         Some(sessions) => Arc::new(WithSessions {
             accounts: opens,
@@ -90,7 +111,24 @@ fn accounts(
         opens,
         installation: ec2.provider.installation.clone(),
         shared: ec2.shared_account,
+        usual: usual(&ec2.provider),
     }))
+}
+
+fn usual(provider: &Ec2Config) -> UsualNodes {
+    UsualNodes {
+        image: Some(provider.image.clone().into()),
+        scheduler: provider.scheduler.instance_type.clone(),
+        web: provider.web.instance_type.clone(),
+        worker: provider.worker.instance_type.clone(),
+    }
+}
+
+fn store_place(ec2: &Ec2Nodes) -> StorePlace {
+    StorePlace {
+        region: ec2.storage.region.clone(),
+        endpoint: ec2.storage.endpoint.clone(),
+    }
 }
 
 fn boot_logs(ec2: &Ec2Nodes) -> anyhow::Result<Arc<dyn updraft_app::BootLogs>> {
@@ -172,5 +210,25 @@ impl Places for InstancePlaces {
         found
             .map(|runtime| runtime.template_database.clone())
             .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn tenants_share_no_keys_unless_they_trust_each_other() {
+        let of = |node_keys: serde_json::Value, trust: bool| {
+            let file = json!({"region": "us-east-1", "bucket_prefix": "updraft-", "node_keys": node_keys,
+                "tenants_trust_each_other": trust});
+            tenancy(&serde_json::from_value(file).unwrap())
+        };
+        let role = json!({"role": "arn:aws:iam::123456789012:role/updraft-storage"});
+        assert_eq!(of(role, false), Tenancy::Several);
+        assert_eq!(of(json!("shared"), false), Tenancy::One(SharedByAll::BucketKeys));
+        assert_eq!(of(json!("shared"), true), Tenancy::Several);
     }
 }

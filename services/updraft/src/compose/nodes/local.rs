@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
-use updraft_app::Tenancy;
+use updraft_app::{SharedByAll, Tenancy};
 use updraft_control::assignments::Places;
 use updraft_embedded::{Accounts, Layout};
 use updraft_model::{ClusterId, NodeId};
@@ -137,7 +137,7 @@ fn tenancy() -> Tenancy {
             tracing::info!(
                 "without root this installation keeps one tenant: clusters have no users of their own"
             );
-            Tenancy::One
+            Tenancy::One(SharedByAll::User)
         }
     }
 }
