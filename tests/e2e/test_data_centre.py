@@ -81,12 +81,40 @@ def groups(updraft: OnHosts) -> list[dict[str, Any]]:
     return [one for one in found if any(tag["Key"] == "updraft:cluster" for tag in one.get("Tags", []))]
 
 
-def seconds_of_web_node(rest: Rest, cluster: int) -> dict[str, tuple[float, float]]:
-    """Of the operation's steps: from when to when after its instance was launched."""
-    steps = {step["id"]: step for step in rest.items(f"clusters/{cluster}/operations")[0]["steps"]}
+# What the host of a node does before its agent, and that.
+UNITS = [
+    "cloud-init-local",
+    "systemd-networkd-wait-online",
+    "cloud-init",
+    "cloud-config",
+    "cloud-final",
+    "updraft-agent",
+]
+
+
+def seconds_of_web_node(updraft: OnHosts, cluster: int) -> dict[str, tuple[float, float]]:
+    """Of its host's units and the operation's steps: from when to when, since its instance was launched."""
+    steps = {step["id"]: step for step in updraft.rest.items(f"clusters/{cluster}/operations")[0]["steps"]}
     launched = at(steps["web-1/launch"]["finished_at"])
-    web = {name: step for name, step in steps.items() if name.startswith("web-1/")}
-    return {name: (at(step["started_at"]) - launched, at(step["finished_at"]) - launched) for name, step in web.items()}
+    spans = {
+        name: (at(step["started_at"]), at(step["finished_at"])) for name, step in steps.items() if "web-1/" in name
+    }
+    web = next(node for node in updraft.rest.items(f"clusters/{cluster}/nodes") if node["role"] == "web")
+    host = next(one for one in instances(updraft) if one["PrivateIpAddress"] == web["address"])["InstanceId"]
+    first = since_boot(updraft, host, "UserspaceTimestampMonotonic")
+    spans["first process"] = (first, first)
+    for unit in UNITS:
+        began = since_boot(updraft, host, "ExecMainStartTimestampMonotonic", unit)
+        spans[unit] = (began, since_boot(updraft, host, "ExecMainExitTimestampMonotonic", unit) or began)
+    ordered = sorted(spans.items(), key=lambda named: named[1])
+    return {name: (round(begin - launched, 1), round(end - launched, 1)) for name, (begin, end) in ordered}
+
+
+def since_boot(updraft: OnHosts, host: str, what: str, *unit: str) -> float:
+    """When that was: hosts have this machine's clocks. 0: it was not yet."""
+    told = updraft.centre.inside(host, "systemctl", "show", "--value", "--property", what, *unit)
+    microseconds = int(told.strip() or 0)
+    return time.time() - time.monotonic() + microseconds / 1e6 if microseconds else 0
 
 
 def at(moment: str) -> float:
@@ -109,7 +137,7 @@ def test_a_cluster_on_four_hosts_is_made_used_stopped_started_and_gone(updraft: 
         cluster = rest.post("clusters", {"name": NAME, "workers": 2})["cluster"]["id"]
         updraft.add_dag(NAME, "hello_updraft.py", SAMPLE)
         rest.wait_for_phase(NAME, "running", 300)
-    note("each second of the web node", **seconds_of_web_node(rest, cluster))
+    note("each second of the web node", **seconds_of_web_node(updraft, cluster))
     nodes = rest.items(f"clusters/{cluster}/nodes")
     assert sorted(node["role"] for node in nodes) == ["scheduler", "web", "worker", "worker"]
     on_hosts = {one["PrivateIpAddress"] for one in instances(updraft)}
