@@ -289,6 +289,7 @@ def test_tenants_code_reaches_no_metadata(tmp_path: Path) -> None:
         ip link set dev inside up
         nsenter -t $gateway -n sh -c 'ip addr add 169.254.169.254/16 dev outside; ip link set dev outside up'
         nsenter -t $gateway -n python3 -m http.server --directory "$1" --bind 169.254.169.254 80 >/dev/null 2>&1 &
+        trap "kill $gateway $!" EXIT
         until python3 "$2" 0; do sleep 0.02; done
         services=$(id -u nobody) builder=$(id -u daemon)
         for user in $services $builder; do python3 "$2" $user && echo "it is reached"; done
