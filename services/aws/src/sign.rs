@@ -14,67 +14,30 @@ use crate::{AwsError, Credentials};
 
 /// Adds what AWS knows the caller by. Every header there is at this moment is signed.
 pub(crate) fn signed(
-    mut request: Request<String>,
+    request: Request<String>,
     credentials: &Credentials,
     service: &str,
     region: &str,
     now: SystemTime,
 ) -> Result<Request<String>, AwsError> {
-    let identity = known_by(credentials).into();
-    let params = v4::SigningParams::builder()
-        .identity(&identity)
-        .region(region)
-        .name(service)
-        .time(now)
-        .settings(SigningSettings::default())
-        .build()
-        .map_err(unsigned)?
-        .into();
-    let uri = request.uri().to_string();
-    let headers: Vec<_> = request
-        .headers()
-        .iter()
-        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
-        .collect();
-    let body = SignableBody::Bytes(request.body().as_bytes());
-    let signable = SignableRequest::new("POST", &uri, headers.into_iter(), body).map_err(unsigned)?;
-    let (instructions, _) = sign(signable, &params).map_err(unsigned)?.into_parts();
-    instructions.apply_to_request_http1x(&mut request);
-    Ok(request)
+    let settings = SigningSettings::default();
+    let body = request.body().clone();
+    let body = SignableBody::Bytes(body.as_bytes());
+    with_signature(request, body, credentials, (service, region), (now, settings))
 }
 
-/// The same for S3, which takes paths as they are and wants the digest of the body among the headers.
+/// The same for S3, which wants the digest of the body among the headers.
 pub(crate) fn signed_for_s3(
-    mut request: Request<String>,
+    request: Request<String>,
     credentials: &Credentials,
     region: &str,
     now: SystemTime,
 ) -> Result<Request<String>, AwsError> {
-    let identity = known_by(credentials).into();
-    let mut settings = SigningSettings::default();
+    let mut settings = settings_of_s3();
     settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-    settings.percent_encoding_mode = PercentEncodingMode::Single;
-    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-    let params = v4::SigningParams::builder()
-        .identity(&identity)
-        .region(region)
-        .name("s3")
-        .time(now)
-        .settings(settings)
-        .build()
-        .map_err(unsigned)?
-        .into();
-    let (method, uri) = (request.method().to_string(), request.uri().to_string());
-    let headers: Vec<_> = request
-        .headers()
-        .iter()
-        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
-        .collect();
-    let body = SignableBody::Bytes(request.body().as_bytes());
-    let signable = SignableRequest::new(&method, &uri, headers.into_iter(), body).map_err(unsigned)?;
-    let (instructions, _) = sign(signable, &params).map_err(unsigned)?.into_parts();
-    instructions.apply_to_request_http1x(&mut request);
-    Ok(request)
+    let body = request.body().clone();
+    let body = SignableBody::Bytes(body.as_bytes());
+    with_signature(request, body, credentials, ("s3", region), (now, settings))
 }
 
 /// An address of S3 that opens one object, whoever has it, for a while.
@@ -85,33 +48,57 @@ pub(crate) fn presigned(
     region: &str,
     (from, lasts): (SystemTime, Duration),
 ) -> Result<String, AwsError> {
-    let identity = known_by(credentials).into();
-    // S3 alone takes paths as they are (<https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html>).
-    let mut settings = SigningSettings::default();
+    let mut settings = settings_of_s3();
     settings.signature_location = SignatureLocation::QueryParams;
     settings.expires_in = Some(lasts);
+    let request = Request::builder().method(method).uri(address).body(());
+    let body = SignableBody::UnsignedPayload;
+    let place = ("s3", region);
+    let request = with_signature(
+        request.map_err(unsigned)?,
+        body,
+        credentials,
+        place,
+        (from, settings),
+    )?;
+    Ok(request.uri().to_string())
+}
+
+/// S3 alone takes paths as they are (<https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html>).
+fn settings_of_s3() -> SigningSettings {
+    let mut settings = SigningSettings::default();
     settings.percent_encoding_mode = PercentEncodingMode::Single;
     settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+    settings
+}
+
+fn with_signature<B>(
+    mut request: Request<B>,
+    body: SignableBody<'_>,
+    credentials: &Credentials,
+    (service, region): (&str, &str),
+    (time, settings): (SystemTime, SigningSettings),
+) -> Result<Request<B>, AwsError> {
+    let identity = known_by(credentials).into();
     let params = v4::SigningParams::builder()
         .identity(&identity)
         .region(region)
-        .name("s3")
-        .time(from)
+        .name(service)
+        .time(time)
         .settings(settings)
         .build()
         .map_err(unsigned)?
         .into();
-    let mut request = Request::builder()
-        .method(method)
-        .uri(address)
-        .body(())
-        .map_err(unsigned)?;
-    let nothing = std::iter::empty();
-    let signable = SignableRequest::new(method.as_str(), address, nothing, SignableBody::UnsignedPayload)
-        .map_err(unsigned)?;
+    let (method, uri) = (request.method().to_string(), request.uri().to_string());
+    let headers: Vec<_> = request
+        .headers()
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+        .collect();
+    let signable = SignableRequest::new(&method, &uri, headers.into_iter(), body).map_err(unsigned)?;
     let (instructions, _) = sign(signable, &params).map_err(unsigned)?.into_parts();
     instructions.apply_to_request_http1x(&mut request);
-    Ok(request.uri().to_string())
+    Ok(request)
 }
 
 fn known_by(credentials: &Credentials) -> aws_credential_types::Credentials {

@@ -95,11 +95,7 @@ async fn a_cluster_gets_its_database_there_without_its_password_being_said() {
 #[tokio::test]
 async fn a_cluster_that_left_things_in_other_databases_is_removed_all_the_same() {
     let shared = Shared::new().await;
-    let dsn = shared
-        .server
-        .ensure_database(shared.cluster, &shared.template, &random_token())
-        .await
-        .unwrap();
+    let dsn = shared.database().await;
     shared.leave_things(&dsn).await;
     let mut own = connect(&dsn).await.unwrap();
     let name = shared.role();
@@ -116,11 +112,7 @@ async fn a_cluster_that_left_things_in_other_databases_is_removed_all_the_same()
 #[tokio::test]
 async fn where_the_administrator_may_not_follow_it_says_where_something_is_left() {
     let shared = Shared::new().await;
-    let dsn = shared
-        .server
-        .ensure_database(shared.cluster, &shared.template, &random_token())
-        .await
-        .unwrap();
+    let dsn = shared.database().await;
     shared.leave_things(&dsn).await;
     let open = shared.open_name();
     let mut superuser = connect(&shared.open.url()).await.unwrap();
@@ -144,11 +136,7 @@ async fn where_the_administrator_may_not_follow_it_says_where_something_is_left(
 #[tokio::test]
 async fn clusters_roles_are_let_into_no_database_of_the_administrators() {
     let shared = Shared::new().await;
-    let dsn = shared
-        .server
-        .ensure_database(shared.cluster, &shared.template, &random_token())
-        .await
-        .unwrap();
+    let dsn = shared.database().await;
     let own: PgConnectOptions = dsn.expose_secret().parse().unwrap();
     let of_admin: PgConnectOptions = shared.admin.expose_secret().parse().unwrap();
     let admins = of_admin.get_database().unwrap();
@@ -245,6 +233,14 @@ impl Shared {
             template,
             cluster: ClusterId(6_000_000_000 + i64::from(Uuid::new_v4().as_u128() as u32)),
         }
+    }
+
+    /// The cluster's, made.
+    async fn database(&self) -> SecretString {
+        self.server
+            .ensure_database(self.cluster, &self.template, &random_token())
+            .await
+            .unwrap()
     }
 
     fn role(&self) -> String {
