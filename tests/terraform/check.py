@@ -136,6 +136,7 @@ def machines() -> bool:
         "key": "k",
         "sha256": "0",
         "settings": "{}",
+        "journal": "{}",
         "secrets": {"edge-token": "u/edge-token"},
     }
     shellcheck = Path(sys.prefix).parent / "python" / "bin" / "shellcheck"

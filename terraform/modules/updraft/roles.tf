@@ -95,10 +95,16 @@ locals {
       Resource = "${aws_s3_bucket.this["artifacts"].arn}/releases/*"
     },
     {
-      Sid      = "AgentOfSessionManager"
+      Sid      = "AgentsOfSessionManagerAndCloudWatch"
       Effect   = "Allow"
       Action   = "s3:GetObject"
-      Resource = "arn:${local.partition}:s3:::amazon-ssm-${local.region}/*"
+      Resource = [for bucket in ["amazon-ssm", "amazoncloudwatch-agent"] : "arn:${local.partition}:s3:::${bucket}-${local.region}/*"]
+    },
+    {
+      Sid      = "ItsJournal"
+      Effect   = "Allow"
+      Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+      Resource = "${aws_cloudwatch_log_group.journal[face].arn}:*"
     },
     {
       Sid       = "KeyOfItsRelease"

@@ -52,6 +52,15 @@ locals {
   mail_password = try(var.mail.password, false)
 }
 
+# A stream for each machine, so that what one said is there when it is not.
+resource "aws_cloudwatch_log_group" "journal" {
+  for_each          = local.faces
+  name              = "/${var.name}/${each.key}"
+  kms_key_id        = aws_kms_key.this.arn
+  retention_in_days = var.log_retention_days
+  tags              = local.tags
+}
+
 resource "aws_launch_template" "this" {
   for_each               = local.servers
   name                   = "${var.name}-${each.key}"
@@ -70,6 +79,13 @@ resource "aws_launch_template" "this" {
     secrets  = { for name in local.readers[each.key] : name => aws_secretsmanager_secret.this[name].name }
     settings = jsonencode(local.settings[each.key])
     ca       = { control = local.database_ca, edge = null }[each.key]
+    # Of every unit and the kernel, as CloudWatch's agent has read it since 1.300070 of June 2026
+    # (https://github.com/aws/amazon-cloudwatch-agent/pull/2121). It runs as root, who may read all of a journal.
+    journal = jsonencode({ logs = { logs_collected = { journald = { collect_list = [{
+      log_group_name  = aws_cloudwatch_log_group.journal[each.key].name
+      log_stream_name = "{instance_id}"
+      priority        = "info"
+    }] } } } })
   }))
 
   iam_instance_profile {

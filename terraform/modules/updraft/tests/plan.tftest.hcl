@@ -164,6 +164,25 @@ run "what_databases_log_ends" {
   }
 }
 
+run "what_a_machine_says_outlives_it" {
+  assert {
+    condition     = { for face, group in aws_cloudwatch_log_group.journal : face => [group.name, group.retention_in_days, group.kms_key_id] } == { for face in ["control", "edge"] : face => ["/updraft/${face}", 365, aws_kms_key.this.arn] }
+    error_message = "under the installation's key, which is CloudWatch's to use for these names, and not for ever"
+  }
+  assert {
+    condition = alltrue([for face, template in aws_launch_template.this : jsondecode(regex("\n(\\{\"logs\".*)\n", base64decode(template.user_data))[0]).logs.logs_collected.journald.collect_list == [
+      { log_group_name = "/updraft/${face}", log_stream_name = "{instance_id}", priority = "info" },
+    ]])
+    error_message = "each machine's journal goes to its own kind's group, a stream for each"
+  }
+  assert {
+    condition = alltrue([for face, policy in aws_iam_role_policy.face : [
+      for statement in jsondecode(policy.policy).Statement : statement.Resource if contains(flatten([statement.Action]), "logs:PutLogEvents")
+    ] == ["${aws_cloudwatch_log_group.journal[face].arn}:*"]])
+    error_message = "no machine writes, or makes up, what another kind said"
+  }
+}
+
 run "control_believes_databases_by_the_authorities_of_rds" {
   assert {
     condition     = strcontains(base64decode(aws_launch_template.this["control"].user_data), "https://truststore.pki.rds.amazonaws.com/eu-central-1/eu-central-1-bundle.pem") && local.settings.control.metadata_ca_file == "/etc/updraft/rds-ca.pem"
