@@ -2,28 +2,10 @@
 //!
 //! Nothing here is the installation's to say: where AWS is reached, what nodes fetch, how they are tagged.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 use utoipa::ToSchema;
 
 use crate::{AwsAccountId, OnStop};
-
-/// An account's name within its tenant: 1 to 40 of `a-z 0-9 -`, beginning with a letter, not ending in `-`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(try_from = "String", into = "String")]
-#[schema(value_type = String, pattern = "^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$", example = "production")]
-pub struct AwsAccountName(String);
-
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error(
-    "`{given}` is not an AWS account's name: use 1 to 40 of a-z, 0-9 and `-`, beginning with a letter, not ending in `-`"
-)]
-pub struct InvalidAwsAccountName {
-    given: String,
-}
 
 /// The account that nodes are in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -105,52 +87,6 @@ fn thirty() -> u32 {
 
 fn first_device() -> String {
     "/dev/xvda".to_owned()
-}
-
-// === impl AwsAccountName ===
-
-impl AwsAccountName {
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for AwsAccountName {
-    type Err = InvalidAwsAccountName;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        let well_formed = (1..=40).contains(&text.len())
-            && text.starts_with(|c: char| c.is_ascii_lowercase())
-            && !text.ends_with('-')
-            && text.chars().all(allowed);
-        if well_formed {
-            return Ok(Self(text.to_owned()));
-        }
-        Err(InvalidAwsAccountName {
-            given: text.chars().take(60).collect(),
-        })
-    }
-}
-
-impl TryFrom<String> for AwsAccountName {
-    type Error = InvalidAwsAccountName;
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<AwsAccountName> for String {
-    fn from(name: AwsAccountName) -> Self {
-        name.0
-    }
-}
-
-impl fmt::Display for AwsAccountName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 // === impl NodeAccount ===

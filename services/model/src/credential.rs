@@ -1,25 +1,7 @@
 //! What a tenant's clusters prove themselves with elsewhere: named, and without the secret itself.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 use utoipa::ToSchema;
-
-/// A credential's name within its tenant: 1 to 40 of `a-z 0-9 -`, beginning with a letter, not ending in `-`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(try_from = "String", into = "String")]
-#[schema(value_type = String, pattern = "^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$", example = "github")]
-pub struct CredentialName(String);
-
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error(
-    "`{given}` is not a credential's name: use 1 to 40 of a-z, 0-9 and `-`, beginning with a letter, not ending in `-`"
-)]
-pub struct InvalidCredentialName {
-    given: String,
-}
 
 /// What is known of a credential besides its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -105,51 +87,5 @@ impl CredentialKind {
             Self::AwsRole => "aws_role",
             Self::PackageIndex => "package_index",
         }
-    }
-}
-
-// === impl CredentialName ===
-
-impl CredentialName {
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for CredentialName {
-    type Err = InvalidCredentialName;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        let well_formed = (1..=40).contains(&text.len())
-            && text.starts_with(|c: char| c.is_ascii_lowercase())
-            && !text.ends_with('-')
-            && text.chars().all(allowed);
-        if well_formed {
-            return Ok(Self(text.to_owned()));
-        }
-        Err(InvalidCredentialName {
-            given: text.chars().take(60).collect(),
-        })
-    }
-}
-
-impl TryFrom<String> for CredentialName {
-    type Error = InvalidCredentialName;
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<CredentialName> for String {
-    fn from(name: CredentialName) -> Self {
-        name.0
-    }
-}
-
-impl fmt::Display for CredentialName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }

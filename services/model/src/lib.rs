@@ -30,14 +30,12 @@ mod wishes;
 mod worker_queue;
 
 pub use audit::{AuditActorKind, AuditOutcome};
-pub use aws_account::{
-    AwsAccountConfig, AwsAccountName, AwsMachine, AwsMarket, AwsVolume, InvalidAwsAccountName, NodeAccount,
-};
+pub use aws_account::{AwsAccountConfig, AwsMachine, AwsMarket, AwsVolume, NodeAccount};
 pub use bootstrap::{BootstrapKey, BootstrapScript, BootstrapSpec};
 pub use ca_certificate::{CaCertificate, InvalidCertificate};
 pub use checked_source::{SourceFault, credential_fits, push_prefix};
 pub use cluster::{ClusterRole, ClusterSize, ClusterSpec, Power, TenantRole};
-pub use credential::{CredentialConfig, CredentialKind, CredentialName, InvalidCredentialName};
+pub use credential::{CredentialConfig, CredentialKind};
 pub use dag_source::{DagFolder, DagSource, FolderSource, InvalidFolder};
 pub use environment::{
     EnvironmentKey, EnvironmentSpec, FoundPlugins, FoundRequirements, PackageIndex, RequirementsFile,
@@ -51,7 +49,7 @@ pub use identity_provider::{OidcConfig, OidcPreset, ProviderConfig, SamlAttribut
 pub use idle_stop::{IdleStop, InvalidIdleStop};
 pub use logs::{LogBucketSpec, LogsSpec};
 pub use metadata_database::{MetadataDatabase, SslMode};
-pub use name::{ClusterName, InvalidName};
+pub use name::{AwsAccountName, ClusterName, CredentialName, InvalidName};
 pub use node::{
     AgentPhase, Broker, NOT_ON_THIS_NODE, NodeRole, ServiceName, ServiceState, ServiceStatus, UnknownWord,
 };
