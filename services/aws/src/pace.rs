@@ -4,6 +4,10 @@
 //! describing with a filter or by pages 100 at once and 20 a second; changing 50 and 5; `RunInstances` and `StartInstances` 5 and
 //! 2; `TerminateInstances` 100 and 5. They hold for an account and region, each action apart. Limits of instances (1,000
 //! and 2 a second for `RunInstances`) are met by the same pace, since a request is for one instance.
+//!
+//! At once, a second's worth less is asked for than a bucket holds. It is filled "every second", so what is asked for within one may
+//! wait for its end, and requests do not all take equally long to get there: who uses up the bucket is then refused, though
+//! it asks at the right rate.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -14,12 +18,13 @@ use governor::{DefaultDirectRateLimiter, Quota};
 use crate::Service;
 
 /// The buckets of one account and region. Clones share them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Pace {
     buckets: Arc<Mutex<HashMap<&'static str, Arc<DefaultDirectRateLimiter>>>>,
+    speed: u32,
 }
 
-/// How many at once, and how many come back each second.
+/// How many a bucket holds, and how many come back each second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Limit {
     burst: u32,
@@ -29,6 +34,15 @@ struct Limit {
 // === impl Pace ===
 
 impl Pace {
+    /// Where time passes so many times as quickly, on the other side too: for tests.
+    #[must_use]
+    pub fn where_time_passes(speed: u32) -> Self {
+        Self {
+            buckets: Arc::default(),
+            speed,
+        }
+    }
+
     /// Whether both wait for the same turns.
     #[must_use]
     pub fn is_shared_with(&self, other: &Self) -> bool {
@@ -36,7 +50,7 @@ impl Pace {
     }
 
     /// Returns when the action may be asked for.
-    pub(crate) async fn turn(&self, service: Service, action: &'static str) {
+    pub async fn turn(&self, service: Service, action: &'static str) {
         if let Some(limit) = limit_of(service, action) {
             self.bucket(action, limit).until_ready().await;
         }
@@ -46,17 +60,25 @@ impl Pace {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let bucket = buckets
             .entry(action)
-            .or_insert_with(|| Arc::new(DefaultDirectRateLimiter::direct(limit.quota())));
+            .or_insert_with(|| Arc::new(DefaultDirectRateLimiter::direct(limit.quota(self.speed))));
         Arc::clone(bucket)
+    }
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self::where_time_passes(1)
     }
 }
 
 // === impl Limit ===
 
 impl Limit {
-    fn quota(self) -> Quota {
+    fn quota(self, speed: u32) -> Quota {
         let at_least_one = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
-        Quota::per_second(at_least_one(self.per_second)).allow_burst(at_least_one(self.burst))
+        let at_once = self.burst.saturating_sub(self.per_second);
+        Quota::per_second(at_least_one(self.per_second.saturating_mul(speed)))
+            .allow_burst(at_least_one(at_once))
     }
 }
 
@@ -81,10 +103,10 @@ mod tests {
     use crate::{EC2, STS};
 
     #[tokio::test]
-    async fn launches_come_five_at_once_and_then_two_a_second() {
+    async fn launches_come_three_at_once_and_then_two_a_second() {
         let pace = Pace::default();
         let begun = Instant::now();
-        for _ in 0..5 {
+        for _ in 0..3 {
             pace.turn(EC2, "RunInstances").await;
         }
         let burst = begun.elapsed();
@@ -94,9 +116,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn where_time_passes_more_quickly_turns_come_more_quickly() {
+        let pace = Pace::where_time_passes(20);
+        let begun = Instant::now();
+        for _ in 0..3 + 20 {
+            pace.turn(EC2, "RunInstances").await;
+        }
+        let took = begun.elapsed();
+        assert!(
+            took >= Duration::from_millis(450) && took < Duration::from_secs(2),
+            "{took:?}"
+        );
+    }
+
+    #[tokio::test]
     async fn each_action_waits_for_itself_alone() {
         let pace = Pace::default();
-        for _ in 0..5 {
+        for _ in 0..3 {
             pace.turn(EC2, "RunInstances").await;
         }
         let begun = Instant::now();

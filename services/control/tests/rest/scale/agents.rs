@@ -18,6 +18,7 @@ use updraft_control::reconciler::Reports;
 use updraft_model::{AgentPhase, NodeId};
 use updraft_store::Store;
 
+use super::counted::NOT_CONTROLS;
 use super::nowhere::Nowhere;
 
 /// Agents report each 5 s.
@@ -89,7 +90,9 @@ impl Endpoint {
     /// Nodes there are, and which assignment each was given.
     async fn learn(&self, agents: &mut HashMap<NodeId, Agent>) {
         let mut connection = self.store.connection().await.unwrap();
-        let rows = sqlx::query("select id, assignment_version from nodes where state = 'launched'");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "select id, assignment_version from nodes where state = 'launched' {NOT_CONTROLS}"
+        )));
         for row in rows.fetch_all(&mut *connection).await.unwrap() {
             let (node, version) = (NodeId(row.get(0)), row.get(1));
             if agents.get(&node).is_none_or(|agent| agent.version != version) {
@@ -101,7 +104,8 @@ impl Endpoint {
 
     async fn launched(&self) -> i64 {
         let mut connection = self.store.connection().await.unwrap();
-        sqlx::query_scalar("select count(*) from nodes where state = 'launched'")
+        let count = format!("select count(*) from nodes where state = 'launched' {NOT_CONTROLS}");
+        sqlx::query_scalar(sqlx::AssertSqlSafe(count))
             .fetch_one(&mut *connection)
             .await
             .unwrap()

@@ -23,8 +23,16 @@ use super::world::{Installation, key};
 pub(super) struct Control {
     _shutdown: DropGuard,
     pub(super) liveness: Arc<Liveness>,
+    sent: Arc<AtomicU64>,
+}
+
+// === impl Control ===
+
+impl Control {
     /// What the one edge was sent so far, in bytes.
-    pub(super) sent: Arc<AtomicU64>,
+    pub(super) fn told(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
 }
 
 // === impl Installation ===

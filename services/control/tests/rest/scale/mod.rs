@@ -5,6 +5,8 @@
 
 mod agents;
 mod control;
+mod counted;
+mod growth;
 mod idle;
 mod nowhere;
 mod storm;

@@ -17,11 +17,17 @@ impl Used {
     /// Percent of one core since: of this process, and of Postgres for it.
     pub(super) fn since(&self, before: &Self) -> (f64, f64) {
         let share = |cpu_s: f64| 100.0 * cpu_s / (self.at - before.at).as_secs_f64();
+        let (here_s, postgres_s) = self.cpu_s_since(before);
+        (share(here_s), share(postgres_s))
+    }
+
+    /// Seconds of CPU since: of this process, and of Postgres for it.
+    pub(super) fn cpu_s_since(&self, before: &Self) -> (f64, f64) {
         let postgres = self
             .postgres_s
             .iter()
             .map(|(pid, now)| now - before.postgres_s.get(pid).unwrap_or(&0.0));
-        (share(self.here_s - before.here_s), share(postgres.sum()))
+        (self.here_s - before.here_s, postgres.sum())
     }
 }
 
@@ -35,8 +41,8 @@ pub(super) fn cpu_s(process: &str) -> f64 {
     ticks / 100.0
 }
 
-pub(super) fn memory_mib() -> u64 {
+pub(super) fn memory_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

@@ -199,7 +199,7 @@ impl Installation {
         ]
     }
 
-    async fn used(&self) -> Used {
+    pub(super) async fn used(&self) -> Used {
         let mut connection = self.world.database.store().connection().await.unwrap();
         let pids: Vec<i32> =
             sqlx::query_scalar("select pid from pg_stat_activity where datname = current_database()")
