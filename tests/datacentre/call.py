@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -35,6 +36,10 @@ class Call:
     @property
     def action(self) -> str:
         return self.params.get("Action") or self.headers.get("x-amz-target", "").rpartition(".")[2]
+
+    def json(self) -> Any:
+        """Of a service that is asked so."""
+        return json.loads(self.body or b"{}")
 
     def listed(self, name: str) -> list[str]:
         """`name.1`, `name.2`, …"""

@@ -11,7 +11,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.test import run_wsgi_app
 
-from datacentre import parameters, roles, world
+from datacentre import parameters, permissions, roles, world
 from datacentre.answers import Answer, RefusedError
 from datacentre.call import Call
 from datacentre.checks import Checks
@@ -19,7 +19,8 @@ from datacentre.faults import Fault, Faults
 from datacentre.groups import Groups
 from datacentre.hosts import network
 from datacentre.hosts.park import Park
-from datacentre.instances import Instances
+from datacentre.instances import Instances, account_of
+from datacentre.limits import Limits
 from datacentre.pages import Volumes
 from datacentre.signatures import OWN_KEY, OWN_SECRET, verify
 from datacentre.states import Pace, States
@@ -34,6 +35,7 @@ class Endpoint:
         self._app = DomainDispatcherApplication(create_backend_app)
         self._states = states
         self._faults = Faults()
+        self._limits = Limits()
         self._park = park
         self._instances = Instances(self._ask_moto, states, park)
         self._groups = Groups(self._ask_moto, states)
@@ -62,6 +64,7 @@ class Endpoint:
     def _answer(self, call: Call, fault: Fault | None) -> Answer:
         verify(call)
         if call.service == "ec2":
+            self._limits.take(account_of(call), call.region, call.action)
             parameters.check(call)
             parameters.check_filters(call)
             parameters.check_tags(call)
@@ -69,6 +72,7 @@ class Endpoint:
             raise RefusedError(fault.code, fault.message, fault.status)
         if call.action == "AssumeRole":
             roles.check_assumption(call)
+        roles.check(call, self._states.is_listed)
         own: Callable[[Call], Answer] | None = None
         if call.service == "ec2":
             parts = (self._instances, self._groups, self._checks, self._volumes)
@@ -91,12 +95,20 @@ class Endpoint:
             case "credentials":
                 return Answer.of_json({"access_key": OWN_KEY, "secret_key": OWN_SECRET})
             case "role":
-                roles.make(asked["arn"], asked.get("external_id"))
+                roles.make(
+                    asked["arn"], asked.get("trust") or permissions.trust(asked.get("external_id")), _permissions(asked)
+                )
+            case "profile":
+                world.make_profile(asked["account"], asked["name"])
             case "fault":
                 times, action = asked.pop("times", 1), asked.pop("action")
                 self._faults.plan(action, Fault(**asked), times)
             case "no-faults":
                 self._faults.forget()
+            case "keep-limits":
+                self._limits.keep()
+            case "came":
+                return Answer.of_json(self._limits.came(asked["action"]))
             case "pace":
                 self._states.pace = Pace(**{**asdict(self._states.pace), **asked})
             case "lose":
@@ -136,6 +148,16 @@ class Endpoint:
             case _:
                 return Answer(404, b"{}", "application/json")
         return Answer.of_json({})
+
+
+def _permissions(asked: dict[str, Any]) -> str | None:
+    """Of a role: those that are given, or those that Updraft prints for an account."""
+    if account := asked.get("account"):
+        config = {**account["config"], "role_arn": asked["arn"]}
+        vpc = world.vpc_of(asked["arn"].split(":")[4], config["region"], config["subnets"])
+        return permissions.printed({"principal": roles.OWN_ROLE, "queue_types": [], **account, "config": config}, vpc)
+    given: str | None = asked.get("permissions")
+    return given
 
 
 def _url(environ: dict[str, Any]) -> str:

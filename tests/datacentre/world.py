@@ -8,6 +8,8 @@ from moto.ec2.models import ec2_backends
 from moto.iam.models import iam_backends
 from moto.ssm.models import ssm_backends
 
+from datacentre import permissions, roles
+
 PROFILE = "updraft-node"
 PARAMETER = "/updraft/image"
 
@@ -23,9 +25,7 @@ def make(account: str, region: str, block: str | None = None) -> dict[str, Any]:
         _let_out(ec2)
     linux = (i for i in ec2.amis.values() if i.architecture == "x86_64" and i.platform != "windows")
     image = min(linux, key=lambda image: str(image.id))
-    iam = iam_backends[account]["aws"]
-    if PROFILE not in {profile.name for profile in iam.get_instance_profiles()}:
-        iam.create_instance_profile(PROFILE, "/", [])
+    make_profile(account, PROFILE)
     ssm = ssm_backends[account][region]
     if ssm.get_parameter(PARAMETER) is None:
         ssm.put_parameter(PARAMETER, "", image.id, "String", "", "", True, [], "text", tier="", policies=None)
@@ -36,7 +36,22 @@ def make(account: str, region: str, block: str | None = None) -> dict[str, Any]:
         "root_device": image.root_device_name,
         "instance_profile": PROFILE,
         "parameter": PARAMETER,
+        "vpc": vpc_of(account, region, subnets),
     }
+
+
+def make_profile(account: str, name: str) -> None:
+    """With a role of the same name, as IAM's console gives it one."""
+    iam = iam_backends[account]["aws"]
+    if name not in {profile.name for profile in iam.get_instance_profiles()}:
+        roles.make(f"arn:aws:iam::{account}:role/{name}", permissions.OF_INSTANCES, None)
+        iam.create_instance_profile(name, "/", [name])
+
+
+def vpc_of(account: str, region: str, subnets: list[str]) -> str:
+    """Of the first that is there."""
+    known = [one for zone in ec2_backends[account][region].subnets.values() for one in zone.values()]
+    return next((str(one.vpc_id) for one in known if one.id in subnets), "vpc-00000000")
 
 
 def _let_out(ec2: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +21,12 @@ pytestmark = [pytest.mark.root_only, pytest.mark.soak]
 SAMPLE = (REPOSITORY / "infra/sample-dags/hello_updraft.py").read_text()
 SECOND, PASSWORD = "bo@example.com", "another-long-password"
 NAME = "pipelines"
+ANYTHING = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
 
 
 @dataclass
 class Tenant:
-    """With what AWS lists in its account, as its own role sees it."""
+    """With what AWS lists in its account, as its administrator sees it."""
 
     rest: Rest
     ec2: Any
@@ -59,15 +61,20 @@ def updraft() -> Iterator[OnHosts]:
 
 
 def with_account(updraft: OnHosts, rest: Rest, number: str) -> Tenant:
-    """As its owner does it: what the role has to trust is told, then the role is made and named."""
+    """As its owner does it: the role trusts what is told, is named, and is given what is printed of it then."""
     world = updraft.centre.ask("world", account=number, region=REGION)
     told = rest.post("aws-accounts", {"name": "production"})
     role = f"arn:aws:iam::{number}:role/updraft-control"
-    updraft.centre.ask("role", arn=role, external_id=told["external_id"])
+    updraft.centre.ask("role", arn=role, trust=told["trust_policy"])
     config = {"role_arn": role, "region": REGION, "subnets": world["subnets"]}
     config["worker"] = {"instance_type": "m6i.xlarge", "market": "spot"}
     rest.put("aws-accounts/production", {**config, "instance_profile": world["instance_profile"]})
-    return Tenant(rest, updraft.centre.ec2(role, told["external_id"]))
+    # What stands in capitals is the tenant's to fill in.
+    printed = rest.get("aws-accounts/production")["permissions_policy"].replace("vpc/VPC", f"vpc/{world['vpc']}")
+    updraft.centre.ask("role", arn=role, trust=told["trust_policy"], permissions=printed)
+    administrator = f"arn:aws:iam::{number}:role/administrator"
+    updraft.centre.ask("role", arn=administrator, external_id=told["external_id"], permissions=ANYTHING)
+    return Tenant(rest, updraft.centre.ec2(administrator, told["external_id"]))
 
 
 def test_two_tenants_have_their_clusters_in_their_own_accounts(updraft: OnHosts) -> None:

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::answers::{Done, Page, Set, Tag};
 use crate::preflight::Fault;
-use crate::provider::{Ec2Provider, PAGE};
+use crate::provider::{Ec2Provider, PAGE, is_unauthorized};
 use crate::refusal::provider_error;
 use crate::request::{CLUSTER, INSTALLATION, TENANT};
 
@@ -76,6 +76,8 @@ impl Ec2Provider {
             match self.aws.query::<Done>(EC2, "DeleteSecurityGroup", &asked).await {
                 Ok(Done {}) => {}
                 Err(error) if is_unknown(&error) => {}
+                // One that is gone has no tags by which it could be allowed.
+                Err(error) if is_unauthorized(&error) && self.has_no_group(&group.group_id).await => {}
                 Err(error) => return Err(provider_error(&error)),
             }
         }
@@ -204,6 +206,18 @@ impl Ec2Provider {
                 "the security group {group} was made and is not known everywhere yet"
             ))),
             Err(error) => Err(provider_error(&error)),
+        }
+    }
+
+    async fn has_no_group(&self, id: &str) -> bool {
+        let asked = Params::default().with_list("GroupId", [id]);
+        match self
+            .aws
+            .query::<Groups>(EC2, "DescribeSecurityGroups", &asked)
+            .await
+        {
+            Ok(found) => found.security_group_info.items.is_empty(),
+            Err(error) => is_unknown(&error),
         }
     }
 

@@ -168,6 +168,12 @@ impl Ec2Provider {
         }
     }
 
+    /// Whether that was answered of an instance that is not there. Whoever may end only what has a tag is not told so: what EC2 has
+    /// forgotten has no tags, and is refused like somebody else's.
+    async fn is_missing(&self, id: &ProviderId, error: &AwsError) -> bool {
+        is_unknown(error) || (is_unauthorized(error) && matches!(self.find(id).await, Ok(None)))
+    }
+
     pub(crate) async fn ask<T: serde::de::DeserializeOwned>(
         &self,
         action: &'static str,
@@ -311,6 +317,7 @@ impl NodeProvider for Ec2Provider {
         let asked = Params::default().with_list("InstanceId", [id]);
         match self.change::<Done>("StopInstances", &asked).await {
             Ok(Done {}) => Ok(()),
+            Err(error) if self.is_missing(id, &error).await => Err(not_known(id)),
             Err(error) => Err(provider_error(&error)),
         }
     }
@@ -324,7 +331,10 @@ impl NodeProvider for Ec2Provider {
         let asked = Params::default().with_list("InstanceId", [id]);
         match self.change::<Done>("TerminateInstances", &asked).await {
             Ok(Done {}) => Ok(()),
-            Err(error) if is_unknown(&error) && !self.newborn.has(id) => Ok(()),
+            Err(error) if self.is_missing(id, &error).await => match self.newborn.has(id) {
+                true => Err(not_known(id)),
+                false => Ok(()),
+            },
             Err(error) => Err(provider_error(&error)),
         }
     }
@@ -385,6 +395,17 @@ impl NodeProvider for Ec2Provider {
 
 fn is_unknown(error: &AwsError) -> bool {
     error.code() == Some("InvalidInstanceID.NotFound")
+}
+
+/// A role's policies do not allow it, or nothing is there that they could allow it for.
+pub(crate) fn is_unauthorized(error: &AwsError) -> bool {
+    error.code() == Some("UnauthorizedOperation")
+}
+
+fn not_known(id: &ProviderId) -> ProviderError {
+    ProviderError::Unclear(format!(
+        "EC2 knows no instance {id}; wait: it may be too new to be known everywhere"
+    ))
 }
 
 fn launched(instance: &Instance) -> Result<Launched, ProviderError> {

@@ -2,13 +2,13 @@
 //! the launch asks for (`DeleteOnTermination`), unless somebody changed that by hand.
 
 use serde::Deserialize;
-use updraft_aws::{EC2, Params};
+use updraft_aws::{AwsError, EC2, Params};
 use updraft_model::{ClusterId, NodeId};
 use updraft_provider::{LeftVolume, ProviderError, ProviderId};
 use uuid::Uuid;
 
 use crate::answers::{Done, Page, Set, Tag};
-use crate::provider::{Ec2Provider, PAGE};
+use crate::provider::{Ec2Provider, PAGE, is_unauthorized};
 use crate::refusal::provider_error;
 use crate::request::{CLUSTER, INSTALLATION, NODE};
 
@@ -46,10 +46,24 @@ impl Ec2Provider {
         let asked = Params::default().with("VolumeId", id);
         match self.aws.query::<Done>(EC2, "DeleteVolume", &asked).await {
             Ok(Done {}) => Ok(()),
-            Err(error) if error.code() == Some("InvalidVolume.NotFound") => Ok(()),
+            Err(error) if is_unknown(&error) => Ok(()),
+            // One that is gone has no tags by which it could be allowed.
+            Err(error) if is_unauthorized(&error) && self.has_no_volume(id).await => Ok(()),
             Err(error) => Err(provider_error(&error)),
         }
     }
+
+    async fn has_no_volume(&self, id: &ProviderId) -> bool {
+        let asked = Params::default().with_list("VolumeId", [id]);
+        match self.aws.query::<Volumes>(EC2, "DescribeVolumes", &asked).await {
+            Ok(found) => found.volume_set.items.is_empty(),
+            Err(error) => is_unknown(&error),
+        }
+    }
+}
+
+fn is_unknown(error: &AwsError) -> bool {
+    error.code() == Some("InvalidVolume.NotFound")
 }
 
 // === impl Volumes ===

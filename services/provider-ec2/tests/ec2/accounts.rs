@@ -19,9 +19,8 @@ const ACCOUNTS: [&str; 2] = ["210987654321", "310987654321"];
 async fn account(centre: &DataCentre, owner: &str, number: u128) -> TenantAccount {
     let external_id = ExternalId::generate().to_string();
     let role_arn = format!("arn:aws:iam::{owner}:role/updraft");
-    let role = json!({"arn": role_arn, "external_id": external_id});
-    centre.ask("role", role).await;
     let world: Value = centre.config_of(owner).await;
+    centre.role(&role_arn, &external_id, &world).await;
     let config = json!({
         "role_arn": role_arn, "region": REGION, "subnets": world["subnets"], "security_groups": world["security_groups"],
         "instance_profile": world["instance_profile"], "image": world["image"], "root_volume": world["root_volume"],
@@ -61,7 +60,7 @@ async fn each_account_has_its_own_nodes_role_and_pace() {
     let stormy = accounts.open(&one).unwrap();
     let quiet = accounts.open(&other).unwrap();
 
-    // Five at once and two a second are what one account has: the ninth waits for two seconds, and nobody else for it.
+    // Three at once and two a second are what one account has: the ninth waits for three seconds, and nobody else for it.
     let storm = tokio::spawn({
         let stormy = Arc::clone(&stormy);
         async move { join_all((0..9).map(|_| launch(&*stormy))).await }

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
+use serde::Serialize;
 use serde_json::{Value, json};
-use updraft_aws::{Credentials, FixedCredentials};
+use updraft_aws::{Credentials, ExternalId, FixedCredentials};
 use updraft_model::{ClusterId, Generation, NodeId, NodeRole, TenantId};
 use updraft_provider::contract::{MOMENT, Subject};
 use updraft_provider::{
@@ -168,7 +169,18 @@ impl DataCentre {
         self.provider_with(self.config().await).await
     }
 
-    /// Updraft's own.
+    /// A role as a tenant makes it: whom it trusts and what it may do as Updraft prints it for this configuration.
+    pub(crate) async fn role(&self, arn: &str, external_id: &impl Serialize, config: &Value) {
+        let usual = ["scheduler", "web", "worker"].map(|role| &config[role]["instance_type"]);
+        let key_pairs: Vec<_> = config["key_pair"].as_str().into_iter().collect();
+        let account = json!({
+            "installation": config["installation"], "usual": usual, "key_pairs": key_pairs, "config": config,
+        });
+        let role = json!({"arn": arn, "external_id": external_id, "account": account});
+        self.ask("role", role).await;
+    }
+
+    /// Updraft's own, which may do anything in its own account.
     pub(crate) async fn own_credentials(&self) -> FixedCredentials {
         let own = self.ask("credentials", json!({})).await;
         FixedCredentials(Credentials {
@@ -179,7 +191,17 @@ impl DataCentre {
         })
     }
 
-    pub(crate) async fn provider_with(&self, config: Value) -> Ec2Provider {
+    /// By a role of the account, with the permissions that Updraft prints for this configuration and no others, unless the
+    /// configuration names one.
+    pub(crate) async fn provider_with(&self, mut config: Value) -> Ec2Provider {
+        if config["account"].is_null() {
+            let (role, external_id) = (
+                format!("arn:aws:iam::{ACCOUNT}:role/updraft/{}", Uuid::now_v7()),
+                ExternalId::generate(),
+            );
+            self.role(&role, &external_id, &config).await;
+            config["account"] = json!({"role": role, "external_id": external_id});
+        }
         let own = self.own_credentials().await;
         let config: Ec2Config = serde_json::from_value(config).unwrap();
         Ec2Provider::with_credentials(config, Arc::new(own)).unwrap()
@@ -239,11 +261,11 @@ pub(crate) async fn launch(provider: &Ec2Provider, wanted: &NodeWanted) -> Resul
         .await
 }
 
-fn tests_dir() -> PathBuf {
+pub(crate) fn tests_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests")
 }
 
-fn python() -> Option<PathBuf> {
+pub(crate) fn python() -> Option<PathBuf> {
     let python = tests_dir().join("../.tools/python/bin/python");
     python.exists().then_some(python)
 }

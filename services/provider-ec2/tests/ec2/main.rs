@@ -10,6 +10,8 @@ mod groups;
 mod laws;
 mod pages;
 mod permissions;
+mod policies;
 mod preflight;
+mod storm;
 mod tenants;
 mod volumes;

@@ -16,10 +16,8 @@ async fn a_role_is_assumed_once_and_only_with_its_own_external_id() {
         return;
     };
     let (external_id, foreign) = (ExternalId::generate(), ExternalId::generate());
-    centre
-        .ask("role", json!({"arn": ROLE, "external_id": external_id}))
-        .await;
     let mut config = centre.config_of(TENANT).await;
+    centre.role(ROLE, &external_id, &config).await;
     config["account"] = json!({"role": ROLE, "external_id": external_id});
     let provider = centre.provider_with(config.clone()).await;
 

@@ -169,6 +169,15 @@ async fn works_in(store: &AmazonS3) -> bool {
     done.await.is_ok()
 }
 
+/// What IAM makes of it, `tests/datacentre/tests` says of the file.
+#[test]
+fn a_session_for_nodes_is_limited_as_it_is_evaluated_elsewhere() {
+    let kept = include_str!("../../../../tests/datacentre/tests/storage-session.json");
+    let made = one_bucket(&ROLE.parse().unwrap(), "updraft-cluster-1");
+    let [made, kept] = [&made, kept].map(|policy| serde_json::from_str::<serde_json::Value>(policy).unwrap());
+    assert_eq!(made, kept, "put it into storage-session.json, and run its tests");
+}
+
 #[tokio::test]
 async fn nodes_open_their_own_clusters_bucket_and_no_other() {
     let Some(store) = Store::start().await else { return };
