@@ -5,12 +5,16 @@ use updraft_model::OnStop;
 use updraft_model::Power;
 use updraft_provider::simulated::Faults;
 
-use crate::world::{Happening, Quality, Setting, World};
+use crate::world::{Happening, Quality, Setting, Troubles, World};
 
 /// Kills control after each number of steps that `what` takes, until it takes fewer; returns how many that are.
 fn killed_at_every_step(faults: Faults, before: &[Happening], what: Happening) -> u32 {
+    killed_in(&Setting::one(faults), before, what)
+}
+
+fn killed_in(setting: &Setting, before: &[Happening], what: Happening) -> u32 {
     for steps in 0.. {
-        let mut world = World::new(&Setting::one(faults));
+        let mut world = World::new(setting);
         for happening in before {
             world.happen(happening);
             world.run_until_settled();
@@ -179,4 +183,24 @@ fn control_killed_at_any_step_of_a_rotation_with_machines_that_are_kept_is_follo
             assert!(steps > 8, "{steps} steps");
         }
     });
+}
+
+#[test]
+fn control_killed_at_any_step_while_bucket_and_database_fail_is_followed_by_one_that_completes_it() {
+    let setting = Setting {
+        troubles: Troubles {
+            ailing: [50, 50, 0],
+            ..Troubles::default()
+        },
+        ..Setting::one(Faults::default())
+    };
+    let started = [Happening::Start];
+    for (before, what) in [
+        (&started[..0], Happening::Start),
+        (&started[..], Happening::Delete),
+        (&started[..], Happening::RotateKeys),
+    ] {
+        let steps = killed_in(&setting, before, what);
+        assert!(steps > 20, "{steps} steps of {what:?}");
+    }
 }

@@ -9,6 +9,7 @@
 
 mod crash_anywhere;
 mod known_bugs;
+mod refused;
 mod schedules;
 mod single;
 mod world;

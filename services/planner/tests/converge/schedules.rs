@@ -45,7 +45,11 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>) {
             world.tick();
         }
     }
+    if schedule.lasts {
+        world.endure();
+    }
     world.calm_down();
+    world.put_right(schedule.remedy);
     world.let_late_calls_arrive();
     world.run_until_settled();
     world.assert_it_stays();
@@ -69,6 +73,6 @@ fn first_failure(next: &AtomicU64, end: u64) -> Option<u64> {
     }
 }
 
-fn number(variable: &str) -> Option<u64> {
+pub(crate) fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }

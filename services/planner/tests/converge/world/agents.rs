@@ -5,8 +5,9 @@ use updraft_model::{AgentPhase, Failure, NodeRole, ServiceName, ServiceState, Se
 use updraft_planner::{Build, BuildOutcome, EnvironmentChange, KeyTurn, Reencryption, Report};
 
 use super::happening::Quality;
-use super::records::{Records, Row, RowState, Safe};
-use super::{State, TICK};
+use super::records::{Records, Safe};
+use super::row::{Row, RowState};
+use super::{State, TICK, laws};
 
 /// Ticks of two minutes.
 const NOTICE: u32 = 24;
@@ -38,6 +39,7 @@ pub(crate) fn report(state: &mut State, machines: &[updraft_provider::simulated:
         agents,
         ears,
         dice,
+        parts,
         boot,
         ..
     } = state;
@@ -62,6 +64,9 @@ pub(crate) fn report(state: &mut State, machines: &[updraft_provider::simulated:
             continue;
         }
         let report = agent.work(row, &given, now);
+        if report.phase == AgentPhase::Running {
+            laws::may_use(parts, &records.safe);
+        }
         if row.role == NodeRole::Scheduler && row.stop_asked_at.is_none() {
             let said = agent.reencrypted.clone();
             agent.write_anew(&given, &mut safe);
@@ -197,11 +202,11 @@ impl Agent {
             self.busy_until = Some(now + TICK * 2);
         }
         let stopping = row.stop_asked_at.is_some();
-        if given.building && row.role == NodeRole::Scheduler && !stopping {
+        if given.building && self.version > 0 && row.role == NodeRole::Scheduler && !stopping {
             self.built_for += 1;
         }
         let fails = given.broken.contains(&row.role);
-        let busy = self.busy_until.is_some_and(|until| now < until);
+        let busy = self.version == 0 || self.busy_until.is_some_and(|until| now < until);
         let phase = match (stopping, busy) {
             (false, true) => AgentPhase::Starting,
             (false, false) if fails && given.unprepared => AgentPhase::Preparing,
@@ -212,7 +217,7 @@ impl Agent {
         };
         Report {
             phase,
-            assignment_version: Some(self.version),
+            assignment_version: (self.version > 0).then_some(self.version),
             generation: Some(given.generation),
             services: (fails && !given.unprepared)
                 .then(backing_off)

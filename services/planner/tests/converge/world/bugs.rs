@@ -38,12 +38,30 @@ pub(crate) enum Bug {
     GoesByItsOwnClock,
     /// The network counts as removed once that was asked for, whatever came of it.
     TakesNetworkForRemoved,
+    /// A launch that was refused counts as accepted.
+    TakesRefusalForLaunch,
+    /// A launch that nobody answered counts as accepted.
+    TakesSilenceForLaunch,
+    /// What was refused once is never asked for again.
+    GivesUpAtRefusal,
+    /// An operation that has failed is left as it is.
+    TellsNoFailure,
+    /// The bucket counts as removed once that was asked for, whatever came of it.
+    TakesBucketForRemoved,
+    /// The same of the database.
+    TakesDatabaseForDropped,
+    /// Bucket and database count as made once that was asked for, whatever came of it.
+    TakesPartsForMade,
+    /// Secrets go while what they open is there.
+    RemovesSecretsFirst,
+    /// Nobody looks for volumes that outlived their machines.
+    LeavesVolumes,
 }
 
 // === impl Bug ===
 
 impl Bug {
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 26] = [
         Self::LaunchesBeforeRecord,
         Self::FreshTokenEachTry,
         Self::AdoptsByName,
@@ -61,6 +79,15 @@ impl Bug {
         Self::BlamesNodesForItsOwnSleep,
         Self::GoesByItsOwnClock,
         Self::TakesNetworkForRemoved,
+        Self::TakesRefusalForLaunch,
+        Self::TakesSilenceForLaunch,
+        Self::GivesUpAtRefusal,
+        Self::TellsNoFailure,
+        Self::TakesBucketForRemoved,
+        Self::TakesDatabaseForDropped,
+        Self::TakesPartsForMade,
+        Self::RemovesSecretsFirst,
+        Self::LeavesVolumes,
     ];
 
     /// The words of the law that it breaks.
@@ -76,13 +103,25 @@ impl Bug {
             Self::SweepsWhatIsBeingLaunched => "ends a node whose record wants it",
             Self::TakesStoppedForRunning => "gives up a node that only has to be started",
             // Its agent works: nothing ever ends it. And what is left of a deletion keeps its network from going.
-            Self::TakesImpairedForRunning | Self::DeletesBeforeNodesAreGone => "does not converge",
+            Self::TakesImpairedForRunning | Self::DeletesBeforeNodesAreGone | Self::GivesUpAtRefusal => {
+                "does not converge"
+            }
             Self::HearsWithItsOwnEarsOnly
             | Self::OverlooksRecordedReports
             | Self::BlamesNodesForItsOwnSleep => "harms a healthy node",
             Self::TrustsItsMemoryMost => "what was reached does not stay",
             Self::GoesByItsOwnClock => "times out of order",
             Self::TakesNetworkForRemoved => "deleted while its network is there",
+            Self::TakesRefusalForLaunch | Self::TakesSilenceForLaunch => {
+                "counts as launched what was never made"
+            }
+            Self::TellsNoFailure => "an operation neither ends nor says why",
+            Self::TakesPartsForMade => "uses what is not there",
+            // What is taken for gone is left without its secrets, and then without its cluster.
+            Self::RemovesSecretsFirst | Self::TakesBucketForRemoved | Self::TakesDatabaseForDropped => {
+                "its secrets go before what they open"
+            }
+            Self::LeavesVolumes => "leaked volumes",
         }
     }
 }

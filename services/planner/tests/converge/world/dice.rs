@@ -1,6 +1,7 @@
 //! Chance that is the same again for the same seed.
 
 /// splitmix64.
+#[derive(Debug)]
 pub(crate) struct Dice(u64);
 
 // === impl Dice ===

@@ -7,7 +7,8 @@ use updraft_model::NodeId;
 use updraft_planner::Report;
 
 use super::bugs::Bug;
-use super::records::{Records, Row};
+use super::records::Records;
+use super::row::Row;
 
 pub(crate) struct Ears {
     listening_since: DateTime<Utc>,

@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 
 use updraft_model::{Power, Step};
-use updraft_planner::{Action, Desired, EnvironmentStage, KeyStage, KeyTurn};
+use updraft_planner::{Action, Desired, EnvironmentStage, KeyStage, KeyTurn, limits};
 use updraft_provider::{NodeStatus, ProviderId};
 
 use super::driver::View;
 use super::happening::Quality;
-use super::records::{Records, Row, RowState, RunningOperation};
+use super::parts::Parts;
+use super::records::{Records, RunningOperation, Safe};
+use super::row::{Row, RowState};
 use super::{CLUSTER, Shared, State};
 
 /// No two nodes in one place. Launches of a driver that slept through its lease are strays, not nodes.
@@ -25,6 +27,16 @@ pub(crate) fn one_node_per_place(shared: &Shared) {
             );
         }
     }
+}
+
+/// What is on record as launched was made: otherwise nobody would ask for it any more.
+pub(crate) fn counts_as_launched(row: &Row, was_made: bool) {
+    assert!(
+        was_made || row.state != RowState::Launched,
+        "counts as launched what was never made: {} {}",
+        row.role,
+        row.ordinal
+    );
 }
 
 /// Nodes that are wanted and work, or would if they were started, are never given up. A driver whose lease is over has
@@ -54,7 +66,8 @@ pub(crate) fn no_harm(shared: &Shared, view: &View, is_held: bool, action: &Acti
         .find(|m| Some(&m.id) == row.provider_id.as_ref());
     let (works, startable) = match machine.map(|m| m.status) {
         Some(NodeStatus::Running) => (!hung && stays, false),
-        Some(NodeStatus::Stopped) => (false, stays),
+        // What its provider has refused to start again and again is of no use.
+        Some(NodeStatus::Stopped) => (false, stays && row.switch.refusals < limits::SWITCH_REFUSALS),
         _ => (false, false),
     };
     assert!(
@@ -158,13 +171,27 @@ pub(crate) fn may_launch(shared: &Shared) {
     );
 }
 
-/// Its nodes are in it.
-pub(crate) fn may_lose_its_network(shared: &Shared) {
+/// Network, database and bucket are of a cluster for as long as it is not deleted, running or not.
+pub(crate) fn may_lose_its_parts(shared: &Shared) {
     assert_eq!(
         shared.state.borrow().records.power,
         Power::Deleted,
-        "removes the network of a cluster that is not deleted"
+        "removes what a cluster has that is not deleted"
     );
+}
+
+/// Whoever works has been told what with, and all of that is there.
+pub(crate) fn may_use(parts: &Parts, safe: &Safe) {
+    assert!(
+        safe.made && parts.role && parts.database && parts.bucket,
+        "uses what is not there: {parts:?}, {safe:?}"
+    );
+}
+
+/// They open what is to be removed.
+pub(crate) fn may_lose_its_secrets(shared: &Shared) {
+    let left = shared.state.borrow().parts.left();
+    assert_eq!(left, None, "its secrets go before what they open");
 }
 
 /// A cluster's record outlives its nodes.
@@ -178,6 +205,10 @@ pub(crate) fn may_be_deleted(shared: &Shared) {
     assert!(left.is_empty(), "deleted while nodes live: {left:?}");
     let has_network = shared.provider.lists_network_of(CLUSTER) && !state.late_network;
     assert!(!has_network, "deleted while its network is there");
+    if let Some(part) = state.parts.left() {
+        panic!("deleted while its {part} is there");
+    }
+    assert!(!state.records.safe.made, "deleted while its secrets are there");
 }
 
 pub(crate) fn timeline(operation: Option<&RunningOperation>, steps: &[Step], view: &View) {

@@ -3,36 +3,46 @@
 
 mod agents;
 mod bugs;
+mod control;
 mod dice;
 mod driver;
 mod ears;
+mod ends;
 mod execute;
+mod happen;
 mod happening;
 mod laws;
+mod observe;
+mod parts;
+mod provider;
 mod records;
+mod row;
+mod schedule;
 mod shared;
+mod sweep;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
-use std::future::Future;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Waker};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta};
-use updraft_model::{ClusterId, NodeId, OnStop, Power};
-use updraft_planner::Outcome;
-use updraft_provider::simulated::{Faults, Machine, SimulatedProvider};
-use updraft_provider::{NodeStatus, ProviderId};
+use updraft_model::{ClusterId, NodeId};
+use updraft_provider::ProviderId;
+use updraft_provider::simulated::{Faults, SimulatedProvider};
 
 use agents::Agent;
 pub(crate) use bugs::Bug;
+use control::Control;
 use dice::Dice;
-use driver::Driver;
 use ears::Ears;
-pub(crate) use happening::{Happening, Quality, Schedule, Setting};
+pub(crate) use happening::{Happening, Quality, Remedy, Setting, Troubles};
+pub(crate) use parts::Part;
+use parts::Parts;
+use provider::Mood;
+pub(crate) use provider::Refusal;
 use records::Records;
+pub(crate) use schedule::Schedule;
 
 const TICK: TimeDelta = TimeDelta::seconds(5);
 const CLUSTER: ClusterId = ClusterId(1);
@@ -40,8 +50,8 @@ const CLUSTER: ClusterId = ClusterId(1);
 const NEIGHBOUR: ClusterId = ClusterId(2);
 /// Ticks in which everything that was asked for is reached once nothing more goes wrong.
 const PATIENCE: u32 = 2000;
-/// Steps in one tick after which drivers go round in circles.
-const BUSY: u32 = 5000;
+/// Ticks in which an operation that cannot succeed says so: the longest that people wait for a start, and for a change before.
+const LONGEST_WAIT: u32 = 1000;
 /// Ticks between two comparisons of the provider's whole list with the records.
 const SWEEP: u32 = 12;
 /// Ticks between two exchanges of what controls heard.
@@ -56,6 +66,7 @@ pub(crate) struct World {
 /// What all controls share, and what the laws look at.
 pub(crate) struct Shared {
     provider: SimulatedProvider,
+    mood: RefCell<Mood>,
     state: RefCell<State>,
     bug: Option<Bug>,
     /// By how many seconds each control's own clock is ahead.
@@ -68,6 +79,7 @@ pub(crate) struct State {
     agents: HashMap<NodeId, Agent>,
     /// Of each control.
     ears: Vec<Ears>,
+    parts: Parts,
     dice: Dice,
     /// Ticks that an agent takes to report after its machine's start.
     boot: u32,
@@ -75,18 +87,6 @@ pub(crate) struct State {
     late: HashSet<ProviderId>,
     /// Whether one made a network when its lease was over, or saw none where one was not listed yet: the sweep is there for that.
     late_network: bool,
-}
-
-/// One process of control.
-#[derive(Default)]
-struct Control {
-    look: Option<Pin<Box<dyn Future<Output = ()>>>>,
-    dies_after: Option<u32>,
-    /// Steps, and then ticks.
-    stands_after: Option<(u32, u32)>,
-    paused_for: u32,
-    /// Steps it ever took.
-    steps: u32,
 }
 
 // === impl World ===
@@ -103,10 +103,12 @@ impl World {
         let controls = setting.clocks.len();
         let shared = Shared {
             provider,
+            mood: RefCell::new(Mood::new(!setting.seed)),
             state: RefCell::new(State {
                 records: Records::new(now),
                 agents: HashMap::new(),
                 ears: (0..controls).map(|_| Ears::new(now)).collect(),
+                parts: Parts::new(setting.seed.rotate_left(32), setting.troubles.ailing),
                 dice: Dice::new(setting.seed),
                 boot: setting.boot,
                 late: HashSet::new(),
@@ -118,6 +120,7 @@ impl World {
         };
         shared.settle_neighbour();
         shared.provider.set_faults(setting.faults);
+        shared.mood.borrow_mut().unheard = setting.troubles.unheard;
         Self {
             shared: Rc::new(shared),
             controls: (0..controls).map(|_| Control::default()).collect(),
@@ -165,9 +168,20 @@ impl World {
         }
     }
 
-    /// The provider answers well from now on, and nobody dies; who stands still goes on when its time has come.
+    /// All answer well from now on, and nobody dies; who stands still goes on when its time has come.
     pub(crate) fn calm_down(&mut self) {
+        self.end_accidents();
+        self.shared.mood.borrow_mut().refusal = None;
+        let mut state = self.shared.state.borrow_mut();
+        state.parts.ail(Part::Bucket, 0);
+        state.parts.ail(Part::Database, 0);
+    }
+
+    /// Only what is refused, or does not work, stays so.
+    fn end_accidents(&mut self) {
         self.shared.provider.set_faults(Faults::default());
+        self.shared.mood.borrow_mut().unheard = 0;
+        self.shared.state.borrow_mut().parts.ail(Part::Records, 0);
         for control in &mut self.controls {
             (control.dies_after, control.stands_after) = (None, None);
         }
@@ -219,6 +233,27 @@ impl World {
         );
     }
 
+    /// While something is refused or does not work, and nothing else goes wrong: an operation that waits for nodes to come
+    /// ends, and says why. What goes waits for as long as it takes.
+    pub(crate) fn endure(&mut self) {
+        self.end_accidents();
+        for _ in 0..LONGEST_WAIT {
+            if !self.shared.waits_for_nodes() {
+                return;
+            }
+            self.tick();
+        }
+        let state = self.shared.state.borrow();
+        panic!(
+            "an operation neither ends nor says why: phase {:?}, resources {:?}, keys {:?}, environment {:?}",
+            state.records.phase, state.records.resources, state.records.keys, state.records.environment
+        );
+    }
+
+    pub(crate) fn put_right(&mut self, remedy: Remedy) {
+        self.shared.put_right(remedy);
+    }
+
     /// Whoever stood still goes on with what it was about to do.
     pub(crate) fn let_late_calls_arrive(&mut self) {
         while self.controls.iter().any(|control| control.paused_for > 0) {
@@ -227,174 +262,5 @@ impl World {
         for _ in 0..2 * SWEEP {
             self.tick();
         }
-    }
-
-    /// What is reached stays so, whichever control looks.
-    pub(crate) fn assert_it_stays(&mut self) {
-        for _ in 0..2 * SWEEP {
-            self.tick();
-            assert!(
-                self.shared.is_settled(),
-                "what was reached does not stay: {:?}",
-                self.shared.state.borrow().records.phase
-            );
-        }
-    }
-
-    pub(crate) fn outcome(&self) -> Option<Outcome> {
-        self.shared.state.borrow().records.outcome.clone()
-    }
-
-    pub(crate) fn power(&self) -> Power {
-        self.shared.state.borrow().records.power
-    }
-
-    /// Every node the cluster ever had.
-    pub(crate) fn machines(&self) -> Vec<Machine> {
-        let mut machines = self.shared.provider.machines();
-        machines.retain(|machine| machine.cluster == CLUSTER);
-        machines
-    }
-
-    /// Steps that a control took since its beginning.
-    pub(crate) fn steps(&self, control: usize) -> u32 {
-        self.controls[control].steps
-    }
-
-    /// What there is at the provider is what was asked for, no more and no less.
-    pub(crate) fn assert_as_asked(&self) {
-        let records = &self.shared.state.borrow().records;
-        let row_of = |machine: &Machine| records.rows.iter().find(|row| row.id == machine.node).unwrap();
-        if records.power == Power::Stopped && records.on_stop == OnStop::Keep {
-            let is_kept = |machine: &Machine| machine.status == NodeStatus::Stopped;
-            assert!(
-                self.shared.live().iter().all(is_kept),
-                "a stopped cluster's machine runs"
-            );
-            return;
-        }
-        let mut live: Vec<_> = self
-            .shared
-            .live()
-            .iter()
-            .map(|machine| (machine.role, row_of(machine).queue.clone()))
-            .collect();
-        let mut expected = Vec::new();
-        if records.power == Power::Running {
-            expected = records.wanted_nodes();
-        }
-        for row in self.shared.live().iter().map(row_of) {
-            let queues = records.queues();
-            let queue = queues
-                .iter()
-                .find(|queue| Some(&queue.name) == row.queue.as_ref());
-            let asked = queue.and_then(|queue| queue.instance_type.clone());
-            assert_eq!(
-                row.instance_type, asked,
-                "a machine of another type than is asked for"
-            );
-        }
-        live.sort_unstable();
-        expected.sort_unstable();
-        assert_eq!(live, expected, "there is not what was asked for");
-    }
-
-    /// Every key is of the last turn that was asked for, and nothing of those before is left.
-    pub(crate) fn assert_keys_are_newest(&self) {
-        let records = &self.shared.state.borrow().records;
-        assert!(
-            records.has_newest_keys(),
-            "{:?}, {:?}",
-            records.keys,
-            records.safe
-        );
-    }
-
-    /// The cluster is deleted, and nothing is left of it; the neighbour's nodes run.
-    pub(crate) fn assert_nothing_is_left(&mut self) {
-        assert!(self.shared.state.borrow().records.deleted);
-        for _ in 0..3 * SWEEP {
-            self.tick();
-        }
-        assert!(self.shared.live().is_empty(), "leaked: {:?}", self.shared.live());
-        let networks = self.shared.provider.networks();
-        assert!(networks.is_empty(), "leaked: {networks:?}");
-        let mut neighbours = self.shared.provider.machines();
-        neighbours.retain(|machine| machine.cluster == NEIGHBOUR);
-        assert!(
-            neighbours
-                .iter()
-                .all(|machine| machine.status == NodeStatus::Running),
-            "another cluster's nodes were touched: {neighbours:?}"
-        );
-    }
-
-    /// Controls that run, a random one a step at a time, until none has anything to do.
-    fn work(&mut self, awake: &[usize]) {
-        for _ in 0..BUSY {
-            let is_due = self.shared.state.borrow().records.is_due();
-            let mut ready = awake.to_vec();
-            ready.retain(|control| {
-                let one = &self.controls[*control];
-                one.paused_for == 0 && (is_due || one.look.is_some())
-            });
-            if ready.is_empty() {
-                return;
-            }
-            let next = ready[self.shared.state.borrow_mut().dice.index(ready.len())];
-            self.step(next);
-        }
-        panic!("the drivers do not come to rest");
-    }
-
-    fn step(&mut self, me: usize) {
-        let control = &mut self.controls[me];
-        if control.dies_after == Some(0) {
-            self.end(me);
-            self.begin(me);
-            return;
-        }
-        if let Some((0, ticks)) = control.stands_after {
-            (control.stands_after, control.paused_for) = (None, ticks);
-            return;
-        }
-        control.dies_after = control.dies_after.map(|left| left - 1);
-        control.stands_after = control.stands_after.map(|(left, ticks)| (left - 1, ticks));
-        control.steps += 1;
-        let Some(look) = &mut control.look else {
-            let lease = self.shared.state.borrow_mut().records.take_due();
-            let shared = Rc::clone(&self.shared);
-            control.look = lease.map(|lease| Box::pin(Driver { shared, me, lease }.look()) as _);
-            return;
-        };
-        if look
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()))
-            .is_ready()
-        {
-            control.look = None;
-        }
-    }
-
-    /// The process dies where it is; its lease stays until it is over.
-    fn end(&mut self, control: usize) {
-        let steps = self.controls[control].steps;
-        self.controls[control] = Control {
-            steps,
-            ..Control::default()
-        };
-    }
-
-    /// Another process takes its place.
-    fn begin(&mut self, control: usize) {
-        let mut state = self.shared.state.borrow_mut();
-        let now = state.records.now;
-        state.ears[control] = Ears::new(now);
-    }
-
-    fn awake(&self) -> Vec<usize> {
-        (0..self.controls.len())
-            .filter(|control| self.controls[*control].paused_for == 0)
-            .collect()
     }
 }

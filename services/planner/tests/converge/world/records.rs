@@ -1,20 +1,25 @@
 //! Control's database: what is recorded of the cluster, and who may write it. Its clock is the one that counts.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::Value;
 use updraft_model::{
     Generation, NodeId, NodeRole, OnStop, OperationKind, Phase, Power, QueueName, Step, WorkerQueue,
 };
 use updraft_planner::{
-    Desired, EnvironmentChange, KeyTurn, LaunchFailure, Loss, NodeState, Operation, Outcome, PlaceHistory,
-    QueueLoad, QueueSize, Report, Resource, Switch,
+    Desired, EnvironmentChange, KeyTurn, Loss, Operation, Outcome, PlaceHistory, QueueLoad, QueueSize,
+    Resource,
 };
-use updraft_provider::{NetworkId, NodeWanted, ProviderId};
+use updraft_provider::NetworkId;
 
 use super::happening::Quality;
+use super::row::{Row, RowState};
 
 /// As the product's; half a dozen ticks and more.
 const LEASE: TimeDelta = TimeDelta::seconds(60);
+/// Places among the resources.
+pub(crate) const SECRETS: usize = 0;
+pub(crate) const DATABASE: usize = 1;
+pub(crate) const STORAGE: usize = 2;
+pub(crate) const NETWORK: usize = 3;
 /// How long a loss counts against its place.
 const LOSSES_COUNT_FOR: TimeDelta = TimeDelta::minutes(30);
 
@@ -61,34 +66,11 @@ pub(crate) struct RunningOperation {
     pub(crate) steps: Vec<Step>,
 }
 
-#[derive(Clone)]
-pub(crate) struct Row {
-    pub(crate) id: NodeId,
-    pub(crate) role: NodeRole,
-    pub(crate) ordinal: u32,
-    pub(crate) queue: Option<QueueName>,
-    pub(crate) instance_type: Option<String>,
-    pub(crate) generation: Generation,
-    pub(crate) state: RowState,
-    pub(crate) request: Value,
-    pub(crate) provider_id: Option<ProviderId>,
-    pub(crate) created_at: DateTime<Utc>,
-    pub(crate) launched_at: Option<DateTime<Utc>>,
-    pub(crate) stop_asked_at: Option<DateTime<Utc>>,
-    pub(crate) switch: Switch,
-    pub(crate) gone_at: Option<DateTime<Utc>>,
-    pub(crate) loss: Option<Loss>,
-    pub(crate) attempts: u32,
-    pub(crate) attempted_at: Option<DateTime<Utc>>,
-    pub(crate) failure: Option<LaunchFailure>,
-    pub(crate) version: i64,
-    pub(crate) report: Option<Report>,
-    pub(crate) reported_at: Option<DateTime<Utc>>,
-}
-
 /// Keys, each by the number of the turn that made it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Safe {
+    /// Whether there are any.
+    pub(crate) made: bool,
     /// Of nodes: what control has.
     pub(crate) current: u32,
     /// Fernet keys of before that control still has.
@@ -97,15 +79,6 @@ pub(crate) struct Safe {
     pub(crate) database: u32,
     /// What Airflow's rows are encrypted with.
     pub(crate) encrypted: u32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RowState {
-    Intended,
-    Launched,
-    Kept,
-    Terminating,
-    Gone,
 }
 
 /// The right to drive the cluster for a while.
@@ -226,12 +199,13 @@ impl Records {
 
     /// Nobody asks one that is not ready.
     pub(crate) fn database_opens(&self) -> bool {
-        !self.resources[1].is_ready() || self.safe.database == self.safe.current
+        !self.resources[DATABASE].is_ready() || self.safe.database == self.safe.current
     }
 
     /// Every key is of the last turn that was asked for, and control has no other.
     pub(crate) fn has_newest_keys(&self) -> bool {
         let newest = Safe {
+            made: true,
             current: self.turns,
             before: Vec::new(),
             database: self.turns,
@@ -242,7 +216,7 @@ impl Records {
 
     pub(crate) fn render_anew(&mut self) {
         for row in &mut self.rows {
-            row.version += 1;
+            row.assign_anew();
         }
     }
 
@@ -284,6 +258,18 @@ impl Records {
         };
         let workers = self.queues().into_iter().flat_map(of_queue);
         single.into_iter().chain(workers).collect()
+    }
+
+    /// Launched nodes are told what they are to do once all is on record that it takes.
+    pub(crate) fn assign(&mut self) {
+        let made = [SECRETS, DATABASE, STORAGE];
+        if made.into_iter().all(|which| self.resources[which].is_ready()) {
+            let launched = |row: &&mut Row| row.state == RowState::Launched && row.version == 0;
+            self.rows
+                .iter_mut()
+                .filter(launched)
+                .for_each(|row| row.version = 1);
+        }
     }
 
     pub(crate) fn row(&mut self, node: NodeId) -> &mut Row {
@@ -337,62 +323,11 @@ impl Records {
                     ordinal: row.ordinal,
                     losses: 1,
                     never_reported: u32::from(unheard),
+                    late_failures: None,
                     last_lost_at: at,
                 }),
             }
         }
         places
-    }
-}
-
-// === impl Row ===
-
-impl Row {
-    pub(crate) fn intended(id: NodeId, wanted: &NodeWanted, request: Value, records: &Records) -> Self {
-        Self {
-            id,
-            role: wanted.role,
-            ordinal: wanted.ordinal,
-            queue: wanted.queue.clone(),
-            instance_type: wanted.instance_type.clone(),
-            generation: records.generation,
-            state: RowState::Intended,
-            request,
-            provider_id: None,
-            created_at: records.now,
-            launched_at: None,
-            stop_asked_at: None,
-            switch: Switch {
-                works: true,
-                ..Switch::default()
-            },
-            gone_at: None,
-            loss: None,
-            attempts: 0,
-            attempted_at: None,
-            failure: None,
-            version: 1,
-            report: None,
-            reported_at: None,
-        }
-    }
-
-    pub(crate) fn node_state(&self) -> NodeState {
-        match self.state {
-            RowState::Intended => NodeState::Intended {
-                attempts: self.attempts,
-                attempted_at: self.attempted_at,
-                failure: self.failure.clone(),
-            },
-            RowState::Launched => NodeState::Launched {
-                at: self.launched_at.unwrap(),
-            },
-            RowState::Kept => NodeState::Kept {
-                launched_at: self.launched_at,
-            },
-            RowState::Terminating | RowState::Gone => NodeState::Terminating {
-                launched_at: self.launched_at,
-            },
-        }
     }
 }

@@ -1,19 +1,20 @@
 //! What all controls share: what happens to it, what is swept and exchanged, and when it is at rest.
 
-use std::pin::Pin;
+use std::future::Future;
+use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use chrono::{DateTime, Utc};
-use updraft_model::{NodeId, NodeRole, OperationKind, Phase, Power, WorkerQueue};
+use updraft_model::{NodeId, NodeRole, Phase, Power};
 use updraft_planner::{EnvironmentChange, KeyTurn};
 use updraft_provider::simulated::Machine;
-use updraft_provider::{ClientToken, NodeProvider as _, NodeStatus, NodeWanted, ProviderId};
+use updraft_provider::{ClientToken, NodeProvider as _, NodeStatus, NodeWanted};
 
 use super::agents::Agent;
 use super::bugs::Bug;
-use super::happening::Happening;
-use super::records::RowState;
-use super::{CLUSTER, NEIGHBOUR, Shared, State, TICK, agents, execute, laws};
+use super::provider::Api;
+use super::row::{Row, RowState};
+use super::{CLUSTER, NEIGHBOUR, Shared, State, TICK, agents, execute};
 
 // === impl Shared ===
 
@@ -22,10 +23,26 @@ impl Shared {
         self.state.borrow().records.now
     }
 
+    /// The provider, as controls meet it.
+    pub(super) fn api(&self) -> Api<'_> {
+        Api {
+            provider: &self.provider,
+            mood: &self.mood,
+        }
+    }
+
     pub(super) fn fresh_node(&self) -> NodeId {
         let number = self.nodes.get();
         self.nodes.set(number + 1);
         execute::node_id(number)
+    }
+
+    /// Whether the provider ever made it.
+    pub(super) fn was_made(&self, node: NodeId) -> bool {
+        self.provider
+            .machines()
+            .iter()
+            .any(|machine| machine.node == node)
     }
 
     /// The cluster's nodes that exist, running or not.
@@ -87,135 +104,16 @@ impl Shared {
         }
     }
 
-    /// Ends what is left of the cluster once it is deleted.
-    pub(super) fn sweep(&self) {
-        let doomed: Vec<ProviderId> = {
-            let records = &self.state.borrow().records;
-            let is_known = |machine: &Machine| {
-                records
-                    .live_rows()
-                    .any(|row| row.id == machine.node && row.provider_id.is_some())
-            };
-            let early = self.bug == Some(Bug::SweepsWhatIsBeingLaunched);
-            self.live()
-                .into_iter()
-                .filter(|machine| machine.status != NodeStatus::Ending)
-                .filter(|machine| records.deleted || early && !is_known(machine))
-                .map(|machine| machine.id)
-                .collect()
+    /// Whether an operation is under way for which only nodes have to come, or the database to follow.
+    pub(super) fn waits_for_nodes(&self) -> bool {
+        let records = &self.state.borrow().records;
+        let goes = |row: &Row| {
+            row.stop_asked_at.is_some() || matches!(row.state, RowState::Kept | RowState::Terminating)
         };
-        if self.state.borrow().records.deleted {
-            let mut forgotten = self.provider.forget_cluster(CLUSTER);
-            let _ = forgotten.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        }
-        for id in doomed {
-            if !self.state.borrow().records.deleted {
-                laws::may_end(self, &id);
-            }
-            let mut ended = self.provider.terminate(&id);
-            let _ = ended.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        }
-    }
-
-    pub(super) fn happen(&self, happening: &Happening) {
-        let power = self.state.borrow().records.power;
-        let pick = |which: usize| {
-            let running = self.running();
-            (!running.is_empty()).then(|| running[which % running.len()].clone())
-        };
-        match *happening {
-            Happening::Start => self.ask(OperationKind::Start, Power::Running),
-            Happening::Stop => self.ask(OperationKind::Stop, Power::Stopped),
-            Happening::Delete => self.ask(OperationKind::Delete, Power::Deleted),
-            Happening::OnStop(on_stop) if power != Power::Deleted => {
-                self.state.borrow_mut().records.on_stop = on_stop;
-                self.ask(OperationKind::Update, power);
-            }
-            Happening::Restart => {
-                self.ask(OperationKind::Restart, power);
-                self.state.borrow_mut().records.render_anew();
-            }
-            Happening::Scale(workers) if power != Power::Deleted => {
-                self.state.borrow_mut().records.workers = workers;
-                self.ask(OperationKind::Update, power);
-            }
-            Happening::Heavy { workers, machine } if power != Power::Deleted => {
-                self.state.borrow_mut().records.heavy = heavy(workers, machine);
-                self.ask(OperationKind::Update, power);
-            }
-            Happening::HeavyUpTo(max) if power != Power::Deleted => {
-                let scaling = |queue| WorkerQueue { min: 0, max, ..queue };
-                self.state.borrow_mut().records.heavy = heavy(max, 0).map(scaling);
-                self.ask(OperationKind::Update, power);
-            }
-            Happening::Tasks(tasks) => {
-                let mut state = self.state.borrow_mut();
-                state.records.tasks = tasks;
-                state.records.wake();
-            }
-            Happening::ChangeEnvironment(quality) if power != Power::Deleted => {
-                let mut state = self.state.borrow_mut();
-                state.records.wanted_environment = quality;
-                state.records.give(EnvironmentChange::Building);
-                state.agents.values_mut().for_each(Agent::begin_another_build);
-                state.records.ask(OperationKind::Update, power);
-            }
-            Happening::RotateKeys if power != Power::Deleted => {
-                self.state.borrow_mut().records.ask_for_other_keys();
-                self.ask(OperationKind::RotateKeys, power);
-            }
-            Happening::LoseNode(which) => {
-                if let Some(machine) = pick(which) {
-                    self.provider.lose(&machine.id);
-                }
-            }
-            Happening::SwitchOff(which) => {
-                if let Some(machine) = pick(which) {
-                    self.provider.switch_off(&machine.id);
-                }
-            }
-            Happening::FailChecks(which) => {
-                if let Some(machine) = pick(which) {
-                    self.provider.impair(&machine.id);
-                }
-            }
-            Happening::PassChecks => {
-                for machine in self.running() {
-                    self.provider.mend(&machine.id);
-                }
-            }
-            Happening::SwitchOffAll => {
-                for machine in self.running() {
-                    self.provider.switch_off(&machine.id);
-                }
-            }
-            Happening::HangAgent(which) => {
-                if let Some(machine) = pick(which) {
-                    let agents = &mut self.state.borrow_mut().agents;
-                    agents.entry(machine.node).or_default().hung = true;
-                }
-            }
-            Happening::ReclaimNotice(which) => {
-                if let Some(machine) = pick(which) {
-                    let agents = &mut self.state.borrow_mut().agents;
-                    agents.entry(machine.node).or_default().be_reclaimed();
-                }
-            }
-            Happening::RotateKeys
-            | Happening::Scale(_)
-            | Happening::OnStop(_)
-            | Happening::Heavy { .. }
-            | Happening::HeavyUpTo(_)
-            | Happening::ChangeEnvironment(_)
-            | Happening::CrashAfterSteps { .. }
-            | Happening::Pause { .. }
-            | Happening::ControlAway(_)
-            | Happening::AgentsReconnect => {}
-        }
-    }
-
-    pub(super) fn ask(&self, kind: OperationKind, power: Power) {
-        self.state.borrow_mut().records.ask(kind, power);
+        records.power == Power::Running
+            && records.operation.is_some()
+            && records.keys != KeyTurn::Draining
+            && !records.live_rows().any(goes)
     }
 
     pub(super) fn is_settled(&self) -> bool {
@@ -267,19 +165,9 @@ impl Shared {
     }
 }
 
-fn heavy(workers: u32, machine: u32) -> Option<WorkerQueue> {
-    (workers > 0 || machine > 0).then(|| WorkerQueue {
-        name: "heavy".parse().unwrap(),
-        instance_type: (machine > 0).then(|| format!("type.{machine}")),
-        concurrency: 2,
-        min: workers,
-        max: workers,
-    })
-}
-
 /// What the simulated provider answers, which it does at once.
-fn at_once<T>(mut answer: impl Future<Output = T> + Unpin) -> T {
-    match Pin::new(&mut answer).poll(&mut Context::from_waker(Waker::noop())) {
+pub(super) fn at_once<T>(answer: impl Future<Output = T>) -> T {
+    match pin!(answer).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(answer) => answer,
         Poll::Pending => panic!("the simulated provider answers at once"),
     }
