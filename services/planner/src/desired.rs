@@ -85,3 +85,23 @@ pub struct Operation {
     /// As last recorded; their times are kept.
     pub steps: Vec<Step>,
 }
+
+// === impl Desired ===
+
+impl Desired {
+    /// Whether the operation under way was asked for after that: what an earlier one met with is none of this one's.
+    pub(crate) fn is_of_before(&self, at: DateTime<Utc>) -> bool {
+        self.operation
+            .as_ref()
+            .is_some_and(|operation| at < operation.created_at)
+    }
+}
+
+// === impl KeyTurn ===
+
+impl KeyTurn {
+    /// Whether nodes go, and none comes, though the cluster may be wanted.
+    pub(crate) fn ends_nodes(&self) -> bool {
+        matches!(self, Self::Draining | Self::Turned)
+    }
+}

@@ -5,7 +5,7 @@ use updraft_model::{AgentPhase, Failure, NOT_ON_THIS_NODE, ServiceName, ServiceS
 
 use crate::desired::Desired;
 use crate::nodes::places;
-use crate::observed::{LaunchFailure, LaunchFailureKind, Node, NodeState, Observed, Resource};
+use crate::observed::{LateFailures, LaunchFailure, LaunchFailureKind, Node, NodeState, Observed, Resource};
 use crate::{keys, limits, network};
 
 /// What keeps the cluster from running and will not pass unaided, worst first.
@@ -14,7 +14,8 @@ pub(crate) fn hopeless(desired: &Desired, observed: &Observed, now: DateTime<Utc
     of_database(observed)
         .or_else(|| resource(&observed.storage, storage_unavailable))
         .or_else(|| network::failure(desired, observed))
-        .or_else(|| of_nodes().find_map(launch_failure))
+        .or_else(|| of_nodes().find_map(|node| launch_failure(desired, node)))
+        .or_else(|| late_failure(desired, observed))
         .or_else(|| never_reported(desired, observed))
         .or_else(|| of_nodes().find_map(node_failure))
         .or_else(|| start_timed_out(desired, now))
@@ -77,50 +78,49 @@ fn storage_unavailable(why: &str) -> Failure {
     }
 }
 
-fn launch_failure(node: &Node) -> Option<Failure> {
+fn launch_failure(desired: &Desired, node: &Node) -> Option<Failure> {
     let NodeState::Intended {
         attempts,
+        attempted_at,
         failure: Some(failure),
-        ..
     } = &node.state
     else {
         return None;
     };
-    (*attempts >= limits::launch_attempts(failure.kind)).then(|| node_launch_failed(node, failure))
+    let is_of_before = attempted_at.is_some_and(|at| desired.is_of_before(at));
+    let is_final = *attempts >= limits::launch_attempts(failure.kind) && !is_of_before;
+    is_final.then(|| node_launch_failed(&node.label(), failure, "every minute"))
 }
 
-fn node_launch_failed(node: &Node, failure: &LaunchFailure) -> Failure {
+/// Nodes that the provider ended by itself while they started are launches that it refused late.
+fn late_failure(desired: &Desired, observed: &Observed) -> Option<Failure> {
+    places(desired, observed).find_map(|place| {
+        let LateFailures { times, failure } = place.late_failures(desired, observed)?;
+        let is_final = *times >= limits::launch_attempts(failure.kind);
+        is_final.then(|| node_launch_failed(&place.label(), failure, "every five minutes"))
+    })
+}
+
+fn node_launch_failed(label: &str, failure: &LaunchFailure, again: &str) -> Failure {
     let remedy = match failure.kind {
-        LaunchFailureKind::Quota => {
-            "Raise the account's quota or stop other nodes; it is tried again every minute."
-        }
-        LaunchFailureKind::Capacity => {
-            "Wait, or choose another instance type or subnet; it is tried again every minute."
-        }
-        LaunchFailureKind::Refused => {
-            "Correct what the message names in the cluster's settings, then start again."
-        }
+        LaunchFailureKind::Quota => "Raise the account's quota or stop other nodes",
+        LaunchFailureKind::Capacity => "Wait, or choose another instance type or subnet",
+        LaunchFailureKind::Refused => "Correct what the message names, then start again",
         LaunchFailureKind::Throttled | LaunchFailureKind::Unclear => {
-            "Check that the provider is reachable; it is tried again every minute."
+            "Look at what the message names, and check that the provider is reachable"
         }
     };
     Failure {
         code: "node_launch_failed".to_owned(),
-        message: format!("{} could not be launched: {}", node.label(), failure.message),
-        remedy: remedy.to_owned(),
+        message: format!("{label} could not be launched: {}", failure.message),
+        remedy: format!("{remedy}; it is tried again {again}."),
     }
 }
 
 fn never_reported(desired: &Desired, observed: &Observed) -> Option<Failure> {
-    let history = places(desired, observed).find_map(|place| {
-        let unheard = place.node.is_none_or(|n| n.report.is_none());
-        observed.losses.iter().find(|h| {
-            unheard
-                && h.role == place.role
-                && h.ordinal == place.ordinal
-                && h.never_reported >= limits::UNREPORTED_NODES
-        })
-    })?;
+    let history = places(desired, observed)
+        .filter_map(|place| place.history(desired, observed))
+        .find(|history| history.never_reported >= limits::UNREPORTED_NODES)?;
     Some(Failure {
         code: "node_never_reported".to_owned(),
         message: format!(

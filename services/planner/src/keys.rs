@@ -49,7 +49,7 @@ pub(crate) fn of_nodes(desired: &Desired) -> Cow<'_, Desired> {
 
 /// Whether nodes go, and none comes, though the cluster may be wanted.
 pub(crate) fn ends_nodes(desired: &Desired) -> bool {
-    matches!(desired.keys, KeyTurn::Draining | KeyTurn::Turned)
+    desired.keys.ends_nodes()
 }
 
 /// Whether the database is to be given another password, also of a cluster that is stopped.

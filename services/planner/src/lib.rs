@@ -24,9 +24,10 @@ pub use agents::{AgentFailure, stops_for_all};
 pub use calendar::{Calendar, InvalidSchedule, Upcoming};
 pub use desired::{Desired, EnvironmentChange, EnvironmentStage, KeyStage, KeyTurn, Operation};
 pub use idle::{Idleness, Verdict, judge};
+pub use nodes::gives_tasks_their_time;
 pub use observed::{
-    Build, BuildOutcome, BuildStage, BuildStageKind, Fewer, Hearing, LaunchFailure, LaunchFailureKind, Loss,
-    Node, NodeState, Observed, Orphan, PlaceHistory, ProviderView, QueueLoad, QueueSize, Reencryption,
-    Report, Resource, Switch,
+    Build, BuildOutcome, BuildStage, BuildStageKind, Fewer, Hearing, LateFailures, LaunchFailure,
+    LaunchFailureKind, Loss, Node, NodeState, Observed, Orphan, PlaceHistory, ProviderView, QueueLoad,
+    QueueSize, Reencryption, Report, Resource, Switch,
 };
 pub use plan::plan;

@@ -15,9 +15,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use updraft_model::{NodeId, NodeRole, OnStop, Power, WorkerQueue};
 
 use crate::action::Action;
-use crate::desired::Desired;
+use crate::desired::{Desired, KeyTurn};
 use crate::observed::{
-    Hearing, LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed, ProviderView,
+    Hearing, LateFailures, LaunchFailure, LaunchFailureKind, Loss, Node, NodeState, Observed, PlaceHistory,
+    ProviderView,
 };
 use crate::workers;
 use crate::{limits, network};
@@ -67,7 +68,7 @@ pub(crate) fn actions(desired: &Desired, observed: &Observed, now: DateTime<Utc>
         .iter()
         .filter(|orphan| orphan.recorded || desired.terminate_unrecorded);
     of_nodes
-        .chain(intents(&places, observed, now).filter(|_| network::stands(desired, observed)))
+        .chain(intents(&places, desired, observed, now).filter(|_| network::stands(desired, observed)))
         .chain(orphans.map(|orphan| Action::TerminateOrphan {
             provider_id: orphan.provider_id.clone(),
         }))
@@ -118,6 +119,13 @@ pub(crate) fn finishes_tasks(node: &Node) -> bool {
     drains && heard && node.provider.runs() && !node.has_stopped()
 }
 
+/// Whether the tasks of a node that is to stop are given their time: its cluster goes on running, and its provider leaves it
+/// what they take. What begins again in its place gets along with less, since nobody does its work meanwhile.
+#[must_use]
+pub fn gives_tasks_their_time(power: Power, keys: &KeyTurn, loss: Option<Loss>) -> bool {
+    power == Power::Running && !keys.ends_nodes() && loss != Some(Loss::Reclaimed)
+}
+
 /// Whether a stop leaves it its machine.
 pub(crate) fn is_to_be_kept(desired: &Desired, node: &Node) -> bool {
     desired.power == Power::Stopped
@@ -130,27 +138,23 @@ pub(crate) fn is_to_be_kept(desired: &Desired, node: &Node) -> bool {
 /// Places nobody's record holds get an intent, after a pause where nodes were lost again and again.
 fn intents<'a>(
     places: &'a [Place<'a>],
+    desired: &'a Desired,
     observed: &'a Observed,
     now: DateTime<Utc>,
 ) -> impl Iterator<Item = Action> + 'a {
     places
         .iter()
         .filter(|place| place.holder.is_none())
-        .filter(move |place| may_fill(observed, place.role, place.ordinal, now))
+        .filter(move |place| {
+            let history = place.history(desired, observed);
+            history.is_none_or(|h| h.last_lost_at + limits::pause_after_losses(h.losses) <= now)
+        })
         .map(|place| Action::IntendNode {
             role: place.role,
             ordinal: place.ordinal,
             queue: place.queue.map(|queue| queue.name.clone()),
             instance_type: place.queue.and_then(|queue| queue.instance_type.clone()),
         })
-}
-
-fn may_fill(observed: &Observed, role: NodeRole, ordinal: u32, now: DateTime<Utc>) -> bool {
-    let history = observed
-        .losses
-        .iter()
-        .find(|h| h.role == role && h.ordinal == ordinal);
-    history.is_none_or(|h| h.last_lost_at + limits::pause_after_losses(h.losses) <= now)
 }
 
 // === impl Place ===
@@ -169,6 +173,23 @@ impl<'a> Place<'a> {
     /// `worker-2`
     pub(crate) fn label(&self) -> String {
         format!("{}-{}", self.role, self.ordinal)
+    }
+
+    /// What became of the nodes that it had, until one in it is heard. Who asks anew starts anew.
+    pub(crate) fn history(&self, desired: &Desired, observed: &'a Observed) -> Option<&'a PlaceHistory> {
+        let unheard = self.node.is_none_or(|node| node.report.is_none());
+        let is_here = |h: &&PlaceHistory| h.role == self.role && h.ordinal == self.ordinal;
+        let history = observed.losses.iter().find(is_here).filter(|_| unheard);
+        history.filter(|h| !desired.is_of_before(h.last_lost_at))
+    }
+
+    /// Why the provider ended the last node that it had while that started, if it did.
+    pub(crate) fn late_failures(
+        &self,
+        desired: &Desired,
+        observed: &'a Observed,
+    ) -> Option<&'a LateFailures> {
+        self.history(desired, observed)?.late_failures.as_ref()
     }
 }
 
@@ -411,8 +432,10 @@ impl Case<'_> {
         }
     }
 
+    /// Who was never told anything, since what it takes could not be made, hears of no end either.
     fn has_nothing_to_drain(&self, launched_at: DateTime<Utc>) -> bool {
         self.node.report.is_none()
+            || self.node.assignment_version == 0
             || matches!(self.node.provider, ProviderView::Stopped | ProviderView::Ending)
             || self.is_surely_absent(Some(launched_at))
     }

@@ -129,7 +129,7 @@ pub struct Node {
     pub provider: ProviderView,
     /// What its machine was asked, to stand still or to start again.
     pub switch: Switch,
-    /// The assignment it should have taken up.
+    /// The assignment it should have taken up; 0: there was none yet.
     pub assignment_version: i64,
     /// What its agent last said since the node was last started.
     pub report: Option<Report>,
@@ -248,7 +248,17 @@ pub struct PlaceHistory {
     pub losses: u32,
     /// Of these, in a row up to the last, those whose agent was never heard of.
     pub never_reported: u32,
+    /// Of these, in a row up to the last, those that the provider ended by itself while they started.
+    pub late_failures: Option<LateFailures>,
     pub last_lost_at: DateTime<Utc>,
+}
+
+/// Launches that the provider took, and that failed all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LateFailures {
+    pub times: u32,
+    /// The last one's.
+    pub failure: LaunchFailure,
 }
 
 /// A queue's tasks.
@@ -374,6 +384,12 @@ impl Loss {
         Self::Reclaimed,
         Self::Impaired,
     ];
+
+    /// Of a record's word; none: another version's.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|loss| loss.as_str() == word)
+    }
 
     /// Stable, for records.
     #[must_use]

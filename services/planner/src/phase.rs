@@ -140,7 +140,10 @@ fn missing(desired: &Desired, observed: &Observed) -> Vec<String> {
     let nodes = places(desired, observed).filter_map(|place| {
         let words = place_words(desired, &place);
         match place.node {
-            None => Some(format!("{words} to be launched")),
+            None => Some(match place.late_failures(desired, observed) {
+                Some(late) => format!("{words} to be launched: {}", late.failure.message),
+                None => format!("{words} to be launched"),
+            }),
             Some(node) => lacking(node, &words),
         }
     });

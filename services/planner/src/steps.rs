@@ -10,7 +10,7 @@ use updraft_model::{OperationKind, Power, Step, StepState};
 use crate::desired::{Desired, Operation};
 use crate::keys;
 use crate::nodes::{ROLES, is_to_be_kept, kept, places, rests};
-use crate::observed::{Node, NodeState, Observed, Resource};
+use crate::observed::{LateFailures, Node, NodeState, Observed, Resource};
 use crate::phase::is_ready;
 
 mod environment_steps;
@@ -40,9 +40,10 @@ pub(crate) fn compose(desired: &Desired, observed: &Observed, now: DateTime<Utc>
     if desired.power == Power::Running && !keys::ends_nodes(desired) {
         drafts.extend(resources(desired, operation, observed));
         drafts.extend(environment_steps::drafts(desired, observed, operation));
-        drafts.extend(
-            places(desired, observed).flat_map(|place| of_place(operation, &place.label(), place.node)),
-        );
+        drafts.extend(places(desired, observed).flat_map(|place| {
+            let late = place.late_failures(desired, observed);
+            of_place(operation, &place.label(), place.node, late)
+        }));
     }
     drafts.extend(endings(desired, observed, operation));
     if desired.power == Power::Deleted {
@@ -81,21 +82,28 @@ fn resources(desired: &Desired, operation: &Operation, observed: &Observed) -> V
     database.into_iter().chain(storage).chain(network).collect()
 }
 
-fn of_place(operation: &Operation, label: &str, node: Option<&Node>) -> Vec<Draft> {
+fn of_place(
+    operation: &Operation,
+    label: &str,
+    node: Option<&Node>,
+    late: Option<&LateFailures>,
+) -> Vec<Draft> {
     let ready = Draft::new(
         &format!("{label}/ready"),
         &format!("{label} is ready"),
         StepState::Pending,
     );
     let Some(node) = node else {
-        return vec![
-            Draft::new(
-                &format!("{label}/launch"),
-                &format!("Launch {label}"),
-                StepState::Pending,
-            ),
-            ready,
-        ];
+        // Another is made after a pause: people see meanwhile what is waited for.
+        let state = match late {
+            Some(_) => StepState::Running,
+            None => StepState::Pending,
+        };
+        let launch = Draft {
+            detail: late.map(|late| late.failure.message.clone()),
+            ..Draft::new(&format!("{label}/launch"), &format!("Launch {label}"), state)
+        };
+        return vec![launch, ready];
     };
     let launch = (node.created_at >= operation.created_at).then(|| launch(node));
     let report = launch.as_ref().map(|_| first_report(node));

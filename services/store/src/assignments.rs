@@ -2,13 +2,13 @@
 
 use sqlx::PgConnection;
 use updraft_model::{
-    ClusterId, ClusterSpec, Generation, NodeId, NodeRole, QueueName, ServiceWishes, TenantId,
+    ClusterId, ClusterSpec, Generation, NodeId, NodeRole, Power, QueueName, ServiceWishes, TenantId,
 };
 
 use crate::StoreError;
 use crate::environment_changes::{self, EnvironmentChange};
 use crate::error::word;
-use crate::key_turns::{self, KeyStage, KeyTurn};
+use crate::key_turns::{self, KeyTurn};
 use crate::nodes;
 
 #[derive(Clone, Debug)]
@@ -34,8 +34,10 @@ pub struct AssignmentRows {
     pub dag_pin: Option<String>,
     /// False when the node is to stop its services.
     pub run: bool,
-    /// Whether it stops while its cluster goes on running, and its provider leaves it the time for that.
-    pub drains: bool,
+    /// What is wanted of its cluster.
+    pub power: Power,
+    /// Why the node was given up, if it was.
+    pub loss: Option<String>,
     /// As the provider gave it.
     pub address: Option<String>,
     /// The cluster's launched nodes with their addresses, the node itself too.
@@ -53,7 +55,7 @@ pub async fn rows(connection: &mut PgConnection, node: NodeId) -> Result<Option<
         r#"select c.id as "cluster!", c.tenant_id, c.spec, c.generation, c.restart_nonce, c.service_wishes,
                   c.dag_sync_nonce, c.dag_pin, n.role, n.ordinal, n.queue,
                   n.power = 'run' and n.state <> 'terminating' as "run!",
-                  n.power = 'stop' and n.loss is distinct from 'reclaimed' and c.power = 'running' as "leaves!", n.address,
+                  c.power as "cluster_power!", n.loss, n.address,
                   r.release as "agent?", r.attempt as "agent_attempt?"
            from nodes n join clusters c on c.id = n.cluster_id
                left join agent_rollouts r on r.release = n.agent_wanted and r.stopped_at is null
@@ -80,12 +82,10 @@ pub async fn rows(connection: &mut PgConnection, node: NodeId) -> Result<Option<
         .into_iter()
         .map(|peer| Ok((word("node role", &peer.role)?, peer.address)));
     let role = word("node role", &row.role)?;
-    let ends_all = keys
-        .as_ref()
-        .is_some_and(|turn| matches!(turn.stage, KeyStage::Draining | KeyStage::Turned));
     Ok(Some(AssignmentRows {
         tenant,
-        drains: row.leaves && !ends_all,
+        power: word("power", &row.cluster_power)?,
+        loss: row.loss,
         change,
         keys,
         role,

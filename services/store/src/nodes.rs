@@ -53,7 +53,7 @@ pub enum RecordState {
     Gone,
 }
 
-/// How the last launch failed.
+/// How the last launch failed: at once, or after the provider had taken it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaunchFailureRecord {
     pub kind: String,
@@ -79,6 +79,8 @@ pub struct LostNode {
     pub role: NodeRole,
     pub ordinal: u32,
     pub loss: String,
+    /// Why the provider ended it while it started, if it said so.
+    pub launch_failure: Option<LaunchFailureRecord>,
     pub gone_at: DateTime<Utc>,
 }
 
@@ -248,6 +250,25 @@ pub async fn record_launch_failure(
     .execute(connection)
     .await?;
     one_row("intended node", done.rows_affected())
+}
+
+/// Records why the provider ended a node whose launch it had taken. It stays with the record of a node that is gone.
+///
+/// # Errors
+/// [`StoreError::Missing`] when the node is only intended, or gone.
+pub async fn record_late_failure(
+    connection: &mut PgConnection,
+    node: NodeId,
+    failure: &LaunchFailureRecord,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "update nodes set launch_failure = $2 where id = $1 and state in ('launched', 'terminating')",
+        node.0,
+        Json(failure) as _,
+    )
+    .execute(connection)
+    .await?;
+    one_row("launched node", done.rows_affected())
 }
 
 /// Records that the provider is about to be asked to start a stopped node: what it reported before is void, and its
@@ -424,7 +445,9 @@ pub async fn lost_since(
     since: DateTime<Utc>,
 ) -> Result<Vec<LostNode>, StoreError> {
     let rows = sqlx::query!(
-        r#"select role, ordinal, loss as "loss!", gone_at as "gone_at!" from nodes
+        r#"select role, ordinal, loss as "loss!", launch_failure as "launch_failure: Json<LaunchFailureRecord>",
+                  gone_at as "gone_at!"
+           from nodes
            where cluster_id = $1 and loss is not null and state = 'gone' and gone_at > $2 order by gone_at"#,
         cluster.0,
         since,
@@ -437,6 +460,7 @@ pub async fn lost_since(
                 role: word("node role", &row.role)?,
                 ordinal: row.ordinal.unsigned_abs(),
                 loss: row.loss,
+                launch_failure: row.launch_failure.map(|failure| failure.0),
                 gone_at: row.gone_at,
             })
         })

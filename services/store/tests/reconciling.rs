@@ -8,15 +8,15 @@ use chrono::{TimeDelta, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection};
-use updraft_model::{ClusterId, Generation, NodeId, NodeRole};
+use updraft_model::{ClusterId, Generation, NodeId, NodeRole, Power};
 use updraft_store::changes::{self, Interest, Mark};
 use updraft_store::leases::Full;
 use updraft_store::metadata::MetadataServer;
-use updraft_store::nodes::{self, NewNode};
+use updraft_store::nodes::{self, LaunchFailureRecord, NewNode};
 use updraft_store::secrets::{self, MasterKey, random_token};
 use updraft_store::testing::TestDatabase;
 use updraft_store::{
-    Store, StoreError, Tx, assignments, controls, key_turns, leases, node_identity, operation_steps, template,
+    Store, StoreError, Tx, assignments, controls, leases, node_identity, operation_steps, template,
 };
 use uuid::Uuid;
 
@@ -364,56 +364,59 @@ async fn a_place_holds_one_node_until_it_is_gone() {
 }
 
 #[tokio::test]
-async fn a_node_drains_that_leaves_a_cluster_which_goes_on_running() {
+async fn a_node_that_is_to_stop_is_read_with_what_is_wanted_of_its_cluster_and_why_it_was_given_up() {
     let (database, cluster) = database_with_cluster().await;
     let mut connection = database.store().connection().await.unwrap();
-    let (surplus, reclaimed) = (node(cluster), node_at(cluster, 2));
-    for node in [&surplus, &reclaimed] {
-        nodes::intend(&mut connection, node).await.unwrap();
-        nodes::record_launched(&mut connection, node.id, &node.id.to_string(), "127.64.0.9")
-            .await
-            .unwrap();
-    }
-    power(&mut connection, cluster, "running").await;
-    assert!(!drains(&mut connection, surplus.id).await, "it runs");
-    nodes::ask_stop(&mut connection, surplus.id, None).await.unwrap();
-    nodes::ask_stop(&mut connection, reclaimed.id, Some("reclaimed"))
-        .await
-        .unwrap();
-    assert!(drains(&mut connection, surplus.id).await);
-    assert!(
-        !drains(&mut connection, reclaimed.id).await,
-        "its provider will not wait"
-    );
-    power(&mut connection, cluster, "stopped").await;
-    assert!(!drains(&mut connection, surplus.id).await);
-
-    power(&mut connection, cluster, "running").await;
-    let loaded = leases::load(&mut connection, cluster).await.unwrap().unwrap();
-    key_turns::begin(&mut connection, loaded.tenant, cluster, Generation(2))
-        .await
-        .unwrap();
-    assert!(!drains(&mut connection, surplus.id).await, "every node ends");
-}
-
-fn node_at(cluster: ClusterId, ordinal: u32) -> NewNode {
-    NewNode {
-        ordinal,
-        ..node(cluster)
-    }
-}
-
-async fn power(connection: &mut PgConnection, cluster: ClusterId, power: &str) {
-    let change = format!("update clusters set power = '{power}' where id = {}", cluster.0);
+    let reclaimed = node(cluster);
+    launched(&mut connection, &reclaimed).await;
+    let change = format!("update clusters set power = 'running' where id = {}", cluster.0);
     connection
         .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(change)))
         .await
         .unwrap();
+    nodes::ask_stop(&mut connection, reclaimed.id, Some("reclaimed"))
+        .await
+        .unwrap();
+    let rows = assignments::rows(&mut connection, reclaimed.id).await;
+    let rows = rows.unwrap().unwrap();
+    assert_eq!(
+        (rows.run, rows.power, rows.loss.as_deref()),
+        (false, Power::Running, Some("reclaimed"))
+    );
 }
 
-async fn drains(connection: &mut PgConnection, node: NodeId) -> bool {
-    let rows = assignments::rows(connection, node).await.unwrap().unwrap();
-    rows.drains
+#[tokio::test]
+async fn why_a_provider_ended_a_node_is_known_when_that_is_gone() {
+    let (database, cluster) = database_with_cluster().await;
+    let mut connection = database.store().connection().await.unwrap();
+    let ended = node(cluster);
+    let why = LaunchFailureRecord {
+        kind: "quota".to_owned(),
+        message: "the volume limit is reached".to_owned(),
+    };
+    nodes::intend(&mut connection, &ended).await.unwrap();
+    let early = nodes::record_late_failure(&mut connection, ended.id, &why).await;
+    assert!(early.is_err(), "its launch was not taken yet");
+    nodes::record_launched(&mut connection, ended.id, "i-1", "10.0.0.1")
+        .await
+        .unwrap();
+    nodes::begin_termination(&mut connection, ended.id, Some("vanished"), None)
+        .await
+        .unwrap();
+    nodes::record_late_failure(&mut connection, ended.id, &why)
+        .await
+        .unwrap();
+    nodes::forget(&mut connection, ended.id, None).await.unwrap();
+    let since = Utc::now() - TimeDelta::minutes(1);
+    let lost = nodes::lost_since(&mut connection, cluster, since).await.unwrap();
+    assert_eq!(lost[0].launch_failure, Some(why));
+}
+
+async fn launched(connection: &mut PgConnection, node: &NewNode) {
+    nodes::intend(connection, node).await.unwrap();
+    nodes::record_launched(connection, node.id, "i-1", "10.0.0.1")
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use updraft_authz::PublicKey;
 use updraft_model::{
     ClusterId, ClusterSpec, EnvironmentSpec, Generation, NodeId, NodeRole, ServiceName, TenantId,
 };
+use updraft_planner::{Loss, gives_tasks_their_time};
 use updraft_provider::StorageAccess;
 use updraft_runtimes::Catalogue;
 use updraft_store::assignments::{self, AssignmentRows};
@@ -31,7 +32,7 @@ use super::{
 };
 use crate::agents::ClusterCa;
 use crate::installation_keys::InstallationKeys;
-use crate::reconciler::{Assignments, AssignmentsError, fernet_keys, secret};
+use crate::reconciler::{Assignments, AssignmentsError, fernet_keys, secret, turn};
 use crate::tunnels::Tunnels;
 
 /// Well within the 90 s after which a silent node is given up as lost.
@@ -157,7 +158,7 @@ impl Desk {
             ordinal: rows.ordinal,
             queue: rows.queue.clone(),
             run: rows.run,
-            drains: rows.drains,
+            drains: drains(rows),
             build: build(&environments, rows).map(|build| BuildAssignment {
                 own_index: sealed.own_index.clone(),
                 recorded: sealed.recorded,
@@ -395,6 +396,11 @@ fn build(environments: &Environments, rows: &AssignmentRows) -> Option<BuildAssi
         .as_ref()
         .map_or(no_change, |change| (&change.before, change.attempt));
     environments.build(&wanted.environment, &before.environment, attempt)
+}
+
+fn drains(rows: &AssignmentRows) -> bool {
+    let loss = rows.loss.as_deref().and_then(Loss::named);
+    !rows.run && gives_tasks_their_time(rows.power, &turn(rows.keys.as_ref()), loss)
 }
 
 /// The agent that the node was told to run. None of protocol 1 is ever told: it would not know what is meant.

@@ -10,6 +10,7 @@ use updraft_store::nodes::{self, NodeRecord, RecordState};
 use updraft_store::{StoreError, Tx, environment_copies, operation_steps};
 use uuid::Uuid;
 
+use super::launch::failure;
 use super::observe::View;
 use super::record::{cluster_event, failure_sentence};
 use super::{ReconcileError, Reconciler};
@@ -124,6 +125,7 @@ impl Reconciler {
         if first {
             let why = self.why_ended(record, loss).await;
             let mut tx = self.fenced(lease).await?;
+            remember_why(&mut tx, node, why.as_ref()).await?;
             nodes::begin_termination(&mut tx, node, loss.map(Loss::as_str), id.as_deref()).await?;
             tell_loss(&mut tx, view, node, loss, why.as_ref()).await?;
             commit(tx).await?;
@@ -153,6 +155,7 @@ impl Reconciler {
     ) -> Result<Progress, ReconcileError> {
         let why = self.why_ended(view.record(node)?, loss).await;
         let mut tx = self.fenced(lease).await?;
+        remember_why(&mut tx, node, why.as_ref()).await?;
         nodes::forget(&mut tx, node, loss.map(Loss::as_str)).await?;
         tell_loss(&mut tx, view, node, loss, why.as_ref()).await?;
         commit(tx).await?;
@@ -221,10 +224,12 @@ impl Reconciler {
     }
 
     /// What the provider says of a node that ended while it started: the launch was taken, so nothing else tells. Of those
-    /// that worked it is not asked, since many may be lost at once.
+    /// that worked it is not asked, since many may be lost at once. Where it gives no answer it is asked once more, before
+    /// the node is forgotten.
     async fn why_ended(&self, record: &NodeRecord, loss: Option<Loss>) -> Option<ProviderError> {
-        let is_news = loss == Some(Loss::Vanished) && record.loss.is_none() && record.reported_at.is_none();
-        let id = ProviderId(record.provider_id.clone().filter(|_| is_news)?);
+        let is_late = loss == Some(Loss::Vanished) && record.reported_at.is_none();
+        let is_news = record.launch_failure.is_none();
+        let id = ProviderId(record.provider_id.clone().filter(|_| is_late && is_news)?);
         let answer = self.parts.answered(self.parts.provider.why_ended(&id)).await;
         answer.ok().flatten()
     }
@@ -239,6 +244,14 @@ impl Reconciler {
 
 pub(super) async fn commit(tx: Tx) -> Result<(), ReconcileError> {
     Ok(tx.commit().await.map_err(StoreError::from)?)
+}
+
+/// For the operation that waits for the node, whichever process looks at it next.
+async fn remember_why(tx: &mut Tx, node: NodeId, why: Option<&ProviderError>) -> Result<(), ReconcileError> {
+    if let Some(why) = why {
+        nodes::record_late_failure(tx, node, &failure(why)).await?;
+    }
+    Ok(())
 }
 
 /// Says once that a node was lost: when its record first says so.

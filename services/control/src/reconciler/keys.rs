@@ -26,7 +26,7 @@ pub(crate) fn fernet_keys(newest: &SecretString, before: &SecretString) -> Secre
     format!("{},{}", newest.expose_secret(), before.expose_secret()).into()
 }
 
-pub(super) fn turn(record: Option<&Record>) -> KeyTurn {
+pub(crate) fn turn(record: Option<&Record>) -> KeyTurn {
     let Some(record) = record else {
         return KeyTurn::Settled;
     };

@@ -173,7 +173,7 @@ impl Reconciler {
     }
 }
 
-fn failure(error: &ProviderError) -> LaunchFailureRecord {
+pub(super) fn failure(error: &ProviderError) -> LaunchFailureRecord {
     let kind = match error {
         ProviderError::Quota(_) => "quota",
         ProviderError::Capacity(_) => "capacity",

@@ -57,7 +57,7 @@ use inventory::Inventory;
 use shares::Shares;
 
 pub use error::ReconcileError;
-pub(crate) use keys::fernet_keys;
+pub(crate) use keys::{fernet_keys, turn};
 pub use launch::bootstrap_token;
 pub use liveness::Liveness;
 pub use reports::{ReportRefused, Reports};

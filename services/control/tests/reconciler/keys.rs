@@ -90,6 +90,7 @@ async fn a_rotation_survives_death_anywhere() {
             "metadata server: alter role",
             "provider: launch",
         ],
+        ends: OperationState::Succeeded,
         before: async |stage: &Stage| {
             stage.starts().await;
             let before = stage.keys().await;

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod agents;
+mod ended;
 mod kept;
 mod keys;
 mod killed;
@@ -115,31 +116,6 @@ async fn a_lost_node_is_replaced_once_and_told() {
     stage.reaches(&Phase::Running).await;
     assert_eq!(stage.provider.live().len(), 3);
     assert_eq!(stage.events("node_lost").await, 1);
-    running.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_ended_a_node_while_it_started_is_told_with_its_loss() {
-    let faults = Faults {
-        slow: 1_000_000,
-        ..Faults::default()
-    };
-    let stage = Stage::new(faults).await;
-    stage.ask(OperationKind::Start, Power::Running).await;
-    let running = stage.run();
-    stage
-        .until("three nodes", async || stage.provider.live().len() == 3)
-        .await;
-    let why = ProviderError::Quota("the volume limit is reached; have it raised".to_owned());
-    let lost = stage.provider.live().remove(0);
-    stage.provider.lose_saying(&lost.id, why);
-    stage.wake().await;
-    stage
-        .until("a new node", async || stage.provider.machines().len() == 4)
-        .await;
-    let told = "select count(*) from events where kind = 'node_lost' and message like \
-                '%ended while it started%: the volume limit is reached; have it raised.'";
-    assert_eq!(stage.value::<i64>(told).await, 1);
     running.end().await;
 }
 

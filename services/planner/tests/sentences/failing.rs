@@ -1,11 +1,13 @@
 //! Launches, services and databases that fail.
 
+use chrono::TimeDelta;
 use updraft_model::{
     AgentPhase, Failure, NOT_ON_THIS_NODE, NodeRole, OperationKind, Phase, Power, ServiceName, ServiceState,
+    Step, StepState,
 };
 use updraft_planner::{
-    Action, LaunchFailure, LaunchFailureKind, Loss, NodeState, Outcome, PlaceHistory, ProviderView, Report,
-    Resource, limits,
+    Action, LateFailures, LaunchFailure, LaunchFailureKind, Loss, NodeState, Outcome, PlaceHistory,
+    ProviderView, Report, Resource, limits,
 };
 
 use crate::case::{Case, ago, report, running, service, wanted};
@@ -48,6 +50,106 @@ fn a_launch_that_goes_on_failing_fails_the_start_with_a_remedy() {
             outcome: Outcome::Failed(_)
         }
     )));
+}
+
+/// The provider took so many launches of the worker in a row and ended each by itself, the last one so long ago.
+fn late_failures(kind: LaunchFailureKind, times: u32, seconds: i64) -> Case {
+    let mut case = running(1).with_operation(OperationKind::Start);
+    case.observed.phase = Phase::Starting { waiting_for: None };
+    case.observed.nodes.pop();
+    let message = "8 of 8".to_owned();
+    case.observed.losses = vec![PlaceHistory {
+        role: NodeRole::Worker,
+        ordinal: 1,
+        losses: times,
+        never_reported: 0,
+        late_failures: Some(LateFailures {
+            times,
+            failure: LaunchFailure { kind, message },
+        }),
+        last_lost_at: ago(seconds),
+    }];
+    case
+}
+
+fn failure(case: &Case) -> Option<Failure> {
+    let actions = case.actions().into_iter();
+    let mut ends = actions.filter_map(|action| match action {
+        Action::FinishOperation {
+            outcome: Outcome::Failed(failure),
+        } => Some(failure),
+        _ => None,
+    });
+    ends.next()
+}
+
+fn is_tried_again(case: &Case) -> bool {
+    let tried = |action: &Action| matches!(action, Action::IntendNode { .. });
+    case.actions().iter().any(tried)
+}
+
+#[test]
+fn a_launch_that_is_refused_once_it_was_taken_fails_the_start_as_one_refused_at_once() {
+    for (kind, times) in [
+        (LaunchFailureKind::Refused, 1),
+        (LaunchFailureKind::Quota, 2),
+        (LaunchFailureKind::Capacity, 5),
+    ] {
+        assert_eq!(failure(&late_failures(kind, times - 1, 1)), None, "{kind:?}");
+        let late = failure(&late_failures(kind, times, 1)).unwrap();
+        let at_once = failure(&failed_launch(kind, times, 1)).unwrap();
+        assert_eq!((&late.code, &late.message), (&at_once.code, &at_once.message));
+        assert_eq!(late.remedy.split(';').next(), at_once.remedy.split(';').next());
+        assert!(late.message.contains("worker-1") && late.message.contains("8 of 8"));
+    }
+}
+
+#[test]
+fn what_lacks_since_the_provider_ended_it_is_told_while_it_is_tried_again() {
+    let waits = late_failures(LaunchFailureKind::Capacity, 3, 19);
+    assert!(!is_tried_again(&waits));
+    let plan = waits.plan();
+    let waiting_for = Some("the worker node to be launched: 8 of 8".to_owned());
+    assert_eq!(plan.phase, Phase::Starting { waiting_for });
+    let is_launch = |step: &&Step| step.id == "worker-1/launch";
+    let step = plan.steps.iter().find(is_launch).unwrap();
+    assert_eq!(
+        (step.state, step.detail.as_deref()),
+        (StepState::Running, Some("8 of 8"))
+    );
+    assert!(is_tried_again(&late_failures(LaunchFailureKind::Capacity, 3, 20)));
+}
+
+#[test]
+fn a_node_that_is_heard_fails_for_nothing_that_those_before_it_met_with() {
+    let mut case = late_failures(LaunchFailureKind::Refused, 3, 1);
+    case.observed.nodes = running(1).observed.nodes;
+    let case = case.worker(|node| node.report = Some(report(AgentPhase::Starting)));
+    assert_eq!(failure(&case), None);
+    let unheard = case.worker(|node| (node.report, node.silence) = (None, TimeDelta::seconds(5)));
+    assert!(failure(&unheard).is_some());
+}
+
+#[test]
+fn what_an_earlier_operation_met_with_fails_no_later_one_and_holds_it_up_in_nothing() {
+    let late = late_failures(LaunchFailureKind::Refused, 6, 31);
+    assert_eq!(failure(&late), None);
+    assert!(is_tried_again(&late), "the pause is the earlier operation's");
+    let mut unheard = late_failures(LaunchFailureKind::Refused, 2, 31);
+    let history = &mut unheard.observed.losses[0];
+    (history.never_reported, history.late_failures) = (2, None);
+    assert_eq!(failure(&unheard), None);
+
+    let refused = failed_launch(LaunchFailureKind::Refused, 3, 31);
+    assert_eq!(failure(&refused), None);
+    let node = refused.last();
+    assert_eq!(refused.actions(), [Action::ForgetNode { node, loss: None }]);
+    let of_a_quota = failed_launch(LaunchFailureKind::Quota, 3, 31);
+    assert_eq!(
+        of_a_quota.actions(),
+        [Action::LaunchNode { node }],
+        "its answer counts"
+    );
 }
 
 #[test]
@@ -171,6 +273,7 @@ fn nodes_that_never_report_are_replaced_ever_more_slowly_and_fail_the_start() {
         ordinal: 1,
         losses: 2,
         never_reported: 2,
+        late_failures: None,
         last_lost_at: ago(5),
     };
     again.observed.losses = vec![history];

@@ -1,7 +1,9 @@
 //! Clusters that stop, and what is removed with them.
 
 use updraft_model::{AgentPhase, Generation, NodeRole, OnStop, OperationKind, Phase, Power};
-use updraft_planner::{Action, Loss, NodeState, Outcome, ProviderView, Resource, limits};
+use updraft_planner::{
+    Action, KeyTurn, Loss, NodeState, Outcome, ProviderView, Report, Resource, gives_tasks_their_time, limits,
+};
 
 use crate::case::{Case, ago, node, now, report, running, wanted};
 
@@ -31,6 +33,36 @@ fn a_stop_lets_workers_drain_before_the_nodes_they_need() {
         2
     );
     assert_eq!(drained.plan().phase, Phase::Stopping);
+}
+
+#[test]
+fn a_node_that_was_never_told_anything_is_not_asked_to_drain() {
+    let stopped = running(1).asked(Power::Stopped).worker(|node| {
+        node.assignment_version = 0;
+        node.report = Some(Report {
+            assignment_version: None,
+            ..report(AgentPhase::Preparing)
+        });
+    });
+    assert_eq!(
+        stopped.actions(),
+        [Action::TerminateNode {
+            node: stopped.last(),
+            loss: None
+        }]
+    );
+}
+
+#[test]
+fn tasks_have_their_time_only_where_the_cluster_goes_on_and_the_provider_waits() {
+    let stays = |power, keys, loss| gives_tasks_their_time(power, &keys, loss);
+    assert!(stays(Power::Running, KeyTurn::Settled, None), "scaled in");
+    assert!(stays(Power::Running, KeyTurn::Settled, Some(Loss::Impaired)));
+    assert!(!stays(Power::Running, KeyTurn::Settled, Some(Loss::Reclaimed)));
+    assert!(!stays(Power::Running, KeyTurn::Draining, None), "every node ends");
+    assert!(!stays(Power::Running, KeyTurn::Turned, None), "every node ends");
+    assert!(!stays(Power::Stopped, KeyTurn::Settled, None));
+    assert!(!stays(Power::Deleted, KeyTurn::Settled, None));
 }
 
 #[test]

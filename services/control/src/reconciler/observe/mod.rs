@@ -177,10 +177,7 @@ impl Parts {
             generation: record.generation,
             state: state(record),
             stop_asked_at: record.stop_asked_at,
-            loss: record
-                .loss
-                .as_deref()
-                .and_then(|word| Loss::ALL.into_iter().find(|loss| loss.as_str() == word)),
+            loss: record.loss.as_deref().and_then(Loss::named),
             created_at: record.created_at,
             provider,
             switch: Switch {

@@ -1,8 +1,10 @@
 //! What is written down of a cluster and its nodes.
 
-use chrono::{DateTime, TimeDelta, Utc};
-use updraft_model::{ClusterId, NodeRole};
-use updraft_planner::{LaunchFailure, LaunchFailureKind, Loss, NodeState, PlaceHistory, Resource};
+use chrono::TimeDelta;
+use updraft_model::ClusterId;
+use updraft_planner::{
+    LateFailures, LaunchFailure, LaunchFailureKind, Loss, NodeState, PlaceHistory, Resource,
+};
 use updraft_store::environment_changes::{self, EnvironmentChange};
 use updraft_store::key_turns::{self, KeyTurn};
 use updraft_store::leases::{self, ReconciledCluster};
@@ -121,24 +123,29 @@ pub(super) fn histories(lost: &[LostNode]) -> Vec<PlaceHistory> {
     for node in lost {
         let is_here = |h: &PlaceHistory| h.role == node.role && h.ordinal == node.ordinal;
         let unheard = node.loss == Loss::NeverReported.as_str();
+        let late = node.launch_failure.as_ref().map(launch_failure);
         match places.iter_mut().find(|history| is_here(history)) {
             Some(history) => {
                 history.losses += 1;
                 history.never_reported = if unheard { history.never_reported + 1 } else { 0 };
+                history.late_failures = in_a_row(history.late_failures.as_ref(), late);
                 history.last_lost_at = node.gone_at;
             }
-            None => places.push(first_loss(node.role, node.ordinal, unheard, node.gone_at)),
+            None => places.push(PlaceHistory {
+                role: node.role,
+                ordinal: node.ordinal,
+                losses: 1,
+                never_reported: u32::from(unheard),
+                late_failures: in_a_row(None, late),
+                last_lost_at: node.gone_at,
+            }),
         }
     }
     places
 }
 
-fn first_loss(role: NodeRole, ordinal: u32, unheard: bool, at: DateTime<Utc>) -> PlaceHistory {
-    PlaceHistory {
-        role,
-        ordinal,
-        losses: 1,
-        never_reported: u32::from(unheard),
-        last_lost_at: at,
-    }
+/// One more, if the last loss is one.
+fn in_a_row(before: Option<&LateFailures>, last: Option<LaunchFailure>) -> Option<LateFailures> {
+    let times = 1 + before.map_or(0, |before| before.times);
+    last.map(|failure| LateFailures { times, failure })
 }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 
 use futures::future::join_all;
 use updraft_control::reconciler::{Parts, Reconciler};
-use updraft_model::{OperationKind, Phase, Power};
+use updraft_model::{OperationKind, OperationState, Phase, Power};
 use updraft_store::Store;
 use updraft_store::metadata::MetadataServer;
 
@@ -37,6 +37,7 @@ pub(crate) struct Operation<Before, Ask, Whole> {
     pub(crate) boundaries: usize,
     /// These are among the changes that it makes.
     pub(crate) changes: &'static [&'static str],
+    pub(crate) ends: OperationState,
     pub(crate) before: Before,
     pub(crate) ask: Ask,
     /// Whatever is asserted here is so before the cluster is deleted.
@@ -127,7 +128,7 @@ where
             stage.is_heard_by_another_process();
             stage.settles().await;
         }
-        assert_eq!(stage.operation_state().await, "succeeded");
+        stage.operation_ends(self.ends).await;
         (self.whole)(stage, remembered).await;
         if !stage.deleted().await {
             stage.ask(OperationKind::Delete, Power::Deleted).await;
@@ -248,6 +249,7 @@ async fn a_start_survives_death_anywhere() {
             "commit of insert into cluster_secrets",
             "update clusters set lease_owner",
         ],
+        ends: OperationState::Succeeded,
         before: async |_: &Stage| {},
         ask: async |stage: &Stage| stage.ask(OperationKind::Start, Power::Running).await,
         whole: async |stage: &Stage, ()| stage.assert_runs_on(3, 3).await,
@@ -262,6 +264,7 @@ async fn scaling_out_survives_death_anywhere() {
         name: "update that adds workers",
         boundaries: 40,
         changes: &["commit of insert into nodes", "provider: launch"],
+        ends: OperationState::Succeeded,
         before: async |stage: &Stage| stage.starts_with_a_database_of_its_own().await,
         ask: async |stage: &Stage| stage.scale(3).await,
         whole: async |stage: &Stage, ()| stage.assert_runs_on(5, 5).await,
@@ -276,6 +279,7 @@ async fn scaling_in_survives_death_anywhere() {
         name: "update that takes workers away",
         boundaries: 20,
         changes: &["commit of update nodes", "provider: terminate"],
+        ends: OperationState::Succeeded,
         before: async |stage: &Stage| {
             stage.scale(2).await;
             stage.starts_with_a_database_of_its_own().await;
@@ -293,6 +297,7 @@ async fn another_kind_of_machine_survives_death_anywhere() {
         name: "update that replaces workers",
         boundaries: 30,
         changes: &["provider: launch", "provider: terminate"],
+        ends: OperationState::Succeeded,
         before: async |stage: &Stage| stage.starts_with_a_database_of_its_own().await,
         ask: async |stage: &Stage| stage.give_workers("r7i.xlarge").await,
         whole: async |stage: &Stage, ()| stage.assert_runs_on(3, 4).await,
@@ -307,6 +312,7 @@ async fn a_restart_survives_death_anywhere() {
         name: "restart",
         boundaries: 20,
         changes: &["commit of update nodes set assignment_version"],
+        ends: OperationState::Succeeded,
         before: async |stage: &Stage| stage.starts_with_a_database_of_its_own().await,
         ask: async |stage: &Stage| stage.ask(OperationKind::Restart, Power::Running).await,
         whole: async |stage: &Stage, ()| stage.assert_runs_on(3, 3).await,
@@ -321,6 +327,7 @@ async fn a_stop_survives_death_anywhere() {
         name: "stop",
         boundaries: 30,
         changes: &["commit of update nodes", "provider: terminate"],
+        ends: OperationState::Succeeded,
         before: async |stage: &Stage| stage.starts().await,
         ask: async |stage: &Stage| stage.ask(OperationKind::Stop, Power::Stopped).await,
         whole: async |stage: &Stage, ()| {
@@ -347,6 +354,7 @@ async fn a_deletion_survives_death_anywhere() {
             "storage: remove",
             "delete from cluster_secrets",
         ],
+        ends: OperationState::Succeeded,
         before: async |stage: &Stage| stage.starts().await,
         ask: async |stage: &Stage| stage.ask(OperationKind::Delete, Power::Deleted).await,
         whole: async |stage: &Stage, ()| stage.assert_nothing_is_left().await,
