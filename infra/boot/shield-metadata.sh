@@ -8,7 +8,9 @@ if [ "$#" -eq 0 ]; then
     echo "shield-metadata.sh: nobody is named, so nobody is kept from the metadata service: shield-metadata.sh USER..." >&2
     exit 2
 fi
-readonly PRIORITY=16925
+# Before the rules of amazon-ec2-net-utils, which Amazon Linux has: from 10000 on, for further network interfaces by the address
+# that a packet comes from (https://github.com/amazonlinux/amazon-ec2-net-utils).
+readonly PRIORITY=169
 
 # shield UID FAMILY ADDRESS: a rule that is there stays, since services of an agent before this one run under it.
 # systemd-networkd removes what others added when it starts again, but for what it takes for the kernel's own

@@ -33,8 +33,8 @@ export PATIENCE="${UPDRAFT_BOOT_PATIENCE:-120}"
 readonly UNIT=updraft-agent.service
 readonly OPT="$ROOT/opt/updraft" VAR="$ROOT/var/lib/updraft" LOG="$ROOT/var/log/updraft-boot.log"
 
-# Python is there, since cloud-init is written in it; curl is not everywhere. Addresses are secrets as long as they are
-# good: they come by the environment, and of a refusal no more is told than its code.
+# Python is there, since cloud-init is written in it: 3.11 on Debian 12, 3.9 on Amazon Linux 2023. curl is not everywhere.
+# Addresses are secrets as long as they are good: they come by the environment, and of a refusal no more is told than its code.
 HTTP='
 import hashlib, http.client, os, re, sys, time, urllib.error, urllib.request
 
@@ -179,12 +179,14 @@ take_all() {
     rm -f "$VAR/.archives"
 }
 
-# An environment has no interpreter of its own: its bin/python is the image's.
+# An environment has no interpreter of its own: its bin/python is a link to one of the image's, which need not be its python3.
 try_runtimes() {
     for runtime in "$OPT"/runtimes/*; do
         [ -d "$runtime" ] || continue
-        why=$("$runtime/bin/python" -IBc "$FINDS_AIRFLOW" 2>&1) ||
-            die "runtimes/${runtime##*/} can't be run on this image ($why): it needs the Python that it was made with at the same path, as in Debian 12 (/usr/bin/python3, 3.11) or an image made by infra/image"
+        why=$("$runtime/bin/python" -IBc "$FINDS_AIRFLOW" 2>&1) || {
+            interpreter=$(readlink "$runtime/bin/python" || true)
+            die "runtimes/${runtime##*/} can't be run on this image ($why): it needs the Python that it was made with at the same path${interpreter:+, $interpreter}; Debian 12 has that of infra/image as its python3, Amazon Linux 2023 after: dnf install python3.11"
+        }
     done
 }
 

@@ -18,9 +18,10 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
+from harness import amazon_linux
 from harness.data_centre import GATE, PORT, DataCentre
 from harness.surroundings import Surroundings
-from harness.user_data import AGENT, REPOSITORY, UNIT, packed, rendered
+from harness.user_data import REPOSITORY, agent_archive, environment, rendered
 from harness.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ pytestmark = [pytest.mark.root_only, pytest.mark.soak]
 
 BASE = REPOSITORY / ".tools" / "image" / "base"
 LISTEN = 7799
+# Of the hosts' image, and of every runtime.
+INTERPRETER = "/usr/bin/python3.11"
 
 # At its first boot a host installs a service that says each second who it is, and then says what it finds.
 USER_DATA = """#!/usr/bin/python3
@@ -234,17 +237,44 @@ def test_connections_to_hosts_are_refused_and_counted(centre: DataCentre, beats:
     beats_again(beats, address)
 
 
+def test_a_node_boots_where_names_and_places_are_amazon_linuxs(centre: DataCentre) -> None:
+    """The changes are made by the host itself, before the user data that nodes get."""
+    with Surroundings(address=GATE) as around:
+        instance = centre.launch(gzip.compress(node(around, first=amazon_linux.changes(INTERPRETER)).encode()))
+        log = wait_for("the boot's log", lambda: around.shipped.get("/boot.log"))
+        assert log is not None and "booted" in log
+        assert around.reports > 0
+        assert "No such file" in centre.inside(instance, "ls", "/etc/ssl")
+        centre.ec2().stop_instances(InstanceIds=[instance])
+        centre.reach(instance, "stopped")
+        asked = around.asked("assignment")
+        centre.ec2().start_instances(InstanceIds=[instance])
+        wait_for("the agent is back", lambda: around.asked("assignment") > asked)
+        assert around.asked("register") == 1
+        centre.ec2().terminate_instances(InstanceIds=[instance])
+        centre.reach(instance, "terminated")
+
+
+def node(around: Surroundings, first: str = "") -> str:
+    """User data as control makes it, of a node with a runtime; `first` is done before."""
+    around.tokens.add("good-once")
+    archives = {"agent": agent_archive(), "runtimes/airflow": environment(INTERPRETER, "3.11")}
+    lines = []
+    for directory, archive in archives.items():
+        around.objects[f"/{directory}.tar.gz"] = archive
+        lines.append(f"{hashlib.sha256(archive).hexdigest()} {directory} {around.url}/{directory}.tar.gz")
+    values = {"NODE": str(uuid.uuid4()), "CONTROL_URL": around.url, "TOKEN": "good-once"}
+    values |= {"BOOT_LOG_URL": f"{around.url}/boot.log", "ARCHIVES": "\n".join(lines)}
+    head, line, body = rendered(values).partition("\n")
+    return f"{head}{line}{first}{body}"
+
+
 def test_a_node_boots_on_a_host_and_no_tenants_code_reaches_metadata(centre: DataCentre) -> None:
     """User data as it is and the real agent; control and the store alone are the test's own."""
     session = "'http://169.254.169.254/latest/api/token', None, {'X-aws-ec2-metadata-token-ttl-seconds': '60'}"
     ask = f"from urllib.request import *; urlopen(Request({session}, method='PUT'), timeout=2); print('reached')"
     with Surroundings(address=GATE) as around:
-        around.tokens.add("good-once")
-        around.objects["/agent.tar.gz"] = packed("updraft-agent", AGENT.read_bytes(), *UNIT)
-        digest = hashlib.sha256(around.objects["/agent.tar.gz"]).hexdigest()
-        values = {"NODE": str(uuid.uuid4()), "CONTROL_URL": around.url, "TOKEN": "good-once"}
-        values |= {"BOOT_LOG_URL": f"{around.url}/boot.log", "ARCHIVES": f"{digest} agent {around.url}/agent.tar.gz"}
-        instance = centre.launch(gzip.compress(rendered(values).encode()))
+        instance = centre.launch(gzip.compress(node(around).encode()))
         log = wait_for("the boot's log", lambda: around.shipped.get("/boot.log"))
         assert log is not None and "booted" in log
         assert f"on {instance}, {centre.address(instance)}" in log

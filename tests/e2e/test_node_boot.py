@@ -5,6 +5,7 @@ The agent is the real one. Only systemd is played, since it does not run where t
 
 from __future__ import annotations
 
+import ast
 import getpass
 import hashlib
 import json
@@ -18,8 +19,9 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
+from harness import amazon_linux
 from harness.surroundings import Surroundings
-from harness.user_data import AGENT, BOOT, UNIT, packed, rendered
+from harness.user_data import AGENT, BOOT, REPOSITORY, UNIT, environment, packed, rendered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +85,9 @@ class Node:
         path.chmod(0o755)
 
     def offer(self, directory: str, name: str, content: bytes, *files: Path) -> None:
-        archive = packed(name, content, *files)
+        self.offer_archive(directory, packed(name, content, *files))
+
+    def offer_archive(self, directory: str, archive: bytes) -> None:
         key = f"/{directory}.tar.gz"
         self.around.objects[key] = archive
         self.archives.append(f"{hashlib.sha256(archive).hexdigest()} {directory} {self.around.url}{key}{SIGNED}")
@@ -98,7 +102,7 @@ class Node:
         }
         return rendered({**values, **other})
 
-    def boot(self, patience: int = 20, **other: str) -> subprocess.CompletedProcess[str]:
+    def boot(self, patience: int = 20, within: tuple[str, ...] = (), **other: str) -> subprocess.CompletedProcess[str]:
         script = self.directory / "user-data"
         script.write_text(self.user_data(**other))
         environment = {
@@ -110,7 +114,7 @@ class Node:
             "UPDRAFT_BOOT_PATH": f"{self.directory / 'bin'}:/usr/sbin:/usr/bin:/sbin:/bin",
             "PLAYED": str(self.directory),
         }
-        return subprocess.run(["sh", script], env=environment, capture_output=True, text=True, timeout=60)
+        return subprocess.run([*within, "sh", script], env=environment, capture_output=True, text=True, timeout=60)
 
     def calls(self, verb: str) -> int:
         calls = self.directory / "systemctl.calls"
@@ -237,6 +241,50 @@ def test_a_runtime_whose_python_is_not_there_is_named(node: Node) -> None:
     node.offer("runtimes/airflow", "bin/python", b"#!/nowhere/python3\n")
     assert node.boot(NODE="").returncode != 0, "an image is not made of it either"
     assert "FAILED: runtimes/airflow can't be run on this image" in node.around.shipped["/boot.log"]
+
+
+@pytest.mark.root_only
+def test_a_node_boots_where_names_and_places_are_amazon_linuxs(node: Node, tmp_path: Path) -> None:
+    node.offer_archive("runtimes/airflow", environment())
+    (tmp_path / "scratch").mkdir()
+    done = node.boot(within=tuple(amazon_linux.enter(str(tmp_path / "scratch"))))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "booted" in node.around.shipped["/boot.log"]
+    assert node.around.reports > 0
+
+
+@pytest.mark.root_only
+def test_a_runtime_of_whatever_python3_is_runs_on_no_amazon_linux(node: Node, tmp_path: Path) -> None:
+    node.offer_archive("runtimes/airflow", environment("/usr/bin/python3"))
+    (tmp_path / "scratch").mkdir()
+    assert node.boot(within=tuple(amazon_linux.enter(str(tmp_path / "scratch")))).returncode != 0
+    shipped = node.around.shipped["/boot.log"]
+    assert "FAILED: runtimes/airflow can't be run on this image (Python 3." in shipped
+    assert "at the same path, /usr/bin/python3; " in shipped
+    assert "dnf install python3.11" in shipped
+
+
+def test_an_archive_that_amazon_linuxs_libraries_are_too_old_for_is_refused(tmp_path: Path) -> None:
+    check: list[str | Path] = [REPOSITORY / "infra/image/build", "--check", tmp_path]
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/tool").write_text("#!/bin/sh\n")
+    (tmp_path / "bin/tool").chmod(0o755)
+    shutil.copy(AGENT, tmp_path / "bin/agent")
+    assert subprocess.run(check, capture_output=True, text=True, timeout=60).stderr == ""
+
+    # Of glibc 2.36, which Debian 12 has.
+    program = b"unsigned arc4random(void); int main(void) { return (int)arc4random(); }"
+    subprocess.run(["cc", "-x", "c", "-o", tmp_path / "bin/newer", "-"], input=program, check=True, timeout=60)
+    done = subprocess.run(check, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0
+    assert "bin/newer asks for GLIBC_2.36, and nodes may have no more than GLIBC_2.34" in done.stderr
+
+
+def test_amazon_linuxs_own_python_understands_what_user_data_says_in_it() -> None:
+    said = re.findall(r"^[A-Z_]+='\n(.*?)^'$", (BOOT / "user-data.sh").read_text(), re.MULTILINE | re.DOTALL)
+    assert len(said) == 2
+    for text in said:
+        ast.parse(text, feature_version=(3, 9))
 
 
 @pytest.mark.parametrize("systemd", ["219", "239"])

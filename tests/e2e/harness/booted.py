@@ -17,7 +17,7 @@ import uuid
 from pathlib import Path
 
 from .surroundings import Surroundings
-from .user_data import AGENT, UNIT, packed, rendered
+from .user_data import agent_archive, rendered
 
 LOOK = """#!/bin/sh
 export UPDRAFT_BOOT_METADATA=METADATA UPDRAFT_BOOT_PATIENCE=30
@@ -61,7 +61,7 @@ id -un; ls /var/lib/updraft; unshare --user true 2>/dev/null || echo nothing mor
 def main(root: Path) -> None:
     with Surroundings() as around, tempfile.TemporaryDirectory() as place:
         around.tokens.add("good-once")
-        around.objects["/agent.tar.gz"] = packed("updraft-agent", AGENT.read_bytes(), *UNIT)
+        around.objects["/agent.tar.gz"] = agent_archive()
         digest = hashlib.sha256(around.objects["/agent.tar.gz"]).hexdigest()
         values = {"NODE": str(uuid.uuid4()), "CONTROL_URL": around.url, "TOKEN": "good-once", "BOOT_LOG_URL": ""}
         user_data = rendered({**values, "ARCHIVES": f"{digest} agent {around.url}/agent.tar.gz"})

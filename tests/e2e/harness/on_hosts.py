@@ -22,7 +22,7 @@ from .data_centre import ACCOUNT, GATE, REGION, DataCentre
 from .ground import Program, Servers
 from .rest import Rest
 from .storage import Storage
-from .user_data import AGENT, REPOSITORY, UNIT, packed
+from .user_data import REPOSITORY, agent_archive
 from .waiting import wait_for
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class OnHosts:
         """Made unless it is there; its archives are in no bucket, so a node that fetched one would not boot."""
         IMAGE.mkdir(parents=True, exist_ok=True)
         agent = IMAGE / "agent.tar.gz"
-        agent.write_bytes(packed("updraft-agent", AGENT.read_bytes(), *UNIT))
+        agent.write_bytes(agent_archive())
         build = [REPOSITORY / "infra/image/build", IMAGE / "root", IMAGE / "archives", agent]
         subprocess.run(build, check=True, timeout=900)
         lines = [line.split() for line in (IMAGE / "archives" / "list").read_text().splitlines()]
