@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use updraft_api::agent::{Bootstrap, Register, Registered};
@@ -24,6 +25,9 @@ pub struct Identity {
     pub node: NodeId,
     #[serde(flatten)]
     pub registered: Registered,
+    /// When another certificate is asked for. None: at once, as an agent did not that is older than certificates' end.
+    #[serde(default)]
+    pub renew_at: Option<DateTime<Utc>>,
 }
 
 /// Reads the file that the agent was started with.
@@ -51,14 +55,24 @@ pub async fn identify(bootstrap: &Bootstrap, layout: &Layout) -> Result<Identity
     let registered = register(bootstrap).await?;
     let identity = Identity {
         node: bootstrap.node,
+        renew_at: registered.renew_after_s.map(after),
         registered,
     };
-    let text = serde_json::to_vec(&identity).map_err(|source| Error::Format {
+    keep(&identity, layout)?;
+    Ok(identity)
+}
+
+pub(crate) fn keep(identity: &Identity, layout: &Layout) -> Result<()> {
+    let text = serde_json::to_vec(identity).map_err(|source| Error::Format {
         path: layout.path(IDENTITY),
         source,
     })?;
-    layout.place().write(IDENTITY, &text, 0o600, Ownership::Agent)?;
-    Ok(identity)
+    layout.place().write(IDENTITY, &text, 0o600, Ownership::Agent)
+}
+
+/// That much later than now.
+pub(crate) fn after(seconds: u64) -> DateTime<Utc> {
+    Utc::now() + Duration::from_secs(seconds)
 }
 
 pub(crate) fn load(layout: &Layout) -> Result<Option<Identity>> {
@@ -81,6 +95,7 @@ async fn register(bootstrap: &Bootstrap) -> Result<Registered> {
         instance: bootstrap.instance.clone(),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         protocol: Protocol::OWN.0,
+        renews: true,
     };
     let mut pause = FIRST_RETRY;
     loop {

@@ -8,7 +8,9 @@ use reqwest::{RequestBuilder, Response, StatusCode, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
-use updraft_api::agent::{AgentOffer, Assignment, EnvironmentOffer, Register, Registered, Report};
+use updraft_api::agent::{
+    AgentOffer, Assignment, EnvironmentOffer, NodeCertificate, Register, Registered, Report,
+};
 use updraft_model::Protocol;
 
 use crate::error::{Error, Result};
@@ -88,6 +90,23 @@ impl ControlClient {
             .json(report)
             .timeout(ANSWER_WITHIN);
         send(request).await.map(|_| ())
+    }
+
+    /// Another certificate for this node.
+    ///
+    /// # Errors
+    /// When control can't be reached or refuses.
+    pub(crate) async fn certificate(&self) -> Result<NodeCertificate> {
+        let request = self
+            .http
+            .post(format!("{}/certificate", self.base))
+            .bearer_auth(self.token.expose_secret())
+            .timeout(ANSWER_WITHIN);
+        send(request)
+            .await?
+            .json()
+            .await
+            .map_err(Error::ControlUnreachable)
     }
 
     /// What the node's cluster may take instead of building it.

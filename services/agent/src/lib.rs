@@ -3,6 +3,7 @@
 pub mod assignment;
 pub mod bootstrap;
 mod builds;
+mod certificate;
 pub mod control;
 pub mod dags;
 mod error;

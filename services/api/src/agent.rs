@@ -59,6 +59,9 @@ pub struct Register {
     pub instance: Option<String>,
     pub agent_version: String,
     pub protocol: u32,
+    /// The agent asks for another certificate before its own ends. Who does not is given one without an end.
+    #[serde(default)]
+    pub renews: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -70,6 +73,20 @@ pub struct Registered {
     pub cert_pem: String,
     #[serde(serialize_with = "expose")]
     pub key_pem: SecretString,
+    /// None: the certificate has no end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renew_after_s: Option<u64>,
+}
+
+/// `POST /agent/v1/certificate`: what the node shows to the others of its cluster from now on.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct NodeCertificate {
+    /// As the node was told when it registered: nodes of another one are gone before it is believed.
+    pub ca_pem: String,
+    pub cert_pem: String,
+    #[serde(serialize_with = "expose")]
+    pub key_pem: SecretString,
+    pub renew_after_s: u64,
 }
 
 /// All that a node is to be. Kept on the node's disk (0600) so that it survives control's absence.

@@ -15,6 +15,12 @@ pub enum AwsAccountRefusal {
     InUse { name: String, clusters: Vec<String> },
     #[error("nothing is said of the AWS account `{name}` yet")]
     NotConfigured { name: String },
+    #[error("no external id of the AWS account `{name}` waits to be used")]
+    NoNextExternalId { name: String },
+    #[error("the next external id of the AWS account `{name}` is not proven: {why}")]
+    NextNotTaken { name: String, why: String },
+    #[error("the AWS account `{name}` was changed at the same moment")]
+    Changed { name: String },
 }
 
 // === impl AwsAccountRefusal ===
@@ -49,6 +55,29 @@ impl From<&AwsAccountRefusal> for Problem {
                 "aws-account-not-configured",
                 format!("Nothing is said of `{name}` yet that could be looked at."),
                 format!("Say which role, region and subnets: `updraft aws-account update {name}`."),
+            ),
+            R::NoNextExternalId { name } => problem(
+                409,
+                "no-next-external-id",
+                format!("No external id waits to take the place of the one of `{name}`."),
+                format!("Make one: `updraft aws-account rotate-external-id {name}`."),
+            ),
+            R::NextNotTaken { name, why } => problem(
+                409,
+                "next-external-id-not-taken",
+                format!(
+                    "`{name}` stays with its present external id, since Updraft does not get in by the next one."
+                ),
+                format!(
+                    "{why}. Put both in the role's trust policy (`updraft aws-account rotate-external-id {name}` prints it), give AWS a \
+                     minute, and finish again."
+                ),
+            ),
+            R::Changed { name } => problem(
+                409,
+                "aws-account-changed",
+                format!("Somebody changed `{name}` at the same moment."),
+                "Look at it, and try again.",
             ),
         }
     }

@@ -27,7 +27,7 @@ use crate::aws_identity::Role;
 use crate::config::ResourceAccounts;
 use crate::error::{AppError, Resource};
 use crate::page::page;
-use crate::{App, AwsIdentity, PageRequest, access};
+use crate::{App, AwsIdentity, PageRequest, access, next_external_ids};
 
 const MAX_ACCOUNTS: usize = 200;
 
@@ -173,7 +173,7 @@ impl App {
     ) -> Result<AwsAccountCheck, AppError> {
         let attempt = attempt("aws_account.check").on(target(name));
         access::tenant(actor, TenantAction::ManageCredentials)?;
-        let (_, accounts) = self.resource_accounts()?;
+        let (aws, accounts) = self.resource_accounts()?;
         let record = {
             let mut connection = self.store().connection().await?;
             found(&mut connection, actor.tenant, name).await?
@@ -182,8 +182,9 @@ impl App {
             name: name.to_string(),
         };
         let config = record.config.clone().ok_or_else(not_yet)?;
+        let next = next_external_ids::looked_at(aws, &record, &config).await;
         let checks = accounts.opens.check(&account(&record, config)).await;
-        let checks: Vec<_> = checks.into_iter().map(check_view).collect();
+        let checks: Vec<_> = checks.into_iter().map(check_view).chain(next).collect();
         let found = AwsAccountCheck {
             ok: !checks.iter().any(|check| check.blocks),
             checks,
@@ -196,16 +197,19 @@ impl App {
         Ok(found)
     }
 
-    fn aws_account_view(&self, record: AwsAccountRecord) -> AwsAccountView {
+    pub(crate) fn aws_account_view(&self, record: AwsAccountRecord) -> AwsAccountView {
         let aws = self.config().aws.as_ref();
+        let present = std::iter::once(record.external_id.as_str());
+        let external_ids: Vec<_> = present.chain(record.next_external_id.as_deref()).collect();
         AwsAccountView {
             id: record.id,
             principal: aws.map(|aws| aws.principal().to_string()),
-            trust_policy: aws.map(|aws| aws.trust_policy(&record.external_id)),
+            trust_policy: aws.map(|aws| aws.trust_policy(&external_ids)),
             permissions_policy: None,
             terraform: None,
             name: record.name,
             external_id: record.external_id,
+            next_external_id: record.next_external_id,
             config: record.config,
             refusal: record.refusal,
             used_by: record.used_by,
@@ -214,7 +218,7 @@ impl App {
         }
     }
 
-    fn resource_accounts(&self) -> Result<(&AwsIdentity, &ResourceAccounts), AppError> {
+    pub(crate) fn resource_accounts(&self) -> Result<(&AwsIdentity, &ResourceAccounts), AppError> {
         let (aws, accounts) = (&self.config().aws, &self.config().accounts);
         let both = aws.as_ref().zip(accounts.as_ref());
         both.ok_or_else(|| AwsAccountRefusal::NotHere.into())
@@ -237,7 +241,7 @@ impl App {
 }
 
 /// What queues of the clusters there name for their workers, each once.
-async fn queue_types(
+pub(crate) async fn queue_types(
     connection: &mut PgConnection,
     actor: &Actor,
     account: AwsAccountId,
@@ -354,7 +358,7 @@ fn check_view(check: AccountCheck) -> AwsCheck {
     }
 }
 
-async fn found(
+pub(crate) async fn found(
     connection: &mut PgConnection,
     tenant: TenantId,
     name: &AwsAccountName,
@@ -363,6 +367,6 @@ async fn found(
     record.ok_or(AppError::NotFound(Resource::AwsAccount))
 }
 
-fn target(name: &AwsAccountName) -> Target {
+pub(crate) fn target(name: &AwsAccountName) -> Target {
     Target::new("aws_account", name, Some(name.as_str()))
 }

@@ -72,14 +72,19 @@ impl AwsIdentity {
         self.principal.account() == account
     }
 
-    pub(crate) fn trust_policy(&self, external_id: &str) -> String {
+    /// By any one of these external ids.
+    pub(crate) fn trust_policy(&self, external_ids: &[&str]) -> String {
+        let asked = match external_ids {
+            [one] => json!(one),
+            several => json!(several),
+        };
         let policy = json!({
             "Version": "2012-10-17",
             "Statement": [{
                 "Effect": "Allow",
                 "Principal": {"AWS": self.principal.to_string()},
                 "Action": "sts:AssumeRole",
-                "Condition": {"StringEquals": {"sts:ExternalId": external_id}},
+                "Condition": {"StringEquals": {"sts:ExternalId": asked}},
             }],
         });
         format!("{policy:#}")

@@ -30,6 +30,8 @@ struct Said<'a> {
     /// Whom the role trusts.
     principal: &'a str,
     external_id: &'a str,
+    /// What the role is to let in beside it.
+    next_external_id: Option<&'a str>,
     config: Option<&'a AwsAccountConfig>,
     usual: &'a UsualNodes,
     /// What queues of the clusters in the account have their workers run on.
@@ -55,6 +57,7 @@ impl App {
             installation: &accounts.installation,
             principal,
             external_id: &view.external_id,
+            next_external_id: view.next_external_id.as_deref(),
             config: view.config.as_ref(),
             usual: &accounts.usual,
             queue_types,
@@ -113,6 +116,9 @@ impl<'a> Account<'a> {
             ("regions", json!([self.region])),
             ("subnet_arns", json!(self.subnets())),
         ];
+        if let Some(next) = self.said.next_external_id {
+            lines.push(("other_external_ids", json!([next])));
+        }
         lines.push(match groups.is_empty() {
             true => ("vpc_arns", json!([self.arn("ec2", "vpc/VPC")])),
             false => ("security_group_arns", json!(groups)),

@@ -43,6 +43,7 @@ mod log_sweep;
 mod logs;
 pub mod metadata;
 mod my_tenants;
+mod next_external_ids;
 mod nodes;
 mod operations;
 mod operators_help;

@@ -43,9 +43,12 @@ impl App {
     /// None: it is no role, or there is nobody whom it could trust.
     pub(crate) fn trust_policy(&self, config: &CredentialConfig) -> Option<String> {
         match config {
-            CredentialConfig::AwsRole { external_id, .. } => {
-                Some(self.config().aws.as_ref()?.trust_policy(external_id.as_ref()?))
-            }
+            CredentialConfig::AwsRole { external_id, .. } => Some(
+                self.config()
+                    .aws
+                    .as_ref()?
+                    .trust_policy(&[external_id.as_deref()?]),
+            ),
             CredentialConfig::GitToken { .. }
             | CredentialConfig::SshKey { .. }
             | CredentialConfig::S3Keys { .. }

@@ -40,6 +40,24 @@ impl Client {
             .await
     }
 
+    /// `POST /aws-accounts/{name}/next-external-id`: the one that waits already, if one does.
+    pub async fn make_next_external_id(&self, name: &AwsAccountName) -> Result<AwsAccountView, ClientError> {
+        self.fetch(Call::post(format!("aws-accounts/{name}/next-external-id")))
+            .await
+    }
+
+    /// `POST /aws-accounts/{name}/next-external-id/use`: refused while AWS does not let Updraft in by it.
+    pub async fn use_next_external_id(&self, name: &AwsAccountName) -> Result<AwsAccountView, ClientError> {
+        self.fetch(Call::post(format!("aws-accounts/{name}/next-external-id/use")))
+            .await
+    }
+
+    /// `DELETE /aws-accounts/{name}/next-external-id`
+    pub async fn drop_next_external_id(&self, name: &AwsAccountName) -> Result<(), ClientError> {
+        let path = format!("aws-accounts/{name}/next-external-id");
+        self.perform(Call::new(Method::DELETE, path)).await
+    }
+
     /// `POST /aws-accounts/{name}/check`
     pub async fn check_aws_account(&self, name: &AwsAccountName) -> Result<AwsAccountCheck, ClientError> {
         self.fetch(Call::post(format!("aws-accounts/{name}/check"))).await

@@ -16,6 +16,9 @@ pub(crate) fn account(name: &str, config: Option<AwsAccountConfig>) -> AwsAccoun
             .parse()
             .unwrap_or_else(|_| unreachable!("fixtures have good names")),
         external_id: "updraft-0123456789abcdef0123456789abcdef".into(),
+        next_external_id: config
+            .is_some()
+            .then(|| "updraft-fedcba9876543210fedcba9876543210".into()),
         principal: Some("arn:aws:iam::123456789012:role/updraft-control".into()),
         trust_policy: Some("{\n  \"sts:ExternalId\": \"updraft-0123456789abcdef0123456789abcdef\"\n}".into()),
         permissions_policy: Some("{\n  \"Sid\": \"LookAround\"\n}".into()),

@@ -13,9 +13,10 @@ use updraft_app::App;
 use crate::pages::{
     access, access_rules, account, account_help, activity, aws_account, aws_accounts, boot_log,
     change_configuration, choices, cluster, clusters, configuration, credentials, dags, delete_cluster,
-    device, forgot_password, handover, log_keeping, logs, new_cluster, new_provider, nodes, operation,
-    overview, people, person_sign_in, provider, rotate_keys, schedule, second_factor, sessions, set_password,
-    settings, sign_in, sign_in_code, sign_out, sso, switch_tenant, tenants, through_provider, tokens,
+    device, forgot_password, handover, log_keeping, logs, new_cluster, new_provider, next_external_id, nodes,
+    operation, overview, people, person_sign_in, provider, rotate_keys, schedule, second_factor, sessions,
+    set_password, settings, sign_in, sign_in_code, sign_out, sso, switch_tenant, tenants, through_provider,
+    tokens,
 };
 use crate::state::{Console, ConsoleConfig};
 use crate::{assets, audit, csrf, live, pages, refusal, shell};
@@ -106,6 +107,18 @@ fn credentials_of_ones_own() -> Router<Console> {
         )
         .route("/aws-accounts/{account}/check", post(aws_account::check))
         .route("/aws-accounts/{account}/delete", post(aws_account::delete))
+        .route(
+            "/aws-accounts/{account}/next-external-id",
+            post(next_external_id::make),
+        )
+        .route(
+            "/aws-accounts/{account}/next-external-id/use",
+            post(next_external_id::take),
+        )
+        .route(
+            "/aws-accounts/{account}/next-external-id/drop",
+            post(next_external_id::forget),
+        )
         .route("/credentials", get(credentials::show).post(credentials::make))
         .route("/credentials/{credential}/delete", post(credentials::delete))
         .route("/tokens", get(tokens::show).post(tokens::make))

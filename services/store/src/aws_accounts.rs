@@ -14,6 +14,8 @@ pub struct AwsAccountRecord {
     pub id: AwsAccountId,
     pub name: AwsAccountName,
     pub external_id: String,
+    /// What takes its place once AWS lets Updraft in by it.
+    pub next_external_id: Option<String>,
     /// None: the tenant has not said yet.
     pub config: Option<AwsAccountConfig>,
     pub version: i64,
@@ -29,6 +31,7 @@ struct Row {
     id: uuid::Uuid,
     name: String,
     external_id: String,
+    next_external_id: Option<String>,
     config: Option<Json<AwsAccountConfig>>,
     version: i64,
     refusal: Option<String>,
@@ -70,8 +73,8 @@ pub async fn list(
 ) -> Result<Vec<AwsAccountRecord>, StoreError> {
     let rows = sqlx::query_as!(
         Row,
-        r#"select a.id, a.name, a.external_id, a.config as "config: Json<AwsAccountConfig>", a.version, a.refusal,
-                  a.created_at, a.updated_at,
+        r#"select a.id, a.name, a.external_id, a.next_external_id, a.config as "config: Json<AwsAccountConfig>",
+                  a.version, a.refusal, a.created_at, a.updated_at,
                   array(select c.name from clusters c
                         where c.tenant_id = $1 and c.aws_account_id = a.id and c.deleted_at is null
                         order by c.name) as "used_by!"
@@ -97,8 +100,8 @@ pub async fn find(
 ) -> Result<Option<AwsAccountRecord>, StoreError> {
     let row = sqlx::query_as!(
         Row,
-        r#"select a.id, a.name, a.external_id, a.config as "config: Json<AwsAccountConfig>", a.version, a.refusal,
-                  a.created_at, a.updated_at,
+        r#"select a.id, a.name, a.external_id, a.next_external_id, a.config as "config: Json<AwsAccountConfig>",
+                  a.version, a.refusal, a.created_at, a.updated_at,
                   array(select c.name from clusters c
                         where c.tenant_id = $1 and c.aws_account_id = a.id and c.deleted_at is null
                         order by c.name) as "used_by!"
@@ -128,6 +131,72 @@ pub async fn configure(
         tenant.0,
         id.0,
         Json(config) as _,
+    )
+    .execute(connection)
+    .await?;
+    one_row("AWS account", done.rows_affected())
+}
+
+/// Keeps what is to take the external id's place one day.
+///
+/// # Errors
+/// [`StoreError::Missing`] when there is no such account, or one waits there already.
+pub async fn keep_next_external_id(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    id: AwsAccountId,
+    next: &str,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "update aws_accounts set next_external_id = $3, updated_at = now()
+         where tenant_id = $1 and id = $2 and deleted_at is null and next_external_id is null",
+        tenant.0,
+        id.0,
+        next,
+    )
+    .execute(connection)
+    .await?;
+    one_row("AWS account", done.rows_affected())
+}
+
+/// Puts `next` in the external id's place, if it is the one that waits. The one before is forgotten, and whoever keeps a
+/// connection to the account makes another one.
+///
+/// # Errors
+/// [`StoreError::Missing`] when it does not wait there.
+pub async fn use_next_external_id(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    id: AwsAccountId,
+    next: &str,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "update aws_accounts
+         set external_id = next_external_id, next_external_id = null, version = version + 1, refusal = null, updated_at = now()
+         where tenant_id = $1 and id = $2 and deleted_at is null and next_external_id = $3",
+        tenant.0,
+        id.0,
+        next,
+    )
+    .execute(connection)
+    .await?;
+    one_row("AWS account", done.rows_affected())
+}
+
+/// Forgets what waits, which was never used.
+///
+/// # Errors
+/// [`StoreError::Missing`] when nothing does.
+pub async fn drop_next_external_id(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    id: AwsAccountId,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "update aws_accounts set next_external_id = null, updated_at = now()
+         where tenant_id = $1 and id = $2 and deleted_at is null and next_external_id is not null",
+        tenant.0,
+        id.0,
     )
     .execute(connection)
     .await?;
@@ -183,6 +252,7 @@ impl TryFrom<Row> for AwsAccountRecord {
             id: AwsAccountId(row.id),
             name: parsed(&row.name)?,
             external_id: row.external_id,
+            next_external_id: row.next_external_id,
             config: row.config.map(|config| config.0),
             version: row.version,
             refusal: row.refusal,

@@ -35,6 +35,12 @@ variable "external_id" {
   type        = string
 }
 
+variable "other_external_ids" {
+  description = "While it is exchanged: docs/runbook.md."
+  type        = list(string)
+  default     = []
+}
+
 variable "subnet_arns" {
   description = "Subnets that nodes are in."
   type        = list(string)
@@ -58,6 +64,7 @@ module "nodes" {
   installation        = "updraft"
   updraft_role_arn    = module.updraft.control_role_arn
   external_id         = var.external_id
+  other_external_ids  = var.other_external_ids
   regions             = ["eu-central-1"]
   subnet_arns         = var.subnet_arns
   security_group_arns = var.security_group_arns

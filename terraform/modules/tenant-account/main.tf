@@ -9,6 +9,9 @@ locals {
   partition = data.aws_partition.this.partition
   tags      = merge({ "updraft:installation" = var.installation }, var.tags)
 
+  # As a list only while there are several: a role that has one is not changed. Both sides of a condition have one type, hence as JSON.
+  external_ids = jsondecode(length(var.other_external_ids) == 0 ? jsonencode(var.external_id) : jsonencode(concat([var.external_id], var.other_external_ids)))
+
   # The same file is what Updraft's console and command line print for an account.
   permissions = jsondecode(templatefile("${path.module}/permissions.json.tftpl", {
     partition        = local.partition
@@ -40,7 +43,7 @@ resource "aws_iam_role" "updraft" {
       Effect    = "Allow"
       Action    = "sts:AssumeRole"
       Principal = { AWS = var.updraft_role_arn }
-      Condition = { StringEquals = { "sts:ExternalId" = var.external_id } }
+      Condition = { StringEquals = { "sts:ExternalId" = local.external_ids } }
     }]
   })
 }

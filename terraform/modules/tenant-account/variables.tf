@@ -45,6 +45,17 @@ variable "external_id" {
   }
 }
 
+variable "other_external_ids" {
+  description = "Let in beside external_id while it is exchanged for another: the next one that Updraft shows, and none once that has taken its place."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for id in var.other_external_ids : length(id) >= 16 && id != var.external_id])
+    error_message = "other_external_ids are others than external_id that Updraft shows, of 16 characters or more."
+  }
+}
+
 variable "regions" {
   description = "Where instances may be started."
   type        = list(string)

@@ -20,7 +20,6 @@ const DIAL_WITHIN: Duration = Duration::from_secs(3);
 
 pub(super) async fn listen(address: String, tls: Tls, offered: Arc<Offered>) {
     let listener = near::bind(&address, RELAY_PORT).await;
-    let acceptor = TlsAcceptor::from(Arc::clone(&tls.server));
     let places = Arc::new(Semaphore::new(MOST));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -28,7 +27,8 @@ pub(super) async fn listen(address: String, tls: Tls, offered: Arc<Offered>) {
         };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let (address, acceptor, offered) = (address.clone(), acceptor.clone(), Arc::clone(&offered));
+                let acceptor = TlsAcceptor::from(tls.server());
+                let (address, offered) = (address.clone(), Arc::clone(&offered));
                 tokio::spawn(async move {
                     serve(stream, acceptor, &address, &offered).await;
                     drop(place);

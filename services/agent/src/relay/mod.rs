@@ -85,6 +85,12 @@ impl Relays {
         }
     }
 
+    /// What this node shows, to be exchanged while it runs.
+    #[must_use]
+    pub fn tls(&self) -> Tls {
+        self.tls.clone()
+    }
+
     /// Whether other nodes are connected to one of these ports.
     #[must_use]
     pub fn is_in_use(&self, ports: &[u16]) -> bool {

@@ -120,7 +120,7 @@ async fn connect(
         .await
         .map_err(|error| error.to_string())?;
     wire::tune(&stream);
-    let mut stream = TlsConnector::from(tls.client.clone())
+    let mut stream = TlsConnector::from(tls.client())
         .connect(name, stream)
         .await
         .map_err(|error| error.to_string())?;

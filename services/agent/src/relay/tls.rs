@@ -1,6 +1,9 @@
 //! Who may talk to whom: certificates of the cluster's own CA on both ends, and nothing else.
+//!
+//! A node's own is exchanged while it runs: connections that are open keep the one they began with, new ones show the new one. A
+//! peer whose certificate has ended is refused; one that resumes a session of before, for a day after at the most.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -10,10 +13,16 @@ use updraft_model::{ClusterId, NodeRole};
 
 use crate::error::{Error, Result};
 
+/// Its clones are exchanged together.
 #[derive(Clone)]
 pub struct Tls {
-    pub(super) client: Arc<ClientConfig>,
-    pub(super) server: Arc<ServerConfig>,
+    ends: Arc<RwLock<Ends>>,
+}
+
+#[derive(Clone)]
+struct Ends {
+    client: Arc<ClientConfig>,
+    server: Arc<ServerConfig>,
 }
 
 // === impl Tls ===
@@ -22,6 +31,39 @@ impl Tls {
     /// # Errors
     /// When the PEM texts can't be understood or don't belong together.
     pub fn new(ca_pem: &str, cert_pem: &str, key_pem: &str) -> Result<Self> {
+        let ends = Ends::new(ca_pem, cert_pem, key_pem)?;
+        Ok(Self {
+            ends: Arc::new(RwLock::new(ends)),
+        })
+    }
+
+    /// What new connections show and believe from now on. With anything wrong in it, all stays as it was.
+    ///
+    /// # Errors
+    /// As for [`Tls::new`].
+    pub fn exchange(&self, ca_pem: &str, cert_pem: &str, key_pem: &str) -> Result<()> {
+        let ends = Ends::new(ca_pem, cert_pem, key_pem)?;
+        *self.ends.write().unwrap_or_else(PoisonError::into_inner) = ends;
+        Ok(())
+    }
+
+    pub(super) fn client(&self) -> Arc<ClientConfig> {
+        self.ends().client
+    }
+
+    pub(super) fn server(&self) -> Arc<ServerConfig> {
+        self.ends().server
+    }
+
+    fn ends(&self) -> Ends {
+        self.ends.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+// === impl Ends ===
+
+impl Ends {
+    fn new(ca_pem: &str, cert_pem: &str, key_pem: &str) -> Result<Self> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let roots = Arc::new(roots(ca_pem)?);
         let chain = certificates(cert_pem)?;

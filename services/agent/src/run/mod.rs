@@ -31,7 +31,7 @@ use crate::layout::{self, Layout};
 use crate::place::{Owner, Ownership, Place};
 use crate::replace::Replacing;
 use crate::supervise::Lock;
-use crate::{assignment, bootstrap, reclaim, relay};
+use crate::{assignment, bootstrap, certificate, reclaim, relay};
 use happening::Happening;
 use node::Node;
 
@@ -68,6 +68,12 @@ pub async fn run(bootstrap_path: &Path, shutdown: impl Future<Output = ()>) -> R
     let machine_of_its_own = bootstrap.instance.is_some();
     let replacing = Replacing::new(layout.clone(), machine_of_its_own.then_some(bootstrap_path));
     let mut node = begin(&bootstrap, &identity, layout, shared, tell)?;
+    tokio::spawn(certificate::renew_for_ever(
+        identity,
+        node.layout.clone(),
+        node.control.clone(),
+        node.relays.tls(),
+    ));
     node.builder = builder;
     node.replacing = replacing;
     node.tell_of_predecessor();

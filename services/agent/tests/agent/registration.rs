@@ -64,6 +64,7 @@ async fn register(State(refusals): State<Refusals>) -> Response {
         ca_pem: pki.ca_pem,
         cert_pem,
         key_pem: key_pem.into(),
+        renew_after_s: None,
     };
     Json(registered).into_response()
 }
@@ -96,6 +97,32 @@ async fn the_pause_that_control_asks_for_is_kept() {
     assert!(
         began.elapsed() >= Duration::from_secs(1),
         "its own pause is shorter"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_without_an_end_is_exchanged_for_one_that_is_renewed_and_the_node_stays_who_it_is() {
+    let control = Control::start().await;
+    let node = TestNode::new(&control);
+    let _agent = node.spawn_agent();
+    let kept = || {
+        let text = std::fs::read(node.path("agent/identity.json")).unwrap_or_default();
+        serde_json::from_slice::<serde_json::Value>(&text).unwrap_or_default()
+    };
+    eventually("the renewed certificate on the disk", || {
+        let renewed = control.renewals();
+        renewed
+            .last()
+            .is_some_and(|given| kept()["cert_pem"] == given.as_str())
+    })
+    .await;
+    let kept = kept();
+    assert_eq!(kept["node_token"], format!("token-of-{}", node.node));
+    assert!(kept["renew_at"].is_string(), "{kept}");
+    assert_eq!(
+        (control.registrations(), control.renewals().len()),
+        (1, 1),
+        "the next one is due in ten days"
     );
 }
 

@@ -1,10 +1,15 @@
 //! Two nodes' relays over real sockets and real certificates.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::{Control, Pki, TestNode, eventually, service};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
 use updraft_agent::relay::{self, Relays};
 use updraft_api::agent::{Assignment, RELAY_PORT, RelayAssignment};
 use updraft_model::{NodeRole, ServiceName};
@@ -20,9 +25,14 @@ struct End {
 
 impl End {
     async fn new(role: NodeRole, pki: &Pki, trusted: &Pki) -> Self {
+        Self::until(role, pki, trusted, None).await
+    }
+
+    /// Its certificate ends with the beginning of that year.
+    async fn until(role: NodeRole, pki: &Pki, trusted: &Pki, year: Option<i32>) -> Self {
         let control = Control::start().await;
         let node = TestNode::new(&control);
-        let (cert, key) = pki.issue(&format!("{role}.1.updraft.internal"));
+        let (cert, key) = pki.issue_until(&name(role), year);
         let relays = relay::open(&node.address, &trusted.ca_pem, &cert, &key).unwrap();
         let assignment = Assignment {
             role,
@@ -50,6 +60,13 @@ impl End {
         let mut end = Self::new(NodeRole::Worker, pki, trusted).await;
         end.aim(target, PORT);
         end
+    }
+
+    /// As its agent does with what control gives it; the certificate.
+    fn renew(&self, pki: &Pki) -> String {
+        let (cert, key) = pki.issue(&name(self.assignment.role));
+        self.relays.tls().exchange(&pki.ca_pem, &cert, &key).unwrap();
+        cert
     }
 
     fn aim(&mut self, target: Option<&Self>, target_port: u16) {
@@ -90,6 +107,48 @@ impl End {
             }
         });
     }
+}
+
+fn name(role: NodeRole) -> String {
+    format!("{role}.1.updraft.internal")
+}
+
+/// The certificate that a web node shows to a worker now, PEM.
+async fn shown(pki: &Pki, web: &End) -> CertificateDer<'static> {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_slice(pki.ca_pem.as_bytes()).unwrap())
+        .unwrap();
+    let (cert, key) = pki.issue(&name(NodeRole::Worker));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(
+            vec![CertificateDer::from_pem_slice(cert.as_bytes()).unwrap()],
+            PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
+        )
+        .unwrap();
+    let stream = TcpStream::connect((web.address.as_str(), RELAY_PORT))
+        .await
+        .unwrap();
+    let server = ServerName::try_from(name(NodeRole::Web)).unwrap();
+    let stream = TlsConnector::from(Arc::new(config))
+        .connect(server, stream)
+        .await
+        .unwrap();
+    stream.get_ref().1.peer_certificates().unwrap()[0]
+        .clone()
+        .into_owned()
+}
+
+/// Whether a service answers within a second of the connection's beginning.
+async fn is_answered(worker: &End) -> bool {
+    let mut stream = worker.connect().await;
+    stream.write_all(b"hello\n").await.unwrap();
+    let answer = tokio::time::timeout(Duration::from_secs(1), stream.read(&mut [0; 8])).await;
+    matches!(answer, Ok(Ok(1..)))
 }
 
 async fn ask(stream: &mut TcpStream, words: &str) -> String {
@@ -188,6 +247,57 @@ async fn a_server_of_another_cluster_or_role_is_not_believed() {
         let answer = tokio::time::timeout(Duration::from_secs(1), stream.read(&mut [0; 8])).await;
         assert!(!matches!(answer, Ok(Ok(1..))), "an impostor was believed");
     }
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_shown_to_new_connections_and_breaks_no_open_one() {
+    let pki = Pki::new();
+    let web = End::web(&pki).await;
+    web.serve("web").await;
+    let worker = End::worker(&pki, &pki, Some(&web)).await;
+    let mut open = worker.connect().await;
+    assert_eq!(ask(&mut open, "before").await, "web heard before");
+    for end in [&web, &worker] {
+        end.renew(&pki);
+    }
+    let renewed = web.renew(&pki);
+    assert_eq!(ask(&mut open, "after").await, "web heard after");
+    let mut new = worker.connect().await;
+    assert_eq!(ask(&mut new, "too").await, "web heard too");
+    assert_eq!(
+        shown(&pki, &web).await,
+        CertificateDer::from_pem_slice(renewed.as_bytes()).unwrap()
+    );
+    // What fits nothing changes nothing.
+    let (_, anothers_key) = pki.issue("web.1.updraft.internal");
+    assert!(
+        web.relays
+            .tls()
+            .exchange(&pki.ca_pem, &renewed, &anothers_key)
+            .is_err()
+    );
+    assert_eq!(ask(&mut open, "still").await, "web heard still");
+}
+
+#[tokio::test]
+async fn a_peer_whose_certificate_ended_is_refused_until_it_has_another() {
+    let pki = Pki::new();
+    let web = End::web(&pki).await;
+    web.serve("web").await;
+    let mut late = End::until(NodeRole::Worker, &pki, &pki, Some(2024)).await;
+    late.aim(Some(&web), PORT);
+    assert!(!is_answered(&late).await, "an ended certificate was admitted");
+    late.renew(&pki);
+    assert!(is_answered(&late).await);
+
+    let mut ended = End::until(NodeRole::Web, &pki, &pki, Some(2024)).await;
+    ended.assignment.services.clone_from(&web.assignment.services);
+    ended.relays.apply(&ended.assignment);
+    ended.serve("ended").await;
+    let worker = End::worker(&pki, &pki, Some(&ended)).await;
+    assert!(!is_answered(&worker).await, "an ended certificate was believed");
+    ended.renew(&pki);
+    assert!(is_answered(&worker).await);
 }
 
 #[tokio::test]

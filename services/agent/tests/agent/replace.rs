@@ -328,6 +328,7 @@ async fn a_control_too_far_away_is_not_believed_and_neighbours_are() {
             instance: None,
             agent_version: "0".to_owned(),
             protocol: Protocol::OWN.0,
+            renews: true,
         };
         ControlClient::new(&url, "".into())
             .unwrap()

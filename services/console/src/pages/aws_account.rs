@@ -135,19 +135,23 @@ pub(crate) async fn delete(
     }
 }
 
-async fn page(console: &Console, visit: &Visit, name: &AwsAccountName) -> Result<AwsAccountPage, Refusal> {
+pub(super) async fn page(
+    console: &Console,
+    visit: &Visit,
+    name: &AwsAccountName,
+) -> Result<AwsAccountPage, Refusal> {
     let view = console.app.show_aws_account(&visit.actor, name).await?;
     Ok(AwsAccountPage::new(visit.frame(), view))
 }
 
-fn correctable(refusal: Refusal) -> Result<(StatusCode, Complaint), Refusal> {
+pub(super) fn correctable(refusal: Refusal) -> Result<(StatusCode, Complaint), Refusal> {
     match refusal.correctable() {
         true => Ok((refusal.status(), refusal.complaint())),
         false => Err(refusal),
     }
 }
 
-fn draw(page: AwsAccountPage, (status, complaint): (StatusCode, Complaint)) -> Answer {
+pub(super) fn draw(page: AwsAccountPage, (status, complaint): (StatusCode, Complaint)) -> Answer {
     let page = AwsAccountPage {
         complaint: Some(complaint),
         ..page

@@ -28,6 +28,7 @@ pub(crate) mod log_keeping;
 pub(crate) mod logs;
 pub(crate) mod new_cluster;
 pub(crate) mod new_provider;
+pub(crate) mod next_external_id;
 pub(crate) mod nodes;
 pub(crate) mod notice;
 pub(crate) mod operation;

@@ -144,6 +144,29 @@ async fn an_owner_begins_an_account_pastes_and_sees_what_is_missing_there() {
         "{}",
         page.html
     );
+    // An external id is exchanged in two steps, and nothing depends on the first.
+    let next = "/aws-accounts/production/next-external-id";
+    let made = house.post(Some(&ada), next, "").await;
+    assert_eq!(made.location.as_deref(), Some("/aws-accounts/production"));
+    let page = house.get(Some(&ada), "/aws-accounts/production").await;
+    assert_accessible(&page.html);
+    assert!(
+        page.html.contains("Its external id is being exchanged") && page.html.contains("other_external_ids"),
+        "{}",
+        page.html
+    );
+    let refused = house.post(Some(&ada), &format!("{next}/use"), "").await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    assert!(
+        refused.html.contains("stays with its present external id"),
+        "{}",
+        refused.html
+    );
+    let dropped = house.post(Some(&ada), &format!("{next}/drop"), "").await;
+    assert_eq!(dropped.location.as_deref(), Some("/aws-accounts/production"));
+    let page = house.get(Some(&ada), "/aws-accounts/production").await;
+    assert!(!page.html.contains("is being exchanged"), "{}", page.html);
+
     let checked = house.post(Some(&ada), "/aws-accounts/production/check", "").await;
     assert_eq!(checked.status, StatusCode::OK);
     assert!(
@@ -231,7 +254,15 @@ async fn accounts_are_owners_and_only_where_nodes_may_be_in_some() {
             "{path}"
         );
     }
-    for verb in ["", "/production", "/production/check", "/production/delete"] {
+    for verb in [
+        "",
+        "/production",
+        "/production/check",
+        "/production/delete",
+        "/production/next-external-id",
+        "/production/next-external-id/use",
+        "/production/next-external-id/drop",
+    ] {
         let tried = house
             .post(Some(&bo), &format!("/aws-accounts{verb}"), "name=mine")
             .await;

@@ -1,12 +1,22 @@
 //! Certificates with which the nodes of one cluster, and no others, know each other.
+//!
+//! A node's own lasts for a month, and its agent asks for another one after a third of that: control may be away for weeks. A
+//! cluster's authority has no end: its key leaves control for no node, and another one takes its place when all keys of
+//! the cluster are turned.
 
+use chrono::{DateTime, Datelike as _, Days, Utc};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose,
+    KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 use updraft_model::{ClusterId, NodeRole};
+
+/// How long a node's certificate is good for.
+const LASTS: Days = Days::new(30);
+/// After which its agent asks for another: 10 days.
+pub(super) const RENEW_AFTER_S: u64 = 10 * 24 * 3600;
 
 /// A cluster's own certificate authority.
 pub struct ClusterCa {
@@ -42,11 +52,17 @@ impl ClusterCa {
         })
     }
 
-    /// A certificate for one node, for both ends of a relay connection.
+    /// A certificate for one node, for both ends of a relay connection: good for a while from `now`, or without an end for an agent
+    /// that would not ask for another.
     ///
     /// # Errors
     /// When the CA's own key cannot be read.
-    pub fn issue(&self, cluster: ClusterId, role: NodeRole) -> Result<NodeCertificate, CertificateError> {
+    pub fn issue(
+        &self,
+        cluster: ClusterId,
+        role: NodeRole,
+        now: Option<DateTime<Utc>>,
+    ) -> Result<NodeCertificate, CertificateError> {
         let issuer_key = KeyPair::from_pem(self.key_pem.expose_secret())?;
         let issuer = Issuer::from_ca_cert_pem(&self.cert_pem, issuer_key)?;
         let key = KeyPair::generate()?;
@@ -59,6 +75,13 @@ impl ClusterCa {
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
+        if let Some(now) = now {
+            let part = |number: u32| u8::try_from(number).unwrap_or(1);
+            let day = |at: DateTime<Utc>| date_time_ymd(at.year(), part(at.month()), part(at.day()));
+            // Clocks differ.
+            params.not_before = day(now - Days::new(1));
+            params.not_after = day(now + LASTS);
+        }
         let cert = params.signed_by(&key, &issuer)?;
         Ok(NodeCertificate {
             cert_pem: cert.pem(),

@@ -9,6 +9,7 @@ mod identities;
 mod identity;
 mod register;
 mod release;
+mod renew;
 mod report;
 
 use std::sync::Arc;
@@ -49,6 +50,7 @@ pub fn router(state: AgentsState) -> Router {
     let known = Router::new()
         .route("/agent/v1/assignment", get(assignment::get))
         .route("/agent/v1/report", post(report::post))
+        .route("/agent/v1/certificate", post(renew::post))
         .route("/agent/v1/environments/{digest}", get(environment::get))
         .route("/agent/v1/agent/{release}", get(release::get))
         .layer(middleware::from_fn_with_state(

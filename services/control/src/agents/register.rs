@@ -6,19 +6,19 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use chrono::Utc;
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 use updraft_api::agent::{Register, Registered};
 use updraft_model::Protocol;
-use updraft_store::node_identity::{self, NodeIdentity};
+use updraft_store::node_identity;
 use updraft_store::{StoreError, node_agents, secrets};
 
 use super::AgentsState;
-use super::certificate::{ClusterCa, NodeCertificate};
+use super::certificate::{NodeCertificate, RENEW_AFTER_S};
 use super::identity::TITLE;
 use crate::internal::unavailable;
 use crate::protocol;
-use crate::reconciler::secret;
 
 pub(super) async fn post(
     State(state): State<Arc<AgentsState>>,
@@ -54,9 +54,11 @@ async fn register(state: &AgentsState, request: &Register) -> Result<Registered,
     let protocol = Protocol(request.protocol);
     let noted = node_agents::record(&mut transaction, identity.node, protocol, None).await;
     noted.map_err(unavailable)?;
-    let ca = cluster_ca(state, &mut transaction, &identity).await?;
-    let NodeCertificate { cert_pem, key_pem } =
-        ca.issue(identity.cluster, identity.role).map_err(unavailable)?;
+    let ca = super::renew::cluster_ca(state, &mut transaction, &identity).await?;
+    let now = request.renews.then(Utc::now);
+    let NodeCertificate { cert_pem, key_pem } = ca
+        .issue(identity.cluster, identity.role, now)
+        .map_err(unavailable)?;
     transaction.commit().await.map_err(unavailable)?;
     tracing::info!(node.id = %identity.node, cluster.id = %identity.cluster, role = %identity.role, "node registered");
     Ok(Registered {
@@ -64,23 +66,8 @@ async fn register(state: &AgentsState, request: &Register) -> Result<Registered,
         ca_pem: ca.cert_pem,
         cert_pem,
         key_pem,
+        renew_after_s: now.map(|_| RENEW_AFTER_S),
     })
-}
-
-async fn cluster_ca(
-    state: &AgentsState,
-    connection: &mut updraft_store::PgConnection,
-    identity: &NodeIdentity,
-) -> Result<ClusterCa, StatusCode> {
-    let mut read = async |name: &str| {
-        secrets::get(connection, &state.desk.master_key, identity.cluster, name)
-            .await
-            .map_err(unavailable)?
-            .ok_or(StatusCode::SERVICE_UNAVAILABLE)
-    };
-    let cert_pem = read(secret::CA_CERTIFICATE).await?.expose_secret().to_owned();
-    let key_pem = read(secret::CA_KEY).await?;
-    Ok(ClusterCa { cert_pem, key_pem })
 }
 
 /// A wrong, used or expired token, or another instance: the same answer for all four.

@@ -62,11 +62,14 @@ pub(crate) fn actions(document: &OpenApi) -> Actions {
 }
 
 /// Operations that are called otherwise.
-const CALLED: [(&str, &str); 14] = [
+const CALLED: [(&str, &str); 17] = [
     ("remove_persons_second_factor", "second_factor.remove"),
     ("help_with_password", "password_link.create"),
     ("help_with_second_factor", "second_factor.remove"),
     ("rotate_keys", "cluster.rotate_keys"),
+    ("make_next_external_id", "aws_account.make_next_external_id"),
+    ("use_next_external_id", "aws_account.use_next_external_id"),
+    ("drop_next_external_id", "aws_account.drop_next_external_id"),
     ("set_password", "password.reset"),
     ("sign_in", "sign_in.password"),
     ("sign_out", "sign_out"),

@@ -32,6 +32,7 @@ mod delete_service_account;
 mod delete_tenant;
 mod disable_identity_provider;
 mod docs;
+mod drop_next_external_id;
 mod enable_identity_provider;
 mod explain_access;
 mod export_audit;
@@ -63,6 +64,7 @@ mod list_sessions;
 mod list_task_secrets;
 mod list_tenants;
 mod list_tokens;
+mod make_next_external_id;
 mod openapi;
 mod poll_device;
 mod push_dags;
@@ -104,6 +106,7 @@ mod update_domain;
 mod update_identity_provider;
 mod update_sign_in_rules;
 mod update_tenant;
+mod use_next_external_id;
 mod watch_events;
 mod watch_logs;
 
@@ -238,6 +241,11 @@ fn aws_account_operations() -> OpenApiRouter<RestState> {
             delete_aws_account::delete_aws_account
         ))
         .routes(routes!(check_aws_account::check_aws_account))
+        .routes(routes!(
+            make_next_external_id::make_next_external_id,
+            drop_next_external_id::drop_next_external_id
+        ))
+        .routes(routes!(use_next_external_id::use_next_external_id))
 }
 
 fn signed_in_operations() -> OpenApiRouter<RestState> {

@@ -78,6 +78,11 @@ impl Aws {
         self.ask("role", role).await;
     }
 
+    /// A role with this trust policy, in place of the one it had.
+    pub(crate) async fn trust(&self, arn: &str, policy: &Value) {
+        self.ask("role", json!({"arn": arn, "trust": policy})).await;
+    }
+
     /// The next role that is asked for is refused.
     pub(crate) async fn refuse(&self) {
         let fault = json!({"action": "AssumeRole", "code": "AccessDenied", "status": 403});

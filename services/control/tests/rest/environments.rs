@@ -193,6 +193,13 @@ impl Stage {
         self.send(request.body(Body::empty()).unwrap()).await.0
     }
 
+    /// As that node, with nothing to say.
+    pub(crate) async fn post_as(&self, token: &str, path: &str) -> (StatusCode, Value) {
+        let request = Request::post(format!("/agent/v1/{path}"));
+        let request = request.header("authorization", format!("Bearer {token}"));
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
     async fn ask_with(
         &self,
         agent: &Agent,

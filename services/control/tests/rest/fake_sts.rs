@@ -1,4 +1,4 @@
-//! An STS whose roles trust Updraft by the external id that is their name's end: nothing has to be told to it before.
+//! An STS whose roles trust Updraft by the external ids that are in their path: nothing has to be told to it before.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,7 +34,12 @@ struct Assume {
 
 /// A role that asks for the external id, and nothing else.
 pub(crate) fn role(external_id: &str) -> String {
-    format!("arn:aws:iam::{ACCOUNT}:role/asks-for/{external_id}")
+    role_of_either(&[external_id])
+}
+
+/// A role that asks for one of these.
+pub(crate) fn role_of_either(external_ids: &[&str]) -> String {
+    format!("arn:aws:iam::{ACCOUNT}:role/asks-for/{}", external_ids.join("/"))
 }
 
 /// A role that trusts Updraft whatever it says.
@@ -73,7 +78,8 @@ impl Accounts {
 }
 
 async fn assume(Form(asked): Form<Assume>) -> Response {
-    if !asked.role_arn.ends_with(&format!("/{}", asked.external_id)) && !asked.role_arn.ends_with("/open") {
+    let asks_for_it = asked.role_arn.split('/').any(|part| part == asked.external_id);
+    if !asks_for_it && !asked.role_arn.ends_with("/open") {
         let refused =
             "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>";
         return (StatusCode::FORBIDDEN, refused).into_response();

@@ -64,6 +64,16 @@ async fn record(stage: &Stage, node: NodeId) {
     tx.commit().await.unwrap();
 }
 
+/// How long a certificate is good for, in days from now.
+fn lasts(answer: &Value) -> i64 {
+    let pem = answer["cert_pem"].as_str().unwrap();
+    let pem = x509_parser::pem::parse_x509_pem(pem.as_bytes()).unwrap().1;
+    let validity = pem.parse_x509().unwrap().validity().clone();
+    let now = Utc::now().timestamp();
+    assert!(validity.not_before.timestamp() < now - 3600, "clocks differ");
+    (validity.not_after.timestamp() - now) / 86_400
+}
+
 /// Registers; the identity, if there is one in the answer.
 async fn register(
     stage: &Stage,
@@ -121,6 +131,42 @@ async fn where_nodes_are_no_instances_none_is_asked_for() {
         register(&stage, node, "guessed", None).await.0,
         StatusCode::UNAUTHORIZED
     );
+}
+
+#[tokio::test]
+async fn a_nodes_certificate_ends_for_agents_that_renew_it_and_they_do_whenever_they_ask() {
+    let stage = Stage::new().await;
+    let node = launching(&stage).await;
+    let asked = |renews: Option<bool>| {
+        let mut body = json!({
+            "node": node, "bootstrap_token": TOKEN, "agent_version": "0", "protocol": Protocol::OWN.0,
+        });
+        if let Some(renews) = renews {
+            body["renews"] = json!(renews);
+        }
+        stage.register(body)
+    };
+    // Of an older release: nobody would renew it.
+    let (_, endless) = asked(None).await;
+    assert!(
+        lasts(&endless) > 10_000 && endless["renew_after_s"].is_null(),
+        "{endless}"
+    );
+    let (_, registered) = asked(Some(true)).await;
+    assert!((28..=30).contains(&lasts(&registered)), "{registered}");
+    assert_eq!(registered["renew_after_s"], 864_000);
+
+    let token = registered["node_token"].as_str().unwrap();
+    let (status, renewed) = stage.post_as(token, "certificate").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!((28..=30).contains(&lasts(&renewed)), "{renewed}");
+    assert_eq!(
+        (&renewed["ca_pem"], &renewed["renew_after_s"]),
+        (&registered["ca_pem"], &registered["renew_after_s"])
+    );
+    assert_ne!(renewed["key_pem"], registered["key_pem"], "a key of its own");
+    let (status, nothing) = stage.post_as("guessed", "certificate").await;
+    assert_eq!((status, nothing), (StatusCode::UNAUTHORIZED, Value::Null));
 }
 
 #[tokio::test]

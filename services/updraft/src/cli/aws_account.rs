@@ -36,6 +36,21 @@ pub(crate) enum AwsAccountCommand {
         /// Its name
         name: AwsAccountName,
     },
+    /// Exchange its external id for a new one, while nodes run (owners)
+    ///
+    /// Makes the next external id and prints the trust policy that lets Updraft in by both. With --finish, once the role has it, the
+    /// next one takes the place of the present one; until then nothing depends on it.
+    #[command(after_help = help::AWS_ACCOUNT_ROTATE)]
+    RotateExternalId {
+        /// Its name
+        name: AwsAccountName,
+        /// Use the next one from now on, if AWS lets Updraft in by it; else the present one stays
+        #[arg(long)]
+        finish: bool,
+        /// Forget the next one
+        #[arg(long, conflicts_with = "finish")]
+        cancel: bool,
+    },
     /// Ask AWS whether nodes could start there; takes seconds and makes nothing (owners)
     ///
     /// Exits with 1 when something is wrong.
@@ -130,6 +145,20 @@ impl AwsAccountCommand {
                 client.delete_aws_account(&name).await?;
                 output::print(&format!("Forgot `{name}`."))
             }
+            Self::RotateExternalId {
+                name, cancel: true, ..
+            } => {
+                client.drop_next_external_id(&name).await?;
+                output::print(&format!(
+                    "Forgot the next external id of `{name}`; the present one stays. Take the other out of the role's trust policy."
+                ))
+            }
+            Self::RotateExternalId {
+                name, finish: true, ..
+            } => rotated(&client.use_next_external_id(&name).await?, global),
+            Self::RotateExternalId { name, .. } => {
+                rotating(&client.make_next_external_id(&name).await?, global)
+            }
             Self::Check { name } => checked(&client.check_aws_account(&name).await?, global),
         }
     }
@@ -223,6 +252,33 @@ fn told(made: &AwsAccountView, global: &Global) -> Result<(), CliError> {
     output::print(made.trust_policy.as_deref().unwrap_or_default())
 }
 
+fn rotating(account: &AwsAccountView, global: &Global) -> Result<(), CliError> {
+    if global.output == Format::Json {
+        return output::json(account);
+    }
+    let name = &account.name;
+    let next = account.next_external_id.as_deref().unwrap_or_default();
+    eprintln!("The next external id of `{name}`: {next}. Nothing uses it yet.");
+    eprintln!(
+        "Let the role take both, by this trust policy or by `other_external_ids = [\"{next}\"]` of the Terraform module, and a minute \
+         later: `updraft aws-account rotate-external-id {name} --finish`"
+    );
+    output::print(account.trust_policy.as_deref().unwrap_or_default())
+}
+
+fn rotated(account: &AwsAccountView, global: &Global) -> Result<(), CliError> {
+    if global.output == Format::Json {
+        return output::json(account);
+    }
+    let (name, id) = (&account.name, &account.external_id);
+    eprintln!("Updraft enters `{name}` by {id} from now on.");
+    eprintln!(
+        "In a minute take the one before out of the role, by this trust policy or by `external_id = \"{id}\"` of the Terraform module \
+         without `other_external_ids`:"
+    );
+    output::print(account.trust_policy.as_deref().unwrap_or_default())
+}
+
 async fn list(client: &Client, global: &Global) -> Result<(), CliError> {
     let accounts = client.aws_accounts().await?;
     if global.output == Format::Json {
@@ -254,6 +310,9 @@ fn show(account: &AwsAccountView, global: &Global) -> Result<(), CliError> {
     let mut table = Table::new(["", ""]);
     table.row(["name".to_owned(), account.name.to_string()]);
     table.row(["external id".to_owned(), account.external_id.clone()]);
+    if let Some(next) = &account.next_external_id {
+        table.row(["next external id".to_owned(), next.clone()]);
+    }
     table.row(["trusts".to_owned(), account.principal.clone().unwrap_or_default()]);
     if let Some(config) = &account.config {
         let groups = match config.security_groups.as_slice() {

@@ -429,6 +429,13 @@ Examples:
 Nodes of your clusters are in your own AWS account then, on your bill. What else the role has to be allowed is in
 terraform/modules/tenant-account.";
 
+pub(super) const AWS_ACCOUNT_ROTATE: &str = "\
+Examples:
+  updraft aws-account rotate-external-id production             prints the trust policy with both
+  updraft aws-account check production                          says whether the role takes the next one, too
+  updraft aws-account rotate-external-id production --finish    the next one from now on
+  updraft aws-account rotate-external-id production --cancel    stay with the present one";
+
 pub(super) const CREDENTIAL: &str = "\
 Examples:
   updraft credential list

@@ -36,6 +36,24 @@ run "only_updraft_with_this_tenants_id" {
   }
 }
 
+run "two_ids_while_one_is_exchanged" {
+  variables {
+    other_external_ids = ["another-of-this-tenant-alone"]
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role.updraft.assume_role_policy).Statement[0].Condition.StringEquals["sts:ExternalId"] == [var.external_id, "another-of-this-tenant-alone"]
+    error_message = "without both, nothing could be launched while one takes the other's place"
+  }
+}
+
+run "another_id_is_another" {
+  command = plan
+  variables {
+    other_external_ids = ["an-id-of-this-tenant-alone"]
+  }
+  expect_failures = [var.other_external_ids]
+}
+
 run "only_its_own_instances" {
   assert {
     condition = alltrue([for statement in jsondecode(aws_iam_role_policy.updraft.policy).Statement :

@@ -19,8 +19,8 @@ use axum::{Json, Router};
 use tokio::sync::watch;
 use updraft_agent::process::{ProcessId, Stat};
 use updraft_api::agent::{
-    AgentEvent, AgentOffer, Assignment, DagDelivery, EnvironmentOffer, HealthCheck, NodePower,
-    ParentAssignment, Register, Registered, Report, ServiceAssignment, StopPolicy,
+    AgentEvent, AgentOffer, Assignment, DagDelivery, EnvironmentOffer, HealthCheck, NodeCertificate,
+    NodePower, ParentAssignment, Register, Registered, Report, ServiceAssignment, StopPolicy,
 };
 use updraft_model::{
     AgentPhase, ClusterId, Generation, NodeId, NodeRole, ServiceName, ServiceState, ServiceStatus,
@@ -42,6 +42,7 @@ struct ControlState {
     offers: Mutex<BTreeMap<String, EnvironmentOffer>>,
     agents: Mutex<BTreeMap<String, AgentOffer>>,
     registered: Mutex<u32>,
+    renewed: Mutex<Vec<String>>,
     /// Reports that were not taken; none: they are.
     turned_away: Mutex<Option<usize>>,
     pki: Pki,
@@ -82,11 +83,13 @@ impl Control {
             offers: Mutex::default(),
             agents: Mutex::default(),
             registered: Mutex::default(),
+            renewed: Mutex::default(),
             turned_away: Mutex::default(),
             pki: Pki::new(),
         });
         let router = Router::new()
             .route("/agent/v1/register", post(register))
+            .route("/agent/v1/certificate", post(certificate))
             .route("/agent/v1/assignment", get(assignment))
             .route("/agent/v1/report", post(report))
             .route("/agent/v1/environments/{digest}", get(environment))
@@ -136,6 +139,11 @@ impl Control {
     /// Of the assignment.
     pub(crate) fn version(&self) -> i64 {
         self.state.assignment.borrow().as_ref().unwrap().version
+    }
+
+    /// Certificates that were given beside those of registrations.
+    pub(crate) fn renewals(&self) -> Vec<String> {
+        self.state.renewed.lock().unwrap().clone()
     }
 
     pub(crate) fn registrations(&self) -> u32 {
@@ -213,6 +221,19 @@ async fn register(State(state): State<Arc<ControlState>>, Json(asked): Json<Regi
         ca_pem: state.pki.ca_pem.clone(),
         cert_pem,
         key_pem: key_pem.into(),
+        // As of a control that knows of no end.
+        renew_after_s: None,
+    })
+}
+
+async fn certificate(State(state): State<Arc<ControlState>>) -> Json<NodeCertificate> {
+    let (cert_pem, key_pem) = state.pki.issue("web.1.updraft.internal");
+    state.renewed.lock().unwrap().push(cert_pem.clone());
+    Json(NodeCertificate {
+        ca_pem: state.pki.ca_pem.clone(),
+        cert_pem,
+        key_pem: key_pem.into(),
+        renew_after_s: 864_000,
     })
 }
 
@@ -275,10 +296,18 @@ impl Pki {
 
     /// Certificate and key.
     pub(crate) fn issue(&self, name: &str) -> (String, String) {
+        self.issue_until(name, None)
+    }
+
+    /// The same, good until the beginning of that year.
+    pub(crate) fn issue_until(&self, name: &str, year: Option<i32>) -> (String, String) {
         let key = rcgen::KeyPair::from_pem(&self.key_pem).unwrap();
         let issuer = rcgen::Issuer::from_ca_cert_pem(&self.ca_pem, key).unwrap();
         let own = rcgen::KeyPair::generate().unwrap();
-        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        if let Some(year) = year {
+            params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        }
         (
             params.signed_by(&own, &issuer).unwrap().pem(),
             own.serialize_pem(),

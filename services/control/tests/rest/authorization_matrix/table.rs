@@ -133,11 +133,15 @@ pub(super) fn rule(operation: &str) -> Option<Rule> {
         }),
         "list_aws_accounts" => Rule::SignedIn(owners(200)),
         "create_aws_account" => Rule::SignedIn(owners(201)),
-        "show_aws_account" | "update_aws_account" | "check_aws_account" => Rule::SignedIn(Expect {
+        "show_aws_account"
+        | "update_aws_account"
+        | "check_aws_account"
+        | "make_next_external_id"
+        | "use_next_external_id" => Rule::SignedIn(Expect {
             stranger: 404,
             ..owners(200)
         }),
-        "delete_aws_account" => Rule::SignedIn(Expect {
+        "delete_aws_account" | "drop_next_external_id" => Rule::SignedIn(Expect {
             stranger: 404,
             ..owners(204)
         }),
