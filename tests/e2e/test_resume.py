@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 from harness import processes
@@ -30,6 +31,21 @@ def test_up_after_kill_repairs_what_was_left(installation: Installation) -> None
     installation.rest().wait_for_phase("demo", "running")
     controls = processes.updraft("control", installation.data_dir)
     assert len(controls) == 1, controls
+
+
+def test_an_up_that_fails_ends_nothing_of_what_was_left(installation: Installation) -> None:
+    installation.kill()
+    for pid in processes.updraft("control", installation.data_dir):
+        processes.kill(pid)
+    agents = processes.updraft("agent", installation.data_dir)
+    with socket.create_server(("127.0.0.1", installation.port_base)):
+        other = installation.cli(
+            "up", "--data-dir", str(installation.data_dir), "--port-base", str(installation.port_base), "--yes"
+        )
+    assert other.code != 0 and "`updraft down` stops it" in other.err, other.err
+    assert agents and all(processes.alive(pid) for pid in agents), "tasks may run there"
+    installation.up(seconds=300)
+    installation.rest().wait_for_phase("demo", "running")
 
 
 def test_a_second_up_at_the_same_time_is_refused(installation: Installation) -> None:

@@ -1,7 +1,7 @@
 //! One process of ours: started in a group of its own, known by pid, start time and boot, found again by the next `up`.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -121,7 +121,8 @@ impl Process {
         Ok(process)
     }
 
-    /// The process an earlier `up` started for this very service. One started for a different form of it is stopped.
+    /// The process an earlier `up` started for this very service. One started for a different form of it, or from a file
+    /// that another has replaced since, is stopped.
     pub(crate) async fn adopt(service: &Service, run: &Path) -> Result<Option<Self>> {
         let Some(record) = Record::read(&Record::path(run, &service.name)) else {
             return Ok(None);
@@ -129,7 +130,7 @@ impl Process {
         let Some(mut process) = record.find() else {
             return Ok(None);
         };
-        if record.fingerprint == fingerprint(service) {
+        if record.fingerprint == fingerprint(service) && !was_replaced(&service.program, process.pid()) {
             tracing::info!(service.name = %service.name, service.pid = process.pid, "service adopted");
             return Ok(Some(process));
         }
@@ -236,6 +237,21 @@ fn boot_id() -> String {
         .to_owned()
 }
 
+/// Whether another file lies now where the process's program lay. Where the program is a script, its process runs another
+/// file anyway, and nothing is told by it.
+fn was_replaced(program: &Path, pid: i32) -> bool {
+    let (Ok(there), Ok(running)) = (program.canonicalize(), fs::read_link(format!("/proc/{pid}/exe"))) else {
+        return false;
+    };
+    is_elf(&there) && there != running
+}
+
+fn is_elf(program: &Path) -> bool {
+    let mut magic = [0; 4];
+    let read = fs::File::open(program).and_then(|mut file| file.read_exact(&mut magic));
+    read.is_ok() && magic == *b"\x7fELF"
+}
+
 fn fingerprint(service: &Service) -> String {
     let mut digest = Sha256::new();
     let asked = format!(
@@ -244,4 +260,44 @@ fn fingerprint(service: &Service) -> String {
     );
     digest.update(asked.as_bytes());
     hex::encode(&digest.finalize()[..8])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Account, Ready};
+
+    fn sleeper(dir: &Path) -> Service {
+        let program = dir.join("sleeper");
+        fs::copy("/bin/sleep", &program).unwrap();
+        Service {
+            name: "sleeper".to_owned(),
+            program,
+            args: vec!["600".into()],
+            env: Vec::new(),
+            directory: dir.to_owned(),
+            account: Account::current(),
+            log: dir.join("sleeper.log"),
+            ports: Vec::new(),
+            ready: Ready::Says(std::sync::Arc::new(|_| true)),
+            patience: Duration::from_secs(5),
+            stop: vec![StopStage::terminate(5.0)],
+            prepare: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_runs_from_a_file_that_was_replaced_is_not_adopted() {
+        let dir = tempfile::tempdir().unwrap();
+        let service = sleeper(dir.path());
+        let mut started = Process::spawn(&service, dir.path()).unwrap();
+        let adopted = Process::adopt(&service, dir.path()).await.unwrap();
+        assert_eq!(adopted.map(|process| process.pid), Some(started.pid));
+
+        let another = dir.path().join("another");
+        fs::copy("/bin/sleep", &another).unwrap();
+        fs::rename(&another, &service.program).unwrap();
+        assert!(Process::adopt(&service, dir.path()).await.unwrap().is_none());
+        timeout(Duration::from_secs(5), started.exited()).await.unwrap();
+    }
 }

@@ -40,6 +40,14 @@ def postgres(data_dir: Path, name: str) -> int:
     raise AssertionError(f"Postgres `{name}` does not run")
 
 
+def runs(pid: int, program: Path) -> bool:
+    """Whether it is this very file that it runs, wherever its path leads by now."""
+    try:
+        return Path(f"/proc/{pid}/exe").samefile(program)
+    except OSError:
+        return False
+
+
 def alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

@@ -49,6 +49,15 @@ impl LocalProvider {
         }
     }
 
+    /// Whether any node runs, whoever started it.
+    #[must_use]
+    pub fn has_running(&self) -> bool {
+        let nodes = self.layout.nodes();
+        nodes
+            .iter()
+            .any(|(node, _)| self.status(*node) == NodeStatus::Running)
+    }
+
     /// Asks every node's agent to stop its services and end; kills what is left after `grace`. The nodes stay.
     ///
     /// # Errors

@@ -17,5 +17,5 @@ mod storage;
 pub(crate) use agent::agent;
 pub(crate) use control::control;
 pub(crate) use edge::edge;
-pub(crate) use nodes::stop_nodes;
+pub(crate) use nodes::{nodes_run, stop_nodes};
 pub(crate) use storage::{StorageAnswer, StorageRequest, storage_credentials};

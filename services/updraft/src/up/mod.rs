@@ -42,7 +42,7 @@ use terminal::Terminal;
 const ASSETS: &str = "assets";
 
 /// # Errors
-/// The first step that failed, with its remedy. What was started is left running for the next try.
+/// The first step that failed, with its remedy. What an earlier `up` left goes on even so; all else is stopped.
 pub(crate) async fn run(args: &UpArgs) -> anyhow::Result<()> {
     let terminal = Arc::new(Terminal::new());
     let ground = Ground::take(args)?;
@@ -53,6 +53,8 @@ pub(crate) async fn run(args: &UpArgs) -> anyhow::Result<()> {
         .context("this binary was built without a runtime")?;
 
     let (parts, environment) = install(ground.layout(), runtime, &terminal).await?;
+    // Tasks may run there: who fails to take them over does not end them.
+    let takes_over = crate::compose::nodes_run(ground.layout())?;
     let account = ground.accounts.ensure_user("updraft").await?;
     let servers = Servers::start(ground.layout(), &parts, &account, &ground.ports, &terminal).await?;
     let outcome = bring_up(args, &ground, runtime, &parts, &environment, &servers, &terminal).await;
@@ -60,6 +62,12 @@ pub(crate) async fn run(args: &UpArgs) -> anyhow::Result<()> {
         Ok(processes) => {
             wait_for_stop().await?;
             stop(&ground, processes, servers, &terminal).await
+        }
+        Err(error) if takes_over => {
+            terminal.say(
+                "What an earlier `updraft up` left goes on: the next one takes it over, `updraft down` stops it.",
+            );
+            Err(error)
         }
         Err(error) => {
             terminal.say("Stopping what was started …");

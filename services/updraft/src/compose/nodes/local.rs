@@ -142,6 +142,14 @@ fn tenancy() -> Tenancy {
     }
 }
 
+/// Whether an `up` that was killed has left nodes that run.
+///
+/// # Errors
+/// When the data directory cannot be used.
+pub(crate) fn nodes_run(layout: &Layout) -> anyhow::Result<bool> {
+    Ok(provider(layout.root())?.has_running())
+}
+
 /// Stops every node's services in order and then its agent; what nodes keep stays.
 ///
 /// # Errors

@@ -21,7 +21,7 @@ use updraft_store::metadata::MetadataServer;
 
 use crate::config::{ControlFile, NodesFile};
 
-pub(crate) use local::stop_nodes;
+pub(crate) use local::{nodes_run, stop_nodes};
 
 pub(crate) struct Nodes {
     pub(crate) provider: Arc<dyn NodeProvider>,
