@@ -32,6 +32,7 @@ start_setup() {
     [[ $wanted == *" unit "* || $wanted == *" e2e "* ]] && background oidc set_up_oidc
     [[ $wanted == *" python "* || $wanted == *" e2e "* ]] && background rabbitmq set_up_rabbitmq
     [[ $wanted == *" unit "* || $wanted == *" python "* ]] && background postgres set_up_postgres
+    [[ -n $LONG && $wanted == *" e2e "* ]] && background older set_up_older
     ((EUID == 0)) && [[ $wanted == *" root "* || $wanted == *" unit "* ]] && background machine set_up_machine
     return 0
 }
@@ -181,6 +182,33 @@ set_up_machine() {
     install_debian nftables iproute2 procps util-linux git openssh-server openssh-client
 }
 
+# Whose programs are tried beside these by --long: the last commit of protocol 1 (services/model/src/protocol.rs), the furthest
+# from here that is to be understood. When there is a protocol 3, this is the last commit, or the release, of 2.
+readonly OLDER_COMMIT=4add11e3285aeffd7a7537de5adc0501c165b52f
+
+older_program() { echo "${UPDRAFT_OLDER_BIN:-$TOOLS/older/$OLDER_COMMIT/updraft}"; }
+
+# Ten minutes and more, once for each commit. Nothing of its build is this one's.
+set_up_older() {
+    [[ -x $(older_program) ]] && return
+    if ! git cat-file -e "$OLDER_COMMIT^{commit}" 2>/dev/null; then
+        echo "This clone has no commit $OLDER_COMMIT: fetch it (git fetch --unshallow), or set UPDRAFT_OLDER_BIN to an older \`updraft\`."
+        return 1
+    fi
+    local place="$TOOLS/older"
+    rm -rf "$place"
+    mkdir -p "$place/source" "$place/$OLDER_COMMIT"
+    git archive "$OLDER_COMMIT" | tar --extract --directory "$place/source"
+    (
+        cd "$place/source" || exit
+        unset RUSTC_WORKSPACE_WRAPPER
+        SQLX_OFFLINE=true CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=false CARGO_TARGET_DIR="$place/target" \
+            nice cargo build --locked --package updraft --bin updraft
+    )
+    mv "$place/target/debug/updraft" "$place/$OLDER_COMMIT/updraft"
+    rm -rf "$place/source" "$place/target"
+}
+
 install_debian() {
     (
         flock 9
@@ -228,6 +256,7 @@ start_database() {
 # Ends only what this run started.
 clean_up() {
     local pid
+    end_shards
     end_beside
     for pid in "${SETUP_PID[@]}" ${DATABASE_PID:+"$DATABASE_PID"}; do
         kill -INT "$pid" 2>/dev/null || true
@@ -241,17 +270,19 @@ clean_up() {
         rm -rf "$DATABASE_DIR"
     fi
     ((${#SCRATCH[@]} == 0)) || rm -rf "${SCRATCH[@]}"
-    if [[ -n ${E2E_DIR:-} ]]; then
-        # Does nothing when the tests stopped it themselves.
-        target/debug/updraft down --data-dir "$UPDRAFT_E2E_DATA_DIR" >/dev/null 2>&1 || true
+    if [[ -n ${E2E_PLACE:-} && -z ${UPDRAFT_E2E_DATA_DIR:-} ]]; then
+        local data
+        for data in "$E2E_PLACE"/*/data; do
+            # Does nothing when the tests stopped it themselves.
+            [[ ! -d $data ]] || target/debug/updraft down --data-dir "$data" >/dev/null 2>&1 || true
+        done
         ((FAILED == 0)) || keep_logs
-        rm -rf "$E2E_DIR"
+        rm -rf "$E2E_PLACE"
     fi
 }
 
 # What is needed to understand a failure, without data and secrets.
 keep_logs() {
-    cp "$E2E_DIR"/*.log "$RESULTS/" 2>/dev/null || true
-    (cd "$E2E_DIR" && find data -name '*.log' -size -20M -print0 | tar --create --gzip --null --files-from - --file "$RESULTS/e2e-logs.tar.gz") \
+    (cd "$E2E_PLACE" && find . -name '*.log' -size -20M -print0 | tar --create --gzip --null --files-from - --file "$RESULTS/e2e-logs.tar.gz") \
         2>/dev/null || true
 }
