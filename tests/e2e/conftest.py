@@ -12,7 +12,6 @@ import pytest
 from harness.airflow import Airflow
 from harness.installation import Installation
 from harness.rest import Rest
-from harness.shards import SECONDS, shards_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,21 +39,7 @@ ORDER = [
 ]
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--shard", metavar="N/ALL", help="run the files of this shard alone (harness/shards.py)")
-
-
-# After marks have chosen, so that files without a chosen test weigh nothing.
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    forgotten = [name for name in (*SECONDS, *ORDER) if not (HERE / f"{name}.py").exists()]
-    if forgotten:
-        raise pytest.UsageError(f"there is no {forgotten[0]}.py: take it out of harness/shards.py and conftest.py")
-    if config.getoption("shard"):
-        number, shards = map(int, config.getoption("shard").split("/"))
-        chosen = shards_of((item.path.stem for item in items), shards)
-        config.hook.pytest_deselected(items=[item for item in items if chosen[item.path.stem] != number])
-        items[:] = [item for item in items if chosen[item.path.stem] == number]
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: ORDER.index(item.path.stem) if item.path.stem in ORDER else len(ORDER) // 2)
 
 

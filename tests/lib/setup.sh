@@ -256,7 +256,6 @@ start_database() {
 # Ends only what this run started.
 clean_up() {
     local pid
-    end_shards
     end_beside
     for pid in "${SETUP_PID[@]}" ${DATABASE_PID:+"$DATABASE_PID"}; do
         kill -INT "$pid" 2>/dev/null || true
@@ -270,19 +269,17 @@ clean_up() {
         rm -rf "$DATABASE_DIR"
     fi
     ((${#SCRATCH[@]} == 0)) || rm -rf "${SCRATCH[@]}"
-    if [[ -n ${E2E_PLACE:-} && -z ${UPDRAFT_E2E_DATA_DIR:-} ]]; then
-        local data
-        for data in "$E2E_PLACE"/*/data; do
-            # Does nothing when the tests stopped it themselves.
-            [[ ! -d $data ]] || target/debug/updraft down --data-dir "$data" >/dev/null 2>&1 || true
-        done
+    if [[ -n ${E2E_DIR:-} ]]; then
+        # Does nothing when the tests stopped it themselves.
+        target/debug/updraft down --data-dir "$UPDRAFT_E2E_DATA_DIR" >/dev/null 2>&1 || true
         ((FAILED == 0)) || keep_logs
-        rm -rf "$E2E_PLACE"
+        rm -rf "$E2E_DIR"
     fi
 }
 
 # What is needed to understand a failure, without data and secrets.
 keep_logs() {
-    (cd "$E2E_PLACE" && find . -name '*.log' -size -20M -print0 | tar --create --gzip --null --files-from - --file "$RESULTS/e2e-logs.tar.gz") \
+    cp "$E2E_DIR"/*.log "$RESULTS/" 2>/dev/null || true
+    (cd "$E2E_DIR" && find data -name '*.log' -size -20M -print0 | tar --create --gzip --null --files-from - --file "$RESULTS/e2e-logs.tar.gz") \
         2>/dev/null || true
 }

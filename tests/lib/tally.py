@@ -1,6 +1,5 @@
 """Counts what a JUnit file says: `passed failed skipped` on one line; with --failed what failed and the end of what it
-said, with --slowest its slowest tests, with --suites how long each of its suites took. `--join ALL PART…` makes one
-file of several."""
+said, with --slowest its slowest tests."""
 
 from __future__ import annotations
 
@@ -48,28 +47,8 @@ def print_slowest(found: list[ET.Element]) -> None:
             print(f"          {float(case.get('time', '0')):6.1f} s  {name(case)}")
 
 
-def print_suites(path: Path) -> None:
-    suites = ET.parse(path).getroot().iter("testsuite")
-    took = [f"{float(suite.get('time', '0')):.0f} s" for suite in suites]
-    print(f"          side by side: {', '.join(took)}")
-
-
-def join(path: Path, parts: list[Path]) -> None:
-    together = ET.Element("testsuites")
-    for part in parts:
-        if part.is_file():
-            together.extend(ET.parse(part).getroot().iter("testsuite"))
-    ET.ElementTree(together).write(path)
-
-
 def main(arguments: list[str]) -> None:
-    if arguments[0] == "--join":
-        join(Path(arguments[1]), [Path(part) for part in arguments[2:]])
-        return
     *options, path = arguments
-    if "--suites" in options:
-        print_suites(Path(path))
-        return
     found = cases(Path(path))
     if "--failed" in options:
         print_failed(found)

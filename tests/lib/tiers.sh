@@ -68,94 +68,35 @@ tier_python() {
         env PYTHONDONTWRITEBYTECODE=1 PATH="$UPDRAFT_TEST_POSTGRES:$PATH" "$bin/python" -m pytest -p no:cacheprovider --basetemp "$base/t" --junitxml "$RESULTS/python.xml"
 }
 
-# Each has an installation of its own; three at the most, by their ports. `e2e/harness/shards.py` says who has which tests.
-readonly E2E_SHARDS=2
-SHARD_PIDS=()
-# Below it installations, each in a directory of its own: none is named like the beginning of another.
-E2E_PLACE=""
-
-needs_e2e() {
-    offline_sql
-    ready tools browser saml oidc rabbitmq older
-    export UPDRAFT_OLDER_BIN
-    UPDRAFT_OLDER_BIN=$(older_program)
-    [[ -z $E2E_PLACE ]] || return 0
-    E2E_PLACE=${UPDRAFT_E2E_DATA_DIR:-$(mktemp -d /tmp/updraft-e2e.XXXXXX)}
-    mkdir -p "$E2E_PLACE"
-    # Clusters' users pass here.
-    chmod 755 "$E2E_PLACE"
-}
+E2E_DIR=""
 
 tier_e2e() {
-    needs_e2e
-    check "binary" cargo build --workspace --all-targets --locked
-    begin_beside
-    local marks
-    marks=$(with_soaks "not root_only")
-    suite "black box" "$RESULTS/e2e.xml" in_shards "$marks"
-    python3 tests/lib/tally.py --suites "$RESULTS/e2e.xml" || true
-    check "every test was in a shard" as_many_as_without_shards "$marks"
-}
-
-needs_root() {
-    ready machine
-    needs_e2e
+    e2e "not root_only"
 }
 
 tier_root() {
-    needs_root
+    ready machine
+    e2e "root_only"
+}
+
+# e2e MARKS: black box tests of the binary as `cargo build` made it.
+e2e() {
+    offline_sql
     check "binary" cargo build --workspace --all-targets --locked
-    suite "black box" "$RESULTS/root.xml" \
-        black_box root --junitxml "$RESULTS/root.xml" -m "$(with_soaks root_only)"
-}
-
-with_soaks() {
-    if [[ -n $LONG ]]; then echo "$1"; else echo "($1) and not soak"; fi
-}
-
-# in_shards MARKS: side by side, and then one report of all.
-in_shards() {
-    local shard status=0
-    rm -f "$RESULTS"/e2e-shard-*
-    # Process groups of their own, so that each can be ended as a whole.
-    set -m
-    for ((shard = 1; shard <= E2E_SHARDS; shard++)); do
-        black_box "$shard" --shard "$shard/$E2E_SHARDS" --junitxml "$RESULTS/e2e-shard-$shard.xml" -m "$1" \
-            >"$RESULTS/e2e-shard-$shard.log" 2>&1 </dev/null &
-        SHARD_PIDS+=($!)
-    done
-    set +m
-    for shard in "${SHARD_PIDS[@]}"; do wait "$shard" || status=1; done
-    SHARD_PIDS=()
-    cat "$RESULTS"/e2e-shard-*.log
-    python3 tests/lib/tally.py --join "$RESULTS/e2e.xml" "$RESULTS"/e2e-shard-*.xml
-    return "$status"
-}
-
-end_shards() {
-    local pid
-    for pid in "${SHARD_PIDS[@]}"; do kill -INT -- "-$pid" 2>/dev/null || true; done
-    for pid in "${SHARD_PIDS[@]}"; do wait "$pid" 2>/dev/null || true; done
-}
-
-# as_many_as_without_shards MARKS: whoever divides tests can forget one; pytest alone does not.
-as_many_as_without_shards() {
-    local there passed failed skipped
-    there=$(in_directory tests/e2e "$TOOLS/python/bin/python" -m pytest -p no:cacheprovider --collect-only --quiet -m "$1" | grep -c '::')
-    read -r passed failed skipped < <(python3 tests/lib/tally.py "$RESULTS/e2e.xml")
-    echo "$there tests; in shards $passed passed, $failed failed, $skipped skipped"
-    ((there > 0 && there == passed + failed + skipped))
-}
-
-# black_box NAME PYTEST'S ARGUMENTS…: tests of the binary as `cargo build` made it, with the installation of that name.
-black_box() {
-    local name=$1 number=0
-    shift
-    [[ $name == root ]] || number=$name
-    mkdir -p "$E2E_PLACE/$name"
-    UPDRAFT_E2E_DATA_DIR="$E2E_PLACE/$name/data" UPDRAFT_E2E_PORTS=$((17700 + 25 * number)) \
-        UPDRAFT_BIN="${UPDRAFT_BIN:-$PWD/target/debug/updraft}" UPDRAFT_TEST_CHROMIUM="$(browser)" \
-        in_directory tests/e2e "$TOOLS/python/bin/python" -m pytest -p no:cacheprovider "$@"
+    ready tools browser saml oidc rabbitmq older
+    export UPDRAFT_OLDER_BIN
+    UPDRAFT_OLDER_BIN=$(older_program)
+    begin_beside
+    local marks=$1
+    # One installation for both tiers: the second resumes what the first left.
+    if [[ -z ${UPDRAFT_E2E_DATA_DIR:-} ]]; then
+        E2E_DIR=$(mktemp -d /tmp/updraft-e2e.XXXXXX)
+        export UPDRAFT_E2E_DATA_DIR="$E2E_DIR/data"
+    fi
+    [[ -n $LONG ]] || marks="($marks) and not soak"
+    UPDRAFT_BIN="$PWD/target/debug/updraft" UPDRAFT_TEST_CHROMIUM="$(browser)" \
+        suite "black box" "$RESULTS/$TIER.xml" in_directory tests/e2e \
+        "$TOOLS/python/bin/python" -m pytest -p no:cacheprovider -m "$marks" --junitxml "$RESULTS/$TIER.xml"
 }
 
 compiled_without_warnings() {
