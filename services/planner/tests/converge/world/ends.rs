@@ -77,17 +77,13 @@ impl World {
         if records.power == Power::Running {
             expected = records.wanted_nodes();
         }
-        for row in self.shared.live().iter().map(row_of) {
-            let queues = records.queues();
-            let queue = queues
+        assert!(
+            self.shared
+                .live()
                 .iter()
-                .find(|queue| Some(&queue.name) == row.queue.as_ref());
-            let asked = queue.and_then(|queue| queue.instance_type.clone());
-            assert_eq!(
-                row.instance_type, asked,
-                "a machine of another type than is asked for"
-            );
-        }
+                .all(|machine| records.is_of_type_asked(row_of(machine))),
+            "a machine of another type than is asked for"
+        );
         live.sort_unstable();
         expected.sort_unstable();
         assert_eq!(live, expected, "there is not what was asked for");

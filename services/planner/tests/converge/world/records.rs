@@ -231,6 +231,15 @@ impl Records {
         [default].into_iter().chain(self.heavy.clone()).collect()
     }
 
+    /// Whether its machine is of the type that its queue asks for by now.
+    pub(crate) fn is_of_type_asked(&self, row: &Row) -> bool {
+        let queues = self.queues();
+        let queue = queues
+            .iter()
+            .find(|queue| Some(&queue.name) == row.queue.as_ref());
+        row.instance_type == queue.and_then(|queue| queue.instance_type.clone())
+    }
+
     /// Workers that the queue needs for the tasks it has.
     pub(crate) fn needed(&self, queue: &WorkerQueue) -> u32 {
         self.tasks.div_ceil(queue.concurrency).clamp(queue.min, queue.max)

@@ -110,9 +110,12 @@ impl Shared {
         let goes = |row: &Row| {
             row.stop_asked_at.is_some() || matches!(row.state, RowState::Kept | RowState::Terminating)
         };
+        // Nor is a launch given up that nobody can look for.
+        let none_goes = records.live_rows().count() <= records.wanted_nodes().len();
         records.power == Power::Running
             && records.operation.is_some()
             && records.keys != KeyTurn::Draining
+            && none_goes
             && !records.live_rows().any(goes)
     }
 
@@ -157,11 +160,19 @@ impl Shared {
             .live_rows()
             .filter(|row| row.state == RowState::Launched)
             .count();
+        // Those of another type leave one after another.
+        let as_asked = records.live_rows().all(|row| records.is_of_type_asked(row));
         let wanted = match records.power {
             Power::Running => records.wanted_nodes().len(),
             Power::Stopped | Power::Deleted => 0,
         };
-        reached && alive && records.operation.is_none() && rows == live.len() && heard && launched == wanted
+        reached
+            && alive
+            && as_asked
+            && records.operation.is_none()
+            && rows == live.len()
+            && heard
+            && launched == wanted
     }
 }
 
