@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use reqwest::{RequestBuilder, Response, StatusCode, header};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 use updraft_api::agent::{
@@ -55,11 +56,7 @@ impl ControlClient {
             .post(format!("{}/register", self.base))
             .json(request)
             .timeout(ANSWER_WITHIN);
-        send(request)
-            .await?
-            .json()
-            .await
-            .map_err(Error::ControlUnreachable)
+        answer(request).await
     }
 
     /// Waits for an assignment later than `after`; `None` when there was none in time.
@@ -102,11 +99,7 @@ impl ControlClient {
             .post(format!("{}/certificate", self.base))
             .bearer_auth(self.token.expose_secret())
             .timeout(ANSWER_WITHIN);
-        send(request)
-            .await?
-            .json()
-            .await
-            .map_err(Error::ControlUnreachable)
+        answer(request).await
     }
 
     /// What the node's cluster may take instead of building it.
@@ -119,8 +112,8 @@ impl ControlClient {
             .get(format!("{}/environments/{digest}", self.base))
             .bearer_auth(self.token.expose_secret())
             .timeout(ANSWER_WITHIN);
-        match send(request).await {
-            Ok(answer) => answer.json().await.map(Some).map_err(Error::ControlUnreachable),
+        match answer(request).await {
+            Ok(offer) => Ok(Some(offer)),
             Err(Error::ControlRefused { status: 404, .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -136,11 +129,7 @@ impl ControlClient {
             .get(format!("{}/agent/{release}", self.base))
             .bearer_auth(self.token.expose_secret())
             .timeout(ANSWER_WITHIN);
-        send(request)
-            .await?
-            .json()
-            .await
-            .map_err(Error::ControlUnreachable)
+        answer(request).await
     }
 
     /// # Errors
@@ -180,6 +169,11 @@ impl ControlClient {
 async fn within<T>(answer: impl Future<Output = T>) -> Result<T> {
     let answer = tokio::time::timeout(SILENCE, answer).await;
     answer.map_err(|_| Error::Environment("the bucket fell silent".to_owned()))
+}
+
+async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T> {
+    let answer = send(request).await?;
+    answer.json().await.map_err(Error::ControlUnreachable)
 }
 
 async fn send(request: RequestBuilder) -> Result<Response> {

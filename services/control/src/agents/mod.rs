@@ -16,8 +16,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
 use axum::middleware;
 use axum::routing::{get, post};
+use secrecy::ExposeSecret as _;
+use updraft_model::ClusterId;
+use updraft_store::{PgConnection, secrets};
 
 pub use certificate::{CertificateError, ClusterCa};
 pub use changes::follow;
@@ -26,8 +30,9 @@ pub use release::{AgentArchive, AgentRelease};
 
 use crate::assignments::Desk;
 use crate::environments::Environments;
+use crate::internal::unavailable;
 use crate::protocol;
-use crate::reconciler::Reports;
+use crate::reconciler::{Reports, secret};
 
 /// A report of a node with every service is some 10 KB.
 const LARGEST_BODY: usize = 256 * 1024;
@@ -64,4 +69,25 @@ pub fn router(state: AgentsState) -> Router {
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn(protocol::say))
         .with_state(state)
+}
+
+// === impl AgentsState ===
+
+impl AgentsState {
+    /// As it is on record: what a node's certificate is signed with.
+    async fn cluster_ca(
+        &self,
+        connection: &mut PgConnection,
+        cluster: ClusterId,
+    ) -> Result<ClusterCa, StatusCode> {
+        let mut read = async |name: &str| {
+            secrets::get(connection, &self.desk.master_key, cluster, name)
+                .await
+                .map_err(unavailable)?
+                .ok_or(StatusCode::SERVICE_UNAVAILABLE)
+        };
+        let cert_pem = read(secret::CA_CERTIFICATE).await?.expose_secret().to_owned();
+        let key_pem = read(secret::CA_KEY).await?;
+        Ok(ClusterCa { cert_pem, key_pem })
+    }
 }

@@ -54,7 +54,7 @@ async fn register(state: &AgentsState, request: &Register) -> Result<Registered,
     let protocol = Protocol(request.protocol);
     let noted = node_agents::record(&mut transaction, identity.node, protocol, None).await;
     noted.map_err(unavailable)?;
-    let ca = super::renew::cluster_ca(state, &mut transaction, &identity).await?;
+    let ca = state.cluster_ca(&mut transaction, identity.cluster).await?;
     let now = request.renews.then(Utc::now);
     let NodeCertificate { cert_pem, key_pem } = ca
         .issue(identity.cluster, identity.role, now)
